@@ -1,0 +1,83 @@
+"""Option types and groups of options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ethogram.errors import UsageError
+
+__all__ = ["Duration", "force_option", "format_option", "refuse_existing", "target_options"]
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+class Duration(click.ParamType[int]):
+    """A duration such as `500ms`, `5s`, `2m`, `1h`, as milliseconds."""
+
+    name = "duration"
+
+    def __init__(self, *, least_ms: int = 1) -> None:
+        self.least_ms = least_ms
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(value)
+        if not match:
+            self.fail(f"`{value}` is no duration such as `500ms`, `5s` or `2m`", param, ctx)
+        milliseconds = round(float(match[1]) * _UNITS_MS[match[2]])
+        if milliseconds < self.least_ms:
+            self.fail(f"`{value}` is shorter than {self.least_ms} ms", param, ctx)
+        return milliseconds
+
+
+def format_option(*formats: str) -> Callable[[Any], Any]:
+    """Return the option `--format`; the first of *formats* is the default."""
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        help="How to print it.",
+    )
+
+
+def force_option(command: Any) -> Any:
+    """Add the option `--force`."""
+    return click.option("--force", is_flag=True, help="Replace output that exists.")(command)
+
+
+def refuse_existing(path: Path, *, force: bool) -> None:
+    """Raise `UsageError` where *path* exists and nobody allowed to replace it."""
+    if path.exists() and not force:
+        raise UsageError(f"`{path}` exists", hint="choose another name, or pass `--force`")
+
+
+_TARGETS = (
+    ("--all", None, "Every workload of this host."),
+    ("--container", "ID", "A container, by id or a unique beginning of it. May be repeated."),
+    ("--pod", "NS/NAME", "A pod. May be repeated."),
+    ("--namespace", "NS", "Every pod of a Kubernetes namespace. May be repeated."),
+    ("--unit", "NAME", "A systemd unit. May be repeated."),
+    ("--cgroup", "PATH", "A cgroup and those below it. May be repeated."),
+)
+
+
+def target_options(command: Any) -> Any:
+    """Add the options that say whom to record, and the argument COMMAND."""
+    command = click.argument("command", nargs=-1, type=click.UNPROCESSED)(command)
+    for flag, metavar, text in reversed(_TARGETS):
+        name = f"target_{flag.removeprefix('--')}"
+        command = (
+            click.option(flag, name, is_flag=True, help=text)(command)
+            if metavar is None
+            else click.option(flag, name, metavar=metavar, multiple=True, help=text)(command)
+        )
+    return command

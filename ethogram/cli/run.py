@@ -1,0 +1,117 @@
+"""Runs the command line and turns whatever escapes a command into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from ethogram.cli.group import cli, closest
+from ethogram.contracts.escape import escape
+from ethogram.errors import EthogramError, UsageError
+
+__all__ = ["run"]
+
+INTERRUPTED = 128 + signal.SIGINT
+NOBODY_READS = 128 + signal.SIGPIPE
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with *arguments* and return its exit code; never raises."""
+    try:
+        code = _invoke(list(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read standard output left. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    try:
+        with cli.make_context("ethogram", arguments) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
+        return UsageError.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _report(error)
+    return 0
+
+
+def _report(error: Exception) -> int:
+    """Print *error* on standard error and return its exit code."""
+    if os.environ.get("ETHOGRAM_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    foreseen = _foreseen(error)
+    print(f"error: {_one_line(foreseen.message)}", file=sys.stderr)
+    if foreseen.log and sys.stderr.isatty():
+        print(*(f"  {escape(line)}" for line in foreseen.log.splitlines()), sep="\n",
+              file=sys.stderr)  # fmt: skip
+    if foreseen.hint:
+        print(f"\nhint: {_one_line(foreseen.hint)}", file=sys.stderr)
+    return foreseen.exit_code
+
+
+def _foreseen(error: Exception) -> EthogramError:
+    match error:
+        case EthogramError():
+            return error
+        case click.ClickException():
+            return _of_click(error)
+        case OSError() if error.filename is not None:
+            name = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "?"
+            return EthogramError(f"`{name}`: {(error.strerror or str(error)).lower()}")
+        case OSError() if error.strerror is not None:
+            return EthogramError(error.strerror.lower())
+    return EthogramError(
+        f"internal error: {type(error).__name__}: {error}",
+        hint="this is a bug in ethogram; `ETHOGRAM_TRACEBACK=1` shows where it is",
+    )
+
+
+def _of_click(error: click.ClickException) -> UsageError:
+    """Say what click says in the words of this command line."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "ethogram"
+    hint = f"`{path} --help` lists what it takes"
+    match error:
+        case click.NoSuchOption():
+            known = [name for option in (context.command.params if context else ())
+                     for name in option.opts if name.startswith("--")]  # fmt: skip
+            guess = closest(error.option_name, known)
+            hint = f"did you mean `{guess}`?" if guess else hint
+            return UsageError(f"`{path}` has no option `{error.option_name}`", hint=hint)
+        case click.MissingParameter():
+            return UsageError(f"`{path}` needs {_parameter(error)}", hint=hint)
+        case click.BadParameter():
+            return UsageError(f"{_parameter(error)}: {_lower(error.message)}", hint=hint)
+    return UsageError(_lower(error.format_message()), hint=hint)
+
+
+def _parameter(error: click.BadParameter) -> str:
+    if error.param is None:
+        return "the command line"
+    named = next((name for name in reversed(error.param.opts) if name.startswith("-")), None)
+    return f"`{named or error.param.make_metavar(error.ctx)}`" if error.ctx else f"`{named}`"
+
+
+def _lower(message: str) -> str:
+    """Return click's *message* without its capital and full stop, its quotes as backticks."""
+    return (message[:1].lower() + message[1:]).rstrip(".").replace("'", "`")
+
+
+def _one_line(text: str) -> str:
+    return escape(" ".join(text.split()) if "\n" in text else text)

@@ -1,0 +1,87 @@
+"""What people read: consoles for both streams, the last line of every command, units.
+
+Standard output carries data, standard error carries what is said about it. Text that a workload
+chose goes through `ethogram.contracts.escape.escape` before it comes here.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["count", "errors", "next_command", "output", "say", "seconds", "shell"]
+
+# Wide enough for a table that goes to a file or into a pipe.
+WIDTH = 100
+
+
+def output() -> Console:
+    """Return the console on standard output; nothing in what it prints is read as markup."""
+    return _console(is_stderr=False)
+
+
+def errors() -> Console:
+    """Return the console on standard error."""
+    return _console(is_stderr=True)
+
+
+def _console(*, is_stderr: bool) -> Console:
+    from rich.console import Console
+
+    class PipeConsole(Console):
+        """A console that leaves a reader who left to `ethogram.cli.run`."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    stream = sys.stderr if is_stderr else sys.stdout
+    return PipeConsole(
+        stderr=is_stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=False,
+        width=None if stream.isatty() else WIDTH,
+    )
+
+
+def say(text: str = "") -> None:
+    """Print *text* for people, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def next_command(command: str, *, why: str | None = None) -> None:
+    """Print the exact next *command*, the last line of a screen."""
+    print(f"\nnext: `{command}`" + (f" ({why})" if why else ""), file=sys.stderr)
+
+
+def shell(*words: str | Path) -> str:
+    """Return *words* as one command that a shell reads back as the same words."""
+    return shlex.join(str(word) for word in words)
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return *number* with its *noun*: `1 call`, `1,234 calls`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people say it: `5.0 s`, `2 min 10 s`, `3 h 5 min`."""
+    if value < 60:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def columns(words: Sequence[str], *, limit: int) -> str:
+    """Return the first *limit* of *words* in one line, and how many more there are."""
+    rest = len(words) - limit
+    return ", ".join(words[:limit]) + (f" and {rest:,} more" if rest > 0 else "")
