@@ -1,0 +1,60 @@
+# `make help` lists the targets. Recipes say what they install.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON := .venv/bin/python
+INSTALLED := .venv/.installed
+# Tests of these tiers need no network: as root they run where there is none.
+QUIET_TIERS := tests/unit tests/property tests/contract tests/golden
+NO_NETWORK := $(shell unshare -n true 2>/dev/null && echo unshare -n --)
+PYTEST := -m pytest
+
+.PHONY: help install packages objects lint unit test demo docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: packages objects $(INSTALLED) ## Debian packages, virtual environment, package, BPF objects
+
+packages:
+	@.ci/debian-packages
+
+$(PYTHON):
+	@echo "virtual environment: .venv"
+	/usr/bin/python3 -m venv .venv
+
+# The stamp follows what decides about dependencies; the sources are used in place.
+$(INSTALLED): pyproject.toml | packages $(PYTHON)
+	@echo "Python packages: ethogram with its dependencies and those of its tests, into .venv"
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+objects: | packages ## compile the BPF objects for x86_64 and aarch64
+	@/usr/bin/python3 bpf/build.py
+
+lint: $(INSTALLED) ## formatting, style, types, and that imports go one way
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: $(INSTALLED) ## the quick tests alone
+	$(PYTHON) $(PYTEST) -q tests/unit
+
+test: install lint ## everything, on this kernel and on real containers (as root)
+	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
+	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
+
+demo: install ## the product doing its job on a real container, in about two minutes (as root)
+	@demo/run
+
+docs: $(INSTALLED) ## generate docs/reference from the code
+	$(PYTHON) docs/generate.py
+
+clean: ## remove what was built; keeps .venv
+	rm -rf build dist profiler/_objects .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
