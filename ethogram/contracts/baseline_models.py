@@ -1,0 +1,221 @@
+"""What a baseline holds: frozen, nothing unknown in it, every field checked on the way in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+
+from ethogram.contracts.baseline_values import (
+    DIMENSIONS,
+    VALUE_MODELS,
+    AnyValue,
+    CapabilityValue,
+    ContainerKind,
+    Count,
+    Digest,
+    Dimension,
+    DnsValue,
+    ExecValue,
+    FileValue,
+    Frozen,
+    ListenValue,
+    OperationValue,
+    PeerValue,
+    Phase,
+    Real,
+    State,
+    SyscallValue,
+    Text,
+    Time,
+)
+
+__all__ = [
+    "BASELINE_SCHEMA",
+    "Baseline",
+    "Coverage",
+    "Evidence",
+    "Input",
+    "Match",
+    "ModelReference",
+    "Observation",
+    "Overlay",
+    "Quarantined",
+    "Rule",
+    "Rules",
+    "Subject",
+    "WidenedFrom",
+]
+
+BASELINE_SCHEMA: Literal["ethogram.baseline/1"] = "ethogram.baseline/1"
+
+
+class Evidence(Frozen):
+    """Why a rule exists, in totals over all recordings; the summaries keep the rest.
+
+    *windows* counts pairs of window and phase, *phases* stand in the order of a life. *executables*
+    did it, at most the first 20 by name.
+    """
+
+    calls: Count
+    windows: Count
+    instances: Count
+    recordings: Count
+    phases: tuple[Phase, ...]
+    first_seen: Time
+    last_seen: Time
+    executables: tuple[str, ...] = ()
+
+
+class WidenedFrom(Frozen):
+    """What a rule that allows more than was seen stands for."""
+
+    count: Count
+    examples: tuple[str, ...]
+
+
+class Overlay(Frozen):
+    """A reviewed decision of a person about a rule."""
+
+    author: Text
+    reason: Text
+    expires: Text | None = None
+
+
+ValueT = TypeVar("ValueT", bound=BaseModel)
+
+
+class Rule(Frozen, Generic[ValueT]):
+    """One allowed value, with the evidence for it."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
+    value: ValueT
+    evidence: Evidence
+    widened_from: WidenedFrom | None = None
+    overlay: Overlay | None = None
+
+
+class Rules(Frozen):
+    """What is allowed, by dimension; what is not here is a deviation."""
+
+    syscalls: tuple[Rule[SyscallValue], ...] = ()
+    execs: tuple[Rule[ExecValue], ...] = ()
+    files: tuple[Rule[FileValue], ...] = ()
+    peers: tuple[Rule[PeerValue], ...] = ()
+    listens: tuple[Rule[ListenValue], ...] = ()
+    dns: tuple[Rule[DnsValue], ...] = ()
+    capabilities: tuple[Rule[CapabilityValue], ...] = ()
+    operations: tuple[Rule[OperationValue], ...] = ()
+
+    def all(self) -> Iterator[tuple[Dimension, Rule[AnyValue]]]:
+        """Yield every rule with its dimension, in the order of the file."""
+        for dimension in DIMENSIONS:
+            for rule in getattr(self, dimension):
+                yield dimension, rule
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        counts = Counter(rule.id for _, rule in self.all())
+        if double := [name for name, count in counts.items() if count > 1]:
+            raise ValueError(f"two rules have the id `{double[0]}`")
+        return self
+
+
+class Quarantined(Frozen):
+    """Seen while an indicator fired: not allowed until a reviewed overlay says so."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
+    dimension: Dimension
+    value: AnyValue
+    indicators: tuple[Text, ...]
+    evidence: Evidence
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _value_is_of_its_dimension(cls, value: object, info: ValidationInfo) -> object:
+        # `{name: x}` alone could be a DNS name or a capability: the dimension decides.
+        dimension = info.data.get("dimension")
+        return value if dimension is None else VALUE_MODELS[dimension].model_validate(value)
+
+
+class Subject(Frozen):
+    """What the baseline was learnt from."""
+
+    cluster: Text | None = None
+    namespace: Text | None = None
+    kind: Text
+    name: Text
+    container: Text | None = None
+    container_kind: ContainerKind | None = None
+    image: Text | None = None
+    image_digest: Text | None = None
+
+
+class Match(Frozen):
+    """What the baseline applies to: *namespace* is a pattern, what is absent matches anything."""
+
+    kind: Text
+    name: Text
+    container: Text | None = None
+    namespace: Text | None = None
+    image_digest: tuple[Text, ...] | None = None
+
+
+class Input(Frozen):
+    """A recording that the baseline was learnt from; *sha256* is its manifest's."""
+
+    recording_id: Text
+    sha256: Digest
+
+
+class Observation(Frozen):
+    """How much was watched, and how well.
+
+    *windows* counts windows of instances, *phases* the same by phase, *losses* events by kind.
+    """
+
+    windows: Count
+    instances: Count
+    seconds: Real
+    phases: dict[Phase, Count] = Field(default_factory=dict)
+    losses: dict[str, Count] = Field(default_factory=dict)
+    state: State
+
+
+class Coverage(Frozen):
+    """How settled one dimension is: *f1*, *f2* values were seen in exactly one, two windows.
+
+    *unseen* is the number of new values expected in the next window of one instance, between
+    *low* and *high* with 95 % confidence.
+    """
+
+    f1: Count
+    f2: Count
+    windows: Count
+    unseen: Real
+    low: Real
+    high: Real
+
+
+class ModelReference(Frozen):
+    """The anomaly model beside the baseline."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops$")]
+    sha256: Digest
+    sklearn: Text
+
+
+class Baseline(Frozen):
+    """One workload's learnt behaviour: schema `ethogram.baseline/1`."""
+
+    schema_name: Literal["ethogram.baseline/1"] = Field(BASELINE_SCHEMA, alias="schema")
+    subject: Subject
+    match: Match
+    inputs: tuple[Input, ...]
+    observation: Observation
+    rules: Rules
+    coverage: dict[Dimension, Coverage] = Field(default_factory=dict)
+    quarantined: tuple[Quarantined, ...] = ()
+    model: ModelReference | None = None

@@ -1,0 +1,151 @@
+"""The values that rules allow, one model for each dimension of behaviour.
+
+Text that a workload chose (paths, names) is escaped as `ethogram.contracts.escaping` says. In the
+path of a file rule `*` stands for any run of characters but `/`; a literal one is `\\x2a`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "DIMENSIONS",
+    "VALUE_MODELS",
+    "AnyValue",
+    "CapabilityValue",
+    "ContainerKind",
+    "Count",
+    "Digest",
+    "Dimension",
+    "DnsValue",
+    "ExecValue",
+    "FileValue",
+    "Frozen",
+    "ListenValue",
+    "OperationValue",
+    "PeerValue",
+    "Phase",
+    "Real",
+    "State",
+    "SyscallValue",
+    "Text",
+    "Time",
+    "rule_id",
+]
+
+Phase = Literal["unknown", "runtime", "startup", "steady", "exec", "shutdown"]
+Arch = Literal["x86_64", "i386", "x32", "aarch64", "arm"]
+ContainerKind = Literal["main", "init", "sidecar", "ephemeral", "none"]
+Dimension = Literal[
+    "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations"
+]
+State = Literal["complete", "partial", "lossy", "enforced"]
+
+# YAML turns `port: yes` into a bool and "5" stays a string: neither is a number here.
+Count = Annotated[int, Field(strict=True, ge=0)]
+Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
+Real = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, max_length=8192)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class SyscallValue(Frozen):
+    """One system call of one architecture; *name* is absent where no table names the number."""
+
+    arch: Arch
+    name: Text | None = None
+    nr: Count
+
+
+class ExecValue(Frozen):
+    """An executable, by its resolved path."""
+
+    path: Text
+
+
+class FileValue(Frozen):
+    """A file and how it was opened: letters of `rwxcta` in that order.
+
+    Read, write, execute, create, truncate, append. Opened for its path alone: no letter.
+    """
+
+    path: Text
+    access: Annotated[str, Field(pattern=r"^r?w?x?c?t?a?$")]
+
+
+class PeerValue(Frozen):
+    """Who was talked to: *port* is the peer's for `out`, absent for `in` and for UNIX sockets."""
+
+    direction: Literal["in", "out"]
+    protocol: Text
+    address: str
+    port: Port | None = None
+    name: Text | None = None
+
+
+class ListenValue(Frozen):
+    """A socket that was bound or listened; without *port* the kernel chose it, or there is none."""
+
+    protocol: Text
+    address: str
+    port: Port | None = None
+
+
+class DnsValue(Frozen):
+    """A name that was asked for, lower case, without the last dot."""
+
+    name: str
+
+
+class CapabilityValue(Frozen):
+    """A capability that was used and granted."""
+
+    name: Annotated[str, Field(pattern=r"^CAP_[A-Z0-9_]+$")]
+
+
+class OperationValue(Frozen):
+    """A namespace, mount or other privileged operation that succeeded."""
+
+    operation: Text
+    target: str | None = None
+
+
+AnyValue = (
+    SyscallValue
+    | ExecValue
+    | FileValue
+    | PeerValue
+    | ListenValue
+    | DnsValue
+    | CapabilityValue
+    | OperationValue
+)
+VALUE_MODELS: MappingProxyType[Dimension, type[AnyValue]] = MappingProxyType(
+    {
+        "syscalls": SyscallValue,
+        "execs": ExecValue,
+        "files": FileValue,
+        "peers": PeerValue,
+        "listens": ListenValue,
+        "dns": DnsValue,
+        "capabilities": CapabilityValue,
+        "operations": OperationValue,
+    }
+)
+DIMENSIONS: tuple[Dimension, ...] = tuple(VALUE_MODELS)
+
+
+def rule_id(dimension: Dimension, value: AnyValue) -> str:
+    """Return the name of the rule for *value*: the same in every baseline and on every machine."""
+    canonical = json.dumps(value.model_dump(exclude_none=True), sort_keys=True)
+    return f"{dimension}-{hashlib.sha256(f'{dimension} {canonical}'.encode()).hexdigest()[:12]}"

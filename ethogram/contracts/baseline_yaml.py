@@ -1,0 +1,137 @@
+"""Baselines as text and as files: `*.baseline.yaml`, sorted, diffable, read by safe means only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ethogram.contracts.baseline_models import BASELINE_SCHEMA, Baseline, Subject
+from ethogram.contracts.strict_yaml import StrictYamlError, dump_yaml, load_yaml
+from ethogram.errors import BaselineError
+
+__all__ = [
+    "baseline_filename",
+    "dump_baseline",
+    "load_baseline",
+    "load_baselines",
+    "parse_baseline",
+]
+
+_SUFFIX = ".baseline.yaml"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_PART_LENGTH = 64
+
+
+def dump_baseline(baseline: Baseline) -> str:
+    """Return *baseline* as YAML: the same bytes for equal baselines; absent fields are left out."""
+    return dump_yaml(baseline.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def parse_baseline(text: str, *, source: str = "baseline") -> Baseline:
+    """Return the baseline in *text*; `BaselineError` names *source*, the field and the cause."""
+    try:
+        document = load_yaml(text)
+    except StrictYamlError as error:
+        raise BaselineError(
+            f"`{source}` is not a baseline: {error}",
+            hint="learn it again, or restore the file from version control",
+        ) from error
+    _check_schema(document, source)
+    try:
+        return Baseline.model_validate(document)
+    except ValidationError as error:
+        raise _field_error(error, source) from error
+
+
+def _check_schema(document: Any, source: str) -> None:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema == BASELINE_SCHEMA:
+        return
+    if isinstance(schema, str) and (known := re.fullmatch(r"ethogram\.baseline/(\d{1,6})", schema)):
+        newer = int(known[1]) > int(BASELINE_SCHEMA.rpartition("/")[2])
+        raise BaselineError(
+            f"`{source}` has schema `{schema}`; this version reads `{BASELINE_SCHEMA}`",
+            hint="upgrade ethogram, or learn the baseline again with this version"
+            if newer
+            else "learn the baseline again with this version",
+        )
+    raise BaselineError(
+        f"`{source}` is not a baseline: it has no `schema: {BASELINE_SCHEMA}`",
+        hint="make one with `ethogram learn RECORDING -o DIRECTORY`",
+    )
+
+
+def _field_error(error: ValidationError, source: str) -> BaselineError:
+    problems = error.errors(include_url=False, include_input=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"]) or "document"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        hint = f"remove `{field}`: nothing reads it"
+        cause = "is not a field of a baseline"
+    else:
+        hint = "`ethogram learn` writes this field; strings such as `on`, `no`, `1` need quotes"
+        cause = first["msg"][0].lower() + first["msg"][1:]
+    return BaselineError(f"`{source}`: field `{field}`: {cause}{more}", hint=hint)
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Return the baseline in file *path*; every failure is a `BaselineError` that names it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BaselineError(
+            f"there is no baseline `{path}`",
+            hint="make one with `ethogram learn RECORDING -o DIRECTORY`",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BaselineError(
+            f"`{path}` is not a baseline: it is not UTF-8 text",
+            hint="pass a file that `ethogram learn` wrote",
+        ) from error
+    except OSError as error:
+        raise BaselineError(
+            f"`{path}` cannot be read: {error.strerror}", hint="check its type and permissions"
+        ) from error
+    return parse_baseline(text, source=str(path))
+
+
+def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
+    """Return the baseline in file *path*, or all `*.baseline.yaml` in directory *path*, by name."""
+    path = Path(path)
+    if not path.is_dir():
+        return [(path, load_baseline(path))]
+    files = sorted(path.glob(f"*{_SUFFIX}"))
+    if not files:
+        raise BaselineError(
+            f"there is no `*{_SUFFIX}` in `{path}`",
+            hint=f"make one with `ethogram learn RECORDING -o {path}`",
+        )
+    return [(file, load_baseline(file)) for file in files]
+
+
+def baseline_filename(subject: Subject) -> str:
+    """Return `<namespace|_>.<kind>-<name>.<container|_>.baseline.yaml`, safe as a file name.
+
+    A part with characters that a name may not hold here gets them replaced by `_` and a digest of
+    the original appended, so that two subjects never share a file.
+    """
+    parts = (
+        _safe(subject.namespace),
+        f"{_safe(subject.kind)}-{_safe(subject.name)}",
+        _safe(subject.container),
+    )
+    return ".".join(parts) + _SUFFIX
+
+
+def _safe(part: str | None) -> str:
+    if part is None:
+        return "_"
+    safe = _UNSAFE.sub("_", part)[:_PART_LENGTH].lstrip(".-")
+    if safe == part and safe != "_":
+        return safe
+    return f"{safe}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,167 @@
+"""YAML that every reader reads alike: written without choices, read without surprises.
+
+Written: a string is plain only where Go's and Python's readers agree that it is a string. Read: no
+anchors, aliases, tags or double keys, bounded in size and depth, safe types only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+__all__ = ["StrictYamlError", "dump_yaml", "load_yaml"]
+
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
+_MAX_CHARACTERS = 256 * 1024 * 1024
+_MAX_DEPTH = 32
+_FLOW_WIDTH = 100
+_SHORT_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t"}
+
+
+class StrictYamlError(ValueError):
+    """The text is not YAML of the kind that this module reads; the message says where."""
+
+
+def dump_yaml(document: Mapping[str, Any]) -> str:
+    """Return *document* as block YAML: mappings in their order, the same bytes for equal input.
+
+    Values are None, bool, int, float, str, and mappings and sequences of these. What holds only
+    scalars and fits a line is written in flow style.
+    """
+    return "\n".join(_block(document, 0)) + "\n"
+
+
+def _block(node: Mapping[str, Any] | Sequence[Any], indent: int) -> Iterator[str]:
+    space = " " * indent
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            head = f"{space}{_scalar(key)}:"
+            if (inline := _inline(value, len(head))) is not None:
+                yield f"{head} {inline}"
+                continue
+            yield head
+            yield from _block(value, indent + 2)
+        return
+    for value in node:
+        if (inline := _inline(value, indent + 1)) is not None:
+            yield f"{space}- {inline}"
+            continue
+        first, *rest = _block(value, indent + 2)
+        yield f"{space}- {first.lstrip(' ')}"
+        yield from rest
+
+
+def _inline(value: object, column: int) -> str | None:
+    """Return *value* on one line, or None where it needs a block."""
+    if isinstance(value, Mapping):
+        if not value:
+            return "{}"
+        parts = [_scalar(key) for key in value]
+        text = ", ".join(
+            f"{key}: {_scalar(item)}"
+            for key, item in zip(parts, value.values(), strict=True)
+            if not _is_collection(item)
+        )
+        whole = not any(_is_collection(item) for item in value.values())
+        return f"{{{text}}}" if whole and column + len(text) + 3 <= _FLOW_WIDTH else None
+    if _is_collection(value):
+        assert isinstance(value, Sequence)
+        if any(_is_collection(item) for item in value):
+            return None
+        text = ", ".join(_scalar(item) for item in value)
+        return f"[{text}]" if not value or column + len(text) + 3 <= _FLOW_WIDTH else None
+    return _scalar(value)
+
+
+def _is_collection(value: object) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, Sequence) and not isinstance(value, str)
+    )
+
+
+def _scalar(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            # YAML 1.1 reads `1e-05` as a string: no exponent, always a point.
+            return f"{value:.6f}".rstrip("0").ljust(len(f"{int(value)}.0"), "0")
+        case str():
+            return value if _is_plain(value) else _quoted(value)
+    raise TypeError(f"`{type(value).__name__}` has no YAML form here")
+
+
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
+
+
+def _quoted(text: str) -> str:
+    return '"' + "".join(_quoted_character(character) for character in text) + '"'
+
+
+def _quoted_character(character: str) -> str:
+    if short := _SHORT_ESCAPES.get(character):
+        return short
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen here
+    """A safe loader that refuses a key that stands twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise StrictYamlError(f"{_place(key_node)}: a key must be a string")
+            if key in seen:
+                raise StrictYamlError(f"{_place(key_node)}: the key `{key}` stands twice")
+            seen.add(key)
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def load_yaml(text: str) -> Any:
+    """Return the one document in *text*, or raise `StrictYamlError` with line and cause."""
+    if len(text) > _MAX_CHARACTERS:
+        raise StrictYamlError(f"larger than {_MAX_CHARACTERS} characters")
+    try:
+        _check_events(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise StrictYamlError(f"{where}{error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise StrictYamlError(str(error).splitlines()[0]) from error
+
+
+def _check_events(text: str) -> None:
+    """Refuse what could blow up or hide something while it is composed."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise StrictYamlError(f"{_place(event)}: anchors and aliases are not read")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
+            raise StrictYamlError(f"{_place(event)}: tags are not read")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise StrictYamlError(f"{_place(event)}: nested deeper than {_MAX_DEPTH}")
+
+
+def _place(node: yaml.Node | yaml.Event) -> str:
+    mark = node.start_mark
+    return "somewhere" if mark is None else f"line {mark.line + 1}"
