@@ -2,7 +2,7 @@
 
 import pytest
 
-from ethogram.contracts.escape import escape, unescape
+from ethogram.contracts.escape import escape, escape_pattern, unescape
 
 pytestmark = pytest.mark.unit
 
@@ -21,9 +21,8 @@ pytestmark = pytest.mark.unit
         (b"cut \xe2\x82", "cut \\xe2\\x82"),
         ("evil\u202egpj.exe".encode(), "evil\\xe2\\x80\\xaegpj.exe"),
         ("no\u00a0break \u2028 line".encode(), "no\\xc2\\xa0break \\xe2\\x80\\xa8 line"),
-        (b"back\\slash", "back\\slash"),
+        (b"back\\slash", "back\\x5cslash"),
         (b"literal \\x1b", "literal \\x5cx1b"),
-        (b"upper case is no escape \\x1B", "upper case is no escape \\x1B"),
     ],
 )
 def test_what_is_not_printable_is_escaped(raw: bytes, text: str) -> None:
@@ -42,3 +41,12 @@ def test_undecodable_names_from_the_file_system_keep_their_bytes() -> None:
 def test_a_lone_surrogate_does_not_raise() -> None:
     assert escape("\ud800") == "\\xed\\xa0\\x80"
     assert unescape("\ud800") == b"\xed\xa0\x80"
+
+
+def test_a_person_may_write_hexadecimal_either_way_and_a_plain_backslash() -> None:
+    assert unescape("\\x1B\\x1b\\other") == b"\x1b\x1b\\other"
+
+
+def test_a_pattern_of_literal_bytes_holds_no_star() -> None:
+    assert escape_pattern(b"/tmp/*") == "/tmp/\\x2a"
+    assert unescape(escape_pattern(b"/tmp/*")) == b"/tmp/*"
