@@ -1,6 +1,6 @@
 """The values that rules allow, one model for each dimension of behaviour.
 
-Text that a workload chose (paths, names) is escaped as `ethogram.contracts.escaping` says. In the
+Text that a workload chose (paths, names) is escaped as `ethogram.contracts.escape` says. In the
 path of a file rule `*` stands for any run of characters but `/`; a literal one is `\\x2a`.
 """
 
