@@ -11,7 +11,7 @@ import click
 
 from ethogram.errors import UsageError
 
-__all__ = ["Duration", "force_option", "format_option", "refuse_existing", "target_options"]
+__all__ = ["Duration", "force_option", "format_option", "refuse_existing"]
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -58,26 +58,3 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise `UsageError` where *path* exists and nobody allowed to replace it."""
     if path.exists() and not force:
         raise UsageError(f"`{path}` exists", hint="choose another name, or pass `--force`")
-
-
-_TARGETS = (
-    ("--all", None, "Every workload of this host."),
-    ("--container", "ID", "A container, by id or a unique beginning of it. May be repeated."),
-    ("--pod", "NS/NAME", "A pod. May be repeated."),
-    ("--namespace", "NS", "Every pod of a Kubernetes namespace. May be repeated."),
-    ("--unit", "NAME", "A systemd unit. May be repeated."),
-    ("--cgroup", "PATH", "A cgroup and those below it. May be repeated."),
-)
-
-
-def target_options(command: Any) -> Any:
-    """Add the options that say whom to record, and the argument COMMAND."""
-    command = click.argument("command", nargs=-1, type=click.UNPROCESSED)(command)
-    for flag, metavar, text in reversed(_TARGETS):
-        name = f"target_{flag.removeprefix('--')}"
-        command = (
-            click.option(flag, name, is_flag=True, help=text)(command)
-            if metavar is None
-            else click.option(flag, name, metavar=metavar, multiple=True, help=text)(command)
-        )
-    return command

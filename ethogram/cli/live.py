@@ -1,0 +1,69 @@
+"""The summary that changes while a recording runs, on a terminal and nowhere else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ethogram.cli.screen import count, errors, seconds
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from profiler.recorder import WindowReport
+
+__all__ = ["live_summary"]
+
+# How many of the newest sights stay on the screen.
+NEWEST = 6
+
+
+@contextmanager
+def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport], None] | None]:
+    """Yield what to call at the end of each window; None where standard error is no terminal.
+
+    There is no thread that refreshes: privileges are dropped thread by thread, and one that draws
+    would keep root's. A command that writes to the same terminal wants no summary between its
+    lines: *is_wanted* is false then.
+    """
+    console = errors()
+    if not (is_wanted and console.is_terminal):
+        yield None
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    newest: deque[str] = deque(maxlen=NEWEST)
+    waiting = Text("recording; Ctrl-C ends it and keeps what was seen")
+    with Live(waiting, console=console, auto_refresh=False, transient=True) as live:
+
+        def show(report: WindowReport) -> None:
+            newest.extend(report.new)
+            live.update(_screen(report, newest), refresh=True)
+
+        yield show
+
+
+def _screen(report: WindowReport, newest: deque[str]) -> RenderableType:
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD)
+    for name in ("calls", "execs", "files", "peers", "lost"):
+        grid.add_column(name, justify="right", min_width=9)
+    lost = Text("nothing" if not report.lost else f"{report.lost:,}")
+    if report.lost:
+        lost.stylize("bold red")
+    grid.add_row(
+        f"{report.calls:,}", f"{report.execs:,}", f"{report.files:,}", f"{report.peers:,}", lost
+    )
+    head = (
+        f"window {report.window}, {seconds(report.seconds)}, "
+        f"{count(report.workloads, 'workload')}; Ctrl-C ends it and keeps what was seen"
+    )
+    lines = [Text(f"  new  {line}", overflow="ellipsis", no_wrap=True) for line in newest]
+    return Group(Text(head), grid, *lines)
