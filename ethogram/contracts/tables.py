@@ -65,6 +65,8 @@ ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dimension": (
             "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",
             "ngrams", "errors", "denied",
+            # What a baseline needs to know of the observation; no behaviour.
+            "subject", "instance", "observation", "loss", "input", "quarantine",
         ),
     }
 )  # fmt: skip

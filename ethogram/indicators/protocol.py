@@ -1,0 +1,59 @@
+"""What an indicator is: metadata, and pure predicates over rows of one table of a recording.
+
+Indicators are bad whatever was learnt. The learner quarantines by them and the detector alerts on
+them, so a predicate sees only rows: a batch of a recording or of live events, never a clock, a
+file or the rows before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+__all__ = ["ATTACK_VERSION", "Indicator", "IndicatorMetadata", "Severity", "Technique"]
+
+# MITRE renumbers techniques between versions: an id means nothing without its version.
+ATTACK_VERSION = "19"
+
+Severity = Literal["info", "low", "medium", "high", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Technique:
+    """A technique of MITRE ATT&CK, by id and by the version of the catalogue that has it."""
+
+    technique: str
+    version: str = ATTACK_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorMetadata:
+    """What an indicator says of itself.
+
+    *table* is the table whose rows it judges, as `rows.with_executables` completes them. *reason*
+    says in one sentence what a match means.
+    """
+
+    id: str
+    title: str
+    reason: str
+    table: str
+    severity: Severity
+    attack: tuple[Technique, ...]
+
+
+class Indicator(Protocol):
+    """One rule. Both predicates give one truth a row, never null, in the order of the rows."""
+
+    @property
+    def metadata(self) -> IndicatorMetadata: ...
+
+    def matches(self, rows: pa.Table) -> pa.BooleanArray:
+        """Return which *rows* are bad: each is quarantined, and alerted on."""
+        ...
+
+    def taints(self, rows: pa.Table) -> pa.BooleanArray:
+        """Return which matching *rows* make their process, and all that it started, suspect."""
+        ...
