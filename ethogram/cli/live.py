@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ethogram.cli.screen import count, errors, seconds
+from ethogram.contracts.escape import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,7 +41,7 @@ def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport],
     with Live(waiting, console=console, auto_refresh=False, transient=True) as live:
 
         def show(report: WindowReport) -> None:
-            newest.extend(report.new)
+            newest.extend(printable(line) for line in report.new)
             live.update(_screen(report, newest), refresh=True)
 
         yield show

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import click
 
 from ethogram.cli.group import cli, closest
-from ethogram.contracts.escape import escape
+from ethogram.contracts.escape import printable
 from ethogram.errors import EthogramError, UsageError
 
 __all__ = ["run"]
@@ -58,7 +58,7 @@ def _report(error: Exception) -> int:
     foreseen = _foreseen(error)
     print(f"error: {_one_line(foreseen.message)}", file=sys.stderr)
     if foreseen.log and sys.stderr.isatty():
-        print(*(f"  {escape(line)}" for line in foreseen.log.splitlines()), sep="\n",
+        print(*(f"  {printable(line)}" for line in foreseen.log.splitlines()), sep="\n",
               file=sys.stderr)  # fmt: skip
     if foreseen.hint:
         print(f"\nhint: {_one_line(foreseen.hint)}", file=sys.stderr)
@@ -114,4 +114,4 @@ def _lower(message: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return escape(" ".join(text.split()) if "\n" in text else text)
+    return printable(" ".join(text.split()) if "\n" in text else text)

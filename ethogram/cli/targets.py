@@ -73,7 +73,9 @@ def chosen(values: dict[str, Any]) -> Chosen:
             return one
         case []:
             raise UsageError("nothing to record: no target given", hint=_HINT)
-    kinds = " and ".join(f"`{one.kind}`" for one in found)
+    kinds = " and ".join(
+        "`-- COMMAND`" if one.kind == "command" else f"`--{one.kind}`" for one in found
+    )
     raise UsageError(f"{kinds} are different kinds of target", hint=_HINT)
 
 

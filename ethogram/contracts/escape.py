@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape", "escape_pattern", "unescape"]
+__all__ = ["escape", "escape_pattern", "printable", "unescape"]
 
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
 _ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
@@ -33,6 +33,18 @@ def escape(value: bytes | str) -> str:
 def escape_pattern(value: bytes | str) -> str:
     r"""Return *value* as a pattern that matches just itself: a literal `*` becomes `\x2a`."""
     return escape(value).replace("*", r"\x2a")
+
+
+def printable(text: str) -> str:
+    r"""Return *text* with `\xNN` for what is not printable; what is escaped already stays so.
+
+    For text of ours that quotes escaped names, and as the last guard before a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character == "\\" else _escape_character(character) for character in text
+    )
 
 
 def unescape(text: str) -> bytes:

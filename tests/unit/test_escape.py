@@ -2,7 +2,7 @@
 
 import pytest
 
-from ethogram.contracts.escape import escape, escape_pattern, unescape
+from ethogram.contracts.escape import escape, escape_pattern, printable, unescape
 
 pytestmark = pytest.mark.unit
 
@@ -50,3 +50,9 @@ def test_a_person_may_write_hexadecimal_either_way_and_a_plain_backslash() -> No
 def test_a_pattern_of_literal_bytes_holds_no_star() -> None:
     assert escape_pattern(b"/tmp/*") == "/tmp/\\x2a"
     assert unescape(escape_pattern(b"/tmp/*")) == b"/tmp/*"
+
+
+def test_text_that_is_escaped_already_is_not_escaped_twice() -> None:
+    text = escape(b"a\x1b[2J\\")
+    assert printable(text) == text
+    assert printable("a\x1b\n\\x1b") == "a\\x1b\\x0a\\x1b"
