@@ -1,0 +1,268 @@
+"""Reads a recording: journal and Parquet alike, one batch at a time, and refuses by name."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ethogram.contracts.columns import conform_array, null_array
+from ethogram.contracts.journal_format import (
+    JOURNAL_DIRECTORY,
+    JOURNAL_SUFFIX,
+    PARQUET_SUFFIX,
+    StreamExtent,
+    part_name,
+    part_of,
+    read_stream,
+    scan_stream,
+)
+from ethogram.contracts.manifest import DataFile, Manifest, read_manifest
+from ethogram.contracts.tables import TABLES, Table
+from ethogram.errors import RecordingError
+
+__all__ = ["Recording", "conform_batch", "last_rows", "parquet_batches"]
+
+_BATCH_ROWS = 1 << 16
+_DAMAGED = "the file is damaged or foreign: restore it, or record again"
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file of a table: Parquet as the manifest lists it, or a stream of the journal."""
+
+    path: Path
+    listed: DataFile | None = None
+    extent: StreamExtent | None = None
+
+
+class Recording:
+    """A recording on disk. Nothing is held open between calls.
+
+    `is_truncated` says that a stream of the journal ends inside a batch: the recorder was killed
+    while it wrote, and rows of the open window are missing.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, parts: dict[str, list[_Part]]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._parts = parts
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Return the recording at *path*; `RecordingError` says what is wrong with it.
+
+        Sizes and frames are checked here, columns and rows when they are read, digests by
+        `verify`.
+        """
+        directory = Path(path)
+        if not directory.is_dir():
+            what = "is not a directory" if directory.exists() else "does not exist"
+            raise RecordingError(
+                f"`{directory}` {what}", hint="name a directory that `ethogram record -o` wrote"
+            )
+        manifest = read_manifest(directory)
+        parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
+        for listed in manifest.files:
+            # A table that a later version added is none of ours, and no error.
+            if listed.table in parts:
+                parts[listed.table].append(_parquet_part(directory, listed))
+        for part in _journal_parts(directory, {listed.path for listed in manifest.files}):
+            parts[part[0]].append(part[1])
+        return cls(directory, manifest, parts)
+
+    @property
+    def is_truncated(self) -> bool:
+        return bool(self.truncated_tables)
+
+    @property
+    def truncated_tables(self) -> tuple[str, ...]:
+        """Names of the tables whose journal ends inside a batch."""
+        return tuple(
+            name
+            for name, parts in self._parts.items()
+            if any(part.extent and part.extent.is_truncated for part in parts)
+        )
+
+    def table(self, name: str) -> pa.Table:
+        """Return table *name* whole, with exactly its schema; empty where nothing was recorded."""
+        return pa.Table.from_batches(self.batches(name), TABLES[name].arrow_schema())
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Yield table *name* in batches that have exactly its schema.
+
+        Of the rows of a table that one column identifies (`processes`, `workloads` ...) the last
+        one of a key stands; earlier ones were written before all was known.
+        """
+        table = TABLES[name]
+        if len(table.key) != 1:
+            return self._raw_batches(table)
+        return last_rows(table, lambda columns: self._raw_batches(table, columns))
+
+    def verify(self) -> None:
+        """Compare every listed file with its digest; `RecordingError` names the first that differs.
+
+        The journal of a recording that has not ended in order has no digests.
+        """
+        for listed in self.manifest.files:
+            path = _parquet_part(self.path, listed).path
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != listed.sha256:
+                raise RecordingError(
+                    f"`{path}` is not what was recorded: its sha256 differs from the manifest's",
+                    hint=_DAMAGED,
+                )
+
+    def _raw_batches(
+        self, table: Table, columns: frozenset[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        for part in self._parts[table.name]:
+            if part.extent is not None:
+                yield from _stream_batches(table, part.path, part.extent)
+            else:
+                rows = part.listed.rows if part.listed else None
+                yield from parquet_batches(table, part.path, rows=rows, columns=columns)
+
+
+def _parquet_part(directory: Path, listed: DataFile) -> _Part:
+    path = directory / listed.path
+    try:
+        status = path.lstat()
+    except OSError as error:
+        raise RecordingError(
+            f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
+        ) from error
+    inside = path.resolve().is_relative_to(directory.resolve())
+    if not stat.S_ISREG(status.st_mode) or not inside:
+        raise RecordingError(f"`{path}` is not a file of this recording: links are not followed")
+    if listed.size_bytes is not None and status.st_size != listed.size_bytes:
+        raise RecordingError(
+            f"`{path}` has {status.st_size} bytes, the manifest says {listed.size_bytes}",
+            hint=_DAMAGED,
+        )
+    return _Part(path, listed=listed)
+
+
+def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Part]]:
+    """Yield the streams that no Parquet file of the manifest stands for yet."""
+    journal = directory / JOURNAL_DIRECTORY
+    if journal.is_symlink() or not journal.is_dir():
+        return
+    for path in sorted(journal.iterdir()):
+        named = part_of(path.name)
+        if named is None or named[0] not in TABLES or named[2] != JOURNAL_SUFFIX:
+            continue
+        table, number, _ = named
+        if part_name(table, number, PARQUET_SUFFIX) in listed:
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise RecordingError(f"`{path}` is not a file of this recording")
+        try:
+            yield table, _Part(path, extent=scan_stream(path))
+        except (OSError, ValueError) as error:
+            raise RecordingError(f"`{path}` is no journal: {error}", hint=_DAMAGED) from error
+
+
+def _stream_batches(table: Table, path: Path, extent: StreamExtent) -> Iterator[pa.RecordBatch]:
+    stream = read_stream(path, extent.batches)
+    while True:
+        try:
+            batch = next(stream, None)
+        except (OSError, pa.ArrowException) as error:
+            raise RecordingError(f"`{path}` cannot be read", hint=_DAMAGED) from error
+        if batch is None:
+            return
+        yield conform_batch(table, batch, path)
+
+
+def parquet_batches(
+    table: Table, path: Path, *, rows: int | None = None, columns: frozenset[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of Parquet file *path* with exactly *table*'s schema.
+
+    Columns that *table* lacks are ignored, nullable ones that the file lacks are null. Only
+    *columns* are read where given; the others are null. `RecordingError` names file and column.
+    """
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            if rows is not None and file.metadata.num_rows != rows:
+                raise RecordingError(
+                    f"`{path}` has {file.metadata.num_rows} rows, the manifest says {rows}",
+                    hint=_DAMAGED,
+                )
+            present = set(file.schema_arrow.names)
+            wanted = [
+                column.name
+                for column in table.columns
+                if column.name in present and (columns is None or column.name in columns)
+            ]
+            _check_columns(table, present, path)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=wanted, use_threads=False):
+                yield conform_batch(table, batch, path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
+
+
+def _check_columns(table: Table, present: set[str], path: Path) -> None:
+    for column in table.columns:
+        if column.name not in present and not column.is_nullable:
+            raise RecordingError(
+                f"`{path}` is no table `{table.name}`: it lacks column `{column.name}`",
+                hint=_DAMAGED,
+            )
+
+
+def conform_batch(
+    table: Table, batch: pa.RecordBatch, path: Path, *, columns: frozenset[str] | None = None
+) -> pa.RecordBatch:
+    """Return *batch*, read from *path*, with exactly *table*'s schema; see `parquet_batches`."""
+    arrays = []
+    for column in table.columns:
+        index = batch.schema.get_all_field_indices(column.name)
+        if columns is not None and column.name not in columns:
+            arrays.append(null_array(column, batch.num_rows))
+        elif len(index) == 1:
+            try:
+                arrays.append(conform_array(column, batch.column(index[0])))
+            except ValueError as error:
+                raise RecordingError(
+                    f"`{path}` is no table `{table.name}`: column `{column.name}`: {error}",
+                    hint=_DAMAGED,
+                ) from error
+        elif not index and column.is_nullable:
+            arrays.append(null_array(column, batch.num_rows))
+        else:
+            what = "it has two columns" if index else "it lacks column"
+            raise RecordingError(f"`{path}` is no table `{table.name}`: {what} `{column.name}`")
+    return pa.RecordBatch.from_arrays(arrays, schema=table.arrow_schema())
+
+
+def last_rows(
+    table: Table, read: Callable[[frozenset[str] | None], Iterator[pa.RecordBatch]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows that *read* yields without those that a later row of the same key replaces.
+
+    *read* is called twice: for the key column alone, then for all. Memory is that of the keys.
+    """
+    key = table.key[0]
+    chunks = [batch.column(key) for batch in read(frozenset((key,)))]
+    if not chunks:
+        return
+    keys = pa.chunked_array(chunks)
+    keyed = pa.table({"key": keys, "row": np.arange(len(keys), dtype=np.int64)})
+    last = keyed.group_by("key", use_threads=False).aggregate([("row", "max")])["row_max"]
+    stands = np.zeros(len(keys), dtype=bool)
+    stands[last.to_numpy()] = True
+    position = 0
+    for batch in read(None):
+        part = stands[position : position + batch.num_rows]
+        position += batch.num_rows
+        yield batch if part.all() else batch.filter(pa.array(part))
