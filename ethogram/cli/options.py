@@ -11,7 +11,13 @@ import click
 
 from ethogram.errors import UsageError
 
-__all__ = ["Duration", "force_option", "format_option", "refuse_existing"]
+__all__ = [
+    "Duration",
+    "force_option",
+    "format_option",
+    "refuse_existing",
+    "summary_output_option",
+]
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -52,6 +58,18 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
 def force_option(command: Any) -> Any:
     """Add the option `--force`."""
     return click.option("--force", is_flag=True, help="Replace output that exists.")(command)
+
+
+def summary_output_option(command: Any) -> Any:
+    """Add the option `--output` of commands that write one summary."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File to write, called `*.summary.parquet`.",
+    )(command)
 
 
 def refuse_existing(path: Path, *, force: bool) -> None:
