@@ -1,0 +1,161 @@
+"""Whose an address is: rows of the `addresses` table, from an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from profiler.identity.kubernetes import EndpointSlice, Node, PodObject, Service, packed
+from profiler.identity.model import bounded, bounded_mapping
+from profiler.identity.pods import Pod
+
+__all__ = ["Address", "AddressPort", "addresses_of"]
+
+_SERVICE_NAME = "kubernetes.io/service-name"
+_API_SERVER = ("default", "kubernetes")
+_DNS = ("kube-system", "kube-dns")
+_FINISHED = ("Succeeded", "Failed")  # their addresses are given to others
+
+Kind = Literal["pod", "service", "node", "apiserver", "dns", "external"]
+
+_SPECIAL: Mapping[tuple[str, str], Kind] = {_API_SERVER: "apiserver", _DNS: "dns"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AddressPort:
+    """A port of an address, and the port of the pods behind it: a number where it is known."""
+
+    port: int
+    target: str
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One address; `pod` is the pod that has it, whose owner is the workload."""
+
+    addr: bytes
+    kind: Kind
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    ports: tuple[AddressPort, ...] = ()
+    pod: Pod | None = None
+
+    def row(self, *, valid_from_ns: int, workload: int | None = None) -> dict[str, object]:
+        """Return this as a row of the `addresses` table; *workload* is the pod's, if recorded."""
+        return {
+            "addr": self.addr,
+            "netns": None,
+            "kind": self.kind,
+            "workload": workload,
+            "name": self.name,
+            "labels": list(self.labels.items()),
+            "ports": [
+                {"port": port.port, "target": port.target, "protocol": port.protocol}
+                for port in self.ports
+            ],
+            "valid_from": valid_from_ns,
+            "valid_to": None,
+            "source": "inventory",
+        }
+
+
+def addresses_of(
+    pods: Sequence[tuple[Pod, PodObject]],
+    *,
+    services: Sequence[Service],
+    slices: Sequence[EndpointSlice],
+    nodes: Sequence[Node],
+) -> tuple[Address, ...]:
+    """Return the addresses of a cluster, sorted.
+
+    A pod on its host's network has no address of its own: there the address is the node's. The
+    service `default/kubernetes` and its endpoints are the API server, `kube-system/kube-dns` is
+    the resolver.
+    """
+    rows = [*_nodes(nodes), *_pods(pods)]
+    known = {row.addr for row in rows}
+    rows += [*_services(services, slices), *_endpoints(slices, known)]
+    unique = {(row.addr, row.kind, row.name, row.ports): row for row in rows}
+    return tuple(unique[key] for key in sorted(unique))
+
+
+def _nodes(nodes: Iterable[Node]) -> Iterator[Address]:
+    for node in nodes:
+        for entry in node.status.addresses:
+            if entry.type == "InternalIP":
+                yield Address(packed(entry.address), "node", bounded(node.metadata.name))
+
+
+def _pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
+    for pod, item in pods:
+        if item.status.phase in _FINISHED:
+            continue
+        ips = {entry.ip for entry in item.status.pod_ips}
+        if item.status.pod_ip is not None:
+            ips.add(item.status.pod_ip)
+        for ip in ips:
+            if pod.host_network:
+                yield Address(packed(ip), "node", bounded(pod.node or "_"))
+                continue
+            name = f"{pod.namespace}/{pod.name}"
+            labels = bounded_mapping(item.metadata.labels)
+            yield Address(packed(ip), "pod", name, labels, pod=pod)
+
+
+def _services(services: Iterable[Service], slices: Sequence[EndpointSlice]) -> Iterator[Address]:
+    for service in services:
+        names = (service.metadata.namespace or "", service.metadata.name)
+        kind = _SPECIAL.get(names, "service")
+        spec = service.spec
+        addresses = {*spec.cluster_ips, spec.cluster_ip or "", *spec.external_ips}
+        addresses |= {entry.ip or "" for entry in service.status.load_balancer.ingress}
+        own = [item for item in slices if _service_of(item) == names]
+        for address in addresses - {"", "None"}:
+            yield Address(
+                packed(address), kind, bounded("/".join(names)), ports=_ports(service, own)
+            )
+
+
+def _ports(service: Service, slices: Sequence[EndpointSlice]) -> tuple[AddressPort, ...]:
+    """Return the ports of *service* with the numbers that its endpoints give their targets."""
+    found = set()
+    for port in service.spec.ports:
+        numbers = {
+            str(behind.port)
+            for item in slices
+            for behind in item.ports
+            if behind.port
+            and (behind.name or "", behind.protocol) == (port.name or "", port.protocol)
+        }
+        stated = str(port.target_port or port.port)
+        targets = numbers or {bounded(stated)}
+        found |= {AddressPort(port.port, target, bounded(port.protocol)) for target in targets}
+    return tuple(sorted(found))
+
+
+def _endpoints(slices: Iterable[EndpointSlice], known: set[bytes]) -> Iterator[Address]:
+    """Yield the API server's own addresses, and what services have behind them outside."""
+    for item in slices:
+        names = _service_of(item)
+        if names is None or item.address_type == "FQDN":
+            continue
+        ports = tuple(
+            sorted(
+                AddressPort(port.port, str(port.port), bounded(port.protocol))
+                for port in item.ports
+                if port.port is not None
+            )
+        )
+        for address in {text for endpoint in item.endpoints for text in endpoint.addresses}:
+            addr = packed(address)
+            if names == _API_SERVER:
+                yield Address(addr, "apiserver", "default/kubernetes", ports=ports)
+            elif addr not in known:
+                yield Address(addr, "external", bounded("/".join(names)), ports=ports)
+
+
+def _service_of(item: EndpointSlice) -> tuple[str, str] | None:
+    name = item.metadata.labels.get(_SERVICE_NAME)
+    return (item.metadata.namespace or "", name) if name else None
