@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from system_calls import syscalls
 
-__all__ = ["name_of", "number_of"]
+__all__ = ["name_of", "names_of", "number_of"]
 
 _TABLES = {"x86_64": "x86_64", "i386": "i386", "x32": "x32", "aarch64": "arm64", "arm": "arm"}
 _X32_BIT = 0x40000000
@@ -33,3 +33,8 @@ def name_of(arch: str, nr: int) -> str | None:
 def number_of(arch: str, name: str) -> int | None:
     """Return the number of call *name* on *arch*, or None where that architecture lacks it."""
     return _numbers(arch).get(name)
+
+
+def names_of(arch: str) -> frozenset[str]:
+    """Return the names of all calls of *arch*."""
+    return frozenset(_numbers(arch))

@@ -1,0 +1,25 @@
+"""Names that a workload or its owner chose, as parts of file names."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+__all__ = ["safe_part"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+_LENGTH = 64
+
+
+def safe_part(part: str | None) -> str:
+    """Return *part* as a piece of a file name: `_` for None, never `.`, `..`, hidden or a path.
+
+    A part that a name may not hold as it is gets its characters replaced by `_` and a digest of
+    the original appended, so that two parts share a result only when they are equal.
+    """
+    if part is None:
+        return "_"
+    safe = _UNSAFE.sub("_", part)[:_LENGTH].lstrip(".-")
+    if safe == part and safe not in ("", "_"):
+        return safe
+    return f"{safe}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,75 @@
+"""What an exporter is: a pure function from a baseline to policy files and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+from ethogram.contracts.baseline import Baseline, Dimension
+from ethogram.contracts.exports import Artifact
+
+__all__ = ["Artifact", "Exporter", "Finding", "Options", "Severity"]
+
+Severity = Literal["info", "warning", "loss"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that the reader of an exported policy has to know.
+
+    `loss` is a rule of the baseline that the target cannot express: it would be denied, or more
+    than it would be allowed. *subject* says what it is about: a workload's key, a rule's id.
+    """
+
+    severity: Severity
+    message: str
+    hint: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to export. *settings* are the exporter's own, by the names that it declares."""
+
+    enforce: bool = False
+    settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Makes the policy of one target.
+
+    `export` reads nothing but its arguments: no clock, network, file or environment. Equal
+    arguments give equal bytes, in whatever order the baseline's rules stand. Every rule of the
+    dimensions that the target speaks about is allowed by an artifact or named in a finding.
+    """
+
+    @property
+    def name(self) -> str:
+        """The target's name, as in `--to NAME`."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for `--help`."""
+        ...
+
+    @property
+    def dimensions(self) -> frozenset[Dimension]:
+        """The dimensions of a baseline that the target speaks about; it is silent on others."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Setting -> what it means and what it may be, for `--set NAME=VALUE`."""
+        ...
+
+    def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
+        """Yield the policy files of *baseline* and what they cannot say.
+
+        Raises `ExportError` when there is no policy that could be meant, and `UsageError` for a
+        setting's value that means nothing.
+        """
+        ...

@@ -1,0 +1,183 @@
+"""Baseline -> seccomp profile: the flattened OCI form, which Kubernetes, Docker and podman read.
+
+One list of allowed names; everything else is logged, or with `enforce` refused with ENOSYS. The
+profile itself has no place for reasons, so a second file says why each name is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ethogram.contracts.baseline import Baseline, Dimension, Rule, Subject, SyscallValue
+from ethogram.contracts.exports import artifact_path
+from ethogram.contracts.keys import workload_key
+from ethogram.contracts.policy_seccomp import ARCHITECTURES
+from ethogram.errors import ExportError
+from exporters.protocol import Artifact, Finding, Options
+from exporters.runtime_base import (
+    RuntimeBase,
+    load_known_names,
+    load_runtime_bases,
+)
+from exporters.seccomp_calls import (
+    MACHINES,
+    Call,
+    always,
+    call_name,
+    from_runtimes,
+    machine_of,
+    observed,
+    only_by_runtime,
+    tolerated,
+)
+from exporters.seccomp_choices import SETTINGS, Choices, read_choices
+from exporters.seccomp_findings import findings_about
+
+__all__ = ["PROVENANCE_SCHEMA", "SeccompExporter", "exporter"]
+
+PROVENANCE_SCHEMA = "ethogram.seccomp-provenance/1"
+# An unknown call answers so: a C library then falls back to an older call, where EPERM would be
+# an error. It also makes gaps and new calls behave alike under runc, which answers ENOSYS for
+# numbers above the largest one listed unless the profile does.
+_ENOSYS = 38
+_EPERM = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SeccompExporter:
+    """Writes one profile for each machine (x86_64, aarch64) that the baseline was seen on.
+
+    *bases* and *known_names* are the shipped data, handed in so that exporting reads no file.
+    """
+
+    bases: tuple[RuntimeBase, ...]
+    known_names: Mapping[str, frozenset[str]]
+    name: str = "seccomp"
+    summary: str = "seccomp profile in OCI form, for Kubernetes, Docker, podman, runc and crun"
+    dimensions: frozenset[Dimension] = frozenset({"syscalls"})
+    settings: Mapping[str, str] = SETTINGS
+
+    def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
+        """Yield the profile and its provenance, then what there is to know about them."""
+        choices = read_choices(options, self.bases, self.known_names)
+        rules = [rule for rule in baseline.rules.syscalls if not only_by_runtime(rule)]
+        if not any(call_name(rule) for rule in rules):
+            raise ExportError(
+                f"no system call of `{_key(baseline.subject)}` was seen: its profile would"
+                " refuse everything",
+                hint="record the workload across its start and under traffic, then learn again",
+            )
+        machines = sorted({machine_of(rule.value.arch) for rule in rules})
+        for machine in machines:
+            of_machine = [rule for rule in rules if machine_of(rule.value.arch) == machine]
+            archs = _architectures(of_machine, machine, enforce=choices.enforce)
+            calls = _calls(of_machine, archs, choices)
+            target = self.name if len(machines) == 1 else f"{self.name}.{machine}"
+            profile = _profile(calls, archs, choices)
+            yield _artifact(baseline.subject, target, profile)
+            yield _artifact(
+                baseline.subject,
+                f"{target}.provenance",
+                _provenance(_key(baseline.subject), calls, archs),
+            )
+            yield from findings_about(baseline, calls, archs, choices)
+
+
+def exporter() -> SeccompExporter:
+    """Return the exporter with the data that ships with it."""
+    return SeccompExporter(load_runtime_bases(), load_known_names())
+
+
+def _architectures(
+    rules: Sequence[Rule[SyscallValue]], machine: str, *, enforce: bool
+) -> tuple[str, ...]:
+    """Return the architectures to list: the machine's, and the others that were seen.
+
+    A call through one that is not listed is killed even where the default is to log. So a profile
+    that only observes lists them all.
+    """
+    seen = {rule.value.arch for rule in rules}
+    return tuple(
+        arch for arch in MACHINES[machine] if not enforce or arch == machine or arch in seen
+    )
+
+
+def _calls(
+    rules: Sequence[Rule[SyscallValue]], archs: Sequence[str], choices: Choices
+) -> dict[str, Call]:
+    """Return the calls to allow by name; of several reasons the strongest is kept."""
+    certain = (
+        always(archs)
+        | from_runtimes(choices.bases, archs[0], choices.no_new_privs)
+        | observed(rules)
+    )
+    siblings = tolerated(certain, archs) if choices.tolerance else {}
+    return dict(sorted((siblings | certain).items()))
+
+
+def _profile(calls: Mapping[str, Call], archs: Sequence[str], choices: Choices) -> dict[str, Any]:
+    profile: dict[str, Any] = {"defaultAction": "SCMP_ACT_LOG"}
+    if choices.enforce:
+        profile = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": _ENOSYS}
+    if choices.log_denied:
+        profile["flags"] = ["SECCOMP_FILTER_FLAG_LOG"]
+    profile["architectures"] = [ARCHITECTURES[arch] for arch in archs]
+    profile["syscalls"] = [{"names": list(calls), "action": "SCMP_ACT_ALLOW"}]
+    refused = [name for name in choices.eperm if name not in calls]
+    if refused and choices.enforce:
+        profile["syscalls"].append(
+            {"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": _EPERM}
+        )
+    return profile
+
+
+def _provenance(key: str, calls: Mapping[str, Call], archs: Sequence[str]) -> dict[str, Any]:
+    return {
+        "schema": PROVENANCE_SCHEMA,
+        "workload_key": key,
+        "architectures": list(archs),
+        "calls": [_reason(call) for call in calls.values()],
+    }
+
+
+def _reason(call: Call) -> dict[str, Any]:
+    reason: dict[str, Any] = {"name": call.name, "why": call.why, "source": call.source}
+    if call.rules:
+        reason["rules"] = [
+            {
+                "id": rule.id,
+                "arch": rule.value.arch,
+                "calls": rule.evidence.calls,
+                "instances": rule.evidence.instances,
+                "phases": list(rule.evidence.phases),
+            }
+            for rule in call.rules
+        ]
+    return reason
+
+
+def _artifact(subject: Subject, target: str, document: Mapping[str, Any]) -> Artifact:
+    path = artifact_path(
+        namespace=subject.namespace,
+        kind=subject.kind,
+        name=subject.name,
+        unit=subject.container,
+        target=target,
+        suffix="json",
+    )
+    return Artifact(path, target, _key(subject), (json.dumps(document, indent=2) + "\n").encode())
+
+
+def _key(subject: Subject) -> str:
+    return workload_key(
+        subject.cluster,
+        subject.namespace,
+        subject.kind,
+        subject.name,
+        subject.container,
+        subject.image_digest,
+        container_kind=subject.container_kind,
+    )
