@@ -58,6 +58,7 @@ __all__ = ["command"]
 @click.option("--check", is_flag=True, help="Exit with code 5 where DIR is not what this writes.")
 @force_option
 def command(
+    *,
     baseline: Path,
     targets: tuple[str, ...],
     output: Path,

@@ -29,7 +29,7 @@ def command(summaries: tuple[Path, ...], output: Path, force: bool) -> None:
             raise UsageError(f"`{path}` is a {kind}, not a summary",
                              hint="`ethogram summarize` makes one of recordings")  # fmt: skip
     summary = summarized(summaries)
-    write_summary(summary, output)
+    write_summary(summary, output, force=force)
     say(
         f"merged {count(len(summaries), 'summary', 'summaries')} in `{output}`: "
         f"{count(summary.num_rows, 'row')}"

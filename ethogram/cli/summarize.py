@@ -29,7 +29,7 @@ def command(recordings: tuple[Path, ...], output: Path, force: bool) -> None:
             raise UsageError(f"`{path}` is a {kind}, not a recording",
                              hint="`ethogram merge` merges summaries")  # fmt: skip
     summary = summarized(recordings)
-    write_summary(summary, output)
+    write_summary(summary, output, force=force)
     say(
         f"summarized {count(len(recordings), 'recording')} in `{output}`: "
         f"{count(summary.num_rows, 'row')}"

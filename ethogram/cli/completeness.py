@@ -1,0 +1,70 @@
+"""How completely a recording saw what happened: states of windows, and losses by place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ethogram.cli.screen import count
+from ethogram.contracts.escape import printable
+
+if TYPE_CHECKING:
+    from ethogram.contracts.recording import Recording
+
+__all__ = ["Completeness", "completeness_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """Windows of instances by state, losses by (kind, place), programs that are not attached."""
+
+    states: dict[str, int]
+    losses: dict[tuple[str, str], int]
+    missing: tuple[tuple[str, str], ...]
+    is_truncated: bool
+    ended: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "coverage": self.states,
+            "losses": [
+                {"kind": kind, "place": printable(place), "count": number}
+                for (kind, place), number in self.losses.items()
+            ],
+            "is_truncated": self.is_truncated,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield it in lines; that nothing was lost is worth one."""
+        if self.states:
+            states = ", ".join(f"{number:,} {state}" for state, number in self.states.items())
+            yield f"coverage: windows of instances: {states}"
+        for (kind, place), number in self.losses.items():
+            yield f"lost: {count(number, 'event')}, {kind} in {printable(place)}"
+        if not self.losses:
+            yield "nothing lost"
+        for name, why in self.missing:
+            yield f"not attached: `{printable(name)}`: {printable(why)}"
+        if self.is_truncated:
+            yield "the recorder was killed while it wrote: the open window is missing"
+        elif not self.ended:
+            yield "the recording has no end yet: it is running, or the recorder was killed"
+
+
+def completeness_of(recording: Recording) -> Completeness:
+    """Return how complete *recording* is."""
+    states = Counter(recording.table("coverage")["state"].to_pylist())
+    losses: Counter[tuple[str, str]] = Counter()
+    for row in recording.table("losses").to_pylist():
+        losses[row["kind"], row["place"]] += row["count"]
+    programs = recording.manifest.programs
+    return Completeness(
+        states=dict(states.most_common()),
+        losses=dict(losses.most_common()),
+        missing=tuple((p.name, p.error or p.state) for p in programs if p.state != "attached"),
+        is_truncated=recording.is_truncated,
+        ended=recording.manifest.ended is not None,
+    )

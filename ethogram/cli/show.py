@@ -1,0 +1,100 @@
+"""`ethogram show`: what a recording, a summary or a baseline holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ethogram.cli.inputs import kind_of
+from ethogram.cli.options import format_option
+from ethogram.cli.screen import next_command, output, shell
+
+__all__ = ["command"]
+
+SHOW_SCHEMA = "ethogram.show/1"
+
+
+@click.command("show", short_help="Print a recording, a summary or a baseline.")
+@click.argument("path", metavar="REC|SUMMARY|BASELINE", type=click.Path(path_type=Path))
+@format_option("text", "json")
+def command(path: Path, output_format: str) -> None:
+    """Print what workloads did, how completely it was seen, or what a baseline allows."""
+    match kind_of(path):
+        case "recording":
+            _show_recording(path, output_format)
+        case "summary":
+            _show_summary(path, output_format)
+        case _:
+            _show_baselines(path, output_format)
+
+
+def _print_json(kind: str, path: Path, content: dict[str, Any]) -> None:
+    document = {"schema": SHOW_SCHEMA, "kind": kind, "path": str(path), **content}
+    print(json.dumps(document, indent=2, ensure_ascii=True))
+
+
+def _show_recording(path: Path, output_format: str) -> None:
+    from ethogram.cli.behaviour import behaviours
+    from ethogram.cli.completeness import completeness_of
+    from ethogram.cli.show_screens import print_behaviours, print_manifest
+    from ethogram.contracts.recording import Recording
+    from learner.summary import summarize
+
+    recording = Recording.open(path)
+    found = behaviours(summarize(recording))
+    completeness = completeness_of(recording)
+    if output_format == "json":
+        _print_json(
+            "recording",
+            path,
+            {
+                "manifest": json.loads(recording.manifest.to_json()),
+                "workloads": [behaviour.document() for behaviour in found],
+                **completeness.document(),
+            },
+        )
+        return
+    console = output()
+    print_manifest(console, recording.manifest)
+    print_behaviours(console, found)
+    for line in completeness.lines():
+        console.print(line)
+    next_command(shell("ethogram", "learn", path, "-o", "baselines"))
+
+
+def _show_summary(path: Path, output_format: str) -> None:
+    from ethogram.cli.behaviour import behaviours
+    from ethogram.cli.show_screens import print_behaviours
+    from ethogram.contracts.summary import read_summary
+
+    found = behaviours(read_summary(path))
+    if output_format == "json":
+        content = {"workloads": [behaviour.document() for behaviour in found]}
+        _print_json("summary", path, content)
+        return
+    print_behaviours(output(), found)
+    next_command(shell("ethogram", "learn", path, "-o", "baselines"))
+
+
+def _show_baselines(path: Path, output_format: str) -> None:
+    from ethogram.cli.baseline_screen import print_baseline
+    from ethogram.contracts.baseline import load_baselines
+
+    loaded = load_baselines(path)
+    if output_format == "json":
+        content = {
+            "baselines": [
+                {"path": str(file), "baseline": baseline.model_dump(
+                    mode="json", by_alias=True, exclude_none=True)}
+                for file, baseline in loaded
+            ]
+        }  # fmt: skip
+        _print_json("baseline", path, content)
+        return
+    console = output()
+    for file, baseline in loaded:
+        print_baseline(console, file, baseline, rules=True)
+    next_command(shell("ethogram", "export", path, "--to", "seccomp", "-o", "policies"))
