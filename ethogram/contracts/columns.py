@@ -18,7 +18,7 @@ from ethogram.contracts.arrow import arrow_type, enum_dictionary
 from ethogram.contracts.escape import escape
 from ethogram.contracts.tables import ENUMS, Column, Table
 
-__all__ = ["Values", "batch_of", "conform_array", "null_array"]
+__all__ = ["Values", "batch_of", "conform_array", "conform_table", "null_array"]
 
 Values: TypeAlias = "Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray"
 
@@ -159,6 +159,12 @@ def conform_array(column: Column, array: pa.Array | pa.ChunkedArray) -> pa.Array
     if conformed.null_count and not column.is_nullable:
         raise ValueError("it is null in a row")
     return conformed
+
+
+def conform_table(table: Table, rows: pa.Table) -> pa.Table:
+    """Return *rows*, made by a program, with exactly *table*'s schema; see `batch_of`."""
+    columns = {name: rows.column(name) for name in rows.column_names}
+    return pa.Table.from_batches([batch_of(table, columns)])
 
 
 def _bounded(text: str) -> str:
