@@ -1,0 +1,95 @@
+"""`ethogram learn`: recordings and summaries to one baseline for each workload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ethogram.cli.inputs import summarized
+from ethogram.cli.options import force_option
+from ethogram.cli.screen import count, next_command, output, say, shell
+from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from ethogram.contracts.baseline import Baseline
+
+__all__ = ["command"]
+
+
+@click.command("learn", short_help="Learn a baseline for each workload.")
+@click.argument("inputs", metavar="REC|SUMMARY...", nargs=-1, required=True,
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    "place",
+    required=True,
+    metavar="DIR|FILE",
+    type=click.Path(path_type=Path),
+    help="Directory for one file a workload, or a `.yaml` file where there is one.",
+)
+@force_option
+def command(*, inputs: tuple[Path, ...], place: Path, force: bool) -> None:
+    """Learn what is normal for each workload, and say how settled that is."""
+    from ethogram.cli.baseline_screen import print_baseline
+    from ethogram.contracts.baseline import dump_baseline
+    from ethogram.contracts.durable import replace_file
+    from learner.learn import learn
+
+    baselines = learn(summarized(inputs))
+    files = _files(place, baselines)
+    texts = {file: dump_baseline(baseline).encode() for file, baseline in files.items()}
+    _refuse_replacing(texts, force=force)
+    if not _is_file(place):
+        place.mkdir(parents=True, exist_ok=True)
+    console = output()
+    for file, baseline in files.items():
+        replace_file(file, texts[file], mode=0o644)
+        print_baseline(console, file, baseline, rules=False)
+    say(f"learnt {count(len(baselines), 'baseline')} from {count(len(inputs), 'input')}")
+    next_command(
+        shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
+        why="or `" + shell("ethogram", "show", place) + "`",
+    )
+
+
+def _is_file(place: Path) -> bool:
+    return place.suffix in {".yaml", ".yml"} and not place.is_dir()
+
+
+def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
+    """Return where each of *baselines* belongs; `UsageError` where *place* cannot hold them."""
+    from ethogram.contracts.baseline import baseline_filename
+
+    if not baselines:
+        raise UsageError(
+            "there is no workload to learn from", hint="`ethogram show` says what was seen"
+        )
+    if not _is_file(place):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"`{place}` is not a directory", hint="name a directory")
+        return {place / baseline_filename(one.subject): one for one in baselines}
+    if len(baselines) > 1:
+        raise UsageError(
+            f"{count(len(baselines), 'workload')} do not fit in one file",
+            hint=f"name a directory: `-o {place.with_suffix('')}`",
+        )
+    if not place.absolute().parent.is_dir():
+        raise UsageError(f"there is no directory `{place.absolute().parent}`", hint="make it first")
+    return {place: baselines[0]}
+
+
+def _refuse_replacing(texts: dict[Path, bytes], *, force: bool) -> None:
+    """Raise `UsageError` where a file that differs stands in the way, before anything is written."""
+    different = [
+        file for file, text in texts.items() if file.exists() and file.read_bytes() != text
+    ]
+    if different and not force:
+        more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+        raise UsageError(
+            f"`{different[0]}`{more} exists and differs",
+            hint="name another place, or pass `--force` to replace it",
+        )
