@@ -105,17 +105,18 @@ def _pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
 
 
 def _services(services: Iterable[Service], slices: Sequence[EndpointSlice]) -> Iterator[Address]:
+    behind: dict[tuple[str, str] | None, list[EndpointSlice]] = {}
+    for item in slices:
+        behind.setdefault(_service_of(item), []).append(item)
     for service in services:
         names = (service.metadata.namespace or "", service.metadata.name)
         kind = _SPECIAL.get(names, "service")
         spec = service.spec
         addresses = {*spec.cluster_ips, spec.cluster_ip or "", *spec.external_ips}
         addresses |= {entry.ip or "" for entry in service.status.load_balancer.ingress}
-        own = [item for item in slices if _service_of(item) == names]
+        ports = _ports(service, behind.get(names, []))
         for address in addresses - {"", "None"}:
-            yield Address(
-                packed(address), kind, bounded("/".join(names)), ports=_ports(service, own)
-            )
+            yield Address(packed(address), kind, bounded("/".join(names)), ports=ports)
 
 
 def _ports(service: Service, slices: Sequence[EndpointSlice]) -> tuple[AddressPort, ...]:

@@ -10,7 +10,14 @@ from profiler.identity.cgroups import CgroupName, name_of
 from profiler.identity.model import Facts, bounded, bounded_mapping, digest_of
 from profiler.identity.reading import parse_object
 
-__all__ = ["SANDBOX", "PodFacts", "are_from_kubelet", "known_annotations", "pod_of"]
+__all__ = [
+    "SANDBOX",
+    "PodFacts",
+    "are_from_kubelet",
+    "known_annotations",
+    "pod_of",
+    "pod_of_labels",
+]
 
 # What kubelet and cAdvisor call the container that only holds the pod's namespaces open.
 SANDBOX = "POD"
@@ -102,6 +109,22 @@ def pod_of(name: CgroupName, facts: Facts) -> PodFacts | None:
     if name.engine == "containerd":
         return _read(facts, _CONTAINERD)
     return _read(facts, _CONTAINERD) or _read(facts, _CRIO)
+
+
+def pod_of_labels(name: CgroupName, facts: Facts) -> PodFacts | None:
+    """Return the pod that labels under Docker name, as cri-dockerd sets them.
+
+    Anybody may set the same labels with `docker run`, so the uid among them must be the one in
+    the cgroup's path, which the kubelet chose.
+    """
+    labels = facts.labels
+    pod, namespace = labels.get(_CRIO["pod"]), labels.get(_CRIO["namespace"])
+    uid = labels.get(_CRIO["uid"])
+    if not pod or not namespace or uid is None or uid != name.pod_uid:
+        return None
+    is_sandbox = labels.get("io.kubernetes.docker.type") == "podsandbox"
+    container = SANDBOX if is_sandbox else labels.get(_CRIO["container"])
+    return PodFacts(namespace, pod, uid, container, is_sandbox)
 
 
 def _read(facts: Facts, keys: Mapping[str, str]) -> PodFacts | None:

@@ -56,7 +56,8 @@ class StateStore:
     def __init__(self, root: Path, id_of_cgroup: IdOfCgroup) -> None:
         self._root = root
         self._id_of_cgroup = id_of_cgroup
-        self._known: OrderedDict[Path, tuple[Signature, Facts]] = OrderedDict()
+        self._read: dict[Path, Signature] = {}
+        self._known: OrderedDict[tuple[Path, int | None], Facts] = OrderedDict()
 
     def scan(self) -> None:
         """Read the state of every container that is new or has changed."""
@@ -65,25 +66,31 @@ class StateStore:
                 self._load(entry)
 
     def of_id(self, container_id: str) -> list[Facts]:
-        """Return what the runtimes say of *container_id*, gone containers included."""
+        """Return what the runtimes say of *container_id*, the latest first.
+
+        Containers that are gone are among them, and earlier ones that had the same id.
+        """
         if not is_container_id(container_id):
             return []
         for directory in self._state_roots():
             self._load(directory / container_id)
         return [
-            facts for _, facts in reversed(self._known.values())
-            if facts.container_id == container_id
-        ]  # fmt: skip
+            facts for facts in reversed(self._known.values()) if facts.container_id == container_id
+        ]
 
-    def of_cgroup(self, path: str) -> Facts | None:
-        """Return the container that declares *path* or the nearest cgroup above it as its own."""
+    def of_cgroup(self, path: str) -> list[Facts]:
+        """Return the containers that declare *path* or a cgroup above it, the nearest first."""
         self.scan()
         declared = [
-            facts for _, facts in self._known.values()
+            facts
+            for facts in reversed(self._known.values())
             if facts.cgroup_path is not None and is_inside(path, facts.cgroup_path)
-        ]  # fmt: skip
-        # Of two that declare the same cgroup the one read last is the one that is there now.
-        return max(reversed(declared), key=lambda facts: len(facts.cgroup_path or ""), default=None)
+        ]
+        return sorted(declared, key=lambda facts: -len(facts.cgroup_path or ""))
+
+    def container_ids(self) -> set[str]:
+        """Return the ids of all containers seen so far."""
+        return {facts.container_id for facts in self._known.values()}
 
     def _state_roots(self) -> Iterator[Path]:
         for pattern in STATE_ROOTS:
@@ -98,7 +105,7 @@ class StateStore:
             written = signature(directory / file)
             if written is None:
                 continue
-            if directory in self._known and self._known[directory][0] == written:
+            if self._read.get(directory) == written:
                 return
             state = read_object(directory / file)
             facts = parse(directory, state) if state is not None else None
@@ -113,10 +120,12 @@ class StateStore:
         more += [read_bundle(bundle, facts.container_id)] if bundle else []
         own = Facts("oci", facts.container_id, cgroup_id=cgroup_id, place=str(directory))
         facts = facts.filled_from([own, *(found for found in more if found is not None)])
-        self._known.pop(directory, None)
-        self._known[directory] = (written, facts)
+        self._read[directory] = written
+        self._known.pop((directory, cgroup_id), None)
+        self._known[directory, cgroup_id] = facts
         while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+            (oldest, _), _ = self._known.popitem(last=False)
+            self._read.pop(oldest, None)
 
 
 def _runc_facts(directory: Path, state: Mapping[str, object]) -> Facts | None:
