@@ -50,7 +50,7 @@ State = Literal["complete", "partial", "lossy", "enforced"]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Real = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1, max_length=8192)]
+Text = Annotated[str, Field(min_length=1, max_length=32768)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
 

@@ -1,0 +1,197 @@
+"""The rows of each table as behaviour: what to group by, and what the groups are called.
+
+`prepare` functions work on whole batches in Arrow and NumPy; only `name` functions see single
+values, and only one for each distinct behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.capabilities import capability_name
+from ethogram.contracts.escape import escape
+from ethogram.contracts.flags import ProcessFlag
+from ethogram.contracts.tables import ENUMS
+from learner.context import Context
+from learner.dimensions import access_letters, address_text, canonical, protocol_word
+
+__all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
+
+Columns: TypeAlias = "dict[str, pa.Array | pa.ChunkedArray]"
+_Named: TypeAlias = "tuple[str, bytes]"
+_LETTER_BITS = 63
+_CAPABILITY = ENUMS["operation"].index("capability")
+_OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How one table becomes rows of a summary.
+
+    *prepare* returns the columns to group by and, where the table has them, `calls`, `first` and
+    `last`; with `keep` a mask of the rows that count. *name* turns one group, as a mapping of
+    these columns, into its dimension and key.
+    """
+
+    table: str
+    prepare: Callable[[Context, pa.RecordBatch], Columns]
+    name: Callable[[dict[str, Any]], _Named]
+
+
+def _codes(batch: pa.RecordBatch, column: str) -> pa.Array:
+    return batch.column(column).indices
+
+
+def _timed(batch: pa.RecordBatch) -> Columns:
+    return {"first": batch.column("first"), "last": batch.column("last")}
+
+
+def _exe(context: Context, exes: pa.Array) -> Columns:
+    return {"exe_path": context.path_indices(exes)}
+
+
+def _exe_of(context: Context, exec_ids: pa.Array) -> Columns:
+    """Return the executables of the processes with *exec_ids*, null where none is known."""
+    names, exes = context.processes
+    return {"exe_path": context.path_indices(exes).take(pc.index_in(exec_ids, value_set=names))}
+
+
+def _syscalls(_: Context, batch: pa.RecordBatch) -> Columns:
+    columns = {"arch": _codes(batch, "arch"), "nr": batch.column("nr")}
+    return columns | {"calls": batch.column("calls")}
+
+
+def _errors(context: Context, batch: pa.RecordBatch) -> Columns:
+    return _syscalls(context, batch) | {"errno": batch.column("errno")}
+
+
+def _denied(context: Context, batch: pa.RecordBatch) -> Columns:
+    exe = _exe_of(context, batch.column("exec_id"))
+    return _errors(context, batch) | exe | {"action": _codes(batch, "action")}
+
+
+def _ngrams(_: Context, batch: pa.RecordBatch) -> Columns:
+    calls = pc.fill_null(batch.column("calls"), 0)
+    return {"arch": _codes(batch, "arch"), "gram": batch.column("gram"), "calls": calls}
+
+
+def _files(context: Context, batch: pa.RecordBatch) -> Columns:
+    letters = pc.bit_wise_and(batch.column("access"), pa.scalar(_LETTER_BITS, pa.uint16()))
+    path = batch.column("path")
+    keep = pc.and_(pc.is_null(batch.column("errno")), pc.greater(pc.binary_length(path), 0))
+    columns = {"path": path, "access": letters, "calls": batch.column("calls"), "keep": keep}
+    return columns | _exe(context, batch.column("exe")) | _timed(batch)
+
+
+def _network(context: Context, batch: pa.RecordBatch) -> Columns:
+    direction = _codes(batch, "direction")
+    codes = direction.to_numpy()
+    is_peer = pa.array((codes == _OUT) | (codes == _IN))
+    is_out = pa.array(codes == _OUT)
+    none = pa.scalar(None, pa.uint16())
+    port = pc.if_else(is_out, batch.column("peer_port"), none)
+    return (
+        {
+            "direction": direction,
+            "family": batch.column("family"),
+            "type": batch.column("type"),
+            "protocol": batch.column("protocol"),
+            "address": pc.if_else(is_peer, batch.column("peer_addr"), batch.column("local_addr")),
+            "port": pc.if_else(is_peer, port, batch.column("local_port")),
+            "unix_path": batch.column("unix_path"),
+            "name": pc.if_else(is_peer, batch.column("name"), pa.scalar(None, pa.string())),
+            "calls": batch.column("connections"),
+        }
+        | _exe(context, batch.column("exe"))
+        | _timed(batch)
+    )
+
+
+def _dns(context: Context, batch: pa.RecordBatch) -> Columns:
+    once = pa.array(np.ones(batch.num_rows, np.uint64))
+    return {"qname": batch.column("qname"), "calls": once} | _exe(context, batch.column("exe"))
+
+
+def _execs(context: Context, batch: pa.RecordBatch) -> Columns:
+    start = batch.column("start")
+    is_fork = pc.bit_wise_and(
+        batch.column("flags"), pa.scalar(int(ProcessFlag.FORKED), pa.uint32())
+    )
+    path = pa.array(context.paths, pa.binary()).take(context.path_indices(batch.column("exe")))
+    executed = pc.and_(pc.is_null(batch.column("errno")), pc.equal(is_fork, 0))
+    window = context.windows.at(start.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    return {
+        # The row was written again when the process ended: it executed when it started.
+        "window": pa.array(window.astype(np.uint32)),
+        "path": path,
+        "calls": pa.array(np.ones(batch.num_rows, np.uint64)),
+        "keep": pc.and_(executed, pc.is_valid(path)),
+        "first": start,
+        "last": start,
+    } | _exe_of(context, batch.column("parent_exec_id"))
+
+
+def _privileges(context: Context, batch: pa.RecordBatch) -> Columns:
+    operation = _codes(batch, "operation")
+    named = pc.or_(pc.not_equal(operation, _CAPABILITY), pc.is_valid(batch.column("capability")))
+    return {
+        "operation": operation,
+        "capability": batch.column("capability"),
+        "target": batch.column("target"),
+        "calls": batch.column("calls"),
+        "keep": pc.and_(batch.column("granted"), named),
+    } | _exe_of(context, batch.column("exec_id"))
+
+
+def _name_of_network(group: dict[str, Any]) -> _Named:
+    word = protocol_word(group["family"], group["type"], group["protocol"])
+    address = address_text(group["address"], group["unix_path"])
+    if group["direction"] in (_OUT, _IN):
+        direction = ENUMS["direction"][group["direction"]]
+        name = None if group["name"] is None else escape(group["name"])
+        return "peers", canonical([direction, word, address, group["port"], name])
+    return "listens", canonical([word, address, group["port"]])
+
+
+def _name_of_privilege(group: dict[str, Any]) -> _Named:
+    if group["operation"] == _CAPABILITY:
+        return "capabilities", capability_name(group["capability"]).encode()
+    target = group["target"]
+    name = ENUMS["operation"][group["operation"]]
+    return "operations", canonical([name, None if target is None else escape(target)])
+
+
+def _name_of_denied(group: dict[str, Any]) -> _Named:
+    return "denied", canonical([group["nr"], ENUMS["action"][group["action"]], group["errno"]])
+
+
+def _name_of_file(group: dict[str, Any]) -> _Named:
+    return "files", canonical([escape(group["path"]), access_letters(group["access"])])
+
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour("syscalls", _syscalls, lambda group: ("syscalls", b"%d" % group["nr"])),
+    Behaviour(
+        "errors", _errors, lambda group: ("errors", canonical([group["nr"], group["errno"]]))
+    ),
+    Behaviour("denied", _denied, _name_of_denied),
+    Behaviour("ngrams", _ngrams, lambda group: ("ngrams", group["gram"])),
+    Behaviour("files", _files, _name_of_file),
+    Behaviour("network", _network, _name_of_network),
+    Behaviour("dns", _dns, lambda group: ("dns", group["qname"])),
+    Behaviour("processes", _execs, lambda group: ("execs", group["path"])),
+    Behaviour("privileges", _privileges, _name_of_privilege),
+)
+
+
+def group_columns(columns: Columns) -> Iterator[str]:
+    """Yield the names in *columns* that tell behaviours apart."""
+    yield from (
+        name for name in columns if name not in ("window", "calls", "first", "last", "keep")
+    )

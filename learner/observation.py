@@ -1,0 +1,146 @@
+"""How much was watched, as rows of a summary: the denominators of every count.
+
+They are rows like any other, so that merging stays plain set union:
+
+    subject      key `{"container_kind":..,"image":..,"image_digest":..}` of the workload
+    instance     key `{"no_new_privs":..,"observed":..,"runtime":..,"seccomp_mode":..}`
+    observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
+                 key `["phase"]`: windows in the row's phase, `calls` system calls;
+                 key `["state","incomplete"]`: windows in that state
+    loss         key `[kind, place]`, `calls` events lost; no workload where it is not known whose
+    input        key `{"clean_end":..,"loader":..,"sha256":..,"tier":..,"window_ms":..}`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ethogram.contracts.manifest import MANIFEST_NAME
+from ethogram.contracts.tables import ENUMS
+from learner.context import Context
+from learner.dimensions import canonical
+from learner.rows import Row, new_row
+
+__all__ = ["observation_rows"]
+
+
+def observation_rows(context: Context) -> Iterator[Row]:
+    """Yield the rows of a summary that say how much was watched in a recording, and how well."""
+    yield _input(context)
+    yield from _instances(context)
+    yield from _coverage(context)
+    yield from _losses(context)
+
+
+def _object(fields: Row) -> bytes:
+    return json.dumps(fields, separators=(",", ":"), ensure_ascii=False, sort_keys=True).encode(
+        "utf-8", "backslashreplace"
+    )
+
+
+def _input(context: Context) -> Row:
+    recording, manifest = context.recording, context.recording.manifest
+    digest = hashlib.sha256((recording.path / MANIFEST_NAME).read_bytes()).hexdigest()
+    fields = {
+        "clean_end": manifest.clean_end and not recording.is_truncated,
+        "loader": manifest.loader,
+        "sha256": digest,
+        "tier": manifest.tier,
+        "window_ms": manifest.window_ms,
+    }
+    return new_row(context, "input", _object(fields), windows=len(context.windows.numbers))
+
+
+def _instances(context: Context) -> Iterator[Row]:
+    for number, instance in context.instance_rows.items():
+        workload = context.workload_rows.get(instance["workload"])
+        if workload is None:
+            continue
+        keys = {
+            "instance_key": context.instance_keys[number],
+            "workload_key": context.workload_keys[instance["workload"]],
+            "first": _nanoseconds(instance["started"]),
+            "last": _nanoseconds(instance["ended"] or instance["started"]),
+        }
+        subject = ("container_kind", "image", "image_digest")
+        own = ("no_new_privs", "observed", "runtime", "seccomp_mode")
+        yield new_row(
+            context, "subject", _object({name: workload[name] for name in subject}), **keys
+        )
+        yield new_row(context, "instance", _object({name: instance[name] for name in own}), **keys)
+
+
+def _nanoseconds(time: Any) -> int:
+    return int(pd.Timestamp(time).value)
+
+
+def _coverage(context: Context) -> Iterator[Row]:
+    table = context.recording.table("coverage")
+    if not table.num_rows:
+        return
+    frame = table.select(["window", "workload", "instance", "observed_ns", "calls"]).to_pandas()
+    for name in ("phase", "state"):
+        frame[name] = table.column(name).cast(pa.string()).to_pandas()
+    for (workload, instance), part in frame.groupby(["workload", "instance"], sort=True):
+        if workload not in context.workload_keys or instance not in context.instance_keys:
+            continue
+        windows = np.unique(part.window.to_numpy())
+        columns = {
+            "workload_key": context.workload_keys[workload],
+            "instance_key": context.instance_keys[instance],
+            "first": int(context.windows.start_of(windows[:1])[0]),
+            "last": int(context.windows.end_of(windows[-1:])[0]),
+        }
+        # Phases share a window: it was observed for as long as the longest of them was.
+        seconds = int(part.groupby("window").observed_ns.max().sum())
+        yield new_row(
+            context, "observation", canonical(["windows"]), **columns,
+            windows=len(windows), calls=seconds,
+        )  # fmt: skip
+        yield from _parts(context, part, columns)
+
+
+def _parts(context: Context, part: pd.DataFrame, columns: Row) -> Iterator[Row]:
+    """Yield the windows of one instance by phase, and those that are not complete by state."""
+    for phase, rows in part.groupby("phase", sort=True):
+        yield new_row(
+            context, "observation", canonical(["phase"]), **columns, phase=phase,
+            windows=rows.window.nunique(), calls=int(rows.calls.sum()),
+        )  # fmt: skip
+    for state, rows in part.groupby("state", sort=True):
+        if state != "complete":
+            count = rows.window.nunique()
+            key = canonical(["state", state])
+            yield new_row(context, "observation", key, **columns, windows=count)
+
+
+def _losses(context: Context) -> Iterator[Row]:
+    table = context.recording.table("losses")
+    if not table.num_rows:
+        return
+    frame = table.select(["window", "workload", "instance", "place", "count"]).to_pandas()
+    frame["kind"] = table.column("kind").cast(pa.string()).to_pandas()
+    frame = frame[frame["count"] > 0]
+    keys = ["workload", "instance", "kind", "place"]
+    for (workload, instance, kind, place), rows in frame.groupby(keys, dropna=False, sort=True):
+        assert kind in ENUMS["loss"]
+        windows = np.unique(rows.window.to_numpy())
+        yield new_row(
+            context, "loss", canonical([kind, str(place)]),
+            workload_key=context.workload_keys.get(_number(workload), ""),
+            instance_key=context.instance_keys.get(_number(instance), ""),
+            windows=len(windows), calls=int(rows["count"].sum()),
+            first=int(context.windows.start_of(windows[:1])[0]),
+            last=int(context.windows.end_of(windows[-1:])[0]),
+        )  # fmt: skip
+
+
+def _number(value: Any) -> int:
+    return -1 if pd.isna(value) else int(value)

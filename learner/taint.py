@@ -1,0 +1,233 @@
+"""What was seen while an indicator fired: which rows of a recording must not be learnt.
+
+An indicator names rows. A row that makes its process suspect also condemns what that process and
+all that it started did, as finely as each table can tell them from others:
+
+- rows with an `exec_id` (processes, privileges, refused calls): exactly those of the tree;
+- files: by executable, in the windows in which a process of the tree ran it;
+- network and DNS: the same, and also for the ancestors of the tree, from one window before it
+  began, because the process that made the connection is often the one that started the shell;
+- calls, errors and n-grams: the windows of the instance in which the tree lived, apart for what
+  entered from outside and for the workload itself.
+
+What these rows show is learnt all the same where another row shows it that is not condemned.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.tables import ENUMS
+from ethogram.indicators.protocol import Indicator
+from ethogram.indicators.rows import with_executables
+from learner.cells import Cells
+from learner.context import Context
+
+__all__ = ["Taint", "taint_of"]
+
+_EXEC = ENUMS["phase"].index("exec")
+_BY_EXEC_ID = frozenset({"processes", "privileges", "denied"})
+
+
+@dataclass(frozen=True)
+class Taint:
+    """Answers for each row of a table which indicators condemn it, as bits."""
+
+    indicators: tuple[Indicator, ...]
+    executables: pa.Table
+    exec_ids: Mapping[str, int] = field(default_factory=dict)
+    files: Cells = field(default_factory=Cells)
+    peers: Cells = field(default_factory=Cells)
+    lives: Cells = field(default_factory=Cells)
+
+    def names(self, bits: int) -> list[str]:
+        """Return the ids of the indicators in *bits*, sorted."""
+        return [
+            indicator.metadata.id
+            for index, indicator in enumerate(self.indicators)
+            if bits >> index & 1
+        ]
+
+    def bits(self, name: str, batch: pa.RecordBatch) -> np.ndarray:
+        """Return for each row of *batch*, of table *name*, the indicators that condemn it."""
+        bits = _row_bits(self.indicators, name, batch, self.executables)
+        if not self.exec_ids:
+            return bits
+        instance = batch.column("instance").to_numpy()
+        window = batch.column("window").to_numpy()
+        is_exec = batch.column("phase").indices.to_numpy(zero_copy_only=False) == _EXEC
+        lives = self.lives.bits(instance, is_exec, window)
+        if name in _BY_EXEC_ID:
+            column = batch.column("exec_id")
+            known = pc.is_valid(column).to_numpy(zero_copy_only=False)
+            bits |= np.where(known, self._of_exec_ids(column), lives)
+        elif name in ("files", "network", "dns"):
+            exe = batch.column("exe").to_numpy()
+            cells = self.files if name == "files" else self.peers
+            # What no executable is known for may have been the tree's.
+            bits |= np.where(exe == 0, lives, cells.bits(instance, exe, window))
+        else:
+            bits |= lives
+        return bits
+
+    def _of_exec_ids(self, column: pa.Array) -> np.ndarray:
+        index = pc.index_in(column, value_set=pa.array(self.exec_ids, pa.string()))
+        found = pa.array(list(self.exec_ids.values()), pa.uint32()).take(index)
+        bits: np.ndarray = pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
+        return bits
+
+
+def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
+    """Return what *indicators* condemn in the recording of *context*."""
+    rules = tuple(indicators)
+    processes = _processes(context)
+    roots = _roots(context, rules, processes)
+    if not roots:
+        return Taint(rules, context.executables)
+    tree = _spread(roots, _children(processes))
+    lives, files = Cells(), Cells()
+    for process, bits in _rows_of(processes, tree):
+        for window in range(process.first_window, process.last_window + 1):
+            lives.add(process.instance, process.phase == _EXEC, window, bits)
+            files.add(process.instance, process.exe, window, bits)
+    peers = files.copy()
+    for process, bits in _rows_of(processes, tree):
+        for exe in _ancestor_exes(processes, process.exec_id, tree):
+            for window in range(max(0, process.first_window - 1), process.last_window + 1):
+                peers.add(process.instance, exe, window, bits)
+    return Taint(rules, context.executables, tree, files, peers, lives)
+
+
+def _row_bits(
+    rules: tuple[Indicator, ...], name: str, batch: pa.RecordBatch, executables: pa.Table
+) -> np.ndarray:
+    bits = np.zeros(batch.num_rows, np.uint32)
+    judging = [(index, rule) for index, rule in enumerate(rules) if rule.metadata.table == name]
+    if judging:
+        rows = _completed(batch, executables)
+        for index, rule in judging:
+            matches = rule.matches(rows).to_numpy(zero_copy_only=False)
+            bits |= matches.astype(np.uint32) << np.uint32(index)
+    return bits
+
+
+def _completed(batch: pa.RecordBatch, executables: pa.Table) -> pa.Table:
+    rows = pa.Table.from_batches([batch])
+    return with_executables(rows, executables) if "exe" in batch.schema.names else rows
+
+
+def _processes(context: Context) -> pd.DataFrame:
+    """Return the processes by `exec_id`, with the windows in which each lived."""
+    table = context.recording.table("processes")
+    columns = ["exec_id", "parent_exec_id", "fork_parent_exec_id", "tgid", "exe", "instance"]
+    frame: pd.DataFrame = table.select(columns).to_pandas()
+    phases = table.column("phase").combine_chunks()
+    codes = phases.indices if not isinstance(phases, pa.ChunkedArray) else pa.array([], pa.int8())
+    frame["phase"] = codes.to_numpy(zero_copy_only=False)
+    start = table.column("start").cast(pa.int64()).to_numpy()
+    forever = np.iinfo(np.int64).max
+    end = pc.fill_null(table.column("end").cast(pa.int64()), forever).to_numpy()
+    frame["start"], frame["end"] = start, end
+    frame["first_window"] = context.windows.at(start)
+    last = context.windows.at(np.minimum(end, forever - 1))
+    newest = int(context.windows.numbers[-1]) if len(context.windows.numbers) else 0
+    written = table.column("window").to_numpy().astype(np.int64)
+    last = np.where(end == forever, np.maximum(newest, written), last)
+    frame["last_window"] = np.maximum(frame["first_window"], last)
+    return frame.set_index("exec_id", drop=False)
+
+
+def _roots(
+    context: Context, rules: tuple[Indicator, ...], processes: pd.DataFrame
+) -> dict[str, int]:
+    """Return the processes that an indicator makes suspect, with its bits."""
+    roots: dict[str, int] = defaultdict(int)
+    for index, rule in enumerate(rules):
+        table = rule.metadata.table
+        for batch in context.recording.batches(table):
+            rows = _completed(batch, context.executables)
+            suspect = rows.filter(rule.taints(rows))
+            for exec_id in _suspects(suspect, processes):
+                roots[exec_id] |= 1 << index
+    return dict(roots)
+
+
+def _suspects(rows: pa.Table, processes: pd.DataFrame) -> Iterator[str]:
+    """Yield the processes that *rows* are about: by name, or by executable and window."""
+    if not rows.num_rows:
+        return
+    if "exec_id" in rows.column_names:
+        yield from (name for name in rows.column("exec_id").to_pylist() if name is not None)
+        return
+    for row in rows.select(["instance", "exe", "window"]).to_pylist():
+        living = processes[
+            (processes.instance == row["instance"])
+            & (processes.exe == row["exe"])
+            & (processes.first_window <= row["window"])
+            & (processes.last_window >= row["window"])
+        ]
+        yield from living.exec_id
+
+
+def _children(processes: pd.DataFrame) -> dict[str, list[str]]:
+    """Return what each process started, and what it became by executing again."""
+    children: dict[str, list[str]] = defaultdict(list)
+    for column in ("parent_exec_id", "fork_parent_exec_id"):
+        known = processes[processes[column].notna()]
+        for parent, child in zip(known[column], known.exec_id, strict=True):
+            children[parent].append(child)
+    ordered = processes.sort_values(["instance", "tgid", "start"], kind="stable")
+    following = ordered.shift(-1)
+    # A later process with a recycled number began after the earlier one had ended.
+    is_same = (
+        (ordered.instance == following.instance)
+        & (ordered.tgid == following.tgid)
+        & (ordered.end >= following.start)
+    )
+    for before, after in zip(ordered.exec_id[is_same], following.exec_id[is_same], strict=True):
+        children[before].append(after)
+    return children
+
+
+def _spread(roots: dict[str, int], children: Mapping[str, list[str]]) -> dict[str, int]:
+    """Return *roots* and all that descends from them, each with the bits of its ancestors."""
+    tree: dict[str, int] = defaultdict(int)
+    pending = list(roots.items())
+    while pending:
+        name, bits = pending.pop()
+        if tree[name] | bits == tree[name]:
+            continue
+        tree[name] |= bits
+        pending.extend((child, tree[name]) for child in children.get(name, ()))
+    return dict(tree)
+
+
+def _rows_of(processes: pd.DataFrame, tree: Mapping[str, int]) -> Iterator[tuple[Any, int]]:
+    known = processes[processes.exec_id.isin(tree.keys())]
+    for row in known.itertuples(index=False):
+        yield row, tree[str(row.exec_id)]
+
+
+def _ancestor_exes(processes: pd.DataFrame, exec_id: str, tree: Mapping[str, int]) -> Iterator[int]:
+    """Yield the executables of the ancestors of *exec_id* that are not of the tree."""
+    seen = {exec_id}
+    pending = [exec_id]
+    while pending:
+        name = pending.pop()
+        if name not in processes.index:
+            continue
+        row: Any = processes.loc[name]
+        if name not in tree:
+            yield int(row.exe)
+        for parent in (row.parent_exec_id, row.fork_parent_exec_id):
+            if isinstance(parent, str) and parent not in seen:
+                seen.add(parent)
+                pending.append(parent)
