@@ -83,7 +83,7 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
 
 
 def _refuse_replacing(texts: dict[Path, bytes], *, force: bool) -> None:
-    """Raise `UsageError` where a file that differs stands in the way, before anything is written."""
+    """Raise `UsageError` where a file that differs is in the way, before anything is written."""
     different = [
         file for file, text in texts.items() if file.exists() and file.read_bytes() != text
     ]
