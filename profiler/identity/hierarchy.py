@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ethogram.errors import PreflightError
 from profiler.identity.reading import below, read_bytes
 
-__all__ = ["Hierarchy", "ProcessCgroups"]
+__all__ = ["Hierarchy", "ProcessCgroups", "unified_mount"]
 
 Mode = Literal["unified", "hybrid", "legacy"]
 
 # A container that makes cgroups without end must not make us walk without end.
 _WALK_LIMIT = 65_536
+_MOUNTS: tuple[tuple[Mode, str], ...] = (("unified", ""), ("hybrid", "unified"))
 _REMOVED = " (deleted)"
 
 
@@ -31,19 +33,31 @@ class ProcessCgroups:
     legacy: Mapping[str, str] = field(default_factory=dict)
 
 
+def unified_mount(root: Path = Path("/")) -> Path:
+    """Return where the unified hierarchy is mounted; PreflightError if it is not."""
+    _, mount = _mounted(root)
+    if mount is None:
+        raise PreflightError(
+            "no cgroup v2 hierarchy is mounted",
+            hint="mount it: `mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified`",
+        )
+    return mount
+
+
+def _mounted(root: Path) -> tuple[Mode, Path | None]:
+    base = below(root, "/sys/fs/cgroup")
+    for mode, mount in _MOUNTS:
+        if (base / mount / "cgroup.controllers").exists():
+            return mode, base / mount
+    return "legacy", None
+
+
 class Hierarchy:
     """The cgroups below *root*'s `/sys/fs/cgroup`, looked up by id and by process."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
-        base = below(root, "/sys/fs/cgroup")
-        hybrid = base / "unified"
-        self.mode: Mode = "legacy"
-        self.mount: Path | None = None
-        if (base / "cgroup.controllers").exists():
-            self.mode, self.mount = "unified", base
-        elif (hybrid / "cgroup.controllers").exists():
-            self.mode, self.mount = "hybrid", hybrid
+        self.mode, self.mount = _mounted(root)
         self._paths: dict[int, str] = {}
 
     def id_of(self, path: str) -> int | None:
