@@ -18,6 +18,7 @@ from ethogram.contracts.baseline_models import (
 )
 from ethogram.contracts.baseline_values import (
     DIMENSIONS,
+    PHASES,
     VALUE_MODELS,
     AnyValue,
     CapabilityValue,
@@ -43,6 +44,7 @@ from ethogram.contracts.baseline_yaml import (
 __all__ = [
     "BASELINE_SCHEMA",
     "DIMENSIONS",
+    "PHASES",
     "VALUE_MODELS",
     "AnyValue",
     "Baseline",

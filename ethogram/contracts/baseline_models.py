@@ -174,6 +174,7 @@ class Observation(Frozen):
     """How much was watched, and how well.
 
     *windows* counts windows of instances, *phases* the same by phase, *losses* events by kind.
+    *image_digests* are all that were seen, sorted; the subject names the newest.
     """
 
     windows: Count
@@ -182,6 +183,7 @@ class Observation(Frozen):
     phases: dict[Phase, Count] = Field(default_factory=dict)
     losses: dict[str, Count] = Field(default_factory=dict)
     state: State
+    image_digests: tuple[Text, ...] = ()
 
 
 class Coverage(Frozen):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "DIMENSIONS",
+    "PHASES",
     "VALUE_MODELS",
     "AnyValue",
     "CapabilityValue",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 Phase = Literal["unknown", "runtime", "startup", "steady", "exec", "shutdown"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 Arch = Literal["x86_64", "i386", "x32", "aarch64", "arm"]
 ContainerKind = Literal["main", "init", "sidecar", "ephemeral", "none"]
 Dimension = Literal[

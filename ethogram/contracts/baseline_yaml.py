@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ethogram.contracts.baseline_models import BASELINE_SCHEMA, Baseline, Subject
+from ethogram.contracts.file_names import safe_part
 from ethogram.contracts.strict_yaml import StrictYamlError, dump_yaml, load_yaml
 from ethogram.errors import BaselineError
 
@@ -22,8 +22,6 @@ __all__ = [
 ]
 
 _SUFFIX = ".baseline.yaml"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
-_PART_LENGTH = 64
 
 
 def dump_baseline(baseline: Baseline) -> str:
@@ -117,21 +115,11 @@ def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
 def baseline_filename(subject: Subject) -> str:
     """Return `<namespace|_>.<kind>-<name>.<container|_>.baseline.yaml`, safe as a file name.
 
-    A part with characters that a name may not hold here gets them replaced by `_` and a digest of
-    the original appended, so that two subjects never share a file.
+    Two subjects share it only where namespace, kind, name and container are equal.
     """
     parts = (
-        _safe(subject.namespace),
-        f"{_safe(subject.kind)}-{_safe(subject.name)}",
-        _safe(subject.container),
+        safe_part(subject.namespace),
+        f"{safe_part(subject.kind)}-{safe_part(subject.name)}",
+        safe_part(subject.container),
     )
     return ".".join(parts) + _SUFFIX
-
-
-def _safe(part: str | None) -> str:
-    if part is None:
-        return "_"
-    safe = _UNSAFE.sub("_", part)[:_PART_LENGTH].lstrip(".-")
-    if safe == part and safe != "_":
-        return safe
-    return f"{safe}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,191 @@
+"""A summary becomes baselines: one for each workload, a projection of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.baseline import (
+    BASELINE_SCHEMA,
+    DIMENSIONS,
+    AnyValue,
+    Baseline,
+    Coverage,
+    Dimension,
+    Match,
+    Phase,
+    Quarantined,
+    Rule,
+    Rules,
+    rule_id,
+)
+from ethogram.contracts.keys import parse_workload_key
+from ethogram.errors import RecordingError
+from learner.coverage import estimate
+from learner.dimensions import split_quarantine_key
+from learner.evidence import Item, gather
+from learner.observed import Observed, observe
+
+__all__ = ["LearnOptions", "learn"]
+
+_WATCHED = ("subject", "instance", "observation", "loss", "input")
+_STEADY: tuple[Phase, ...] = ("steady", "unknown")
+_STARTUP: tuple[Phase, ...] = ("startup", "runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class LearnOptions:
+    """*include_exec*: allow what was seen only in sessions that entered from outside."""
+
+    include_exec: bool = True
+
+
+class _Identity(NamedTuple):
+    """What names a baseline's file, and so what two recordings of one workload share."""
+
+    namespace: str
+    kind: str
+    name: str
+    container: str
+
+
+def learn(summary: pa.Table, *, options: LearnOptions | None = None) -> list[Baseline]:
+    """Return the baseline of each workload in *summary*, sorted by namespace, kind and name.
+
+    Clusters, hosts and image digests of one workload make one baseline. Equal summaries give equal
+    baselines.
+    """
+    options = options or LearnOptions()
+    wanted = pa.array([*DIMENSIONS, *_WATCHED, "quarantine"], pa.string())
+    dimension = summary.column("dimension").cast(pa.string())
+    frame = _frame(summary.filter(pc.is_in(dimension, value_set=wanted)))
+    shared = frame[frame.workload_key == ""]
+    owned = frame[frame.workload_key != ""]
+    identities = {key: _identity(key) for key in owned.workload_key.unique()}
+    groups = owned.groupby(owned.workload_key.map(identities), sort=True)
+    return [_baseline(rows, shared, options) for _, rows in groups]
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string())
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.int64())
+        columns[name] = column.to_pandas()
+    return pd.DataFrame(columns)
+
+
+def _identity(key: str) -> _Identity:
+    try:
+        parts = parse_workload_key(key)
+    except ValueError as error:
+        raise RecordingError(
+            f"the summary has a malformed workload key: {error}",
+            hint="summarize the recordings again with this version",
+        ) from error
+    return _Identity(parts.namespace or "", parts.kind, parts.name, parts.container or "")
+
+
+def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -> Baseline:
+    """Return the baseline of the workload that *rows* are about."""
+    shared = shared[shared.recording_id.isin(rows.recording_id.unique())]
+    observed = observe(rows[rows.dimension.isin(_WATCHED)], shared)
+    seen = rows[rows.dimension.isin(DIMENSIONS)].assign(indicators="")
+    if not options.include_exec:
+        seen = seen[seen.phase != "exec"]
+    items = sorted(gather(seen), key=lambda item: _order(item.dimension, item.value))
+    allowed = {(item.dimension, item.value) for item in items}
+    quarantined = [
+        item for item in gather(_quarantined(rows)) if (item.dimension, item.value) not in allowed
+    ]
+    subject = observed.subject
+    return Baseline(
+        schema=BASELINE_SCHEMA,
+        subject=subject,
+        match=Match(kind=subject.kind, name=subject.name, container=subject.container),
+        inputs=observed.inputs,
+        observation=observed.observation,
+        rules=_rules(items),
+        coverage=dict(_coverages(items, observed)),
+        quarantined=tuple(
+            Quarantined(
+                id=rule_id(item.dimension, item.value),
+                dimension=item.dimension,
+                value=item.value,
+                indicators=item.indicators,
+                evidence=item.evidence,
+            )
+            for item in sorted(quarantined, key=lambda item: _order(item.dimension, item.value))
+        ),
+    )
+
+
+def _order(dimension: Dimension, value: AnyValue) -> tuple[Any, ...]:
+    """Return what sorts values: by dimension, then by each field, what is absent first."""
+    fields = [getattr(value, name) for name in type(value).model_fields]
+    return (
+        DIMENSIONS.index(dimension),
+        *((part is not None, part if isinstance(part, int) else -1, str(part)) for part in fields),
+    )
+
+
+def _quarantined(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of dimension `quarantine` as what they were, with the indicators' names."""
+    rows = rows[rows.dimension == "quarantine"]
+    parts = [split_quarantine_key(key) for key in rows.key]
+    kept = [
+        (dimension, key, name, index)
+        for index, (dimension, key, names) in enumerate(parts)
+        if dimension in DIMENSIONS
+        for name in names
+    ]
+    again = rows.iloc[[index for *_, index in kept]]
+    return again.assign(
+        dimension=[dimension for dimension, *_ in kept],
+        key=[key for _, key, *_ in kept],
+        indicators=[name for *_, name, _ in kept],
+    ).reset_index(drop=True)
+
+
+def _rules(items: list[Item]) -> Rules:
+    rules: dict[str, list[dict[str, Any]]] = {dimension: [] for dimension in DIMENSIONS}
+    for item in items:
+        rules[item.dimension].append(
+            Rule(
+                id=rule_id(item.dimension, item.value),
+                value=item.value,
+                evidence=item.evidence,
+                widened_from=item.widened_from,
+            ).model_dump()
+        )
+    return Rules.model_validate(rules)
+
+
+def _coverages(items: list[Item], observed: Observed) -> Iterator[tuple[Dimension, Coverage]]:
+    """Yield the coverage of each dimension over the windows of the steady phase.
+
+    What startup shows comes in every start, not in every window: it is not new when the steady
+    phase shows it again. A workload that never became steady is judged by its startup.
+    """
+    windows = observed.observation.phases
+    steady = sum(windows.get(phase, 0) for phase in _STEADY)
+    sampled = _STEADY if steady else _STARTUP[:1]
+    before = _STARTUP if steady else ()
+    total = steady or windows.get("startup", 0)
+    if not total:
+        return
+    for dimension in DIMENSIONS:
+        counts = [
+            sum(item.phases.get(phase, 0) for phase in sampled)
+            for item in items
+            if item.dimension == dimension and not any(phase in item.phases for phase in before)
+        ]
+        yield dimension, estimate([count for count in counts if count], total)

@@ -1,0 +1,125 @@
+"""The rows of a summary that say how much was watched, as a baseline states it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import ValidationError
+
+from ethogram.contracts.baseline import PHASES, Input, Observation, Subject
+from ethogram.contracts.escape import escape
+from ethogram.contracts.keys import parse_workload_key
+from ethogram.errors import RecordingError
+from learner.dimensions import canonical, parse_key
+
+__all__ = ["Observed", "observe"]
+
+_WINDOWS, _PHASE = canonical(["windows"]), canonical(["phase"])
+_SECCOMP_FILTER = 2
+
+State = Literal["complete", "partial", "lossy", "enforced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Who was watched, in which recordings, and how well."""
+
+    subject: Subject
+    inputs: tuple[Input, ...]
+    observation: Observation
+
+
+def observe(rows: pd.DataFrame, shared: pd.DataFrame) -> Observed:
+    """Return what *rows* of one workload, and the *shared* ones of its recordings, say of it.
+
+    A loss of which nobody knows whose it was may have been this workload's, so it counts.
+    """
+    try:
+        return Observed(
+            subject=_subject(rows),
+            inputs=_inputs(shared),
+            observation=_observation(rows, shared),
+        )
+    except (ValidationError, KeyError, TypeError) as error:
+        raise RecordingError(
+            f"the summary has a malformed row about `{escape(str(rows.workload_key.iloc[0]))}`",
+            hint="summarize the recordings again with this version",
+        ) from error
+
+
+def _objects(rows: pd.DataFrame, dimension: str) -> list[dict[str, Any]]:
+    """Return the keys of *dimension*, JSON objects, in the order in which they were last seen."""
+    rows = rows[rows.dimension == dimension].sort_values(["last", "key"])
+    try:
+        return [json.loads(key) for key in rows.key]
+    except ValueError as error:
+        raise KeyError(dimension) from error
+
+
+def _subject(rows: pd.DataFrame) -> Subject:
+    """Return the subject: clusters are named where there is one, the image is the newest."""
+    parts = [parse_workload_key(key) for key in sorted(rows.workload_key.unique())]
+    clusters = {part.cluster for part in parts}
+    newest = (_objects(rows, "subject") or [{}])[-1]
+    return Subject(
+        cluster=_text(clusters.pop()) if len(clusters) == 1 else None,
+        namespace=_text(parts[0].namespace),
+        kind=escape(parts[0].kind),
+        name=escape(parts[0].name),
+        container=_text(parts[0].container),
+        container_kind=newest.get("container_kind", parts[-1].container_kind),
+        image=_text(newest.get("image")),
+        image_digest=_text(newest.get("image_digest", parts[-1].image_digest)),
+    )
+
+
+def _text(text: str | None) -> str | None:
+    return escape(text) if text else None
+
+
+def _inputs(shared: pd.DataFrame) -> tuple[Input, ...]:
+    rows = shared[shared.dimension == "input"].drop_duplicates(["recording_id", "key"])
+    pairs = zip(rows.recording_id, rows.key, strict=True)
+    return tuple(
+        Input(recording_id=recording_id, sha256=json.loads(key)["sha256"])
+        for recording_id, key in sorted(pairs)
+    )
+
+
+def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
+    watched = rows[rows.dimension == "observation"]
+    totals = watched[watched.key == _WINDOWS]
+    by_phase = watched[watched.key == _PHASE].groupby("phase").windows.sum()
+    losses = pd.concat([part[part.dimension == "loss"] for part in (rows, shared)])
+    kinds = [str(parse_key(key, 2)[0]) for key in losses.key]
+    by_kind = losses.assign(kind=kinds).groupby("kind").calls.sum()
+    digests = {row["image_digest"] for row in _objects(rows, "subject") if row.get("image_digest")}
+    return Observation(
+        windows=int(totals.windows.sum()),
+        instances=int(rows.instance_key[rows.instance_key != ""].nunique()),
+        seconds=round(int(totals.calls.sum()) / 1e9, 3),
+        phases={phase: int(by_phase[phase]) for phase in ENUMS["phase"] if phase in by_phase.index},
+        losses={escape(str(kind)): int(count) for kind, count in sorted(by_kind.items())},
+        state=_state(rows, shared, is_lossy=bool(len(losses))),
+        image_digests=tuple(sorted(escape(digest) for digest in digests)),
+    )
+
+
+def _state(rows: pd.DataFrame, shared: pd.DataFrame, *, is_lossy: bool) -> State:
+    """Return what a baseline of *rows* may claim: the gravest thing that was in its way."""
+    instances = _objects(rows, "instance")
+    if any(instance["seccomp_mode"] == _SECCOMP_FILTER for instance in instances):
+        return "enforced"
+    if is_lossy:
+        return "lossy"
+    inputs = _objects(shared, "input")
+    saw_a_start = any(instance["observed"] == "live" for instance in instances)
+    saw_all = all(
+        row["clean_end"] and row["loader"] == "core" and row["tier"] == "full" for row in inputs
+    )
+    watched = rows[rows.dimension == "observation"]
+    has_gaps = bool((~watched.key.isin([_WINDOWS, _PHASE])).any())
+    return "complete" if saw_a_start and saw_all and inputs and not has_gaps else "partial"
