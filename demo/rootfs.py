@@ -27,7 +27,10 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 """
 GROUP = "root:x:0:\nwww-data:x:33:\nredis:x:100:\nnogroup:x:65534:\n"
 NSSWITCH = "passwd: files\ngroup: files\nhosts: files dns\n"
-SHELL = ("/bin/sh", "/bin/cat", "/bin/ls", "/usr/bin/id", "/usr/bin/head", "/usr/bin/touch")
+SHELL = (
+    *("/bin/sh", "/bin/cat", "/bin/ls", "/bin/sleep"),
+    *("/usr/bin/id", "/usr/bin/head", "/usr/bin/touch"),
+)
 
 NGINX_CONF = """\
 user www-data;

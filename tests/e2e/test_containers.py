@@ -72,6 +72,18 @@ def test_redis_serves_a_client_in_another_network_namespace(redis_image, network
         redis.stop()
 
 
+def test_the_known_workload_serves_as_many_connections_as_it_was_told(busybox_image, network):
+    server, client = network.attach("server"), network.attach("client")
+    serve = known_spec(["listen", 80], ["accept", 23], netns=server.path)
+    ask = known_spec(
+        ["repeat", 23, [["expect", 0, "connect", server.address, 80]]], netns=client.path
+    )
+    with Container(busybox_image, serve) as listener, Container(busybox_image, ask) as caller:
+        listener.start(port=80)
+        assert caller.run().returncode == 0
+        listener.wait()
+
+
 def test_what_a_container_writes_is_in_the_upper_layer_and_not_in_the_image(busybox_image):
     with Container(busybox_image, Spec(["sh", "-c", "echo new > /written"])) as container:
         assert container.run().returncode == 0

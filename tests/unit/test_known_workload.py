@@ -121,18 +121,6 @@ def test_an_unmet_expectation_is_told_and_ends_the_process():
     assert result.stderr == b"error: `openat` returned -2, expected 0\n"
 
 
-def test_a_listener_serves_as_many_as_it_was_told():
-    server = subprocess.Popen(
-        known(["listen", 20023, "127.0.0.1"], ["ready-fd", 1], ["accept", 3]),
-        stdout=subprocess.PIPE,
-    )
-    with server:
-        assert server.stdout.read(1) == b"\n"
-        clients = run_known(["repeat", 3, [["expect", 0, "connect", "127.0.0.1", 20023]]])
-        assert clients.returncode == 0
-        assert server.wait(timeout=10) == 0
-
-
 @pytest.mark.parametrize("address", ["::1", "::ffff:127.0.0.1", "0:0:0:0:0:0:0:1"])
 def test_ipv6_addresses_are_read_as_the_kernel_reads_them(tmp_path, address):
     log = tmp_path / "strace.log"
