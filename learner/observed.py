@@ -101,7 +101,7 @@ def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
         windows=int(totals.windows.sum()),
         instances=int(rows.instance_key[rows.instance_key != ""].nunique()),
         seconds=round(int(totals.calls.sum()) / 1e9, 3),
-        phases={phase: int(by_phase[phase]) for phase in ENUMS["phase"] if phase in by_phase.index},
+        phases={phase: int(by_phase[phase]) for phase in PHASES if phase in by_phase.index},
         losses={escape(str(kind)): int(count) for kind, count in sorted(by_kind.items())},
         state=_state(rows, shared, is_lossy=bool(len(losses))),
         image_digests=tuple(sorted(escape(digest) for digest in digests)),
