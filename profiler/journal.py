@@ -141,25 +141,35 @@ class Journal:
         """
         if self._is_closed:
             return self.manifest
-        if not self._is_failed:
-            self.flush()
-        self._is_closed = True
-        self.update(ended=ended or datetime.now(UTC), clean_end=clean_end and not self._is_failed)
         try:
-            for stream in self._streams.values():
-                stream.close()
-            self._write_manifest(sync=True)
             if not self._is_failed:
-                for table in list(self._streams):
-                    self._compact(table)
-                (self.path / JOURNAL_DIRECTORY).rmdir()
+                self.flush()
+                self._end(ended, clean_end=clean_end)
+            else:
+                self._end_failed(ended)
         except OSError as error:
-            if self._is_failed:
-                return self.manifest  # said before; the manifest of the last window stands
             raise self._failure(error) from error
         finally:
             self.abandon()
         return self.manifest
+
+    def _end(self, ended: datetime | None, *, clean_end: bool) -> None:
+        for stream in self._streams.values():
+            stream.close()
+        self.update(ended=ended or datetime.now(UTC), clean_end=clean_end)
+        self._write_manifest(sync=True)
+        for table in list(self._streams):
+            self._compact(table)
+        (self.path / JOURNAL_DIRECTORY).rmdir()
+
+    def _end_failed(self, ended: datetime | None) -> None:
+        """Say when it ended, where that fits on the disk; the failure itself was said before."""
+        running = self.manifest
+        self.update(ended=ended or datetime.now(UTC), clean_end=False)
+        try:
+            self._write_manifest(sync=True)
+        except OSError:
+            self.manifest = running  # what the disk still says
 
     def abandon(self) -> None:
         """Let go of the files as they are, as a kill would: nothing is written or marked."""

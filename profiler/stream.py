@@ -86,19 +86,26 @@ class TableStream:
     def roll_back(self) -> None:
         """Forget all since `commit`, on disk too: a part of a window would look like a whole."""
         self._pending.clear()
-        self._buffer.data.clear()
+        self._buffer.data = bytearray()
         if self._is_open:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._committed)
             self.release()
 
     def close(self) -> None:
-        """End the stream with its mark; nothing where it was rolled back."""
+        """End the stream with its mark; nothing where it was rolled back.
+
+        `OSError` where not even the mark fits: what was committed stands without it.
+        """
         if not self._is_open:
             return
         self._writer.close()
-        self._write_out()
-        self.commit()
+        try:
+            self._write_out()
+            self.commit()
+        except OSError:
+            self.roll_back()
+            raise
         self.release()
 
     def release(self) -> None:

@@ -22,7 +22,7 @@ __all__ = ["Values", "batch_of", "conform_array", "conform_table", "null_array"]
 
 Values: TypeAlias = "Sequence[Any] | np.ndarray | pa.Array | pa.ChunkedArray"
 
-_SHOWN = 60
+_SHOWN = 120
 
 
 def batch_of(table: Table, columns: Mapping[str, Values]) -> pa.RecordBatch:
@@ -181,7 +181,7 @@ def _conformed(word: str, array: pa.Array | pa.ChunkedArray) -> pa.Array:
         return _conformed_enum(rest, array)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if kind == "list" and pa.types.is_list(array.type) and rest.startswith("enum:"):
+    if rest.startswith("enum:") and _is_list(array.type):
         return _conformed_enum_list(rest, array)
     if array.type.equals(wanted):
         return array
@@ -242,6 +242,10 @@ def _is_raw(kind: pa.DataType) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def _is_like(kind: pa.DataType, wanted: pa.DataType) -> bool:
     """Return whether *kind* means the same as *wanted* in another layout."""
     types = pa.types
@@ -250,8 +254,7 @@ def _is_like(kind: pa.DataType, wanted: pa.DataType) -> bool:
     if types.is_map(wanted):
         return types.is_map(kind) and _is_text(kind.key_type) and _is_text(kind.item_type)
     if types.is_list(wanted):
-        is_list = types.is_list(kind) or types.is_large_list(kind)
-        return is_list and _is_like(kind.value_type, wanted.value_type)
+        return _is_list(kind) and _is_like(kind.value_type, wanted.value_type)
     if types.is_struct(wanted):
         return types.is_struct(kind) and all(
             kind.get_field_index(field.name) >= 0

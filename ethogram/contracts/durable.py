@@ -21,9 +21,10 @@ def create_file(path: Path, *, mode: int = 0o600) -> int:
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
     """Write all of *data*; a short write is continued, so that a full disk raises `OSError`."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.write(descriptor, view[written:])
 
 
 def sync_directory(directory: Path) -> None:

@@ -154,7 +154,9 @@ def _parquet_part(directory: Path, listed: DataFile) -> _Part:
 def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Part]]:
     """Yield the streams that no Parquet file of the manifest stands for yet."""
     journal = directory / JOURNAL_DIRECTORY
-    if journal.is_symlink() or not journal.is_dir():
+    if journal.is_symlink():
+        raise RecordingError(f"`{journal}` is a link: links are not followed")
+    if not journal.is_dir():
         return
     for path in sorted(journal.iterdir()):
         named = part_of(path.name)
@@ -164,7 +166,9 @@ def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Pa
         if part_name(table, number, PARQUET_SUFFIX) in listed:
             continue
         if path.is_symlink() or not path.is_file():
-            raise RecordingError(f"`{path}` is not a file of this recording")
+            raise RecordingError(
+                f"`{path}` is not a file of this recording: links are not followed"
+            )
         try:
             yield table, _Part(path, extent=scan_stream(path))
         except (OSError, ValueError) as error:
