@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+// What differs by machine: call numbers, the call's own architecture, and its arguments.
+#ifndef ETHOGRAM_ARCH_H
+#define ETHOGRAM_ARCH_H
+
+#include "events.h"
+#include "kernel.h"
+
+#if defined(__TARGET_ARCH_x86)
+
+#define NATIVE_ARCH ARCH_X86_64
+#define X32_BIT 0x40000000
+#define TS_COMPAT 2
+
+enum native_nr {
+	NR_read = 0, NR_open = 2, NR_poll = 7, NR_mmap = 9, NR_mprotect = 10, NR_brk = 12,
+	NR_rt_sigreturn = 15, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_pause = 34,
+	NR_connect = 42, NR_accept = 43, NR_listen = 50, NR_clone = 56, NR_fork = 57,
+	NR_vfork = 58, NR_execve = 59, NR_creat = 85, NR_chmod = 90, NR_fchmod = 91,
+	NR_ptrace = 101, NR_syslog = 103, NR_setuid = 105, NR_setgid = 106, NR_setreuid = 113,
+	NR_setregid = 114, NR_setgroups = 116, NR_setresuid = 117, NR_setresgid = 119,
+	NR_setfsuid = 122, NR_setfsgid = 123, NR_capset = 126, NR_rt_sigtimedwait = 128,
+	NR_mknod = 133, NR_pivot_root = 155, NR_prctl = 157, NR_chroot = 161,
+	NR_settimeofday = 164, NR_mount = 165, NR_umount2 = 166, NR_swapon = 167,
+	NR_swapoff = 168, NR_reboot = 169, NR_sethostname = 170, NR_setdomainname = 171,
+	NR_init_module = 175, NR_delete_module = 176, NR_quotactl = 179, NR_setxattr = 188,
+	NR_lsetxattr = 189, NR_fsetxattr = 190, NR_epoll_wait = 232, NR_clock_settime = 227,
+	NR_kexec_load = 246, NR_add_key = 248, NR_request_key = 249, NR_keyctl = 250,
+	NR_openat = 257, NR_mknodat = 259, NR_fchmodat = 268, NR_pselect6 = 270, NR_ppoll = 271,
+	NR_unshare = 272, NR_epoll_pwait = 281, NR_accept4 = 288, NR_perf_event_open = 298,
+	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
+	NR_finit_module = 313, NR_seccomp = 317, NR_memfd_create = 319,
+	NR_kexec_file_load = 320, NR_bpf = 321, NR_execveat = 322, NR_userfaultfd = 323,
+	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
+	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
+};
+
+static __always_inline __u16 arch_of(struct task_struct *task, __u64 nr)
+{
+	if (task->thread_info.status & TS_COMPAT)
+		return ARCH_I386;
+	return nr & X32_BIT && (__s64)nr > 0 ? ARCH_X32 : ARCH_X86_64;
+}
+
+static __always_inline __u32 number_of(__u64 nr, __u16 arch)
+{
+	return arch == ARCH_X32 ? (__u32)nr & ~X32_BIT : (__u32)nr;
+}
+
+#define EXIT_NR(regs) ((__s64)(regs)->orig_ax)
+#define ARG1(regs) ((regs)->di)
+#define ARG2(regs) ((regs)->si)
+#define ARG3(regs) ((regs)->dx)
+#define ARG4(regs) ((regs)->r10)
+#define IS_EMULATED_BY_PTRACE(task) \
+	((task)->thread_info.syscall_work & (1ul << SYSCALL_WORK_BIT_SYSCALL_EMU))
+// enum syscall_work_bit in include/linux/thread_info.h
+#define SYSCALL_WORK_BIT_SYSCALL_EMU 3
+
+#elif defined(__TARGET_ARCH_arm64)
+
+#define NATIVE_ARCH ARCH_AARCH64
+#define TIF_32BIT 22
+#define TIF_SYSCALL_EMU 12
+
+// This table has no open, creat, fork, vfork, chmod, mknod, poll, select, pause, epoll_wait:
+// numbers that no call has stand for them, so that one switch serves both machines.
+enum native_nr {
+	NR_open = 100001, NR_poll, NR_select, NR_pause, NR_fork, NR_vfork, NR_creat, NR_chmod,
+	NR_mknod, NR_epoll_wait,
+	NR_setxattr = 5, NR_lsetxattr = 6, NR_fsetxattr = 7, NR_epoll_pwait = 22,
+	NR_mknodat = 33, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_chroot = 51,
+	NR_fchmod = 52, NR_fchmodat = 53, NR_openat = 56, NR_quotactl = 60, NR_read = 63,
+	NR_pselect6 = 72, NR_ppoll = 73, NR_capset = 91, NR_unshare = 97, NR_kexec_load = 104,
+	NR_init_module = 105, NR_delete_module = 106, NR_clock_settime = 112, NR_syslog = 116,
+	NR_ptrace = 117, NR_rt_sigtimedwait = 137, NR_rt_sigreturn = 139, NR_reboot = 142,
+	NR_setregid = 143, NR_setgid = 144, NR_setreuid = 145, NR_setuid = 146,
+	NR_setresuid = 147, NR_setresgid = 149, NR_setfsuid = 151, NR_setfsgid = 152,
+	NR_setgroups = 159, NR_sethostname = 161, NR_setdomainname = 162, NR_prctl = 167,
+	NR_settimeofday = 170, NR_shmat = 196, NR_listen = 201, NR_accept = 202,
+	NR_connect = 203, NR_brk = 214, NR_mremap = 216, NR_add_key = 217, NR_request_key = 218,
+	NR_keyctl = 219, NR_clone = 220, NR_execve = 221, NR_mmap = 222, NR_swapon = 224,
+	NR_swapoff = 225, NR_mprotect = 226, NR_perf_event_open = 241, NR_accept4 = 242,
+	NR_open_by_handle_at = 265, NR_setns = 268, NR_process_vm_writev = 271,
+	NR_finit_module = 273, NR_seccomp = 277, NR_memfd_create = 279, NR_bpf = 280,
+	NR_execveat = 281, NR_userfaultfd = 282, NR_kexec_file_load = 294,
+	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
+	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
+};
+
+static __always_inline __u16 arch_of(struct task_struct *task, __u64 nr)
+{
+	return task->thread_info.flags & (1ul << TIF_32BIT) ? ARCH_ARM : ARCH_AARCH64;
+}
+
+static __always_inline __u32 number_of(__u64 nr, __u16 arch)
+{
+	return (__u32)nr;
+}
+
+#define EXIT_NR(regs) ((__s64)(regs)->syscallno)
+#define ARG1(regs) ((regs)->orig_x0)
+#define ARG2(regs) ((regs)->regs[1])
+#define ARG3(regs) ((regs)->regs[2])
+#define ARG4(regs) ((regs)->regs[3])
+#define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
+
+#endif
+#endif

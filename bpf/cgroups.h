@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+// Cgroups that come and go: their paths hold the names of containers.
+#ifndef ETHOGRAM_CGROUPS_H
+#define ETHOGRAM_CGROUPS_H
+
+#include "path.h"
+
+static __always_inline __u64 parent_id(struct cgroup *cgroup)
+{
+	struct kernfs_node *node = cgroup->kn;
+	struct kernfs_node___rcu *newer = (void *)node;
+
+	if (bpf_core_field_exists(newer->__parent)) {
+		struct kernfs_node *parent = (void *)BPF_CORE_READ(newer, __parent);
+
+		return BPF_CORE_READ(parent, id);
+	}
+	return BPF_CORE_READ(node, parent, id);
+}
+
+static __always_inline void send_cgroup(__u64 id, const char *path, __u32 flags)
+{
+	struct scratch *scratch = scratch_of();
+	struct cgroup_record record = { .kind = RECORD_CGROUP, .slot = NO_SLOT };
+	long size;
+
+	if (!scratch)
+		return;
+	size = bpf_probe_read_kernel_str(&scratch->record[sizeof(record)], PATH_SIZE, path);
+	if (size < 1 || size > PATH_SIZE)
+		size = 1;
+	record.time_ns = bpf_ktime_get_boot_ns();
+	record.cgroup_id = id;
+	record.flags = flags;
+	record.path_size = size - 1;
+	__builtin_memcpy(scratch->record, &record, sizeof(record));
+	if (bpf_ringbuf_output(&life, scratch->record, sizeof(record) + size - 1,
+				BPF_RB_NO_WAKEUP))
+		count_loss(NO_SLOT, LOSS_RING_FULL, PLACE_SLOTS, 1);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	__u64 id = cgroup->kn->id, parent;
+	struct target fresh = {}, *target;
+
+	if (cgroup->root->hierarchy_id) // the unified hierarchy is 0
+		return 0;
+	if (state && state->slot != NO_SLOT && state->owner.mntns != host_mntns &&
+	    state->owner.lineage != LINEAGE_OUTSIDE) {
+		// Made inside a container: still the same instance.
+		fresh.instance_cgroup = state->owner.cgroup_id;
+		fresh.is_recorded = 1;
+		bpf_map_update_elem(&targets, &id, &fresh, BPF_ANY);
+	} else {
+		parent = parent_id(cgroup);
+		target = bpf_map_lookup_elem(&targets, &parent);
+		if (target) {
+			fresh.instance_cgroup = id;
+			fresh.is_recorded = target->is_recorded;
+			bpf_map_update_elem(&targets, &id, &fresh, BPF_NOEXIST);
+		}
+	}
+	send_cgroup(id, path, 0);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_removed, struct cgroup *cgroup, const char *path)
+{
+	if (cgroup->root->hierarchy_id)
+		return 0;
+	send_cgroup(cgroup->kn->id, path, EVENT_REMOVED);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+// What the kernel side and profiler/ say to each other: ring records, map keys and map values.
+//
+// The mirror is ethogram/contracts/events.py; a test compares both with the object's BTF.
+// Fixed widths, widest first, no holes, sizes asserted, every struct anchored (anchors.h).
+// Retired bits and numbers are renamed ..._UNUSED, never reused.
+#ifndef ETHOGRAM_EVENTS_H
+#define ETHOGRAM_EVENTS_H
+
+#include <linux/types.h>
+
+#define NO_SLOT 0xffffffffu
+// Counts of workloads that found no free slot; user space turns them into losses.
+#define SLOT_UNASSIGNED 0u
+#define NATIVE_CALLS 512
+#define PATH_SIZE 4096
+#define ARGV_SIZE 4096
+#define TARGET_SIZE 256
+#define PACKET_SIZE 512
+
+enum phase {
+	PHASE_UNKNOWN,
+	PHASE_RUNTIME,
+	PHASE_STARTUP,
+	PHASE_STEADY,
+	PHASE_EXEC,
+	PHASE_SHUTDOWN,
+};
+
+enum arch {
+	ARCH_X86_64,
+	ARCH_I386,
+	ARCH_X32,
+	ARCH_AARCH64,
+	ARCH_ARM,
+};
+
+enum record_kind {
+	RECORD_SLOT = 1,
+	RECORD_CGROUP,
+	RECORD_EXEC,
+	RECORD_EXEC_FAILED,
+	RECORD_FORK,
+	RECORD_EXIT,
+	RECORD_FILE,
+	RECORD_OPERATION,
+	RECORD_PACKET,
+};
+
+enum action {
+	ACTION_ERRNO,
+	ACTION_KILL,
+	ACTION_TRAP,
+	ACTION_LOG,
+};
+
+enum loss_kind {
+	LOSS_RING_FULL,
+	LOSS_MAP_FULL,
+	LOSS_QUOTA,
+	LOSS_READ_FAULT,
+	LOSS_TRUNCATED,
+	LOSS_RECURSION,
+	LOSS_STORAGE,
+	LOSS_SLOTS_FULL,
+};
+
+enum loss_place {
+	PLACE_SYSCALLS,
+	PLACE_ERRORS,
+	PLACE_DENIED,
+	PLACE_NGRAMS,
+	PLACE_FILES,
+	PLACE_NETWORK,
+	PLACE_PRIVILEGES,
+	PLACE_PROCESSES,
+	PLACE_SLOTS,
+	PLACE_DNS,
+	PLACE_TASKS,
+};
+
+// Order of ENUMS["operation"] in contracts/tables.py.
+enum operation {
+	OPERATION_CAPABILITY,
+	OPERATION_UNSHARE,
+	OPERATION_SETNS,
+	OPERATION_CLONE_NAMESPACE,
+	OPERATION_MOUNT,
+	OPERATION_UMOUNT,
+	OPERATION_MOVE_MOUNT,
+	OPERATION_OPEN_TREE,
+	OPERATION_PIVOT_ROOT,
+	OPERATION_CHROOT,
+	OPERATION_PTRACE,
+	OPERATION_PROCESS_VM_WRITE,
+	OPERATION_BPF,
+	OPERATION_PERF_EVENT_OPEN,
+	OPERATION_LOAD_MODULE,
+	OPERATION_MEMFD_CREATE,
+	OPERATION_KEYCTL,
+	OPERATION_USERFAULTFD,
+	OPERATION_KEXEC,
+	OPERATION_OPEN_BY_HANDLE,
+	OPERATION_PIDFD_GETFD,
+	OPERATION_SET_USER,
+	OPERATION_SET_GROUP,
+	OPERATION_SET_CAPABILITIES,
+	OPERATION_CHMOD_SET_ID,
+	OPERATION_SET_FILE_CAPABILITY,
+	OPERATION_IO_URING_SETUP,
+	OPERATION_REBOOT,
+	OPERATION_SWAP,
+	OPERATION_SET_HOSTNAME,
+	OPERATION_SET_TIME,
+	OPERATION_SYSLOG,
+	OPERATION_QUOTA,
+	OPERATION_MKNOD,
+	OPERATION_SECCOMP,
+	OPERATION_NO_NEW_PRIVS,
+};
+
+enum direction {
+	DIRECTION_IN,
+	DIRECTION_OUT,
+	DIRECTION_LISTEN,
+	DIRECTION_BIND,
+};
+
+enum access {
+	ACCESS_READ = 1,
+	ACCESS_WRITE = 2,
+	ACCESS_EXEC = 4,
+	ACCESS_CREATE = 8,
+	ACCESS_TRUNCATE = 16,
+	ACCESS_APPEND = 32,
+	ACCESS_DIRECTORY = 64,
+	ACCESS_PATH_ONLY = 128,
+	ACCESS_PATH_RACY = 256,
+};
+
+enum event_flag {
+	EVENT_ARGV_TRUNCATED = 2,
+	EVENT_PATH_TRUNCATED = 4,
+	EVENT_MEMFD = 8,
+	EVENT_DELETED = 16,
+	EVENT_UPPER_LAYER = 32,
+	EVENT_PRIVILEGES_GAINED = 64,
+	EVENT_NO_NEW_PRIVS = 128,
+	EVENT_SECCOMP_FILTER = 256,
+	EVENT_ENTERED = 1024,
+	EVENT_CWD_TRUNCATED = 2048,
+	EVENT_INTERPRETED = 4096,
+	// On the wire only.
+	EVENT_SNAPSHOT = 1 << 16,
+	EVENT_OVERLAY = 1 << 17,
+	EVENT_PATH_RACY = 1 << 18,
+	EVENT_READ_FAULT = 1 << 19,
+	EVENT_REMOVED = 1 << 20,
+	EVENT_GRANTED = 1 << 21,
+	EVENT_PID_1 = 1 << 22,
+};
+
+enum stdio_kind {
+	STDIO_CLOSED,
+	STDIO_FILE,
+	STDIO_PIPE,
+	STDIO_TTY,
+	STDIO_SOCKET,
+	STDIO_NULL,
+	STDIO_OTHER,
+};
+
+// --- ring records: kind and slot first, so that a reader can tell them apart ------------------
+// Times are CLOCK_BOOTTIME nanoseconds.
+
+struct slot_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 cgroup_id;
+	__u64 caps_bounding;
+	__u32 phase;
+	__u32 mntns;
+	__u32 netns;
+	__u32 tgid;
+	__u32 host_namespace_bits;
+	__u32 flags;
+};
+
+struct cgroup_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 cgroup_id;
+	__u32 flags;
+	__u32 path_size;
+};
+
+// Followed by path, cwd, interpreter, script and argv (NUL after each argument), in this order.
+struct process_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 exec_key;
+	__u64 parent_key;
+	__u64 fork_parent_key;
+	__u64 session_key;
+	__u64 exe_key;
+	__u64 cgroup_id;
+	__u64 dev;
+	__u64 ino;
+	__u64 ctime_ns;
+	__u64 caps_effective;
+	__u32 flags;
+	__u32 tgid;
+	__u32 ns_tgid;
+	__u32 ppid;
+	__u32 mntns;
+	__u32 uid;
+	__u32 euid;
+	__u32 gid;
+	__u32 egid;
+	__u32 loginuid;
+	__u32 sessionid;
+	__u32 nlink;
+	__u32 host_namespace_bits;
+	__u32 lineage;
+	__u16 path_size;
+	__u16 cwd_size;
+	__u16 interpreter_size;
+	__u16 script_size;
+	__u16 argv_size;
+	__u16 errnum;
+	__u8 stdio[3];
+	__u8 seccomp_mode;
+};
+
+struct fork_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 exec_key;
+	__u64 parent_key;
+	__u64 session_key;
+	__u64 exe_key;
+	__u32 tgid;
+	__u32 ns_tgid;
+};
+
+struct exit_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 exec_key;
+	__u32 tgid;
+	__s32 exit_code;
+};
+
+// Followed by the resolved path, then by the string that was asked for.
+struct file_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 fingerprint;
+	__u64 dev;
+	__u64 ino;
+	__u32 window;
+	__u32 flags;
+	__u32 path_size;
+	__u32 asked_size;
+};
+
+// Followed by the target, a string in user memory.
+struct operation_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 exec_key;
+	__u64 argument;
+	__u32 window;
+	__u32 flags;
+	__u16 operation;
+	__u16 errnum;
+	__u32 target_size;
+};
+
+// Followed by the payload of a datagram from port 53.
+struct packet_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u64 exe_key;
+	__u64 cookie;
+	__u32 window;
+	__u32 payload_size;
+	__u32 family;
+	__u32 pad;
+	__u8 resolver[16];
+};
+
+// --- maps: keys carry the window, so that a drain that overlaps the next one stays exact ------
+
+struct slot_key {
+	__u64 cgroup_id;
+	__u32 mntns;
+	__u32 phase;
+};
+
+struct call_key {
+	__u32 slot;
+	__u32 window;
+	__u32 nr;
+	__u16 arch;
+	__u16 errnum;
+};
+
+struct denied_key {
+	__u64 exec_key;
+	__u32 slot;
+	__u32 window;
+	__u32 nr;
+	__u16 arch;
+	__u16 errnum;
+	__u32 action;
+	__u32 has_errno;
+};
+
+struct gram_key {
+	// Bits 60-62 hold the architecture; six numbers of ten bits, newest lowest.
+	__u64 gram;
+	__u32 slot;
+	__u32 window;
+};
+
+struct file_key {
+	__u64 fingerprint;
+	__u64 ino;
+	__u64 dev;
+	__u64 exe_key;
+	__u32 slot;
+	__u32 window;
+	__u32 generation;
+	__u16 access;
+	__u16 errnum;
+};
+
+struct flow_key {
+	__u64 exe_key;
+	__u32 slot;
+	__u32 window;
+	__u16 family;
+	__u16 type;
+	__u16 protocol;
+	__u16 direction;
+	__u16 local_port;
+	__u16 peer_port;
+	__u32 pad;
+	__u8 local_addr[16];
+	__u8 peer_addr[16];
+};
+
+struct privilege_key {
+	__u64 exec_key;
+	__u32 slot;
+	__u32 window;
+	__u32 capability;
+	__u32 granted;
+};
+
+struct loss_key {
+	__u32 slot;
+	__u16 kind;
+	__u16 place;
+};
+
+struct use {
+	__u64 calls;
+	__u64 first_ns;
+	__u64 last_ns;
+};
+
+struct flow_use {
+	__u64 connections;
+	__u64 tx_bytes;
+	__u64 rx_bytes;
+	__u64 cookie;
+	__u64 first_ns;
+	__u64 last_ns;
+};
+
+struct slot_counts {
+	__u64 calls[NATIVE_CALLS];
+};
+
+// Which cgroups are recorded. A nested cgroup that a container made is its instance's.
+struct target {
+	__u64 instance_cgroup;
+	__u32 is_recorded;
+	__u32 pad;
+};
+
+struct instance_key {
+	__u64 cgroup_id;
+	__u32 mntns;
+	__u32 pad;
+};
+
+struct instance {
+	__u64 startup_ns;
+	__u32 init_tgid;
+	__u32 has_main;
+	__u32 is_steady;
+	__u32 is_shutting_down;
+};
+
+_Static_assert(sizeof(struct slot_record) == 56, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct cgroup_record) == 32, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct process_record) == 168, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct fork_record) == 56, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct flow_key) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct file_key) == 48, "mirrored by contracts/events.py");
+
+#endif

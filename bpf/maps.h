@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+// Configuration, maps, and the counting of what could not be recorded.
+#ifndef ETHOGRAM_MAPS_H
+#define ETHOGRAM_MAPS_H
+
+#include "events.h"
+#include "kernel.h"
+
+// --- configuration: set before loading ------------------------------------------------------
+const volatile __u32 host_mntns;
+const volatile __u32 host_namespaces[8]; // mnt pid net uts ipc user cgroup time
+const volatile __u32 recorder_tgid;
+const volatile __u32 record_by_default;	 // 1: a cgroup that no target names is recorded
+const volatile __u64 startup_max_ns = 60000000000ull;
+const volatile __u64 idle_ns = 500000000ull;
+const volatile __u32 quota_files = 60000;
+const volatile __u32 quota_grams = 60000;
+const volatile __u32 quota_flows = 20000;
+const volatile __u32 quota_rare = 10000; // errors, denials, privileges, operations, odd calls
+const volatile __u32 quota_packets = 5000;
+
+// --- switches: written by user space while the programs run -----------------------------------
+volatile __u32 armed;
+volatile __u32 window;
+// Raised here when an instance's phase changes. A task looks again when generation + window
+// differs from what it saw: both only grow.
+volatile __u32 generation = 1;
+volatile __u64 losses_unplaced;
+
+#define NGRAM_CACHE 128
+#define NGRAM_NONE 0x0fffffffffffffffull // six times 1023: no call yet
+
+enum lineage {
+	LINEAGE_UNSET,
+	LINEAGE_OUTSIDE, // of the container runtime, or still on its way in
+	LINEAGE_MAIN,	 // descends from the entrypoint
+	LINEAGE_SESSION, // descends from a process that entered later
+};
+
+// Whose a task, or a socket, is.
+struct owner {
+	__u64 cgroup_id;
+	__u64 exec_key;
+	__u64 exe_key;
+	__u32 mntns;
+	__u32 lineage;
+};
+
+struct task_state {
+	struct owner owner;
+	__u64 session_key;
+	__u64 fork_parent_key;
+	__u64 history;
+	__u64 entered_ns; // in startup only: when the call under way began
+	__u64 cgroup_id;  // as last seen; owner.cgroup_id is the instance's
+	__u32 mntns;
+	__u32 stamp;
+	__u32 slot;
+	__u32 phase;
+	__u32 nr;
+	__u16 arch;
+	__u8 in_call;
+	__u8 seen;
+	__u8 trapped;
+	__u8 killed;
+	__u8 has_owner;
+	__u8 entered_from_outside;
+	__u32 pad;
+	__u64 cache[NGRAM_CACHE];
+};
+
+struct socket_state {
+	struct owner owner;
+	__u8 is_bound;
+	__u8 is_inbound;
+	__u16 pad;
+	__u32 pad2;
+};
+
+// key: task. Freed with the task.
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_state);
+} tasks SEC(".maps");
+
+// key: socket; an accepted socket starts with a copy of its listener's. Freed with the socket.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+#define HASH(name, key_type, value_type, size)                                                  \
+	struct {                                                                                \
+		__uint(type, BPF_MAP_TYPE_HASH);                                                \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                           \
+		__uint(max_entries, size);                                                      \
+		__type(key, key_type);                                                          \
+		__type(value, value_type);                                                      \
+	} name SEC(".maps")
+
+// cgroup id -> recorded or not. User space, and cgroup_made for nested ones; both delete.
+HASH(targets, __u64, struct target, 16384);
+// Mount namespaces of recorded containers, so that a process that has only joined the namespace
+// is seen. Inserted here, deleted by user space with the container.
+HASH(target_mntns, __u32, __u64, 16384);
+// What is known of an instance's life. User space deletes.
+HASH(instances, struct instance_key, struct instance, 16384);
+// (cgroup, mount namespace, phase) -> slot. User space deletes and gives the slot back.
+HASH(slots, struct slot_key, __u32, 16384);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 16384);
+	__uint(key_size, 0);
+	__type(value, __u32);
+} free_slots SEC(".maps");
+
+// slot -> native calls, monotonic: user space takes differences. max_entries set at load.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct slot_counts);
+} counts SEC(".maps");
+
+enum quota { QUOTA_FILES, QUOTA_GRAMS, QUOTA_FLOWS, QUOTA_RARE, QUOTA_PACKETS, QUOTA_KINDS };
+struct slot_usage {
+	__u32 window[QUOTA_KINDS];
+	__u32 used[QUOTA_KINDS];
+};
+// slot -> entries made in the window of each kind. Starts anew with the window.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct slot_usage);
+} usage SEC(".maps");
+
+// Sets and counters of a window; user space drains and deletes.
+HASH(odd_calls, struct call_key, __u64, 16384);
+HASH(errors, struct call_key, __u64, 65536);
+HASH(denials, struct denied_key, __u64, 16384);
+HASH(grams, struct gram_key, __u32, 262144);
+HASH(files, struct file_key, struct use, 262144);
+HASH(flows, struct flow_key, struct flow_use, 65536);
+HASH(privileges, struct privilege_key, __u64, 65536);
+// Monotonic; never deleted while recording.
+HASH(losses, struct loss_key, __u64, 16384);
+
+// Process life and what is sensitive has a ring of its own. User space polls all three on its
+// own clock: no record wakes it.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 24);
+} life SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 25);
+} paths SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 22);
+} packets SEC(".maps");
+
+static __always_inline void count_loss(__u32 slot, __u16 kind, __u16 place, __u64 count)
+{
+	struct loss_key key = { .slot = slot, .kind = kind, .place = place };
+	__u64 *value = bpf_map_lookup_elem(&losses, &key);
+
+	if (!value) {
+		__u64 zero = 0;
+
+		bpf_map_update_elem(&losses, &key, &zero, BPF_NOEXIST);
+		value = bpf_map_lookup_elem(&losses, &key);
+	}
+	if (value)
+		__sync_fetch_and_add(value, count);
+	else
+		__sync_fetch_and_add(&losses_unplaced, count);
+}
+
+// Is there room for one more entry of this kind in the slot's window? Counts the loss if not.
+static __always_inline bool take_quota(__u32 slot, __u32 kind, __u32 limit, __u16 place)
+{
+	struct slot_usage *use = bpf_map_lookup_elem(&usage, &slot);
+	__u32 now = window;
+
+	if (!use || kind >= QUOTA_KINDS)
+		return true;
+	if (use->window[kind] != now) {
+		use->window[kind] = now;
+		use->used[kind] = 0;
+	}
+	if (use->used[kind] >= limit) {
+		count_loss(slot, LOSS_QUOTA, place, 1);
+		return false;
+	}
+	__sync_fetch_and_add(&use->used[kind], 1);
+	return true;
+}
+
+// Add to a counter of a window's set, making the entry within the slot's quota.
+static __always_inline void count_in(void *map, void *key, __u32 slot, __u16 place)
+{
+	__u64 one = 1, *value = bpf_map_lookup_elem(map, key);
+	long error;
+
+	if (value) {
+		__sync_fetch_and_add(value, 1);
+		return;
+	}
+	if (!take_quota(slot, QUOTA_RARE, quota_rare, place))
+		return;
+	error = bpf_map_update_elem(map, key, &one, BPF_NOEXIST);
+	if (!error)
+		return;
+	value = bpf_map_lookup_elem(map, key); // another CPU made it first
+	if (value)
+		__sync_fetch_and_add(value, 1);
+	else
+		count_loss(slot, LOSS_MAP_FULL, place, 1);
+}
+
+#endif

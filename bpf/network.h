@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+// Who talks to whom. Outgoing: the kernel's copy of the address, in the caller's context.
+// Incoming: TCP's own state, with the owner that the listener's socket carries; `current` in
+// softirq is often the peer and never asked.
+#ifndef ETHOGRAM_NETWORK_H
+#define ETHOGRAM_NETWORK_H
+
+#include "whose.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define DNS_PORT 53
+
+static __always_inline bool is_v4_mapped(const __u8 *address)
+{
+	const __u32 *words = (const __u32 *)address;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+// Fold ::ffff:a.b.c.d into a.b.c.d, so that one peer has one name.
+static __always_inline void fold_mapped(struct flow_key *key)
+{
+	if (key->family != AF_INET6)
+		return;
+	if (is_v4_mapped(key->peer_addr) || is_v4_mapped(key->local_addr)) {
+		__builtin_memcpy(key->peer_addr, key->peer_addr + 12, 4);
+		__builtin_memset(key->peer_addr + 4, 0, 12);
+		__builtin_memcpy(key->local_addr, key->local_addr + 12, 4);
+		__builtin_memset(key->local_addr + 4, 0, 12);
+		key->family = AF_INET;
+	}
+}
+
+static __always_inline struct flow_use *flow_of(struct flow_key *key)
+{
+	struct flow_use *use = bpf_map_lookup_elem(&flows, key), fresh = {};
+
+	if (use) {
+		use->last_ns = bpf_ktime_get_boot_ns();
+		return use;
+	}
+	if (!take_quota(key->slot, QUOTA_FLOWS, quota_flows, PLACE_NETWORK))
+		return NULL;
+	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
+	bpf_map_update_elem(&flows, key, &fresh, BPF_NOEXIST);
+	use = bpf_map_lookup_elem(&flows, key);
+	if (!use)
+		count_loss(key->slot, LOSS_MAP_FULL, PLACE_NETWORK, 1);
+	return use;
+}
+
+static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
+{
+	struct flow_use *use;
+
+	fold_mapped(key);
+	use = flow_of(key);
+	if (!use)
+		return;
+	__sync_fetch_and_add(&use->connections, 1);
+	if (!use->cookie)
+		use->cookie = cookie;
+}
+
+// --- outgoing, and binds: the caller is `current` ---------------------------------------------
+
+static __always_inline struct task_state *caller(__u32 *slot)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state = armed ? bpf_task_storage_get(&tasks, task, 0, 0) : NULL;
+
+	*slot = state ? find_slot(task, state) : NO_SLOT;
+	return state;
+}
+
+static __always_inline void caller_flow(struct bpf_sock_addr *context, struct flow_key *key,
+					struct task_state *state, __u32 slot)
+{
+	key->exe_key = state->owner.exe_key;
+	key->slot = slot;
+	key->window = window;
+	key->family = context->family;
+	key->type = context->type;
+	key->protocol = context->protocol;
+}
+
+static __always_inline void put_v4(__u8 *to, __u32 address)
+{
+	__builtin_memcpy(to, &address, 4);
+}
+
+static __always_inline void put_v6(__u8 *to, struct bpf_sock_addr *context)
+{
+	__u32 words[4];
+
+	words[0] = context->user_ip6[0];
+	words[1] = context->user_ip6[1];
+	words[2] = context->user_ip6[2];
+	words[3] = context->user_ip6[3];
+	__builtin_memcpy(to, words, 16);
+}
+
+static __always_inline int connecting(struct bpf_sock_addr *context, bool is_v6)
+{
+	struct flow_key key = { .direction = DIRECTION_OUT };
+	struct socket_state *socket = NULL;
+	struct bpf_sock *sk = context->sk;
+	struct task_state *state;
+	__u32 slot;
+
+	state = caller(&slot);
+	if (!state || slot == NO_SLOT)
+		return 1;
+	caller_flow(context, &key, state, slot);
+	key.peer_port = bpf_ntohs((__u16)context->user_port);
+	if (is_v6)
+		put_v6(key.peer_addr, context);
+	else
+		put_v4(key.peer_addr, context->user_ip4);
+	if (sk)
+		socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	// A datagram socket with a port of its own answers: its peers are clients.
+	if (socket && socket->is_bound && context->type != SOCK_STREAM) {
+		key.direction = DIRECTION_IN;
+		key.peer_port = 0;
+		key.local_port = sk->src_port;
+	}
+	count_flow(&key, bpf_get_socket_cookie(context));
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int socket_connect4(struct bpf_sock_addr *context)
+{
+	return connecting(context, false);
+}
+
+SEC("cgroup/connect6")
+int socket_connect6(struct bpf_sock_addr *context)
+{
+	return connecting(context, true);
+}
+
+SEC("cgroup/sendmsg4")
+int socket_send4(struct bpf_sock_addr *context)
+{
+	// A v4-mapped sendto() arrives here with the family of its socket.
+	return connecting(context, false);
+}
+
+SEC("cgroup/sendmsg6")
+int socket_send6(struct bpf_sock_addr *context)
+{
+	return connecting(context, true);
+}
+
+static __always_inline int binding(struct bpf_sock_addr *context, bool is_v6)
+{
+	struct flow_key key = { .direction = DIRECTION_BIND };
+	struct socket_state *socket;
+	struct bpf_sock *sk = context->sk;
+	struct task_state *state;
+	__u32 slot;
+
+	state = caller(&slot);
+	if (!state || slot == NO_SLOT || !context->user_port)
+		return 1;
+	if (sk) {
+		socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (socket)
+			socket->is_bound = 1;
+	}
+	caller_flow(context, &key, state, slot);
+	key.local_port = bpf_ntohs((__u16)context->user_port);
+	if (is_v6)
+		put_v6(key.local_addr, context);
+	else
+		put_v4(key.local_addr, context->user_ip4);
+	count_flow(&key, bpf_get_socket_cookie(context));
+	return 1;
+}
+
+SEC("cgroup/bind4")
+int socket_bind4(struct bpf_sock_addr *context)
+{
+	return binding(context, false);
+}
+
+SEC("cgroup/bind6")
+int socket_bind6(struct bpf_sock_addr *context)
+{
+	return binding(context, true);
+}
+
+SEC("cgroup/sock_create")
+int socket_made(struct bpf_sock *sk)
+{
+	struct socket_state *socket;
+	struct task_state *state;
+	__u32 slot;
+
+	state = caller(&slot);
+	if (!state || slot == NO_SLOT)
+		return 1;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (socket)
+		socket->owner = state->owner;
+	else
+		count_loss(slot, LOSS_STORAGE, PLACE_NETWORK, 1);
+	return 1;
+}
+
+// --- TCP: the socket says whose it is ---------------------------------------------------------
+
+static __always_inline void socket_flow(const struct sock *sk, struct flow_key *key)
+{
+	key->family = sk->__sk_common.skc_family;
+	key->type = SOCK_STREAM;
+	key->protocol = IPPROTO_TCP;
+	key->window = window;
+	if (key->family == AF_INET) {
+		put_v4(key->peer_addr, sk->__sk_common.skc_daddr);
+		put_v4(key->local_addr, sk->__sk_common.skc_rcv_saddr);
+	} else {
+		bpf_core_read(key->peer_addr, 16, &sk->__sk_common.skc_v6_daddr);
+		bpf_core_read(key->local_addr, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	}
+}
+
+static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *key,
+				       struct socket_state *socket)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct flow_use *use;
+
+	if (socket->is_inbound) {
+		key->direction = DIRECTION_IN;
+		key->local_port = sk->__sk_common.skc_num;
+	} else {
+		key->direction = DIRECTION_OUT;
+		key->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
+		if (!key->peer_port)
+			return; // it never was connected
+		__builtin_memset(key->local_addr, 0, 16);
+	}
+	fold_mapped(key);
+	if (key->direction == DIRECTION_OUT)
+		__builtin_memset(key->local_addr, 0, 16);
+	use = flow_of(key);
+	if (!use)
+		return;
+	__sync_fetch_and_add(&use->tx_bytes, BPF_CORE_READ(tcp, bytes_acked));
+	__sync_fetch_and_add(&use->rx_bytes, BPF_CORE_READ(tcp, bytes_received));
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
+{
+	struct flow_key key = {};
+	struct socket_state *socket;
+	__u32 phase;
+
+	if (!armed || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (new_state != TCP_LISTEN && new_state != TCP_CLOSE &&
+	    !(new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV))
+		return 0;
+	socket = bpf_sk_storage_get(&sockets, (struct sock *)sk, 0, 0);
+	if (!socket)
+		return 0;
+	phase = phase_of(&socket->owner);
+	key.slot = slot_of(NULL, &socket->owner, phase);
+	key.exe_key = socket->owner.exe_key;
+	socket_flow(sk, &key);
+	if (new_state == TCP_CLOSE) {
+		if (old_state != TCP_LISTEN)
+			tcp_closed(sk, &key, socket);
+		return 0;
+	}
+	key.local_port = sk->__sk_common.skc_num;
+	key.direction = new_state == TCP_LISTEN ? DIRECTION_LISTEN : DIRECTION_IN;
+	if (new_state == TCP_ESTABLISHED)
+		socket->is_inbound = 1;
+	count_flow(&key, bpf_get_socket_cookie((void *)sk));
+	return 0;
+}
+
+// --- DNS: replies carry the question and the answers ------------------------------------------
+
+struct packet {
+	struct packet_record head;
+	__u8 payload[PACKET_SIZE];
+};
+
+static __always_inline int transport_of(struct __sk_buff *skb, __u32 *offset, __u8 *protocol,
+					__u8 *source)
+{
+	__u8 first;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return 0;
+	if (first >> 4 == 4) {
+		*offset = (first & 15) * 4;
+		if (bpf_skb_load_bytes(skb, 9, protocol, 1) ||
+		    bpf_skb_load_bytes(skb, 12, source, 4))
+			return 0;
+		return AF_INET;
+	}
+	*offset = 40; // no extension headers: resolvers send none
+	if (bpf_skb_load_bytes(skb, 6, protocol, 1) || bpf_skb_load_bytes(skb, 8, source, 16))
+		return 0;
+	return AF_INET6;
+}
+
+static __always_inline void send_packet(struct __sk_buff *skb, struct socket_state *socket,
+					__u32 slot, __u32 offset, __u32 family,
+					const __u8 *source)
+{
+	struct packet *packet;
+	__u32 size = skb->len - offset;
+
+	if (size == 0 || skb->len <= offset ||
+	    !take_quota(slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
+		return;
+	packet = bpf_ringbuf_reserve(&packets, sizeof(*packet), 0);
+	if (!packet) {
+		count_loss(slot, LOSS_RING_FULL, PLACE_DNS, 1);
+		return;
+	}
+	if (size > PACKET_SIZE) {
+		size = PACKET_SIZE;
+		count_loss(slot, LOSS_TRUNCATED, PLACE_DNS, 1);
+	}
+	packet->head.time_ns = bpf_ktime_get_boot_ns();
+	packet->head.exe_key = socket->owner.exe_key;
+	packet->head.cookie = bpf_get_socket_cookie(skb);
+	packet->head.kind = RECORD_PACKET;
+	packet->head.slot = slot;
+	packet->head.window = window;
+	packet->head.payload_size = size;
+	packet->head.family = family;
+	packet->head.pad = 0;
+	__builtin_memcpy(packet->head.resolver, source, 16);
+	asm volatile("" : "+r"(size));
+	if (size < 1 || size > PACKET_SIZE ||
+	    bpf_skb_load_bytes(skb, offset, packet->payload, size)) {
+		bpf_ringbuf_discard(packet, BPF_RB_NO_WAKEUP);
+		count_loss(slot, LOSS_READ_FAULT, PLACE_DNS, 1);
+		return;
+	}
+	bpf_ringbuf_submit(packet, BPF_RB_NO_WAKEUP);
+}
+
+SEC("cgroup_skb/ingress")
+int packet_received(struct __sk_buff *skb)
+{
+	__u8 protocol, source[16] = {};
+	struct socket_state *socket;
+	struct bpf_sock *sk = skb->sk;
+	__u32 offset, slot;
+	__be16 port;
+	int family;
+
+	if (!armed || !sk)
+		return 1;
+	family = transport_of(skb, &offset, &protocol, source);
+	if (!family || protocol != IPPROTO_UDP ||
+	    bpf_skb_load_bytes(skb, offset, &port, 2) || port != bpf_htons(DNS_PORT))
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return 1;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket)
+		return 1;
+	slot = slot_of(NULL, &socket->owner, phase_of(&socket->owner));
+	send_packet(skb, socket, slot, offset + 8, family, source);
+	return 1;
+}
+
+#endif

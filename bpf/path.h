@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+// Paths of open files: from the dentry up through the mounts, and the fingerprint of the same.
+#ifndef ETHOGRAM_PATH_H
+#define ETHOGRAM_PATH_H
+
+#include "whose.h"
+
+#define WALK_STEPS 4096
+#define WALK_STEPS_UNROLLED 64
+#define RECORD_ROOM 16384
+
+// One buffer to walk in (a path grows from its end), one to put a record together.
+// Per CPU: the tracepoints that use it run with preemption off.
+struct scratch {
+	__u8 walk[2 * PATH_SIZE];
+	__u8 record[RECORD_ROOM + 2 * PATH_SIZE]; // room for an append at its last byte
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct walk {
+	struct dentry *dentry;
+	struct dentry *root;
+	struct mount *mount;
+	__u8 *buffer; // unused while only the fingerprint is wanted
+	__u64 fingerprint;
+	__u32 offset;
+	__u8 is_done;
+	__u8 is_truncated;
+	__u8 wants_path;
+	__u8 pad;
+};
+
+static __always_inline struct scratch *scratch_of(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
+{
+	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+}
+
+static __always_inline void walk_from(struct walk *walk, struct dentry *dentry,
+				      struct vfsmount *vfsmount)
+{
+	__builtin_memset(walk, 0, sizeof(*walk));
+	walk->dentry = dentry;
+	walk->mount = mount_of(vfsmount);
+	walk->root = BPF_CORE_READ(vfsmount, mnt_root);
+	walk->offset = PATH_SIZE - 1;
+}
+
+static __always_inline void put_component(struct walk *walk, struct dentry *dentry)
+{
+	__u32 length = BPF_CORE_READ(dentry, d_name.len), offset = walk->offset;
+	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	struct scratch *scratch = scratch_of();
+
+	length &= 255; // NAME_MAX
+	if (!scratch || offset < length + 1) {
+		walk->is_truncated = 1;
+		return;
+	}
+	offset = (offset - length) & (PATH_SIZE - 1);
+	bpf_probe_read_kernel(&scratch->walk[offset], length, name);
+	offset = (offset - 1) & (PATH_SIZE - 1);
+	scratch->walk[offset] = '/';
+	walk->offset = offset;
+}
+
+// One step up. Returns 1 at the top, and where the path is longer than its buffer.
+static long walk_step(__u32 index, void *context)
+{
+	struct walk *walk = context;
+	struct dentry *dentry = walk->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+
+	if (dentry == walk->root || dentry == parent) {
+		struct mount *mount = walk->mount, *above = BPF_CORE_READ(mount, mnt_parent);
+
+		if (above == mount) {
+			walk->is_done = 1;
+			return 1;
+		}
+		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->root = BPF_CORE_READ(above, mnt.mnt_root);
+		walk->mount = above;
+		return 0;
+	}
+	walk->fingerprint = mix(walk->fingerprint, BPF_CORE_READ(dentry, d_name.hash_len));
+	if (walk->wants_path) {
+		put_component(walk, dentry);
+		if (walk->is_truncated)
+			return 1;
+	}
+	walk->dentry = parent;
+	return 0;
+}
+
+static __always_inline void walk_up(struct walk *walk)
+{
+	// bpf_loop since Linux commit e6f2dd0f8067 ("bpf: Add bpf_loop helper") (v5.17).
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		bpf_loop(WALK_STEPS, walk_step, walk, 0);
+	} else {
+		for (int i = 0; i < WALK_STEPS_UNROLLED; i++)
+			if (walk_step(i, walk))
+				break;
+	}
+	if (!walk->is_done)
+		walk->is_truncated = 1;
+}
+
+static __noinline __u64 fingerprint_of(struct file *file)
+{
+	struct walk walk;
+
+	if (!file)
+		return 0;
+	walk_from(&walk, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	walk_up(&walk);
+	return walk.fingerprint | 1;
+}
+
+// Copy *size* bytes to the end of the record being put together.
+static __always_inline __u32 append(struct scratch *scratch, __u32 *position, const void *source,
+				    __u32 size)
+{
+	__u32 at = *position & (RECORD_ROOM - 1);
+
+	size &= PATH_SIZE - 1;
+	if (bpf_probe_read_kernel(&scratch->record[at], size, source))
+		return 0;
+	*position = at + size;
+	return size;
+}
+
+// Append the path of (dentry, mount). Returns its size; flags say what is wrong with it.
+static __noinline __u32 append_path(struct path *path, __u32 *position, __u32 *flags,
+				    __u64 *fingerprint)
+{
+	struct scratch *scratch = scratch_of();
+	struct walk walk;
+	struct dentry *dentry;
+	struct vfsmount *mount;
+	__u32 offset;
+	__u64 first;
+
+	if (!scratch || !path || !position || !flags || !fingerprint)
+		return 0;
+	dentry = BPF_CORE_READ(path, dentry);
+	mount = BPF_CORE_READ(path, mnt);
+	// A rename during the walk invents paths: twice the same fingerprint, or it is flagged.
+	walk_from(&walk, dentry, mount);
+	walk_up(&walk);
+	first = walk.fingerprint;
+	walk_from(&walk, dentry, mount);
+	walk.wants_path = 1;
+	walk_up(&walk);
+	if (walk.fingerprint != first) {
+		walk_from(&walk, dentry, mount);
+		walk_up(&walk);
+		first = walk.fingerprint;
+		walk_from(&walk, dentry, mount);
+		walk.wants_path = 1;
+		walk_up(&walk);
+		if (walk.fingerprint != first && !walk.is_truncated)
+			*flags |= EVENT_PATH_RACY;
+	}
+	*fingerprint = first | 1;
+	if (walk.is_truncated)
+		*flags |= EVENT_PATH_TRUNCATED;
+	offset = walk.offset & (PATH_SIZE - 1);
+	if (offset == PATH_SIZE - 1) {
+		// The root itself, or a file without a place in the tree: a memfd, a pipe.
+		__u32 length = BPF_CORE_READ(dentry, d_name.len);
+		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+
+		return append(scratch, position, name, length & 255);
+	}
+	return append(scratch, position, &scratch->walk[offset], PATH_SIZE - 1 - offset);
+}
+
+static __always_inline bool is_upper(struct inode *inode)
+{
+	struct ovl_inode *overlay =
+		(void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+
+	return BPF_CORE_READ(overlay, __upperdentry) != NULL;
+}
+
+static __always_inline __u32 file_flags(struct inode *inode)
+{
+	__u32 flags = BPF_CORE_READ(inode, i_nlink) ? 0 : EVENT_DELETED;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC &&
+	    bpf_core_type_exists(struct ovl_inode))
+		flags |= EVENT_OVERLAY | (is_upper(inode) ? EVENT_UPPER_LAYER : 0);
+	return flags;
+}
+
+static __always_inline __u64 ctime_of(struct inode *inode)
+{
+	if (bpf_core_field_exists(inode->i_ctime_sec))
+		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ull +
+		       BPF_CORE_READ(inode, i_ctime_nsec);
+	if (bpf_core_field_exists(((struct inode___v66 *)inode)->__i_ctime)) {
+		struct inode___v66 *old = (void *)inode;
+
+		return BPF_CORE_READ(old, __i_ctime.tv_sec) * 1000000000ull +
+		       BPF_CORE_READ(old, __i_ctime.tv_nsec);
+	} else {
+		struct inode___v51 *old = (void *)inode;
+
+		return BPF_CORE_READ(old, i_ctime.tv_sec) * 1000000000ull +
+		       BPF_CORE_READ(old, i_ctime.tv_nsec);
+	}
+}
+
+// The open file behind a descriptor of the current task. Another thread may replace it meanwhile.
+static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
+{
+	struct files_struct *files = task->files;
+	struct fdtable *table;
+	struct file **slots, *file = NULL;
+
+	if (!files)
+		return NULL;
+	table = BPF_CORE_READ(files, fdt);
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	slots = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
+	return file;
+}
+
+#endif

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+// Capabilities that were checked, and calls that need or change privilege.
+#ifndef ETHOGRAM_PRIVILEGES_H
+#define ETHOGRAM_PRIVILEGES_H
+
+#include "path.h"
+
+#define CLONE_NAMESPACES 0x7e020080ull // CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
+#define SET_ID_BITS 06000
+#define CAP_SYS_ADMIN 21
+#define PR_SET_SECCOMP 22
+#define PR_SET_NO_NEW_PRIVS 38
+#define NO_OPERATION 0xffff
+
+struct operation_call {
+	__u64 argument;
+	const char *target; // user memory
+	__u32 operation;
+	__u32 pad;
+};
+
+static __always_inline void send_operation(struct task_state *state, struct operation_call *call,
+					   __s64 result)
+{
+	struct {
+		struct operation_record head;
+		char target[TARGET_SIZE];
+	} *record;
+	long size = 0;
+
+	if (!take_quota(state->slot, QUOTA_RARE, quota_rare, PLACE_PRIVILEGES))
+		return;
+	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+	if (!record) {
+		count_loss(state->slot, LOSS_RING_FULL, PLACE_PRIVILEGES, 1);
+		return;
+	}
+	if (call->target)
+		size = bpf_probe_read_user_str(record->target, TARGET_SIZE, call->target);
+	record->head.time_ns = bpf_ktime_get_boot_ns();
+	record->head.exec_key = state->owner.exec_key;
+	record->head.argument = call->argument;
+	record->head.kind = RECORD_OPERATION;
+	record->head.slot = state->slot;
+	record->head.window = window;
+	record->head.flags = result >= 0 ? EVENT_GRANTED : size < 0 ? EVENT_READ_FAULT : 0;
+	record->head.operation = call->operation;
+	record->head.errnum = result < 0 ? -result : 0;
+	record->head.target_size = size > 1 ? size - 1 : 0;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline __u64 clone3_flags(const void *arguments)
+{
+	__u64 flags = 0; // struct clone_args begins with its flags
+
+	bpf_probe_read_user(&flags, sizeof(flags), arguments);
+	return flags;
+}
+
+// Which operation a native call is; NO_OPERATION for nearly all.
+static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
+					  struct operation_call *call)
+{
+	__u64 first = ARG1(regs);
+
+	call->argument = first;
+	switch (nr) {
+	case NR_unshare:
+		return OPERATION_UNSHARE;
+	case NR_setns:
+		call->argument = ARG2(regs);
+		return OPERATION_SETNS;
+	case NR_clone:
+		return first & CLONE_NAMESPACES ? OPERATION_CLONE_NAMESPACE : NO_OPERATION;
+	case NR_clone3:
+		call->argument = clone3_flags((void *)first);
+		return call->argument & CLONE_NAMESPACES ? OPERATION_CLONE_NAMESPACE :
+							   NO_OPERATION;
+	case NR_mount:
+		call->argument = ARG4(regs);
+		call->target = (const char *)ARG2(regs);
+		return OPERATION_MOUNT;
+	case NR_umount2:
+		call->target = (const char *)first;
+		return OPERATION_UMOUNT;
+	case NR_move_mount:
+		call->target = (const char *)ARG4(regs);
+		return OPERATION_MOVE_MOUNT;
+	case NR_open_tree:
+		call->target = (const char *)ARG2(regs);
+		return OPERATION_OPEN_TREE;
+	case NR_pivot_root:
+		call->target = (const char *)first;
+		return OPERATION_PIVOT_ROOT;
+	case NR_chroot:
+		call->target = (const char *)first;
+		return OPERATION_CHROOT;
+	case NR_ptrace:
+		return OPERATION_PTRACE;
+	case NR_process_vm_writev:
+		return OPERATION_PROCESS_VM_WRITE;
+	case NR_bpf:
+		return OPERATION_BPF;
+	case NR_perf_event_open:
+		return OPERATION_PERF_EVENT_OPEN;
+	case NR_init_module:
+	case NR_finit_module:
+	case NR_delete_module:
+		return OPERATION_LOAD_MODULE;
+	case NR_memfd_create:
+		call->target = (const char *)first;
+		return OPERATION_MEMFD_CREATE;
+	case NR_keyctl:
+	case NR_add_key:
+	case NR_request_key:
+		return OPERATION_KEYCTL;
+	case NR_userfaultfd:
+		return OPERATION_USERFAULTFD;
+	case NR_kexec_load:
+	case NR_kexec_file_load:
+		return OPERATION_KEXEC;
+	case NR_open_by_handle_at:
+		return OPERATION_OPEN_BY_HANDLE;
+	case NR_pidfd_getfd:
+		return OPERATION_PIDFD_GETFD;
+	case NR_setuid:
+	case NR_setreuid:
+	case NR_setresuid:
+	case NR_setfsuid:
+		return OPERATION_SET_USER;
+	case NR_setgid:
+	case NR_setregid:
+	case NR_setresgid:
+	case NR_setfsgid:
+	case NR_setgroups:
+		return OPERATION_SET_GROUP;
+	case NR_capset:
+		return OPERATION_SET_CAPABILITIES;
+	case NR_chmod:
+		call->target = (const char *)first;
+		call->argument = ARG2(regs);
+		return ARG2(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+	case NR_fchmod:
+		call->argument = ARG2(regs);
+		return ARG2(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+	case NR_fchmodat:
+	case NR_fchmodat2:
+		call->target = (const char *)ARG2(regs);
+		call->argument = ARG3(regs);
+		return ARG3(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+	case NR_io_uring_setup:
+		return OPERATION_IO_URING_SETUP;
+	case NR_reboot:
+		return OPERATION_REBOOT;
+	case NR_swapon:
+	case NR_swapoff:
+		call->target = (const char *)first;
+		return OPERATION_SWAP;
+	case NR_sethostname:
+	case NR_setdomainname:
+		return OPERATION_SET_HOSTNAME;
+	case NR_settimeofday:
+	case NR_clock_settime:
+		return OPERATION_SET_TIME;
+	case NR_syslog:
+		return OPERATION_SYSLOG;
+	case NR_quotactl:
+		return OPERATION_QUOTA;
+	case NR_mknod:
+		call->target = (const char *)first;
+		call->argument = ARG2(regs);
+		return OPERATION_MKNOD;
+	case NR_mknodat:
+		call->target = (const char *)ARG2(regs);
+		call->argument = ARG3(regs);
+		return OPERATION_MKNOD;
+	case NR_seccomp:
+		return first <= 1 ? OPERATION_SECCOMP : NO_OPERATION; // SECCOMP_SET_MODE_*
+	case NR_prctl:
+		return first == PR_SET_SECCOMP	    ? OPERATION_SECCOMP :
+		       first == PR_SET_NO_NEW_PRIVS ? OPERATION_NO_NEW_PRIVS :
+						      NO_OPERATION;
+	}
+	return NO_OPERATION;
+}
+
+// setxattr("security.capability") gives a file capabilities.
+static __always_inline bool sets_file_capability(__u32 nr, struct pt_regs *regs)
+{
+	char name[20] = {};
+	const char wanted[20] = "security.capability";
+
+	if (nr != NR_setxattr && nr != NR_lsetxattr && nr != NR_fsetxattr)
+		return false;
+	bpf_probe_read_user_str(name, sizeof(name), (void *)ARG2(regs));
+	for (int i = 0; i < (int)sizeof(name); i++)
+		if (name[i] != wanted[i])
+			return false;
+	return true;
+}
+
+static __noinline int record_operation(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				       __s64 result)
+{
+	struct operation_call call = {};
+
+	if (!state || !regs)
+		return 0;
+	call.operation = operation_of(nr, regs, &call);
+	if (sets_file_capability(nr, regs)) {
+		call.operation = OPERATION_SET_FILE_CAPABILITY;
+		call.target = nr == NR_fsetxattr ? NULL : (const char *)ARG1(regs);
+	}
+	if (call.operation != NO_OPERATION)
+		send_operation(state, &call, result);
+	return 0;
+}
+
+// Memory overcommit asks for CAP_SYS_ADMIN at every mapping and fork: a discount for the
+// privileged, not a use. The tracepoint does not say so, the call under way does.
+static __always_inline bool is_overcommit_check(struct task_state *state, int capability)
+{
+	if (capability != CAP_SYS_ADMIN)
+		return false;
+	if (!state->in_call) // a page fault, or the way out of a call
+		return true;
+	switch (state->nr) {
+	case NR_mmap:
+	case NR_mprotect:
+	case NR_brk:
+	case NR_mremap:
+	case NR_shmat:
+	case NR_clone:
+	case NR_clone3:
+	case NR_fork:
+	case NR_vfork:
+	case NR_execve:
+	case NR_execveat:
+		return true;
+	}
+	return false;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace *target,
+	     const struct user_namespace *effective, int capability, int result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct privilege_key key = {};
+	struct task_state *state;
+	__u32 slot;
+
+	if (!armed)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state)
+		return 0;
+	slot = find_slot(task, state);
+	if (slot == NO_SLOT || is_overcommit_check(state, capability))
+		return 0;
+	key.exec_key = state->owner.exec_key;
+	key.slot = slot;
+	key.window = window;
+	key.capability = capability;
+	key.granted = result == 0;
+	count_in(&privileges, &key, slot, PLACE_PRIVILEGES);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0
+// The life of processes: exec, failed exec, fork, exit, and the signal that ends an instance.
+#ifndef ETHOGRAM_PROCESSES_H
+#define ETHOGRAM_PROCESSES_H
+
+#include "syscalls.h"
+
+#define SIGINT 2
+#define SIGQUIT 3
+#define SIGKILL 9
+#define SIGTERM 15
+#define SIGSYS 31
+#define SYS_SECCOMP_CODE 1
+#define MAJOR(dev) ((dev) >> 20)
+#define MINOR(dev) ((dev) & 0xfffff)
+#define TTY_MAJOR 4
+#define TTYAUX_MAJOR 5
+#define PTS_MAJOR_FIRST 136
+#define PTS_MAJOR_LAST 143
+
+static __always_inline __u8 stdio_of(struct task_struct *task, __u32 fd)
+{
+	struct file *file = file_of(task, fd);
+	struct inode *inode;
+	__u32 mode, device;
+
+	if (!file)
+		return STDIO_CLOSED;
+	inode = BPF_CORE_READ(file, f_inode);
+	mode = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	if (mode == S_IFSOCK)
+		return STDIO_SOCKET;
+	if (mode == S_IFIFO)
+		return STDIO_PIPE;
+	if (mode == S_IFREG)
+		return STDIO_FILE;
+	if (mode != S_IFCHR)
+		return STDIO_OTHER;
+	device = BPF_CORE_READ(inode, i_rdev);
+	if (MAJOR(device) == 1 && MINOR(device) == 3)
+		return STDIO_NULL;
+	if (MAJOR(device) == TTY_MAJOR || MAJOR(device) == TTYAUX_MAJOR ||
+	    (MAJOR(device) >= PTS_MAJOR_FIRST && MAJOR(device) <= PTS_MAJOR_LAST))
+		return STDIO_TTY;
+	return STDIO_OTHER;
+}
+
+// A record is put together where it is sent from: it is too large for the stack.
+static __always_inline struct process_record *begin_process(struct scratch *scratch, __u32 kind)
+{
+	struct process_record *record = (void *)scratch->record;
+
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = kind;
+	return record;
+}
+
+static __always_inline void fill_process(struct process_record *record, struct task_struct *task,
+					 struct task_state *state)
+{
+	const struct cred *cred = task->cred;
+
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->exec_key = state->owner.exec_key;
+	record->parent_key = exec_key_of(task->real_parent);
+	record->fork_parent_key = state->fork_parent_key;
+	record->session_key = state->session_key;
+	record->exe_key = state->owner.exe_key;
+	record->cgroup_id = state->owner.cgroup_id;
+	record->slot = state->slot;
+	record->tgid = task->tgid;
+	record->ns_tgid = ns_tgid_of(task);
+	record->ppid = task->real_parent->tgid;
+	record->mntns = mntns_of(task);
+	record->uid = cred->uid.val;
+	record->euid = cred->euid.val;
+	record->gid = cred->gid.val;
+	record->egid = cred->egid.val;
+	bpf_core_read(&record->caps_effective, 8, &cred->cap_effective);
+	record->loginuid = record->sessionid = (__u32)-1;
+	if (bpf_core_field_exists(task->loginuid)) {
+		record->loginuid = task->loginuid.val;
+		record->sessionid = task->sessionid;
+	}
+	record->host_namespace_bits = host_namespace_bits(task);
+	record->lineage = state->owner.lineage;
+	record->seccomp_mode = task->seccomp.mode;
+	record->flags |= task->seccomp.mode ? EVENT_SECCOMP_FILTER : 0;
+	record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ? EVENT_NO_NEW_PRIVS : 0;
+	record->flags |= state->entered_from_outside ? EVENT_ENTERED : 0;
+	for (int fd = 0; fd < 3; fd++)
+		record->stdio[fd] = stdio_of(task, fd);
+}
+
+// Path, inode and exe_key of an executable, appended after the record's head.
+static __noinline int describe_executable(struct file *file, struct process_record *record,
+					  __u32 *position)
+{
+	struct inode *inode;
+	struct path path;
+	__u64 fingerprint = 0;
+	__u32 flags = 0;
+
+	if (!file || !record || !position)
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	record->path_size = append_path(&path, position, &flags, &fingerprint);
+	record->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	record->ino = BPF_CORE_READ(inode, i_ino);
+	record->nlink = BPF_CORE_READ(inode, i_nlink);
+	record->ctime_ns = ctime_of(inode);
+	record->exe_key = mix(mix(mix(fingerprint, record->dev), record->ino),
+			      BPF_CORE_READ(inode, i_generation)) | 1;
+	flags |= file_flags(inode);
+	if (!record->nlink && BPF_CORE_READ(inode, i_sb, s_magic) == TMPFS_MAGIC) {
+		char name[8] = {};
+		const unsigned char *source = BPF_CORE_READ(path.dentry, d_name.name);
+
+		bpf_probe_read_kernel(name, 6, source);
+		if (name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
+		    name[4] == 'd' && name[5] == ':')
+			flags |= EVENT_MEMFD;
+	}
+	record->flags |= flags;
+	return 0;
+}
+
+static __always_inline __u16 append_kernel_string(struct scratch *scratch, __u32 *position,
+						  const char *string)
+{
+	__u32 at = *position & (RECORD_ROOM - 1);
+	long size = bpf_probe_read_kernel_str(&scratch->record[at], TARGET_SIZE, string);
+
+	if (size <= 1 || size > TARGET_SIZE)
+		return 0;
+	*position = at + size - 1;
+	return size - 1;
+}
+
+static __always_inline void append_arguments(struct scratch *scratch, struct process_record *record,
+					     __u32 *position, struct task_struct *task)
+{
+	__u64 start = BPF_CORE_READ(task, mm, arg_start);
+	__u64 size = BPF_CORE_READ(task, mm, arg_end) - start;
+	__u32 at = *position & (RECORD_ROOM - 1);
+
+	if (size >= ARGV_SIZE) {
+		size = ARGV_SIZE - 1;
+		record->flags |= EVENT_ARGV_TRUNCATED;
+	}
+	size &= ARGV_SIZE - 1;
+	if (bpf_probe_read_user(&scratch->record[at], size, (void *)start)) {
+		record->flags |= EVENT_READ_FAULT;
+		return;
+	}
+	record->argv_size = size;
+	*position = at + size;
+}
+
+static __always_inline void send_process(struct scratch *scratch, struct process_record *record,
+					 __u32 position)
+{
+	if (bpf_ringbuf_output(&life, scratch->record, position & (RECORD_ROOM - 1),
+				BPF_RB_NO_WAKEUP))
+		count_loss(record->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
+	if (record->flags & EVENT_READ_FAULT)
+		count_loss(record->slot, LOSS_READ_FAULT, PLACE_PROCESSES, 1);
+	if (record->flags & (EVENT_PATH_TRUNCATED | EVENT_ARGV_TRUNCATED))
+		count_loss(record->slot, LOSS_TRUNCATED, PLACE_PROCESSES, 1);
+}
+
+// The first exec of a task that came from outside makes it part of the instance: its
+// entrypoint if there was none yet, else a session.
+static __always_inline void enter_instance(struct task_struct *task, struct task_state *state)
+{
+	struct instance *instance;
+
+	if (state->owner.lineage != LINEAGE_OUTSIDE)
+		return;
+	instance = instance_of(&state->owner);
+	if (!instance)
+		return;
+	if (!__sync_val_compare_and_swap(&instance->has_main, 0, 1)) {
+		instance->startup_ns = bpf_ktime_get_boot_ns();
+		instance->init_tgid = task->tgid;
+		state->owner.lineage = LINEAGE_MAIN;
+	} else {
+		state->owner.lineage = LINEAGE_SESSION;
+		state->entered_from_outside = 1;
+	}
+	state->session_key = state->owner.exec_key;
+	state->stamp = 0; // its own phase changed
+	find_slot(task, state);
+}
+
+static __always_inline void describe_exec(struct scratch *scratch, struct process_record *record,
+					  struct task_struct *task, struct linux_binprm *binprm)
+{
+	__u32 position = sizeof(*record);
+	const char *name = BPF_CORE_READ(binprm, filename);
+	const char *interpreter = BPF_CORE_READ(binprm, interp);
+	struct fs_struct *fs = task->fs;
+	struct path cwd = {};
+	__u64 ignored;
+	__u32 flags = 0;
+
+	describe_executable(BPF_CORE_READ(binprm, file), record, &position);
+	if (fs) {
+		cwd.dentry = BPF_CORE_READ(fs, pwd.dentry);
+		cwd.mnt = BPF_CORE_READ(fs, pwd.mnt);
+		record->cwd_size = append_path(&cwd, &position, &flags, &ignored);
+		record->flags |= flags & EVENT_PATH_TRUNCATED ? EVENT_CWD_TRUNCATED : 0;
+	}
+	if (interpreter != name) {
+		record->flags |= EVENT_INTERPRETED;
+		record->interpreter_size = append_kernel_string(scratch, &position, interpreter);
+		record->script_size = append_kernel_string(scratch, &position, name);
+	}
+	append_arguments(scratch, record, &position, task);
+	send_process(scratch, record, position);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binprm *binprm)
+{
+	struct scratch *scratch = scratch_of();
+	struct task_state *state = state_of(task);
+	struct process_record *record;
+
+	if (!scratch || !state || find_slot(task, state) == NO_SLOT)
+		return 0;
+	state->owner.exec_key = exec_key_of(task);
+	enter_instance(task, state);
+	record = begin_process(scratch, RECORD_EXEC);
+	fill_process(record, task, state);
+	describe_exec(scratch, record, task, binprm);
+	state->owner.exe_key = record->exe_key;
+	return 0;
+}
+
+static __noinline int record_exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+					 __s64 result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct scratch *scratch = scratch_of();
+	struct process_record *record;
+	__u32 position = sizeof(*record);
+
+	if (!scratch || !state || !regs)
+		return 0;
+	record = begin_process(scratch, RECORD_EXEC_FAILED);
+	fill_process(record, task, state);
+	record->errnum = -result;
+	record->path_size = append_asked(scratch, &position,
+					(const char *)(nr == NR_execve ? ARG1(regs) : ARG2(regs)));
+	send_process(scratch, record, position);
+	return 0;
+}
+
+static __always_inline void send_fork(struct task_struct *child, struct task_state *state)
+{
+	struct fork_record *record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+
+	if (!record) {
+		count_loss(state->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
+		return;
+	}
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->exec_key = state->owner.exec_key;
+	record->parent_key = state->fork_parent_key;
+	record->session_key = state->session_key;
+	record->exe_key = state->owner.exe_key;
+	record->kind = RECORD_FORK;
+	record->slot = state->slot;
+	record->tgid = child->tgid;
+	record->ns_tgid = ns_tgid_of(child);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
+{
+	struct task_state *from = bpf_task_storage_get(&tasks, parent, 0, 0), *state;
+
+	if (!from || !from->has_owner)
+		return 0;
+	state = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		count_loss(from->slot, LOSS_STORAGE, PLACE_TASKS, 1);
+		return 0;
+	}
+	state->owner = from->owner;
+	state->session_key = from->session_key;
+	state->fork_parent_key = from->fork_parent_key;
+	state->history = NGRAM_NONE;
+	state->cgroup_id = from->cgroup_id;
+	state->mntns = from->mntns;
+	state->slot = from->slot;
+	state->phase = from->phase;
+	state->stamp = from->stamp;
+	state->entered_from_outside = from->entered_from_outside;
+	state->has_owner = 1;
+	state->seen = 1;
+	state->in_call = 1; // the child's first exit is of the call that made it
+	state->nr = from->nr;
+	state->arch = from->arch;
+	if (child->tgid == parent->tgid)
+		return 0;
+	state->owner.exec_key = exec_key_of(child);
+	state->fork_parent_key = from->owner.exec_key;
+	if (state->slot != NO_SLOT)
+		send_fork(child, state);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(exit_done, struct task_struct *task)
+{
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct exit_record *record;
+
+	if (!state || !armed || find_slot(task, state) == NO_SLOT)
+		return 0;
+	// Strict mode and SECCOMP_RET_KILL_THREAD raise neither a signal nor an exit of the call.
+	if (task->seccomp.mode == SECCOMP_MODE_DEAD && !state->killed) {
+		struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+
+		state->killed = 1;
+		record_denied(task, state, EXIT_NR(regs), 0, ACTION_KILL);
+	}
+	if (task->pid != task->tgid)
+		return 0;
+	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+	if (!record) {
+		count_loss(state->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
+		return 0;
+	}
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->exec_key = state->owner.exec_key;
+	record->kind = RECORD_EXIT;
+	record->slot = state->slot;
+	record->tgid = task->tgid;
+	record->exit_code = task->exit_code;
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(signal_sent, int signal, struct kernel_siginfo *info, struct task_struct *task)
+{
+	struct task_state *state;
+	struct instance *instance;
+
+	if (signal == SIGSYS) {
+		struct kernel_siginfo copy = {};
+
+		state = bpf_task_storage_get(&tasks, task, 0, 0);
+		// SEND_SIG_NOINFO and SEND_SIG_PRIV are the pointers 0 and 1.
+		if (state && (unsigned long)info > 1 &&
+		    !bpf_core_read(&copy, sizeof(copy), info) &&
+		    copy.si_code == SYS_SECCOMP_CODE)
+			state->trapped = 1;
+		return 0;
+	}
+	if (signal != SIGTERM && signal != SIGINT && signal != SIGQUIT && signal != SIGKILL)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state || !state->has_owner || state->owner.lineage != LINEAGE_MAIN)
+		return 0;
+	instance = instance_of(&state->owner);
+	if (instance && instance->init_tgid == (__u32)task->tgid &&
+	    !instance->is_shutting_down) {
+		instance->is_shutting_down = 1;
+		phases_changed();
+	}
+	return 0;
+}
+
+#endif

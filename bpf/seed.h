@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+// What ran before recording began: iterators that user space reads once, after attaching.
+#ifndef ETHOGRAM_SEED_H
+#define ETHOGRAM_SEED_H
+
+#include "processes.h"
+
+#define ANCESTRY 32
+
+// Does the task descend, within its mount namespace, from a process 1 of its PID namespace, or
+// from one that was there before? A tree whose root is neither entered from outside.
+static __always_inline bool entered_from_outside(struct task_struct *task, __u32 mntns)
+{
+	struct task_struct *at = task, *parent;
+
+	if (mntns == host_mntns)
+		return false;
+	for (int i = 0; i < ANCESTRY; i++) {
+		if (ns_tgid_of(at) == 1)
+			return false;
+		parent = BPF_CORE_READ(at, real_parent);
+		if (BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != mntns)
+			return true;
+		at = parent;
+	}
+	return false;
+}
+
+static __always_inline void describe_snapshot(struct task_struct *task, struct task_state *state)
+{
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct scratch *scratch = scratch_of();
+	struct process_record *record;
+	__u32 position = sizeof(*record);
+
+	if (!scratch || !file)
+		return;
+	record = begin_process(scratch, RECORD_EXEC);
+	fill_process(record, task, state);
+	record->time_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	record->flags |= EVENT_SNAPSHOT;
+	describe_executable(file, record, &position);
+	state->owner.exe_key = record->exe_key;
+	send_process(scratch, record, position);
+}
+
+SEC("iter/task")
+int tasks_seed(struct bpf_iter__task *context)
+{
+	struct task_struct *task = context->task;
+	struct task_state *state, *leader;
+	struct instance *instance;
+
+	if (!task || task->flags & PF_KTHREAD || !task->nsproxy)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state || state->has_owner)
+		return 0;
+	state->history = NGRAM_NONE;
+	state->slot = NO_SLOT;
+	if (!is_recorded(cgroup_of(task), mntns_of(task)) || (__u32)task->tgid == recorder_tgid)
+		return 0;
+	move_in(state, cgroup_of(task), mntns_of(task));
+	state->owner.exec_key = exec_key_of(task);
+	state->session_key = state->owner.exec_key;
+	state->owner.lineage = entered_from_outside(task, state->mntns) ? LINEAGE_SESSION :
+									  LINEAGE_MAIN;
+	state->entered_from_outside = state->owner.lineage == LINEAGE_SESSION;
+	instance = instance_of(&state->owner);
+	if (instance && state->owner.lineage == LINEAGE_MAIN && !instance->has_main) {
+		instance->has_main = 1;
+		instance->is_steady = 1;
+		instance->init_tgid = task->tgid;
+	}
+	state->stamp = 0;
+	find_again(task, state);
+	if (task->pid == task->tgid) {
+		describe_snapshot(task, state);
+		return 0;
+	}
+	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	if (leader)
+		state->owner.exe_key = leader->owner.exe_key;
+	return 0;
+}
+
+// Sockets that were open: whoever holds them owns them.
+SEC("iter/task_file")
+int sockets_seed(struct bpf_iter__task_file *context)
+{
+	struct task_struct *task = context->task;
+	struct file *file = context->file;
+	struct socket_state *owned;
+	struct task_state *state;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state || state->slot == NO_SLOT || !state->has_owner)
+		return 0;
+	owned = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!owned || owned->owner.exec_key)
+		return 0;
+	owned->owner = state->owner;
+	owned->is_bound = sk->__sk_common.skc_num != 0;
+	return 0;
+}
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0
+// Whose a task is: its instance, its phase, and the slot that both have.
+#ifndef ETHOGRAM_WHOSE_H
+#define ETHOGRAM_WHOSE_H
+
+#include "arch.h"
+#include "maps.h"
+
+#define FIBONACCI 0x9E3779B97F4A7C15ull
+
+static __always_inline __u64 mix(__u64 hash, __u64 value)
+{
+	hash = (hash ^ value) * FIBONACCI;
+	return hash ^ (hash >> 29);
+}
+
+static __always_inline __u64 cgroup_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
+static __always_inline __u32 mntns_of(struct task_struct *task)
+{
+	struct nsproxy *proxy = task->nsproxy; // gone while a task exits
+
+	return proxy ? proxy->mnt_ns->ns.inum : 0;
+}
+
+// Names one exec of one process on this boot: the same wherever it is computed from the task.
+static __always_inline __u64 exec_key_of(struct task_struct *task)
+{
+	__u64 key = mix(FIBONACCI, (__u32)task->tgid);
+
+	key = mix(key, BPF_CORE_READ(task, group_leader, start_boottime));
+	return mix(key, task->self_exec_id) | 1;
+}
+
+static __always_inline __u32 host_namespace_bits(struct task_struct *task)
+{
+	struct nsproxy *proxy = task->nsproxy;
+	__u32 bits = 0;
+
+	if (!proxy)
+		return 0;
+	bits |= (BPF_CORE_READ(proxy, mnt_ns, ns.inum) == host_namespaces[0]) << 0;
+	bits |= (BPF_CORE_READ(proxy, pid_ns_for_children, ns.inum) == host_namespaces[1]) << 1;
+	bits |= (BPF_CORE_READ(proxy, net_ns, ns.inum) == host_namespaces[2]) << 2;
+	bits |= (BPF_CORE_READ(proxy, uts_ns, ns.inum) == host_namespaces[3]) << 3;
+	bits |= (BPF_CORE_READ(proxy, ipc_ns, ns.inum) == host_namespaces[4]) << 4;
+	bits |= (BPF_CORE_READ(task, cred, user_ns, ns.inum) == host_namespaces[5]) << 5;
+	bits |= (BPF_CORE_READ(proxy, cgroup_ns, ns.inum) == host_namespaces[6]) << 6;
+	bits |= (BPF_CORE_READ(proxy, time_ns, ns.inum) == host_namespaces[7]) << 7;
+	return bits;
+}
+
+static __always_inline __u32 ns_tgid_of(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+	void *last = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+		     (__u64)level * bpf_core_type_size(struct upid);
+
+	bpf_core_read(&upid.nr, sizeof(upid.nr), last);
+	return upid.nr;
+}
+
+static __noinline bool is_recorded_mntns(__u32 mntns)
+{
+	__u64 *cgroup_id = NULL;
+
+	if (mntns != host_mntns)
+		cgroup_id = bpf_map_lookup_elem(&target_mntns, &mntns);
+	return cgroup_id && *cgroup_id;
+}
+
+static __noinline bool is_recorded(__u64 cgroup_id, __u32 mntns)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
+
+	if (target)
+		return target->is_recorded || is_recorded_mntns(mntns);
+	return record_by_default || is_recorded_mntns(mntns);
+}
+
+static __always_inline struct instance *instance_of(const struct owner *owner)
+{
+	struct instance_key key = { .cgroup_id = owner->cgroup_id, .mntns = owner->mntns };
+	struct instance *instance = bpf_map_lookup_elem(&instances, &key);
+	struct instance fresh = {};
+
+	if (instance)
+		return instance;
+	bpf_map_update_elem(&instances, &key, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&instances, &key);
+}
+
+static __always_inline __u32 phase_of(const struct owner *owner)
+{
+	struct instance *instance;
+
+	if (owner->lineage == LINEAGE_OUTSIDE)
+		return PHASE_RUNTIME;
+	if (owner->lineage == LINEAGE_SESSION)
+		return PHASE_EXEC;
+	instance = instance_of(owner);
+	if (!instance)
+		return PHASE_UNKNOWN;
+	if (instance->is_shutting_down)
+		return PHASE_SHUTDOWN;
+	if (!instance->is_steady && instance->startup_ns &&
+	    bpf_ktime_get_boot_ns() - instance->startup_ns > startup_max_ns)
+		instance->is_steady = 1;
+	return instance->is_steady ? PHASE_STEADY : PHASE_STARTUP;
+}
+
+static __always_inline void announce_slot(struct task_struct *task, struct slot_key *key,
+					  __u32 slot)
+{
+	struct slot_record *record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+
+	if (!record) {
+		count_loss(slot, LOSS_RING_FULL, PLACE_SLOTS, 1);
+		return;
+	}
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->cgroup_id = key->cgroup_id;
+	record->caps_bounding = 0;
+	record->kind = RECORD_SLOT;
+	record->slot = slot;
+	record->phase = key->phase;
+	record->mntns = key->mntns;
+	record->netns = 0;
+	record->tgid = 0;
+	record->host_namespace_bits = 0;
+	record->flags = 0;
+	if (task) {
+		const struct cred *cred = task->cred;
+		int mode = task->seccomp.mode;
+
+		bpf_core_read(&record->caps_bounding, 8, &cred->cap_bset);
+		record->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+		record->tgid = task->tgid;
+		record->host_namespace_bits = host_namespace_bits(task);
+		record->flags |= mode ? EVENT_SECCOMP_FILTER : 0;
+		record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ?
+					 EVENT_NO_NEW_PRIVS : 0;
+	}
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+// The slot of an owner in its phase; a new one from the free list where it has none yet.
+static __always_inline __u32 slot_of(struct task_struct *task, const struct owner *owner,
+				     __u32 phase)
+{
+	struct slot_key key = { owner->cgroup_id, owner->mntns, phase };
+	__u32 slot, *known = bpf_map_lookup_elem(&slots, &key);
+
+	if (known)
+		return *known;
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		count_loss(SLOT_UNASSIGNED, LOSS_SLOTS_FULL, PLACE_SLOTS, 1);
+		return SLOT_UNASSIGNED;
+	}
+	if (!bpf_map_update_elem(&slots, &key, &slot, BPF_NOEXIST)) {
+		announce_slot(task, &key, slot);
+		return slot;
+	}
+	bpf_map_push_elem(&free_slots, &slot, 0); // another CPU was first
+	known = bpf_map_lookup_elem(&slots, &key);
+	return known ? *known : SLOT_UNASSIGNED;
+}
+
+static __always_inline bool is_same_instance(__u64 cgroup_id, const struct owner *owner)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
+
+	return target && target->instance_cgroup == owner->cgroup_id;
+}
+
+// A task that came into another cgroup, or from the host's mount namespace into another, is on
+// its way in: it belongs to the runtime until it executes something there.
+static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, __u32 mntns)
+{
+	bool first = !state->has_owner;
+	bool moved = cgroup_id != state->cgroup_id && !is_same_instance(cgroup_id, &state->owner);
+	bool entered = state->mntns == host_mntns && mntns != host_mntns && mntns;
+
+	if (first || moved || entered) {
+		struct instance *instance;
+		struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
+
+		state->owner.cgroup_id =
+			target && target->instance_cgroup ? target->instance_cgroup : cgroup_id;
+		state->owner.mntns = mntns ? mntns : state->owner.mntns;
+		instance = first ? instance_of(&state->owner) : NULL;
+		state->owner.lineage =
+			instance && instance->has_main ? LINEAGE_MAIN : LINEAGE_OUTSIDE;
+		state->has_owner = 1;
+	}
+	state->cgroup_id = cgroup_id;
+	if (mntns)
+		state->mntns = mntns;
+}
+
+static __noinline __u32 find_again(struct task_struct *task, struct task_state *state)
+{
+	__u64 cgroup_id;
+	__u32 mntns;
+
+	if (!task || !state)
+		return NO_SLOT;
+	cgroup_id = cgroup_of(task);
+	mntns = mntns_of(task);
+	state->stamp = generation + window;
+	if ((__u32)task->tgid == recorder_tgid || task->flags & PF_KTHREAD ||
+	    !is_recorded(cgroup_id, mntns ? mntns : state->mntns)) {
+		state->cgroup_id = cgroup_id;
+		state->mntns = mntns ? mntns : state->mntns;
+		state->slot = NO_SLOT;
+		return NO_SLOT;
+	}
+	move_in(state, cgroup_id, mntns);
+	if (!state->owner.exec_key)
+		state->owner.exec_key = exec_key_of(task);
+	if (!record_by_default && state->owner.mntns != host_mntns) {
+		__u32 key = state->owner.mntns;
+
+		bpf_map_update_elem(&target_mntns, &key, &state->owner.cgroup_id, BPF_NOEXIST);
+	}
+	state->phase = phase_of(&state->owner);
+	state->slot = slot_of(task, &state->owner, state->phase);
+	return state->slot;
+}
+
+// The task's slot, NO_SLOT where it is not recorded. Cheap when nothing changed.
+static __always_inline __u32 find_slot(struct task_struct *task, struct task_state *state)
+{
+	__u32 mntns = mntns_of(task);
+
+	if (cgroup_of(task) == state->cgroup_id && (mntns == state->mntns || !mntns) &&
+	    state->stamp == generation + window)
+		return state->slot;
+	return find_again(task, state);
+}
+
+static __always_inline struct task_state *state_of(struct task_struct *task)
+{
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+
+	if (state)
+		return state;
+	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		count_loss(NO_SLOT, LOSS_STORAGE, PLACE_TASKS, 1);
+		return NULL;
+	}
+	state->history = NGRAM_NONE;
+	state->slot = NO_SLOT;
+	return state;
+}
+
+// Every task looks at its instance's phase again before its next recorded call.
+static __always_inline void phases_changed(void)
+{
+	__sync_fetch_and_add(&generation, 1);
+}
+
+#endif

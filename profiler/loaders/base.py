@@ -1,0 +1,88 @@
+"""What a loader is given, and what it hands back each window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from ethogram.contracts.events import RecordKind
+from profiler.ring import Records
+
+__all__ = ["CALLS", "Drained", "KernelConfig", "Loader", "ProgramState"]
+
+# Native and other calls of a window, the one form that every loader's counters take.
+CALLS = np.dtype(
+    [("slot", "<u4"), ("window", "<u4"), ("nr", "<u4"), ("arch", "<u2"), ("calls", "<u8")]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KernelConfig:
+    """What the programs are told before they load.
+
+    *record_by_default*: cgroups that no target names are recorded. *host_namespaces*: inodes of
+    mnt, pid, net, uts, ipc, user, cgroup, time.
+    """
+
+    record_by_default: bool
+    host_namespaces: tuple[int, ...]
+    recorder_tgid: int
+    max_slots: int = 1024
+    tier: Literal["full", "light"] = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """One program and what became of it."""
+
+    name: str
+    hook: str
+    tier: Literal["base", "optional"]
+    state: Literal["attached", "refused", "absent"]
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one window gave.
+
+    *records* are ring records by kind. *calls* has dtype `CALLS`; the sets are (keys, values), in
+    the wire structs' dtypes or plain u64 counts. Every key carries the window it belongs to: a
+    drain may bring a few of the next. *losses* are (loss_key, count) since the last drain.
+    """
+
+    window: int
+    records: dict[RecordKind, list[Records]]
+    calls: np.ndarray
+    sets: dict[str, tuple[np.ndarray, np.ndarray]]
+    losses: list[tuple[int | None, int, int, int]] = field(default_factory=list)
+
+
+class Loader(Protocol):
+    """Puts programs into the kernel. `core` and `bcc` are the two there are."""
+
+    name: Literal["core", "bcc"]
+    programs: list[ProgramState]
+
+    def attach(self) -> None:
+        """Load and attach; `CaptureError` or `PreflightError` where that cannot be."""
+
+    def arm(self) -> None:
+        """Begin to record, after what ran before was seeded."""
+
+    def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
+        """Record *cgroup_id* or leave it out, whatever the default is."""
+
+    def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
+        """Give back what an ended instance held."""
+
+    def poll(self) -> dict[RecordKind, list[Records]]:
+        """Take records out of the rings; they are also part of the next `end_window`."""
+
+    def end_window(self) -> Drained:
+        """End the open window and return it whole."""
+
+    def close(self) -> None:
+        """Detach everything."""

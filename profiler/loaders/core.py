@@ -1,0 +1,246 @@
+"""The CO-RE loader: the objects that ship with the package, through the system's libbpf."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import struct
+from collections import defaultdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from ethogram.contracts.events import RecordKind
+from ethogram.errors import CaptureError, PreflightError
+from profiler.identity.hierarchy import Hierarchy
+from profiler.libbpf import Btf, Link, Object, Program
+from profiler.loaders.base import Drained, KernelConfig, ProgramState
+from profiler.loaders.counters import SETS, Counters
+from profiler.ring import Records, Ring
+
+__all__ = ["CoreLoader", "object_path"]
+
+_TYPEDEF = 8
+# Without these there is no recording; the others are named in the manifest when they are missing.
+_BASE = frozenset(
+    {"syscall_enter", "syscall_exit", "exec_done", "fork_done", "exit_done", "cgroup_made"}
+)
+_PER_CALL = frozenset({"syscall_enter", "syscall_exit", "capability_checked"})
+_SEEDS = ("tasks_seed", "sockets_seed")
+
+
+def object_path(machine: str | None = None) -> Path:
+    """Return the recorder's object for *machine*; `PreflightError` where none was built."""
+    machine = machine or platform.machine()
+    path = Path(str(files("profiler"))) / "_objects" / machine / "recorder.bpf.o"
+    if not path.exists():
+        raise PreflightError(
+            f"no BPF object for `{machine}` is installed",
+            hint="build them with `make objects`, or install the wheel for this version",
+        )
+    return path
+
+
+class CoreLoader:
+    """Loads `recorder.bpf.o`, attaches what the kernel takes, and drains its maps and rings."""
+
+    name: Literal["core", "bcc"] = "core"
+
+    def __init__(self, config: KernelConfig) -> None:
+        self._config = config
+        self.programs: list[ProgramState] = []
+        self._links: list[Link] = []
+        self._object: Object | None = None
+        self._rings: list[Ring] = []
+        self._pending: dict[RecordKind, list[Records]] = defaultdict(list)
+        self._counters: Counters | None = None
+        self._live: dict[str, Program] = {}
+        self._window = 0
+
+    # --- loading ---------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Load and attach every program that the kernel takes, then seed what already runs."""
+        wanted = self._wanted(Object(object_path()), Btf.of_kernel())
+        try:
+            self._object = self._loaded(wanted)
+        except CaptureError as whole:
+            wanted = self._tried_one_by_one(wanted, whole)
+            self._object = self._loaded(wanted)
+        self._live = {name: self._object.programs[name] for name in wanted}
+        self._open_maps()
+        self._attach_all()
+        for name in _SEEDS:
+            if name in self._live:
+                self._live[name].run_iterator()
+
+    def _wanted(self, probe: Object, kernel: Btf) -> list[str]:
+        """Return the programs whose tracepoint this kernel has, and note those without."""
+        wanted = []
+        for name, program in probe.programs.items():
+            if self._config.tier == "light" and name in _PER_CALL:
+                continue
+            hook = program.section.removeprefix("tp_btf/")
+            if hook != program.section and not kernel.has(f"btf_trace_{hook}", _TYPEDEF):
+                self._note(program, "absent", "the kernel has no such tracepoint")
+                continue
+            wanted.append(name)
+        probe.close()
+        return wanted
+
+    def _loaded(self, names: list[str]) -> Object:
+        opened = Object(object_path())
+        config = self._config
+        opened.configure(
+            {
+                "host_mntns": struct.pack("<I", config.host_namespaces[0]),
+                "host_namespaces": struct.pack("<8I", *config.host_namespaces),
+                "recorder_tgid": struct.pack("<I", config.recorder_tgid),
+                "record_by_default": struct.pack("<I", config.record_by_default),
+            }
+        )
+        for name in ("counts", "usage"):
+            opened.maps[name].resize(config.max_slots)
+        for name, program in opened.programs.items():
+            program.set_autoload(name in names)
+        try:
+            opened.load()
+        except CaptureError:
+            opened.close()
+            raise
+        return opened
+
+    def _tried_one_by_one(self, names: list[str], whole: CaptureError) -> list[str]:
+        """Return the programs that load alone; raise where one that is needed does not."""
+        taken = []
+        for name in names:
+            try:
+                self._loaded([name]).close()
+                taken.append(name)
+            except CaptureError as error:
+                if name in _BASE:
+                    raise CaptureError(
+                        f"the program `{name}` did not load",
+                        hint="run `ethogram doctor`, or try `--loader bcc`",
+                        log=error.log,
+                    ) from whole
+                self._note(Object(object_path()).programs[name], "refused", error.message)
+        return taken
+
+    def _note(
+        self,
+        program: Program,
+        state: Literal["attached", "refused", "absent"],
+        error: str | None = None,
+    ) -> None:
+        tier: Literal["base", "optional"] = "base" if program.name in _BASE else "optional"
+        self.programs.append(ProgramState(program.name, program.section, tier, state, error))
+
+    def _open_maps(self) -> None:
+        assert self._object is not None
+        maps = self._object.maps
+        self._rings = [Ring(maps[name]) for name in ("life", "paths", "packets")]
+        bss = next(m for name, m in maps.items() if name.endswith(".bss"))
+        self._switches = mmap.mmap(bss.fd, mmap.PAGESIZE)
+        self._switch_at = self._object.btf.variables(".bss")
+        for slot in range(1, self._config.max_slots):
+            maps["free_slots"].update(None, struct.pack("<I", slot))
+        self._counters = Counters(maps, self._live)
+
+    def _attach_all(self) -> None:
+        """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
+        mount = Hierarchy().mount
+        if mount is None:
+            raise PreflightError(
+                "the unified cgroup hierarchy is not mounted",
+                hint="mount it: `mount -t cgroup2 none /sys/fs/cgroup/unified`",
+            )
+        cgroup_fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name, program in self._live.items():
+                if name in _SEEDS:
+                    continue
+                is_cgroup = program.section.startswith("cgroup")
+                try:
+                    link = program.attach_cgroup(cgroup_fd) if is_cgroup else program.attach()
+                except CaptureError as error:
+                    if name in _BASE:
+                        raise
+                    self._note(program, "refused", error.message)
+                    continue
+                self._links.append(link)
+                self._note(program, "attached")
+        finally:
+            os.close(cgroup_fd)
+
+    def _set_switch(self, name: str, value: int) -> None:
+        offset, size = self._switch_at[name]
+        self._switches[offset : offset + size] = value.to_bytes(size, "little")
+
+    def _switch(self, name: str) -> int:
+        offset, size = self._switch_at[name]
+        return int.from_bytes(self._switches[offset : offset + size], "little")
+
+    # --- while it runs ---------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Begin to record."""
+        self._set_switch("armed", 1)
+
+    def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
+        """Record *cgroup_id* or leave it out."""
+        assert self._object is not None
+        value = struct.pack("<QII", cgroup_id, is_recorded, 0)
+        self._object.maps["targets"].update(struct.pack("<Q", cgroup_id), value)
+
+    def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
+        """Delete what an ended instance has in maps, and give its slots back."""
+        assert self._object is not None
+        maps = self._object.maps
+        key = struct.pack("<QII", cgroup_id, mntns, 0)
+        for phase in range(6):
+            maps["slots"].delete(struct.pack("<QII", cgroup_id, mntns, phase))
+        maps["instances"].delete(key)
+        maps["targets"].delete(struct.pack("<Q", cgroup_id))
+        maps["target_mntns"].delete(struct.pack("<I", mntns))
+        for slot in slots:
+            maps["free_slots"].update(None, struct.pack("<I", slot))
+
+    def poll(self) -> dict[RecordKind, list[Records]]:
+        """Take what the rings hold; it is also part of the next `end_window`."""
+        taken: dict[RecordKind, list[Records]] = defaultdict(list)
+        for ring in self._rings:
+            for kind, records in ring.take().items():
+                taken[kind].append(records)
+                self._pending[kind].append(records)
+        return taken
+
+    def end_window(self) -> Drained:
+        """Begin the next window, then read everything of the last."""
+        ended = self._window
+        self._window += 1
+        self._set_switch("window", self._window)
+        self.poll()
+        assert self._counters is not None
+        sets = {name: self._counters.take_set(name) for name in SETS}
+        self.poll()  # paths of what was just read are there by now
+        drained = Drained(
+            window=ended,
+            records=dict(self._pending),
+            calls=self._counters.take_calls(ended, sets.pop("odd_calls")),
+            sets=sets,
+            losses=self._counters.take_losses(self._switch("losses_unplaced")),
+        )
+        self._pending = defaultdict(list)
+        return drained
+
+    def close(self) -> None:
+        """Detach every program and free the maps."""
+        while self._links:
+            self._links.pop().close()
+        while self._rings:
+            self._rings.pop().close()
+        if self._object is not None:
+            self._object.close()
+            self._object = None

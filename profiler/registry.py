@@ -1,0 +1,296 @@
+"""From kernel slots to workloads and instances: resolved once, here, and by number after that.
+
+A slot is (cgroup, mount namespace, phase). Several slots are one instance: a container's cgroup
+under several phases, its mount namespace before and after the runtime set it up, a process that
+has joined its mount namespace but not yet its cgroup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ethogram.contracts.events import NO_SLOT, EventFlag
+from ethogram.contracts.tables import ENUMS
+from profiler.clock import BootClock
+from profiler.identity.model import Identity
+from profiler.identity.resolver import Resolver
+from profiler.targets import Verdict
+
+__all__ = ["NAMESPACES", "Instance", "Registry", "Slot"]
+
+NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
+_RUNTIME = ENUMS["phase"].index("runtime")
+
+
+@dataclass(slots=True)
+class Instance:
+    """One container, unit start or command run."""
+
+    number: int
+    cgroup_id: int
+    path: str | None
+    identity: Identity
+    started_ns: int
+    mntns: int
+    netns: int
+    pid: int
+    is_live: bool
+    workload: int = -1
+    verdict: Verdict = "pending"
+    ended_ns: int | None = None
+    seccomp_mode: int = 0
+    no_new_privs: bool = False
+    caps_bounding: int = 0
+    host_bits: int = 0
+    is_changed: bool = True
+    kernel_keys: set[tuple[int, int]] = field(default_factory=set)
+    slots: set[int] = field(default_factory=set)
+
+    @property
+    def is_container(self) -> bool:
+        return self.identity.container_id is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a slot number stands for."""
+
+    number: int
+    instance: Instance
+    phase: int
+
+
+class Registry:
+    """Knows every slot, and which workload and instance it belongs to.
+
+    *choose* says of an identity whether it is to be recorded: `wanted`, `unwanted` or `pending`.
+    """
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        clock: BootClock,
+        *,
+        host_mntns: int,
+        choose: Callable[[Identity], Verdict],
+    ) -> None:
+        self._resolver = resolver
+        self._clock = clock
+        self._host_mntns = host_mntns
+        self._choose = choose
+        self._paths: dict[int, str] = {}
+        self._instances: dict[int, Instance] = {}
+        self._by_mntns: dict[int, Instance] = {}
+        self._workloads: dict[str, tuple[int, Identity]] = {}
+        self._changed_workloads: dict[str, tuple[int, Identity]] = {}
+        self._count = 0
+        self.slots: dict[int, Slot] = {}
+
+    # --- what the kernel says ----------------------------------------------------------------
+
+    def cgroup_made(self, cgroup_id: int, path: str) -> None:
+        """Remember the path of a cgroup, and what its runtime already says of it."""
+        self._paths[cgroup_id] = path
+
+    def cgroup_removed(self, cgroup_id: int, time_ns: int) -> None:
+        """Note that the instance of a cgroup ended."""
+        if instance := self._instances.get(cgroup_id):
+            instance.ended_ns = time_ns
+            instance.is_changed = True
+
+    def add_slot(self, head: np.void, *, is_live: bool) -> Slot:
+        """Take a `slot_record` and say what its slot stands for."""
+        cgroup_id, mntns = int(head["cgroup_id"]), int(head["mntns"])
+        joined = self._by_mntns.get(mntns) if mntns != self._host_mntns else None
+        instance = self._instances.get(cgroup_id)
+        if instance is None:
+            instance = self._instance(cgroup_id, head, is_live=is_live)
+        phase = int(head["phase"])
+        if joined is not None and joined is not instance and not instance.is_container:
+            # Joined the container's mount namespace from outside, its cgroup comes next.
+            instance, phase = joined, _RUNTIME
+        elif instance.is_container and mntns == self._host_mntns:
+            phase = _RUNTIME  # not yet in the container's own namespaces
+        elif instance.is_container:
+            self._by_mntns.setdefault(mntns, instance)
+        self._describe(instance, head)
+        instance.kernel_keys.add((cgroup_id, mntns))
+        slot = Slot(int(head["slot"]), instance, phase)
+        instance.slots.add(slot.number)
+        self.slots[slot.number] = slot
+        return slot
+
+    def _instance(self, cgroup_id: int, head: np.void, *, is_live: bool) -> Instance:
+        path = self._paths.get(cgroup_id)
+        pid = int(head["tgid"])
+        identity = self._resolver.resolve(
+            path, cgroup_id=cgroup_id, mntns=int(head["mntns"]), pid=pid or None
+        )
+        instance = Instance(
+            number=self._count,
+            cgroup_id=cgroup_id,
+            path=path,
+            identity=identity,
+            started_ns=int(head["time_ns"]),
+            mntns=int(head["mntns"]),
+            netns=int(head["netns"]),
+            pid=pid,
+            is_live=is_live,
+        )
+        self._count += 1
+        self._instances[cgroup_id] = instance
+        self._name(instance, identity)
+        return instance
+
+    def _describe(self, instance: Instance, head: np.void) -> None:
+        """Keep what the container's own processes say, not what the runtime's said before."""
+        mntns, flags = int(head["mntns"]), int(head["flags"])
+        if not int(head["tgid"]) or (mntns == self._host_mntns and instance.is_container):
+            return
+        instance.mntns, instance.netns = mntns, int(head["netns"])
+        instance.caps_bounding = int(head["caps_bounding"])
+        instance.host_bits = int(head["host_namespace_bits"])
+        instance.no_new_privs |= bool(flags & EventFlag.NO_NEW_PRIVS)
+        instance.seccomp_mode = 2 if flags & EventFlag.SECCOMP_FILTER else instance.seccomp_mode
+        instance.pid = int(head["tgid"])
+        instance.is_changed = True
+
+    # --- names -------------------------------------------------------------------------------
+
+    def _name(self, instance: Instance, identity: Identity) -> None:
+        instance.identity = identity
+        instance.verdict = self._choose(identity)
+        key = identity.workload_key
+        known = self._workloads.get(key)
+        number = known[0] if known else len(self._workloads)
+        if known is None or known[1] != identity:
+            self._workloads[key] = self._changed_workloads[key] = (number, identity)
+        instance.workload = number
+        instance.is_changed = True
+
+    def resolve_pending(self) -> None:
+        """Ask again for every name that may still come."""
+        for instance in self._instances.values():
+            if instance.identity.state != "pending":
+                continue
+            was_container = instance.is_container
+            identity = self._resolver.resolve(
+                instance.path,
+                cgroup_id=instance.cgroup_id,
+                mntns=instance.mntns,
+                pid=instance.pid or None,
+            )
+            if identity != instance.identity:
+                self._name(instance, identity)
+            if instance.is_container and not was_container:
+                self._became_container(instance)
+
+    def _became_container(self, instance: Instance) -> None:
+        for number in instance.slots:
+            slot = self.slots[number]
+            for cgroup_id, mntns in instance.kernel_keys:
+                if cgroup_id == instance.cgroup_id and mntns != self._host_mntns:
+                    self._by_mntns.setdefault(mntns, instance)
+            if instance.mntns == self._host_mntns:
+                self.slots[number] = Slot(number, instance, _RUNTIME)
+            else:
+                self.slots[number] = slot
+
+    # --- what the tables want ----------------------------------------------------------------
+
+    def columns_of(self, slots: np.ndarray) -> dict[str, np.ndarray]:
+        """Return columns `workload`, `instance` and `phase` for an array of slot numbers."""
+        top = max([*self.slots, 0]) + 1
+        lookup = np.zeros((3, top), np.uint32)
+        for number, slot in self.slots.items():
+            lookup[:, number] = slot.instance.workload, slot.instance.number, slot.phase
+        workload, instance, phase = lookup[:, np.minimum(slots, top - 1)]
+        return {"workload": workload, "instance": instance, "phase": phase.astype(np.uint8)}
+
+    def verdicts(self, slots: np.ndarray) -> np.ndarray:
+        """Return for each slot number 1 wanted, 0 unwanted or unknown, 2 pending."""
+        codes = {"wanted": 1, "unwanted": 0, "pending": 2}
+        top = max([*self.slots, 0]) + 1
+        lookup = np.zeros(top + 1, np.uint8)
+        for number, slot in self.slots.items():
+            lookup[number] = codes[slot.instance.verdict]
+        return np.asarray(lookup[np.minimum(slots, top)])
+
+    def instances(self) -> Iterable[Instance]:
+        """Return every instance that was seen and not forgotten."""
+        return self._instances.values()
+
+    def unwanted(self) -> Iterator[Instance]:
+        """Yield instances that are not to be recorded."""
+        return (i for i in self._instances.values() if i.verdict == "unwanted")
+
+    def workload_count(self) -> int:
+        """Return how many workloads are recorded."""
+        return len({i.workload for i in self._instances.values() if i.verdict == "wanted"})
+
+    def name_of(self, instance: Instance) -> str:
+        """Return a short name for a screen."""
+        identity = instance.identity
+        parts = (identity.namespace, identity.name, identity.container)
+        return "/".join(part for part in parts if part)
+
+    def instance_of(self, slot: int) -> Instance | None:
+        """Return the instance of a slot; None for `NO_SLOT` and unknown ones."""
+        found = None if slot == NO_SLOT else self.slots.get(slot)
+        return found.instance if found else None
+
+    def changed_workloads(self) -> dict[str, list[object]]:
+        """Return columns of `workloads` for those that are new or have a better name."""
+        used = {i.workload for i in self._instances.values() if i.verdict == "wanted"}
+        chosen = {k: v for k, v in self._changed_workloads.items() if v[0] in used}
+        for key in chosen:
+            del self._changed_workloads[key]
+        rows = list(chosen.values())
+        names = ("cluster", "namespace", "kind", "name", "container", "container_kind", "image",
+                 "image_digest", "labels", "selector", "source", "state")  # fmt: skip
+        columns: dict[str, list[object]] = {"workload": [number for number, _ in rows]}
+        for name in names:
+            columns[name] = [getattr(identity, name) for _, identity in rows]
+        return columns
+
+    def changed_instances(self) -> dict[str, list[object]]:
+        """Return columns of `instances` for those that are new or changed."""
+        chosen = [i for i in self._instances.values() if i.is_changed and i.verdict == "wanted"]
+        for instance in chosen:
+            instance.is_changed = False
+        utc = self._clock.utc_ns
+        return {
+            "instance": [i.number for i in chosen],
+            "workload": [i.workload for i in chosen],
+            "runtime_id": [i.identity.runtime_id for i in chosen],
+            "pod_uid": [i.identity.pod_uid for i in chosen],
+            "cgroup_id": [i.cgroup_id for i in chosen],
+            "mntns": [i.mntns for i in chosen],
+            "netns": [i.netns for i in chosen],
+            "started": [utc(i.started_ns) for i in chosen],
+            "ended": [None if i.ended_ns is None else utc(i.ended_ns) for i in chosen],
+            "runtime": [i.identity.runtime for i in chosen],
+            "runtime_version": [i.identity.runtime_version for i in chosen],
+            "seccomp_mode": [i.seccomp_mode for i in chosen],
+            "no_new_privs": [i.no_new_privs for i in chosen],
+            "caps_bounding": [i.caps_bounding for i in chosen],
+            "host_namespaces": [
+                [name for bit, name in enumerate(NAMESPACES) if i.host_bits >> bit & 1]
+                for i in chosen
+            ],
+            "observed": ["live" if i.is_live else "snapshot" for i in chosen],
+        }
+
+    def forget(self, instance: Instance) -> list[int]:
+        """Forget an ended instance; return its slots, which the kernel side may use again."""
+        self._instances.pop(instance.cgroup_id, None)
+        self._paths.pop(instance.cgroup_id, None)
+        for mntns in [key for key, value in self._by_mntns.items() if value is instance]:
+            del self._by_mntns[mntns]
+        slots = sorted(instance.slots)
+        for number in slots:
+            self.slots.pop(number, None)
+        return slots

@@ -1,0 +1,99 @@
+"""What is to be recorded: cgroups that are named now, or workloads that are chosen by name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from ethogram.errors import UsageError
+from profiler.identity.cgroups import is_inside, name_of
+from profiler.identity.hierarchy import Hierarchy
+from profiler.identity.model import Identity
+
+__all__ = ["TargetKind", "Targets", "Verdict"]
+
+TargetKind = Literal["all", "container", "pod", "namespace", "unit", "cgroup", "command"]
+Verdict = Literal["wanted", "unwanted", "pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """One kind of target and its names; a command's names are its arguments.
+
+    `container`, `unit` and `cgroup` must exist now. `pod` (NAMESPACE/NAME) and `namespace` choose
+    whatever bears the name, now and later.
+    """
+
+    kind: TargetKind
+    values: tuple[str, ...] = ()
+
+    @property
+    def records_by_default(self) -> bool:
+        """May a cgroup be recorded that is not known yet?"""
+        return self.kind in ("all", "pod", "namespace")
+
+    def choose(self, identity: Identity) -> Verdict:
+        """Say whether a workload of this identity is to be recorded."""
+        if self.kind not in ("pod", "namespace"):
+            return "wanted"
+        if identity.namespace is None:
+            return "pending" if identity.state == "pending" else "unwanted"
+        if self.kind == "namespace":
+            return "wanted" if identity.namespace in self.values else "unwanted"
+        names = {f"{identity.namespace}/{name}" for name in (identity.pod, identity.name)}
+        return "wanted" if names & set(self.values) else "unwanted"
+
+    def cgroups(self, hierarchy: Hierarchy) -> list[tuple[str, int]]:
+        """Return path and id of every cgroup that is named, and of those below it.
+
+        `UsageError` names a container, unit or cgroup that does not exist.
+        """
+        if self.kind not in ("container", "unit", "cgroup"):
+            return []
+        known = list(hierarchy.walk())
+        chosen: dict[str, int] = {}
+        for value in self.values:
+            roots = [path for path, _ in known if self._is_meant(value, path)]
+            if not roots:
+                raise self._missing(value)
+            if self.kind == "container" and len({_container(path) for path in roots}) > 1:
+                raise UsageError(
+                    f"`{value}` begins the id of more than one container",
+                    hint="give more of the id",
+                )
+            for path, number in known:
+                if any(is_inside(path, root) for root in roots):
+                    chosen[path] = number
+        return sorted(chosen.items())
+
+    def _is_meant(self, value: str, path: str) -> bool:
+        if self.kind == "cgroup":
+            return path == "/" + _below_mount(value).strip("/")
+        if self.kind == "unit":
+            name = value if "." in value else f"{value}.service"
+            return path.rpartition("/")[2] == name
+        return bool(value) and _container(path).startswith(value)
+
+    def _missing(self, value: str) -> UsageError:
+        hints = {
+            "container": "list them with `runc list`, `podman ps` or `crictl ps`, or use "
+            "`--namespace` to wait for one",
+            "unit": "list them with `systemctl list-units`",
+            "cgroup": "name it as below the cgroup mount, such as `/system.slice/nginx.service`",
+        }
+        return UsageError(f"there is no {self.kind} `{value}`", hint=hints[self.kind])
+
+
+def _container(path: str) -> str:
+    name = name_of(path)
+    if name.kind == "container":
+        return name.name
+    return path.rpartition("/")[2] if name.kind == "cgroup" else ""
+
+
+def _below_mount(value: str) -> str:
+    for mount in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
+        if value == mount or value.startswith(mount + os.sep):
+            return value.removeprefix(mount)
+    return value
