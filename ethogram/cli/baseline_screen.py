@@ -104,10 +104,10 @@ def value_words(value: AnyValue) -> str:
             return name if arch in {"x86_64", "aarch64"} else f"{name} ({arch})"
         case {"direction": direction, "protocol": protocol, "address": address}:
             to = "to" if direction == "out" else "from"
-            name = f", {fields['name']}" if "name" in fields else ""
-            return f"{to} {_endpoint(address, fields.get('port'))}, {protocol}{name}"
+            name = f" ({fields['name']})" if "name" in fields else ""
+            return f"{protocol} {to} {_endpoint(address, fields.get('port'))}{name}"
         case {"protocol": protocol, "address": address}:
-            return f"{_endpoint(address, fields.get('port'))}, {protocol}"
+            return f"{protocol} {_endpoint(address, fields.get('port'))}"
     return " ".join(str(part) for part in fields.values())
 
 

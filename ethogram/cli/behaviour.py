@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ethogram.contracts.escape import escape, printable
 from ethogram.contracts.tables import ENUMS
+from ethogram.errors import RecordingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Behaviour", "Seen", "behaviours", "title_of", "words_of"]
+__all__ = ["Behaviour", "Seen", "behaviours", "losses_of", "title_of", "words_of"]
 
-# Those that can be read one by one. N-grams are for models.
-READABLE = tuple(name for name in ENUMS["dimension"] if name != "ngrams")
+# Those that can be read one by one, in the order of a screen; n-grams are for models, and the
+# other dimensions of a summary say how much was watched.
+READABLE = (
+    "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",
+    "quarantine", "errors", "denied",
+)  # fmt: skip
+_BEHAVIOUR = frozenset({*READABLE, "ngrams"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +66,12 @@ class Behaviour:
 
 def behaviours(summary: pa.Table) -> list[Behaviour]:
     """Return what each workload of *summary* did, by workload."""
-    import pyarrow as pa
-
-    plain = pa.table(
-        {
-            name: summary[name].cast(pa.string())
-            if pa.types.is_dictionary(summary[name].type)
-            else summary[name]
-            for name in summary.column_names
-        }
-    )
-    found = [_behaviour(row) for row in _totals(plain, ["workload_key"])]
+    plain = _plain(summary)
+    found = [_behaviour(row) for row in _totals(plain, ["workload_key"]) if row["workload_key"]]
     by_key = {behaviour.workload_key: behaviour for behaviour in found}
     for row in _totals(plain, ["workload_key", "dimension", "arch", "key"]):
+        if row["dimension"] not in _BEHAVIOUR or row["workload_key"] not in by_key:
+            continue
         seen = Seen(
             words=words_of(row["dimension"], row["arch"], row["key"]),
             calls=row["calls_sum"],
@@ -83,6 +83,37 @@ def behaviours(summary: pa.Table) -> list[Behaviour]:
         for listed in behaviour.seen.values():
             listed.sort(key=lambda s: (-s.calls, s.words))
     return sorted(found, key=lambda behaviour: behaviour.workload_key)
+
+
+def losses_of(summary: pa.Table) -> dict[tuple[str, str], int]:
+    """Return the losses in *summary* by kind and place, the largest first."""
+    losses: Counter[tuple[str, str]] = Counter()
+    for row in _totals(_plain(summary), ["dimension", "key"]):
+        if row["dimension"] == "loss":
+            kind, place = _loss(row["key"])
+            losses[kind, place] += row["calls_sum"]
+    return dict(losses.most_common())
+
+
+def _loss(key: bytes) -> tuple[str, str]:
+    try:
+        kind, place = json.loads(key)
+    except (ValueError, TypeError, RecursionError):
+        return escape(key), "?"
+    return str(kind), str(place)
+
+
+def _plain(summary: pa.Table) -> pa.Table:
+    """Return *summary* with its enums as strings, which group and compare like any other."""
+    import pyarrow as pa
+
+    columns = {name: summary[name] for name in summary.column_names}
+    return pa.table(
+        {
+            name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+            for name, column in columns.items()
+        }
+    )
 
 
 def _totals(table: pa.Table, keys: list[str]) -> Iterator[dict[str, Any]]:
@@ -99,11 +130,11 @@ def _behaviour(row: dict[str, Any]) -> Behaviour:
         workload_key=row["workload_key"],
         recordings=row["recording_id_count_distinct"],
         instances=row["instance_key_count_distinct"],
-        phases=_in_order(row["phase_distinct"]),
+        phases=_in_order(set(row["phase_distinct"]) - {"unknown"}),
     )
 
 
-def _in_order(phases: Sequence[str]) -> tuple[str, ...]:
+def _in_order(phases: Collection[str]) -> tuple[str, ...]:
     return tuple(phase for phase in ENUMS["phase"] if phase in set(phases))
 
 
@@ -131,16 +162,18 @@ def words_of(dimension: str, arch: str | None, key: bytes) -> str:
                 return _call(arch, int(key))
             case "execs" | "dns" | "capabilities":
                 return escape(key)
+            case "quarantine":
+                return _quarantined(arch, key)
         values = json.loads(key)
         match dimension, values:
             case "files", [str(path), str(access)]:
                 words = f"{path} {access}"
             case "peers", [str(direction), str(protocol), str(address), port, name]:
-                at = _endpoint(address, port)
                 to = {"out": "to", "in": "from"}.get(direction, direction)
-                words = f"{to} {at}, {protocol}" + (f", {name}" if name else "")
+                words = f"{protocol} {to} {_endpoint(address, port)}"
+                words += f" ({name})" if name else ""
             case "listens", [str(protocol), str(address), port]:
-                words = f"{_endpoint(address, port)}, {protocol}"
+                words = f"{protocol} {_endpoint(address, port)}"
             case "operations", [str(operation), *target]:
                 words = " ".join([operation, *(str(part) for part in target if part is not None)])
             case "errors", [int(nr), int(errno)]:
@@ -153,6 +186,16 @@ def words_of(dimension: str, arch: str | None, key: bytes) -> str:
     except (ValueError, RecursionError):
         return escape(key)
     return printable(words)
+
+
+def _quarantined(arch: str | None, key: bytes) -> str:
+    from learner.dimensions import split_quarantine_key
+
+    try:
+        dimension, inner, indicators = split_quarantine_key(key)
+    except RecordingError:
+        return escape(key)
+    return f"{words_of(dimension, arch, inner)} ({printable(', '.join(indicators))})"
 
 
 def _call(arch: str | None, nr: int) -> str:

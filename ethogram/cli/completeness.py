@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from ethogram.contracts.escape import printable
 if TYPE_CHECKING:
     from ethogram.contracts.recording import Recording
 
-__all__ = ["Completeness", "completeness_of"]
+__all__ = ["Completeness", "completeness_of", "loss_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,25 @@ class Completeness:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yield it in lines; that nothing was lost is worth one."""
+        """Yield it in lines."""
         if self.states:
             states = ", ".join(f"{number:,} {state}" for state, number in self.states.items())
             yield f"coverage: windows of instances: {states}"
-        for (kind, place), number in self.losses.items():
-            yield f"lost: {count(number, 'event')}, {kind} in {printable(place)}"
-        if not self.losses:
-            yield "nothing lost"
+        yield from loss_lines(self.losses)
         for name, why in self.missing:
             yield f"not attached: `{printable(name)}`: {printable(why)}"
         if self.is_truncated:
             yield "the recorder was killed while it wrote: the open window is missing"
         elif not self.ended:
             yield "the recording has no end yet: it is running, or the recorder was killed"
+
+
+def loss_lines(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """Yield *losses* by kind and place in lines; that nothing was lost is worth one."""
+    for (kind, place), number in losses.items():
+        yield f"lost: {count(number, 'event')}, {printable(kind)} in {printable(place)}"
+    if not losses:
+        yield "nothing lost"
 
 
 def completeness_of(recording: Recording) -> Completeness:

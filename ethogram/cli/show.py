@@ -66,16 +66,27 @@ def _show_recording(path: Path, output_format: str) -> None:
 
 
 def _show_summary(path: Path, output_format: str) -> None:
-    from ethogram.cli.behaviour import behaviours
+    from ethogram.cli.behaviour import behaviours, losses_of
+    from ethogram.cli.completeness import loss_lines
     from ethogram.cli.show_screens import print_behaviours
     from ethogram.contracts.summary import read_summary
 
-    found = behaviours(read_summary(path))
+    summary = read_summary(path)
+    found, losses = behaviours(summary), losses_of(summary)
     if output_format == "json":
-        content = {"workloads": [behaviour.document() for behaviour in found]}
+        content = {
+            "workloads": [behaviour.document() for behaviour in found],
+            "losses": [
+                {"kind": kind, "place": place, "count": number}
+                for (kind, place), number in losses.items()
+            ],
+        }
         _print_json("summary", path, content)
         return
-    print_behaviours(output(), found)
+    console = output()
+    print_behaviours(console, found)
+    for line in loss_lines(losses):
+        console.print(line)
     next_command(shell("ethogram", "learn", path, "-o", "baselines"))
 
 

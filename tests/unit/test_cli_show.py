@@ -1,0 +1,176 @@
+"""`ethogram show` tells what it was given apart, and says what is in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ethogram.cli.behaviour import behaviours, losses_of, title_of, words_of
+from ethogram.cli.run import run
+from ethogram.contracts.keys import workload_key
+from ethogram.contracts.recording import Recording
+from learner.summary import summarize
+from tests.recordings import make_recording, shop_recording
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop_recording(tmp_path_factory.mktemp("shop") / "shop")
+
+
+def test_a_recording_is_shown_by_workload(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", str(shop)]) == 0
+    captured = capsys.readouterr()
+    assert "staging/shop-staging/Deployment/checkout (nginx)\n  2 instances;" in captured.out
+    assert "/usr/sbin/nginx" in captured.out
+    assert "tcp to 10.0.0.31:6379 (redis.shop-staging.svc.cluster.local)" in captured.out
+    assert captured.out.endswith("nothing lost\n")
+    assert captured.err == f"\nnext: `ethogram learn {shop} -o baselines`\n"
+
+
+def test_json_names_its_schema_and_has_everything(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["show", str(shop), "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert (document["schema"], document["kind"]) == ("ethogram.show/1", "recording")
+    found = behaviours(summarize(Recording.open(shop)))
+    assert document["workloads"] == json.loads(json.dumps([b.document() for b in found]))
+    assert document["losses"] == []
+    assert captured.err == ""
+
+
+def test_a_summary_shows_the_workloads_of_its_recordings(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = tmp_path / "shop.summary.parquet"
+    assert run(["summarize", str(shop), "-o", str(summary)]) == 0
+    assert run(["show", str(shop), "--format", "json"]) == 0
+    of_recording = json.loads(capsys.readouterr().out)["workloads"]
+    assert run(["show", str(summary), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["workloads"] == of_recording
+
+
+def test_merging_a_summary_with_itself_changes_nothing(shop: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.summary.parquet", tmp_path / "two.summary.parquet"
+    assert run(["summarize", str(shop), "-o", str(one)]) == 0
+    assert run(["merge", str(one), str(one), "-o", str(two)]) == 0
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_summary_is_not_replaced_unasked(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = tmp_path / "x.summary.parquet"
+    summary.write_text("mine")
+    assert run(["summarize", str(shop), "-o", str(summary)]) == 2
+    assert summary.read_text() == "mine"
+    assert "pass `--force`" in capsys.readouterr().err
+    assert run(["summarize", str(shop), "-o", str(summary), "--force"]) == 0
+
+
+def test_losses_and_a_missing_end_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_recording(
+        tmp_path / "r",
+        is_closed=False,
+        losses=[{"window": 0, "kind": "ring_full", "place": "events\x1b", "count": 23}],
+    )
+    assert run(["show", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "lost: 23 events, ring_full in events\\x1b\n" in printed
+    assert "nothing lost" not in printed
+    assert "the recording has no end yet" in printed
+    assert losses_of(summarize(Recording.open(path))) == {("ring_full", "events\x1b"): 23}
+
+
+@pytest.mark.parametrize(
+    ("dimension", "arch", "key", "words"),
+    [
+        ("syscalls", "x86_64", b"257", "openat"),
+        ("syscalls", "i386", b"5", "open (i386)"),
+        ("syscalls", "x86_64", b"9999", "9999"),
+        ("syscalls", "x86_64", b"not a number", "not a number"),
+        ("execs", None, b"/bin/\x1b[2J", "/bin/\\x1b[2J"),
+        ("files", None, b'["/a\\\\xff","rw"]', "/a\\xff rw"),
+        ("files", None, b'["/a\\u001b","r"]', "/a\\x1b r"),
+        ("files", None, b"[1,2,3]", "[1,2,3]"),
+        ("files", None, b"[" * 10_000, "[" * 10_000),
+        ("peers", None, b'["out","tcp","10.0.0.2",6379,"redis"]', "tcp to 10.0.0.2:6379 (redis)"),
+        ("peers", None, b'["out","udp","fd00::1",53,null]', "udp to [fd00::1]:53"),
+        ("peers", None, b'["in","tcp","10.0.0.2",null,null]', "tcp from 10.0.0.2"),
+        ("listens", None, b'["tcp","0.0.0.0",80]', "tcp 0.0.0.0:80"),
+        ("operations", None, b'["mount","/proc"]', "mount /proc"),
+        ("operations", None, b'["unshare",null]', "unshare"),
+        ("errors", "x86_64", b"[257,2]", "openat: ENOENT"),
+        ("denied", "x86_64", b'[257,"errno",1]', "openat: errno EPERM"),
+        ("denied", "x86_64", b'[257,"kill",null]', "openat: kill"),
+        (
+            "quarantine",
+            None,
+            b'["files","[\\"/etc/shadow\\",\\"r\\"]",["sensitive_file"]]',
+            "/etc/shadow r (sensitive_file)",
+        ),
+        ("quarantine", None, b"{}", "{}"),
+    ],
+)
+def test_a_key_is_said_in_words(dimension: str, arch: str | None, key: bytes, words: str) -> None:
+    assert words_of(dimension, arch, key) == words
+
+
+def test_a_workload_is_named_as_people_say_it() -> None:
+    def key(container: str | None, kind: str | None = None) -> str:
+        return workload_key(
+            None, "shop", "Deployment", "checkout", container, None, container_kind=kind
+        )
+
+    assert title_of(key("nginx")) == "shop/Deployment/checkout (nginx)"
+    assert title_of(key("wait", "init")) == "shop/Deployment/checkout (wait, init)"
+    assert title_of(key(None)) == "shop/Deployment/checkout"
+    assert title_of("not a key\x1b") == "not a key\\x1b"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "cause"),
+    [
+        ("missing", None, 2, "there is no `"),
+        ("notes.txt", b"hello", 1, "is no recording, summary or baseline"),
+        ("x.summary.parquet", b"PAR1 cut short", 1, "x.summary.parquet"),
+        ("x.baseline.yaml", b"schema: other/1\n", 5, "is not a baseline"),
+    ],
+)
+def test_what_is_foreign_is_refused_by_name(
+    name: str,
+    content: bytes | None,
+    code: int,
+    cause: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert run(["show", str(path)]) == code
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert cause in printed
+    assert "internal error" not in printed
+
+
+def test_an_empty_directory_is_neither(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", str(tmp_path)]) == 1
+    assert "neither a recording nor a directory of baselines" in capsys.readouterr().err
+
+
+def test_a_manifest_of_a_newer_version_is_refused(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text('{"schema": "ethogram.recording/2"}')
+    assert run(["show", str(tmp_path)]) == 1
+    assert "newer" in capsys.readouterr().err
