@@ -74,16 +74,10 @@ class Container:
         return self._directory / "log"
 
     def __enter__(self) -> Self:
-        with shielded(), ExitStack() as until_complete:
+        with ExitStack() as until_complete:
             until_complete.push(self._cleanup.__exit__)
-            self._directory = Path(tempfile.mkdtemp(prefix="ethogram-container-"))
-            self._cleanup.callback(shutil.rmtree, self._directory)
-            root = self._cleanup.enter_context(overlay(self.image, self._directory))
-            has_cgroups = self.runtime == "runc"
-            config = self.spec.config(root, container_id=self.container_id, has_cgroups=has_cgroups)
-            (self._directory / "config.json").write_text(json.dumps(config, indent=2))
-            self._cleanup.callback(self._remove_cgroups, _cgroup_parents(config))
-            self._cleanup.callback(self._delete)
+            with shielded():
+                self._prepare()
             until_complete.pop_all()
         return self
 
@@ -165,6 +159,17 @@ class Container:
             raise ContainerError(f"{self.runtime} does not know it", result.stderr.decode())
         state: dict[str, object] = json.loads(result.stdout)
         return state
+
+    def _prepare(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="ethogram-container-"))
+        self._cleanup.callback(shutil.rmtree, self._directory)
+        root = self._cleanup.enter_context(overlay(self.image, self._directory))
+        config = self.spec.config(
+            root, container_id=self.container_id, has_cgroups=self.runtime == "runc"
+        )
+        (self._directory / "config.json").write_text(json.dumps(config, indent=2))
+        self._cleanup.callback(self._remove_cgroups, _cgroup_parents(config))
+        self._cleanup.callback(self._delete)
 
     def _runtime(self, *words: str, timeout_s: float = 30) -> subprocess.CompletedProcess[bytes]:
         return run(*COMMANDS[self.runtime], *words, check=False, timeout_s=timeout_s)

@@ -36,7 +36,7 @@ def live(narrator: Narrator, shop: Shop, *, intruder: str | None = None) -> None
 
 
 def _break_in(narrator: Narrator, shop: Shop, expected: str) -> None:
-    narrator.prompt(["runc", "exec", "checkout", *INTRUSION])
+    narrator.prompt(["runc", "exec", shop.replicas[0].container_id, *INTRUSION])
     result = shop.replicas[0].exec(*INTRUSION)
     narrator.output(result.stdout + result.stderr)
     verdict = f"refused with errno {ENOSYS} (ENOSYS)" if expected == REFUSED else "let through"

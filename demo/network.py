@@ -46,12 +46,13 @@ class Network:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        with shielded(), ExitStack() as until_complete:
+        with ExitStack() as until_complete:
             until_complete.push(self._cleanup.__exit__)
-            self._add_netns(self.router)
-            _ip("-n", self.router, "link", "add", "bridge", "type", "bridge")
-            _ip("-n", self.router, "link", "set", "bridge", "up")
-            self._address(self.router, "bridge", 1)
+            with shielded():
+                self._add_netns(self.router)
+                _ip("-n", self.router, "link", "add", "bridge", "type", "bridge")
+                _ip("-n", self.router, "link", "set", "bridge", "up")
+                self._address(self.router, "bridge", 1)
             until_complete.pop_all()
         return self
 

@@ -5,8 +5,9 @@ import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
+from demo.commands import shielded
 from demo.narrator import FalseClaimError, Narrator
 
 __all__ = ["recording"]
@@ -27,26 +28,34 @@ def recording(narrator: Narrator, namespace: str, name: str) -> Iterator[None]:
     words = ["ethogram", "record", "--namespace", namespace, "--inventory", "inventory.json"]
     words += ["--window", "1s", "--ready-file", ready.name, "-o", name]
     log = narrator.directory / f"{name}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            narrator.prompt(words),
-            cwd=narrator.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
+    with log.open("wb") as output, ExitStack() as stack:
+        stack.callback(lambda: narrator.output(log.read_bytes()))
+        with shielded():
+            process = subprocess.Popen(
+                narrator.prompt(words),
+                cwd=narrator.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            stack.callback(_end, process)
         _wait_until_ready(process, ready.exists)
         yield
         process.send_signal(signal.SIGINT)
         process.wait(STOP_SECONDS)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        narrator.output(log.read_bytes())
     narrator.claim("the recording is complete", is_true=process.returncode == 0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Leave no recorder behind: it may finish what it has, but not for ever."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
