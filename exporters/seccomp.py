@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ethogram.contracts.baseline import Baseline, Dimension, Rule, Subject, SyscallValue
@@ -58,7 +58,7 @@ class SeccompExporter:
     name: str = "seccomp"
     summary: str = "seccomp profile in OCI form, for Kubernetes, Docker, podman, runc and crun"
     dimensions: frozenset[Dimension] = frozenset({"syscalls"})
-    settings: Mapping[str, str] = SETTINGS
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the profile and its provenance, then what there is to know about them."""

@@ -56,8 +56,8 @@ def _left_to_the_runtime(
     if left := sorted(names - set(calls)):
         yield Finding(
             "info",
-            f"{_count(left, 'call')} that only the container runtime made before the entrypoint"
-            f" ran left out: {', '.join(left)}",
+            f"left out {_count(left, 'call')} that only the container runtime made, before the"
+            f" entrypoint ran: {', '.join(left)}",
             hint="what it does after installing the filter is in the base sets",
         )
 
@@ -152,6 +152,13 @@ def _runtimes(machine: str, choices: Choices) -> Iterator[Finding]:
             "a container without no_new_privs does not start under this profile",
             hint="set `allowPrivilegeEscalation: false` where the profile is used",
         )
+        if any(base.runtime == "crun" for base in choices.bases):
+            yield Finding(
+                "info",
+                "`crun exec` forgets no_new_privs unless it is told, and such a session does not"
+                " start under this profile",
+                hint="pass `--no-new-privs` to it, or export with `no-new-privs=both`",
+            )
 
 
 def _refusals(calls: Mapping[str, Call], choices: Choices) -> Iterator[Finding]:

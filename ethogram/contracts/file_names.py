@@ -22,4 +22,4 @@ def safe_part(part: str | None) -> str:
     safe = _UNSAFE.sub("_", part)[:_LENGTH].lstrip(".-")
     if safe == part and safe not in ("", "_"):
         return safe
-    return f"{safe}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return f"{safe or '_'}-{hashlib.sha256(part.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -35,6 +35,7 @@ def number_of(arch: str, name: str) -> int | None:
     return _numbers(arch).get(name)
 
 
+@lru_cache(maxsize=8)
 def names_of(arch: str) -> frozenset[str]:
     """Return the names of all calls of *arch*."""
     return frozenset(_numbers(arch))

@@ -1,0 +1,71 @@
+"""Builds baselines for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ethogram.contracts.baseline import (
+    Baseline,
+    Evidence,
+    Match,
+    Observation,
+    Rule,
+    Rules,
+    Subject,
+    SyscallValue,
+    rule_id,
+)
+from ethogram.contracts.syscall_names import number_of
+
+__all__ = ["make_baseline", "syscall_rule"]
+
+_SEEN = "2026-11-23T06:00:00Z"
+
+
+def syscall_rule(
+    name: str | None,
+    *,
+    arch: str = "x86_64",
+    nr: int | None = None,
+    phases: Iterable[str] = ("startup", "steady"),
+) -> Rule[SyscallValue]:
+    """Return the rule for call *name*, its number from the table unless *nr* is given."""
+    if nr is None:
+        assert name is not None
+        nr = number_of(arch, name)
+    value = SyscallValue.model_validate({"arch": arch, "name": name, "nr": nr})
+    evidence = Evidence.model_validate(
+        {
+            "calls": 23,
+            "windows": 5,
+            "instances": 2,
+            "recordings": 1,
+            "phases": tuple(phases),
+            "first_seen": _SEEN,
+            "last_seen": _SEEN,
+        }
+    )
+    return Rule[SyscallValue](id=rule_id("syscalls", value), value=value, evidence=evidence)
+
+
+def make_baseline(
+    *calls: str | Rule[SyscallValue],
+    subject: dict[str, Any] | None = None,
+    state: str = "complete",
+    **fields: Any,
+) -> Baseline:
+    """Return a baseline of `shop-staging/Deployment/checkout` that makes *calls*."""
+    who = {"namespace": "shop-staging", "kind": "Deployment", "name": "checkout"}
+    who |= {"container": "nginx"} | (subject or {})
+    rules = [call if isinstance(call, Rule) else syscall_rule(call) for call in calls]
+    return Baseline(
+        subject=Subject.model_validate(who),
+        match=Match(kind=who["kind"], name=who["name"], container=who["container"]),
+        inputs=(),
+        observation=Observation.model_validate(
+            {"windows": 5, "instances": 2, "seconds": 25.0, "state": state}
+        ),
+        rules=Rules(syscalls=tuple(rules)),
+        **fields,
+    )

@@ -1,0 +1,181 @@
+"""What every registered exporter owes, ours and those of installed packages."""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ethogram.contracts.baseline import Baseline, Rules, load_baseline
+from ethogram.contracts.exports import plan
+from ethogram.contracts.keys import parse_workload_key
+from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
+from exporters.protocol import Artifact, Exporter, Finding, Options
+from exporters.registry import exporters, parse_options
+from tests.baselines import make_baseline, syscall_rule
+
+pytestmark = pytest.mark.contract
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+BASELINES = {
+    "one call": make_baseline("read"),
+    "host command": make_baseline(
+        "read", subject={"namespace": None, "kind": "Command", "name": "curl", "container": None}
+    ),
+    "two machines": make_baseline("open", syscall_rule("openat", arch="aarch64")),
+    "32 bits": make_baseline("read", syscall_rule("mmap2", arch="i386")),
+    "unnamed": make_baseline("read", syscall_rule(None, nr=999)),
+    "hostile": make_baseline("read", subject={"name": "../`$(x)`\n\x1b[31m", "container": "{}"}),
+    "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
+}
+EVERY = [
+    pytest.param(exporter, baseline, enforce, id=f"{name}-{title}-{enforce}")
+    for name, exporter in exporters().items()
+    for title, baseline in BASELINES.items()
+    for enforce in (False, True)
+]
+pair = pytest.mark.parametrize(("exporter", "baseline", "enforce"), EVERY)
+
+# Target -> whether one of its documents allows a rule. A new exporter adds its reader here.
+Reader = Callable[[list[tuple[str, Any]], Any], bool]
+
+
+def seccomp_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    value = rule.value
+    return any(
+        allows(document, value.arch, value.name)
+        for target, document in documents
+        if not target.endswith("provenance")
+        and ARCHITECTURES[value.arch] in document["architectures"]
+    )
+
+
+READERS: Mapping[str, Reader] = {"seccomp": seccomp_allows}
+
+
+def run(exporter: Exporter, baseline: Baseline, enforce: bool) -> list[Artifact | Finding]:
+    return list(exporter.export(baseline, parse_options(exporter, [], enforce=enforce)))
+
+
+def artifacts(items: list[Artifact | Finding]) -> list[Artifact]:
+    return [item for item in items if isinstance(item, Artifact)]
+
+
+def documents(items: list[Artifact | Finding]) -> list[tuple[str, Any]]:
+    read = {"json": json.loads, "yaml": lambda text: list(yaml.safe_load_all(text))}
+    return [
+        (item.target, read[item.path.rpartition(".")[2]](item.content)) for item in artifacts(items)
+    ]
+
+
+@pytest.fixture
+def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make the clock, chance, files, processes and sockets fail."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("an exporter reads nothing but its arguments")
+
+    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"):
+        monkeypatch.setattr(time, name, refuse)
+    monkeypatch.setattr(random, "random", refuse)
+    _Seal.is_on = True
+    yield
+    _Seal.is_on = False
+
+
+class _Seal:
+    is_on = False
+    refused: tuple[str, ...] = ("open", "os.listdir", "subprocess.Popen", "socket.connect")
+
+
+def _guard(event: str, _: object) -> None:
+    if _Seal.is_on and event in _Seal.refused:
+        _Seal.is_on = False
+        raise AssertionError(f"an exporter did `{event}`")
+
+
+sys.addaudithook(_guard)
+
+
+def test_every_exporter_has_a_reader() -> None:
+    assert set(exporters()) <= set(READERS)
+
+
+@pytest.mark.parametrize("exporter", exporters().values(), ids=lambda exporter: exporter.name)
+def test_it_says_what_it_is(exporter: Exporter) -> None:
+    assert exporter.name.isidentifier()
+    assert exporter.summary
+    assert "\n" not in exporter.summary
+    assert exporter.dimensions <= set(Rules.model_fields)
+    assert all(exporter.settings.values())
+
+
+@pair
+def test_it_reads_nothing_but_its_arguments(exporter, baseline, enforce, sealed) -> None:
+    options = Options(enforce=enforce)
+    assert artifacts(list(exporter.export(baseline, options)))
+
+
+@pair
+def test_exporting_twice_gives_the_same_bytes(exporter, baseline, enforce) -> None:
+    assert run(exporter, baseline, enforce) == run(exporter, baseline, enforce)
+
+
+@pair
+def test_the_order_of_rules_does_not_show(exporter, baseline, enforce) -> None:
+    backwards = {
+        dimension: tuple(reversed(getattr(baseline.rules, dimension)))
+        for dimension in Rules.model_fields
+    }
+    turned = baseline.model_copy(update={"rules": Rules(**backwards)})
+    assert artifacts(run(exporter, turned, enforce)) == artifacts(run(exporter, baseline, enforce))
+
+
+@pair
+def test_every_artifact_parses_and_ends_in_a_line_end(exporter, baseline, enforce) -> None:
+    items = run(exporter, baseline, enforce)
+    assert documents(items)
+    for artifact in artifacts(items):
+        text = artifact.content.decode()
+        assert text.endswith("\n")
+        assert text.replace("\n", "").isprintable()
+
+
+@pair
+def test_every_artifact_has_its_own_file_inside(exporter, baseline, enforce, tmp_path) -> None:
+    found = artifacts(run(exporter, baseline, enforce))
+    planned = plan(tmp_path, [(artifact, "0" * 64) for artifact in found])
+    assert len(planned.of("new")) == len(found)
+    for artifact in found:
+        unit = artifact.path.rpartition("/")[2]
+        assert f".{artifact.target}." in unit
+        assert parse_workload_key(artifact.workload_key).name == baseline.subject.name
+
+
+@pair
+def test_every_rule_is_allowed_or_named_in_a_finding(exporter, baseline, enforce) -> None:
+    items = run(exporter, baseline, enforce)
+    findings = [item for item in items if isinstance(item, Finding)]
+    for dimension, rule in baseline.rules.all():
+        if dimension not in exporter.dimensions:
+            continue
+        name = getattr(rule.value, "name", None)
+        is_named = any(
+            f.subject == rule.id or (name and name in f.message.replace(",", "").split())
+            for f in findings
+        )
+        assert is_named or READERS[exporter.name](documents(items), rule), rule
+
+
+@pair
+def test_findings_are_one_line_without_a_full_stop(exporter, baseline, enforce) -> None:
+    for finding in run(exporter, baseline, enforce):
+        if isinstance(finding, Finding):
+            for text in filter(None, (finding.message, finding.hint)):
+                assert text.isprintable()
+                assert not text.endswith(".")

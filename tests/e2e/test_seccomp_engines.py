@@ -1,0 +1,211 @@
+"""Exported profiles enforced by real runtimes: enough to live, and no more."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from demo.commands import run
+from demo.containers import COMMANDS, Container, ContainerError
+from demo.oci import Spec, bind
+from exporters.protocol import Artifact
+from exporters.registry import find_exporter, parse_options
+from exporters.runtime_base import load_runtime_bases
+from tests.baselines import make_baseline, syscall_rule
+from tests.workloads import known
+from tools.measure_runtime_base import Measurement, release
+
+pytestmark = pytest.mark.e2e
+
+KNOWN = "/known"
+PAUSE, GETUID, GETTID = 34, 102, 186
+# i386's own number of getpid.
+I386_GETPID = 20
+KILLED_BY_SECCOMP = 128 + signal.SIGSYS
+RUNTIMES = {"runc": "1.1.5", "crun": "1.8.1"}
+
+runtimes = pytest.mark.parametrize("runtime", RUNTIMES)
+privileges = pytest.mark.parametrize("no_new_privs", [True, False], ids=["nnp", "no-nnp"])
+
+
+@pytest.fixture(autouse=True)
+def _measured_runtime(request: pytest.FixtureRequest) -> None:
+    """Skip where the installed runtime is not the one that the data is of."""
+    runtime = "crun"
+    if "runtime" in request.fixturenames:
+        runtime = request.getfixturevalue("runtime")
+    if not shutil.which(runtime):
+        pytest.skip(f"not installed: {runtime}")
+    if (version := release(runtime)[0]) != RUNTIMES[runtime]:
+        pytest.skip(f"{runtime} here is {version}, the data is of {RUNTIMES[runtime]}")
+
+
+def profile_of(*calls, runtime, no_new_privs, enforce=True):
+    """Return the profile of a workload that was seen to make just *calls*."""
+    settings = [f"runtime={runtime}", f"no-new-privs={'yes' if no_new_privs else 'no'}"]
+    exporter = find_exporter("seccomp")
+    options = parse_options(exporter, settings, enforce=enforce)
+    items = exporter.export(make_baseline(*calls), options)
+    return next(json.loads(i.content) for i in items if isinstance(i, Artifact))
+
+
+def without(profile, name):
+    rules = [
+        rule | {"names": [n for n in rule["names"] if n != name]} for rule in profile["syscalls"]
+    ]
+    return profile | {"syscalls": rules}
+
+
+def known_spec(*actions, **options):
+    program, *words = known(*actions)
+    return Spec([KNOWN, *words], mounts=[bind(Path(program), KNOWN)], **options)
+
+
+def known_words(*actions):
+    return [KNOWN, *known(*actions)[1:]]
+
+
+def calls_of(directory, *commands):
+    """Return the names of the calls that *commands* make, as strace sees them."""
+    traces = []
+    for number, words in enumerate(commands):
+        trace = directory / f"trace-{number}"
+        subprocess.run(["strace", "-f", "-o", trace, *words], check=True, capture_output=True)
+        traces.append(trace.read_text())
+    return sorted(set(re.findall(r"^\d+ +(\w+)\(", "".join(traces), re.MULTILINE)))
+
+
+def enter(container, *words):
+    """Run *words* inside with the privileges of the container itself."""
+    # crun forgets no_new_privs for a session unless it is told, runc does not.
+    is_told = container.runtime == "crun" and container.spec.no_new_privileges
+    flags = ["--no-new-privs"] if is_told else []
+    command = [*COMMANDS[container.runtime], "exec", *flags, container.container_id, *words]
+    return run(*command, check=False)
+
+
+@runtimes
+@privileges
+def test_it_starts_is_entered_and_ends_under_its_own_profile(
+    busybox_image, tmp_path, runtime, no_new_privs
+):
+    calls = calls_of(tmp_path, ["busybox", "sleep", "0"], ["busybox", "id"])
+    profile = profile_of(*calls, runtime=runtime, no_new_privs=no_new_privs)
+    spec = Spec(["sleep", "600"], seccomp=profile, no_new_privileges=no_new_privs)
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        container.start()
+        inside = enter(container, "id", "-u")
+        assert (inside.returncode, inside.stdout) == (0, b"0\n")
+        container.stop(signal.SIGKILL)
+        assert container.state()["status"] == "stopped"
+
+
+@runtimes
+@privileges
+def test_a_call_outside_of_the_baseline_is_not_implemented(busybox_image, runtime, no_new_privs):
+    profile = profile_of("gettid", runtime=runtime, no_new_privs=no_new_privs)
+    spec = known_spec(
+        ["call", GETTID, 23],
+        ["expect", -38, "call", GETUID, 1],
+        seccomp=profile,
+        no_new_privileges=no_new_privs,
+    )
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        result = container.run()
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+@runtimes
+def test_an_exec_session_is_under_the_profile_too(busybox_image, runtime):
+    profile = profile_of("pause", runtime=runtime, no_new_privs=False)
+    spec = known_spec(["call", PAUSE, 1], seccomp=profile, no_new_privileges=False)
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        container.start()
+        result = container.exec(*known_words(["expect", -38, "call", GETUID, 1]))
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+@runtimes
+def test_until_it_enforces_a_profile_refuses_nothing(busybox_image, runtime):
+    profile = profile_of("pause", runtime=runtime, no_new_privs=True, enforce=False)
+    spec = known_spec(["expect", 0, "call", GETUID, 1], ["int80", I386_GETPID, 1], seccomp=profile)
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        result = container.run()
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+@runtimes
+@pytest.mark.parametrize("is_seen", [True, False], ids=["seen", "unseen"])
+def test_a_32_bit_call_lives_where_one_was_seen_and_dies_elsewhere(busybox_image, runtime, is_seen):
+    seen = [syscall_rule("getpid", arch="i386")] if is_seen else []
+    profile = profile_of("pause", *seen, runtime=runtime, no_new_privs=True)
+    spec = known_spec(["int80", I386_GETPID, 1], seccomp=profile)
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        assert container.run().returncode == (0 if is_seen else KILLED_BY_SECCOMP)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "no_new_privs", "name"),
+    [
+        ("runc", False, "getcwd"),
+        ("runc", False, "capset"),
+        ("runc", True, "openat"),
+        ("crun", False, "capset"),
+        ("crun", False, "setresuid"),
+        ("crun", True, "execve"),
+    ],
+)
+def test_without_a_call_of_the_base_set_it_does_not_start(
+    busybox_image, runtime, no_new_privs, name
+):
+    whole = profile_of("gettid", runtime=runtime, no_new_privs=no_new_privs)
+    for profile, lives in ((whole, True), (without(whole, name), False)):
+        spec = known_spec(["call", GETTID, 1], seccomp=profile, no_new_privileges=no_new_privs)
+        with Container(busybox_image, spec, runtime=runtime) as container:
+            assert (container.run().returncode == 0) == lives
+
+
+def test_a_session_that_crun_gives_more_privileges_needs_the_larger_base_set(busybox_image):
+    for no_new_privs, status in ((True, 255), (False, 0)):
+        profile = profile_of("pause", "gettid", runtime="crun", no_new_privs=no_new_privs)
+        spec = known_spec(["call", PAUSE, 1], seccomp=profile, no_new_privileges=True)
+        with Container(busybox_image, spec, runtime="crun") as container:
+            container.start()
+            assert container.exec(*known_words(["call", GETTID, 1])).returncode == status
+
+
+@runtimes
+def test_the_base_set_for_no_new_privs_does_not_start_another_container(busybox_image, runtime):
+    profile = profile_of("pause", runtime=runtime, no_new_privs=True)
+    spec = known_spec(["call", PAUSE, 1], seccomp=profile, no_new_privileges=False)
+    container = Container(busybox_image, spec, runtime=runtime)
+    with container, pytest.raises(ContainerError, match="could not start"):
+        container.start()
+
+
+@runtimes
+def test_no_start_out_of_23_meets_a_call_that_was_not_measured(busybox_image, runtime):
+    """What a language runtime calls is a matter of timing: a rare call fails a start at times."""
+    profile = profile_of("gettid", runtime=runtime, no_new_privs=False)
+    spec = known_spec(["call", GETTID, 1], seccomp=profile, no_new_privileges=False)
+    for _ in range(23):
+        with Container(busybox_image, spec, runtime=runtime) as container:
+            result = container.run()
+            assert (result.returncode, result.stderr) == (0, b"")
+
+
+@runtimes
+def test_the_shipped_base_set_is_what_the_runtime_does(runtime, tmp_path):
+    assert os.geteuid() == 0
+    (base,) = (b for b in load_runtime_bases() if (b.runtime, b.measured) == (runtime, True))
+    measurement = Measurement(runtime, tmp_path)
+    measurement.measure(rounds=1)
+    for no_new_privs, seen in measurement.seen.items():
+        assert set(seen) <= set(base.calls(no_new_privs))
+        (shipped,) = (entry for entry in base.sets if entry.no_new_privs == no_new_privs)
+        assert set(shipped.calls) - set(base.occasional) <= set(seen)

@@ -1,0 +1,98 @@
+"""Whatever was recorded is allowed by the profile made of it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ethogram.contracts.policy_seccomp import allows, verdict
+from ethogram.contracts.syscall_names import name_of, names_of, number_of
+from exporters.protocol import Artifact
+from exporters.registry import parse_options
+from exporters.seccomp import exporter
+from exporters.seccomp_calls import MACHINES, machine_of
+from tests.baselines import make_baseline, syscall_rule
+
+pytestmark = pytest.mark.property
+
+SECCOMP = exporter()
+CALLS = sorted(
+    (arch, number_of(arch, name))
+    for archs in MACHINES.values()
+    for arch in archs
+    for name in names_of(arch)
+)
+PHASES = ("runtime", "startup", "steady", "exec", "shutdown", "unknown")
+SETTINGS = st.lists(
+    st.sampled_from(
+        [
+            "runtime=runc=1.1.5",
+            "runtime=crun=1.26",
+            "runtime=none",
+            "no-new-privs=yes",
+            "tolerance=yes",
+            "eperm=mount,ptrace,read,execve",
+        ]
+    ),
+    max_size=3,
+    unique_by=lambda pair: pair.partition("=")[0],
+)
+SEEN = st.dictionaries(
+    st.sampled_from(CALLS),
+    st.lists(st.sampled_from(PHASES), min_size=1, unique=True),
+    min_size=1,
+    max_size=40,
+)
+
+
+def profiles(seen, settings, enforce):
+    """Return the profile of each machine for the calls *seen*, by machine."""
+    rules = [
+        syscall_rule(name_of(arch, nr), arch=arch, nr=nr, phases=sorted(phases))
+        for (arch, nr), phases in seen.items()
+    ]
+    options = parse_options(SECCOMP, settings, enforce=enforce)
+    items = SECCOMP.export(make_baseline(*rules), options)
+    read = [json.loads(i.content) for i in items if isinstance(i, Artifact)]
+    machine = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_AARCH64": "aarch64"}
+    return {machine[p["architectures"][0]]: p for p in read if "defaultAction" in p}
+
+
+def is_only_runtime(phases):
+    return list(phases) == ["runtime"]
+
+
+@given(seen=SEEN, settings=SETTINGS, enforce=st.booleans())
+def test_everything_recorded_is_allowed_by_its_own_profile(seen, settings, enforce):
+    kept = {call: phases for call, phases in seen.items() if not is_only_runtime(phases)}
+    if not kept:
+        return
+    made = profiles(seen, settings, enforce)
+    for arch, nr in kept:
+        assert verdict(made[machine_of(arch)], arch, name_of(arch, nr)).action == "SCMP_ACT_ALLOW"
+
+
+@given(seen=SEEN, enforce=st.booleans())
+def test_a_profile_allows_nothing_without_a_reason(seen, enforce):
+    kept = {call: phases for call, phases in seen.items() if not is_only_runtime(phases)}
+    if not kept:
+        return
+    base = {name for b in SECCOMP.bases for name in b.calls(None)}
+    always = {"exit", "exit_group", "rt_sigreturn", "restart_syscall", "sigreturn", "nanosleep"}
+    always |= {"clock_nanosleep", "futex", "futex_time64", "futex_waitv"}
+    names = {name_of(arch, nr) for arch, nr in kept} | base | always
+    for profile in profiles(seen, [], enforce).values():
+        assert set(profile["syscalls"][0]["names"]) <= names
+
+
+@given(seen=SEEN)
+def test_enforcing_refuses_what_a_logging_profile_would_log(seen):
+    kept = {call: phases for call, phases in seen.items() if not is_only_runtime(phases)}
+    if not kept:
+        return
+    logging, enforcing = profiles(seen, [], False), profiles(seen, [], True)
+    for machine, profile in logging.items():
+        for name in sorted(names_of(machine)):
+            logged = verdict(profile, machine, name).action == "SCMP_ACT_LOG"
+            assert logged == (not allows(enforcing[machine], machine, name))
