@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ethogram.contracts.baseline import AnyValue, Baseline, Coverage, Observation
+    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule
 
 __all__ = ["print_baseline", "subject_of", "value_words"]
 
@@ -30,16 +31,19 @@ def subject_of(baseline: Baseline) -> str:
 
 def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: bool) -> None:
     """Print what *baseline* in *file* was learnt from and how settled it is; *rules* names some."""
+    from rich.padding import Padding
     from rich.text import Text
 
     console.print(Text(subject_of(baseline), "bold"))
     console.print(f"  {printable(str(file))}")
-    console.print(f"  {_observed(baseline.observation)}")
+    console.print(Padding(Text(_observed(baseline.observation)), (0, 0, 0, 2), expand=False))
     for kind, number in baseline.observation.losses.items():
         console.print(f"  lost: {count(number, 'event')}, {printable(kind)}")
     if not baseline.observation.losses:
         console.print("  nothing lost")
     console.print(_grid(baseline, rules=rules))
+    for line in _expected(baseline) if rules else ():
+        console.print(f"  {line}")
     if baseline.quarantined:
         console.print(
             f"  quarantined: {count(len(baseline.quarantined), 'value')}, not allowed until an "
@@ -63,36 +67,41 @@ def _observed(observation: Observation) -> str:
 
 
 def _grid(baseline: Baseline, *, rules: bool) -> Table:
+    """Return one row a dimension: how many rules, then which, or what is still expected."""
     from rich.table import Table
 
     from ethogram.contracts.baseline import DIMENSIONS
+    from learner.coverage import settledness_of
 
+    settled = settledness_of(baseline)
     grid = Table(box=None, show_header=False, padding=(0, 1, 0, 1))
-    for justify in ("left", "right", "left"):
-        grid.add_column(justify=justify, no_wrap=not rules and justify != "left")
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column()
     for dimension in DIMENSIONS:
         listed = getattr(baseline.rules, dimension)
-        coverage = baseline.coverage.get(dimension)
-        if not listed and coverage is None:
-            continue
-        settled = _settled(coverage)
-        if rules and listed:
-            words = ", ".join(value_words(rule.value) for rule in listed[:NAMED])
-            more = f" and {len(listed) - NAMED:,} more" if len(listed) > NAMED else ""
-            settled = f"{printable(words)}{more}" + (f"; {settled}" if settled else "")
-        grid.add_row(dimension, f"{len(listed):,}", settled)
+        if listed or (dimension in settled and not rules):
+            words = _named(listed) if rules else settled.get(dimension, "")
+            grid.add_row(dimension, f"{len(listed):,}", words)
     return grid
 
 
-def _settled(coverage: Coverage | None) -> str:
-    if coverage is None:
-        return ""
-    if coverage.unseen < 0.005:
-        return "settled: no new one expected in the next window"
-    return (
-        f"{coverage.unseen:.2g} new expected in the next window "
-        f"(between {coverage.low:.2g} and {coverage.high:.2g})"
-    )
+def _named(rules: Sequence[Rule[AnyValue]]) -> str:
+    words = ", ".join(value_words(rule.value) for rule in rules[:NAMED])
+    more = f" and {len(rules) - NAMED:,} more" if len(rules) > NAMED else ""
+    return printable(words) + more
+
+
+def _expected(baseline: Baseline) -> Iterator[str]:
+    """Yield what is still expected to be new, or that nothing is."""
+    from learner.coverage import settledness_of
+
+    sentences = settledness_of(baseline).values()
+    open_ends = [text for text in sentences if not text.startswith("no ")]
+    yield from open_ends
+    if sentences and not open_ends:
+        horizon = next(iter(sentences)).rpartition(" in the next ")[2]
+        yield f"settled: nothing new is expected of one instance in the next {horizon}"
 
 
 def value_words(value: AnyValue) -> str:

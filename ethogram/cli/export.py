@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,7 @@ def command(
     planned = plan(output, _artifacts(baseline, exporters, allow_lossy=allow_lossy))
     if check:
         check_plan(planned)
-        say(f"`{output}` is up to date: {count(len(planned.changes), 'policy', 'policies')}")
+        say(f"`{output}` is up to date: {count(len(planned.changes), 'file')}")
         return
     if dry_run:
         _print_plan(planned)
@@ -122,7 +123,7 @@ def _exporters(
 def _artifacts(
     path: Path, exporters: Sequence[tuple[Exporter, Options]], *, allow_lossy: bool
 ) -> Iterator[tuple[Artifact, str]]:
-    """Yield every policy with its baseline's digest; say the findings on the way."""
+    """Yield every policy with its baseline's digest, then say what was found."""
     from ethogram.contracts.baseline import load_baselines
     from ethogram.contracts.exports import Artifact
 
@@ -131,7 +132,7 @@ def _artifacts(
             f"`{path}` is a {kind_of(path)}, not a baseline",
             hint=f"`{shell('ethogram', 'learn', path, '-o', 'baselines')}` makes one of it",
         )
-    losses = 0
+    findings: Counter[tuple[str, Finding]] = Counter()
     for file, baseline in load_baselines(path):
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         for exporter, options in exporters:
@@ -139,8 +140,10 @@ def _artifacts(
                 if isinstance(item, Artifact):
                     yield item, digest
                 else:
-                    losses += item.severity == "loss"
-                    _say_finding(exporter.name, item)
+                    findings[exporter.name, item] += 1
+    for (target, finding), times in findings.items():
+        _say_finding(target, finding, times)
+    losses = sum(times for (_, found), times in findings.items() if found.severity == "loss")
     if losses and not allow_lossy:
         raise ExportError(
             f"{count(losses, 'rule')} cannot be expressed, and nothing was written",
@@ -148,8 +151,9 @@ def _artifacts(
         )
 
 
-def _say_finding(target: str, finding: Finding) -> None:
+def _say_finding(target: str, finding: Finding, times: int) -> None:
     about = f" ({printable(finding.subject)})" if finding.subject else ""
+    about += f" ({times} times)" if times > 1 else ""
     say(f"{finding.severity}: {target}: {printable(finding.message)}{about}")
     if finding.hint:
         say(f"  hint: {printable(finding.hint)}")

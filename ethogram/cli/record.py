@@ -19,6 +19,7 @@ from ethogram.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
     from profiler.recorder import RecordOptions, RecordResult
+    from profiler.targets import TargetKind
 
 __all__ = ["command", "describe_result", "stop_on_signals"]
 
@@ -109,7 +110,7 @@ def command(**values: Any) -> None:
         raise click.exceptions.Exit(status if status >= 0 else 128 - status)
 
 
-def _options(values: dict[str, Any], *, kind: str, names: tuple[str, ...]) -> RecordOptions:
+def _options(values: dict[str, Any], *, kind: TargetKind, names: tuple[str, ...]) -> RecordOptions:
     from profiler.recorder import RecordOptions
     from profiler.targets import Targets
 

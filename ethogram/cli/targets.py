@@ -7,12 +7,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ethogram.contracts.escape import escape
 from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from profiler.targets import TargetKind
 
 __all__ = ["Chosen", "check_command", "chosen", "target_options"]
 
@@ -20,7 +23,7 @@ _HINT = (
     "name one: `--all`, `--container ID`, `--pod NS/NAME`, `--namespace NS`, `--unit NAME`, "
     "`--cgroup PATH`, or `-- COMMAND...`"
 )
-_TARGETS = (
+_TARGETS: tuple[tuple[TargetKind, str, str], ...] = (
     ("container", "ID", "A container, by id or an unambiguous beginning of it."),
     ("pod", "NS/NAME", "A pod."),
     ("namespace", "NS", "Every pod of a Kubernetes namespace."),
@@ -33,7 +36,7 @@ _TARGETS = (
 class Chosen:
     """The kind of target and its names; the words of the command for kind `command`."""
 
-    kind: str
+    kind: TargetKind
     values: tuple[str, ...]
 
 
