@@ -208,6 +208,18 @@ def _enforce(narrator: Narrator, image: Path) -> None:
     ):
         live(narrator, shop, intruder=REFUSED)
     narrator.run("ethogram", "show", "rec-enforced")
+    document = json.loads(narrator.ask("ethogram", "show", "rec-enforced", "--format", "json"))
+    denied = [
+        (workload["workload_key"], seen["value"], seen["calls"])
+        for workload in document["workloads"]
+        for seen in workload["seen"].get("denied", [])
+    ]
+    narrator.claim(
+        "ethogram saw one call refused: checkout's unshare, with ENOSYS",
+        is_true=[entry[1:] for entry in denied] == [("unshare: errno ENOSYS", 1)]
+        and "checkout" in denied[0][0],
+        but=denied,
+    )
 
 
 def _profiles(narrator: Narrator, directory: str) -> dict[str, Path]:
