@@ -31,25 +31,34 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="Directory for one file a workload, or a `.yaml` file where there is one.",
 )
+@click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
 @force_option
-def command(*, inputs: tuple[Path, ...], place: Path, force: bool) -> None:
-    """Learn what is normal for each workload, and say how settled that is."""
+def command(*, inputs: tuple[Path, ...], place: Path, no_model: bool, force: bool) -> None:
+    """Learn what is normal for each workload, and say how settled that is.
+
+    Recordings also give an anomaly model, a `.skops` file beside the baseline, where they have
+    enough steady windows; a summary holds no windows to fit one to.
+    """
     from ethogram.cli.baseline_screen import print_baseline
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
     from learner.learn import learn
 
-    baselines = learn(summarized(inputs))
-    files = _files(place, baselines)
-    texts = {file: dump_baseline(baseline).encode() for file, baseline in files.items()}
-    _refuse_replacing(texts, force=force)
+    files = _files(place, learn(summarized(inputs)))
+    models: dict[Path, bytes] = {}
+    if not no_model:
+        files, models = _with_models(files, [path for path in inputs if path.is_dir()])
+    contents = models | {file: dump_baseline(one).encode() for file, one in files.items()}
+    _refuse_replacing(contents, force=force)
     if not _is_file(place):
         place.mkdir(parents=True, exist_ok=True)
+    # Models come first: a baseline never names one that is not there.
+    for file, content in contents.items():
+        replace_file(file, content, mode=0o644)
     console = output()
     for file, baseline in files.items():
-        replace_file(file, texts[file], mode=0o644)
         print_baseline(console, file, baseline, rules=False)
-    say(f"learnt {count(len(baselines), 'baseline')} from {count(len(inputs), 'input')}")
+    say(f"learnt {count(len(files), 'baseline')} from {count(len(inputs), 'input')}")
     next_command(
         shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
         why="or `" + shell("ethogram", "show", place) + "`",
@@ -82,10 +91,35 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
     return {place: baselines[0]}
 
 
-def _refuse_replacing(texts: dict[Path, bytes], *, force: bool) -> None:
+def _with_models(
+    files: dict[Path, Baseline], recordings: Sequence[Path]
+) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
+    """Return the baselines with references to their models, and the models' files."""
+    from ethogram.contracts.baseline import baseline_filename
+    from ethogram.contracts.recording import Recording
+    from learner.anomaly import attach_model
+    from learner.features import feature_frames
+    from learner.identity import identity_of_subject
+
+    frames = feature_frames(Recording.open(path) for path in recordings)
+    models = {}
+    for file, baseline in files.items():
+        frame = frames.get(identity_of_subject(baseline.subject))
+        if frame is None:
+            continue
+        # Named after the workload: a reference holds no name that somebody typed.
+        name = baseline_filename(baseline.subject).removesuffix(".yaml")
+        beside = file.with_name(f"{name}.skops")
+        files[file], data = attach_model(baseline, frame, file=beside.name)
+        if data is not None:
+            models[beside] = data
+    return files, models
+
+
+def _refuse_replacing(contents: dict[Path, bytes], *, force: bool) -> None:
     """Raise `UsageError` where a file that differs is in the way, before anything is written."""
     different = [
-        file for file, text in texts.items() if file.exists() and file.read_bytes() != text
+        file for file, content in contents.items() if file.exists() and file.read_bytes() != content
     ]
     if different and not force:
         more = f" and {len(different) - 1} more" if len(different) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ethogram.cli.run import run
 from ethogram.contracts.baseline import load_baselines
 from tests.recordings import make_recording, shop_recording
+from tests.shop import SHOP_TABLES
 
 pytestmark = pytest.mark.unit
 
@@ -25,12 +27,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shop_recording(tmp_path_factory.mktemp("shop") / "shop")
 
 
-@pytest.fixture
-def baselines(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    place = tmp_path / "baselines"
+@pytest.fixture(scope="module")
+def learnt(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("learnt") / "baselines"
     assert run(["learn", str(shop), "-o", str(place)]) == 0
-    capsys.readouterr()
     return place
+
+
+@pytest.fixture
+def baselines(learnt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    capsys.readouterr()
+    return shutil.copytree(learnt, tmp_path / "baselines")
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -61,6 +68,37 @@ def test_a_summary_teaches_what_its_recording_teaches(shop: Path, tmp_path: Path
     assert run(["learn", "--no-model", str(summary), "-o", str(tmp_path / "a")]) == 0
     assert run(["learn", "--no-model", str(shop), str(summary), "-o", str(tmp_path / "b")]) == 0
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_a_recording_with_enough_steady_windows_gives_a_model_beside_the_baseline(
+    baselines: Path, tmp_path: Path
+) -> None:
+    models = sorted(baselines.glob("*.skops"))
+    assert [path.name for path in models] == [
+        "shop-staging.Deployment-checkout.nginx.baseline.skops"
+    ]
+    model = load_baselines(baselines)[0][1].model
+    assert model is not None
+    assert model.file == models[0].name
+    assert model.sha256 == hashlib.sha256(models[0].read_bytes()).hexdigest()
+
+
+def test_the_model_is_named_after_the_workload_whatever_the_file_is_called(tmp_path: Path) -> None:
+    one = make_recording(
+        tmp_path / "r",
+        **{name: [dict(row) for row in rows] for name, rows in _without_loadgen().items()},
+    )
+    assert run(["learn", str(one), "-o", str(tmp_path / "what I typed.yaml")]) == 0
+    model = load_baselines(tmp_path / "what I typed.yaml")[0][1].model
+    assert model is not None
+    assert (tmp_path / model.file).exists()
+
+
+def _without_loadgen() -> dict[str, list[dict[str, object]]]:
+    return {
+        name: [row for row in rows if row.get("workload") != 2]
+        for name, rows in SHOP_TABLES.items()
+    }
 
 
 def test_learning_again_changes_nothing(shop: Path, baselines: Path) -> None:
