@@ -254,19 +254,38 @@ def last_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows that *read* yields without those that a later row of the same key replaces.
 
-    *read* is called twice: for the key column alone, then for all. Memory is that of the keys.
+    *read* is called twice: for the key column alone, then for all. Memory is some 50 bytes a row.
     """
     key = table.key[0]
-    chunks = [batch.column(key) for batch in read(frozenset((key,)))]
-    if not chunks:
+    digests = [_digests(batch.column(key)) for batch in read(frozenset((key,)))]
+    if not digests:
         return
-    keys = pa.chunked_array(chunks)
-    keyed = pa.table({"key": keys, "row": np.arange(len(keys), dtype=np.int64)})
-    last = keyed.group_by("key", use_threads=False).aggregate([("row", "max")])["row_max"]
-    stands = np.zeros(len(keys), dtype=bool)
-    stands[last.to_numpy()] = True
+    stands = _are_last(np.concatenate(digests))
     position = 0
     for batch in read(None):
         part = stands[position : position + batch.num_rows]
         position += batch.num_rows
         yield batch if part.all() else batch.filter(pa.array(part))
+
+
+def _digests(keys: pa.Array) -> np.ndarray:
+    """Return 16 bytes for each key, as two integers: numbers themselves, digests of text."""
+    if not pa.types.is_string(keys.type):
+        numbers = keys.to_numpy(zero_copy_only=False).astype(np.uint64)
+        return np.column_stack((numbers, np.zeros_like(numbers)))
+    data = b"".join(
+        hashlib.blake2b(key.encode(), digest_size=16).digest() for key in keys.to_pylist()
+    )
+    return np.frombuffer(data, np.uint64).reshape(-1, 2)
+
+
+def _are_last(digests: np.ndarray) -> np.ndarray:
+    """Return for each row whether no later one has its digest."""
+    order = np.lexsort((digests[:, 0], digests[:, 1]))
+    digests = digests[order]
+    is_last = np.ones(len(order), dtype=bool)
+    # The sort is stable, so that of equal digests the last one is the last row.
+    is_last[:-1] = (digests[1:] != digests[:-1]).any(axis=1)
+    stands = np.empty(len(order), dtype=bool)
+    stands[order] = is_last
+    return stands

@@ -29,7 +29,7 @@ def run(directory: Path, source: str, require: str = "") -> subprocess.Completed
     )
 
 
-SKIPPED = "@pytest.mark.e2e\ndef test_it():\n    pytest.skip('no runc')\n"
+SKIPPED = "@pytest.mark.golden\ndef test_it():\n    pytest.skip('no runc')\n"
 
 
 def test_a_test_without_a_tier_stops_the_run(tmp_path):
@@ -44,10 +44,9 @@ def test_a_test_of_two_tiers_stops_the_run(tmp_path):
     assert "the tiers unit, bpf" in done.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="the tier of the inner test needs root")
 def test_a_skip_is_a_failure_where_its_tier_is_required(tmp_path):
     assert run(tmp_path, SKIPPED).returncode == pytest.ExitCode.OK
-    done = run(tmp_path, SKIPPED, require="bpf,e2e")
+    done = run(tmp_path, SKIPPED, require="e2e,golden")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "required by ETHOGRAM_REQUIRE, but: Skipped: no runc" in done.stdout
 
@@ -58,7 +57,7 @@ def test_an_expected_failure_is_no_skip(tmp_path):
 
 
 def test_a_required_tier_must_exist(tmp_path):
-    done = run(tmp_path, SKIPPED, require="e2e,moon")
+    done = run(tmp_path, SKIPPED, require="golden,moon")
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no tier is called `moon`" in done.stderr
 
