@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -24,11 +24,10 @@ from ethogram.contracts.baseline import (
     Rules,
     rule_id,
 )
-from ethogram.contracts.keys import parse_workload_key
-from ethogram.errors import RecordingError
 from learner.coverage import estimate
 from learner.dimensions import split_quarantine_key
 from learner.evidence import Item, gather
+from learner.identity import identity_of
 from learner.observed import Observed, observe
 
 __all__ = ["LearnOptions", "learn"]
@@ -45,15 +44,6 @@ class LearnOptions:
     include_exec: bool = True
 
 
-class _Identity(NamedTuple):
-    """What names a baseline's file, and so what two recordings of one workload share."""
-
-    namespace: str
-    kind: str
-    name: str
-    container: str
-
-
 def learn(summary: pa.Table, *, options: LearnOptions | None = None) -> list[Baseline]:
     """Return the baseline of each workload in *summary*, sorted by namespace, kind and name.
 
@@ -66,7 +56,7 @@ def learn(summary: pa.Table, *, options: LearnOptions | None = None) -> list[Bas
     frame = _frame(summary.filter(pc.is_in(dimension, value_set=wanted)))
     shared = frame[frame.workload_key == ""]
     owned = frame[frame.workload_key != ""]
-    identities = {key: _identity(key) for key in owned.workload_key.unique()}
+    identities = {key: identity_of(key) for key in owned.workload_key.unique()}
     groups = owned.groupby(owned.workload_key.map(identities), sort=True)
     return [_baseline(rows, shared, options) for _, rows in groups]
 
@@ -81,17 +71,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
             column = column.cast(pa.int64())
         columns[name] = column.to_pandas()
     return pd.DataFrame(columns)
-
-
-def _identity(key: str) -> _Identity:
-    try:
-        parts = parse_workload_key(key)
-    except ValueError as error:
-        raise RecordingError(
-            f"the summary has a malformed workload key: {error}",
-            hint="summarize the recordings again with this version",
-        ) from error
-    return _Identity(parts.namespace or "", parts.kind, parts.name, parts.container or "")
 
 
 def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -> Baseline:
