@@ -101,7 +101,8 @@ def test_a_module_is_not_too_long(path: Path) -> None:
 
 def test_a_decision_record_is_numbered_and_short() -> None:
     records = sorted((ROOT / "docs/adr").glob("*.md"))
-    assert [path.name[:4] for path in records] == [f"{n:04}" for n in range(1, len(records) + 1)]
+    numbers = [int(path.name[:4]) for path in records]
+    assert len(set(numbers)) == len(numbers)
     assert [_named(p) for p in records if len(p.read_text().splitlines()) > 40] == []
 
 

@@ -1,6 +1,7 @@
 """The shipped data against the real libseccomp, and against how it was measured."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,13 @@ def test_a_privileged_start_needs_more_than_one_with_no_new_privs():
 )
 def test_a_trace_is_cut_between_filter_and_entrypoint(trace, calls):
     assert filtered_calls(trace) == calls
+
+
+def test_the_page_about_profiles_has_the_sizes_of_the_base_sets():
+    page = (Path(__file__).parents[2] / "docs/exporters/seccomp.md").read_text()
+    for base in load_runtime_bases():
+        by_privilege = {entry.no_new_privs: len(entry.calls) for entry in base.sets}
+        either = by_privilege.get(None, 0)
+        sizes = [by_privilege.get(key, either) for key in (True, False)]
+        row = next(line for line in page.splitlines() if line.startswith(f"| {base.label} |"))
+        assert f"| {sizes[0]} | {sizes[1]} |" in row
