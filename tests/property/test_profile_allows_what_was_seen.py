@@ -7,12 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ethogram.contracts.policy_seccomp import allows, verdict
+from ethogram.contracts.recording import Recording
 from ethogram.contracts.syscall_names import name_of, names_of, number_of
 from exporters.protocol import Artifact
 from exporters.registry import parse_options
 from exporters.seccomp import exporter
 from exporters.seccomp_calls import MACHINES, machine_of
+from learner.learn import learn
+from learner.summary import summarize
 from tests.baselines import make_baseline, syscall_rule
+from tests.recordings import shop_recording
 
 pytestmark = pytest.mark.property
 
@@ -96,3 +100,17 @@ def test_enforcing_refuses_what_a_logging_profile_would_log(seen):
         for name in sorted(names_of(machine)):
             logged = verdict(profile, machine, name).action == "SCMP_ACT_LOG"
             assert logged == (not allows(enforcing[machine], machine, name))
+
+
+def test_the_shop_is_allowed_what_was_recorded_of_it(tmp_path):
+    recording = Recording.open(shop_recording(tmp_path / "shop"))
+    made = {}
+    for baseline in learn(summarize(recording)):
+        items = list(SECCOMP.export(baseline, parse_options(SECCOMP, [], enforce=True)))
+        made[baseline.subject.name] = json.loads(items[0].content)
+    names = {row["workload"]: row["name"] for row in recording.table("workloads").to_pylist()}
+    rows = recording.table("syscalls").to_pylist()
+    seen = {(r["workload"], r["arch"], r["nr"]) for r in rows if r["phase"] != "runtime"}
+    assert len(seen) > 23
+    for workload, arch, nr in seen:
+        assert allows(made[names[workload]], arch, name_of(arch, nr)), (names[workload], nr)
