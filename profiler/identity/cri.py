@@ -44,6 +44,7 @@ _OTHERS = ("nerdctl/name",)
 _KNOWN = frozenset((*_CONTAINERD.values(), *_CRIO.values(), *_OTHERS))
 _LABELS_LIMIT = 64 << 10
 _KUBERNETES_NAMESPACE = "k8s.io"  # the namespace of containerd in which the kubelet's are
+_STORAGE_PLACE = re.compile(r"/[a-z0-9]+-containers/[^/]+/userdata/?$")
 _CONTAINERD_PLACE = re.compile(
     r"/(?:io\.containerd\.runtime\.v2\.task|run/containerd/runc)/([^/]+)/"
 )
@@ -89,7 +90,7 @@ def are_from_kubelet(name: CgroupName, facts: Facts) -> bool:
         engine = name_of(facts.cgroup_path).engine
     if name.owner is not None or engine in ("docker", "podman"):
         return False
-    if any("/overlay-containers/" in place for place in places):
+    if any(_STORAGE_PLACE.search(place) for place in places):
         return engine == "crio"
     namespaces = {_containerd_namespace(place) for place in places} - {None}
     is_docker = any("/runtime-runc/" in place for place in places)

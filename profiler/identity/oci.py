@@ -88,9 +88,9 @@ class StateStore:
         ]
         return sorted(declared, key=lambda facts: -len(facts.cgroup_path or ""))
 
-    def container_ids(self) -> set[str]:
-        """Return the ids of all containers seen so far."""
-        return {facts.container_id for facts in self._known.values()}
+    def bundles(self) -> dict[str, str | None]:
+        """Return the bundle of every container seen so far, by its id."""
+        return {facts.container_id: facts.bundle for facts in self._known.values()}
 
     def _state_roots(self) -> Iterator[Path]:
         for pattern in STATE_ROOTS:

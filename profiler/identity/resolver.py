@@ -97,13 +97,13 @@ class Resolver:
     def prefetch(self, container_id: str | None = None) -> None:
         """Read what there is of *container_id*, or of every container, while it is there."""
         if container_id is not None:
-            self._states.of_id(container_id)
-            self._of_engines(container_id)
+            found = self._states.of_id(container_id)
+            self._of_engines(container_id, *(one.bundle for one in found[:1]))
             return
         self._states.scan()
-        for known in self._states.container_ids():
+        for known, bundle in self._states.bundles().items():
             if known not in self._engines:
-                self._of_engines(known)
+                self._of_engines(known, bundle)
 
     def _path(self, path: str | None, cgroup_id: int, pid: int | None) -> str | None:
         if path is None:
@@ -134,11 +134,11 @@ class Resolver:
             cgroup = first.cgroup_path or path
             engine = name_of(cgroup).engine
             name = CgroupName("container", first.container_id, cgroup, name.pod_uid, engine)
-            return name, [first, *self._of_engines(first.container_id)]
+            return name, [first, *self._of_engines(first.container_id, first.bundle)]
         if name.kind != "container":
             return name, []
-        states = _current(self._states.of_id(name.name), path, cgroup_id)
-        return name, [*states[:1], *self._of_engines(name.name)]
+        states = _current(self._states.of_id(name.name), path, cgroup_id)[:1]
+        return name, [*states, *self._of_engines(name.name, *(one.bundle for one in states))]
 
     def _legacy(self, pid: int, mntns: int) -> tuple[CgroupName, list[Facts]] | None:
         """Return the container that cgroup v1 says *pid* is in, on hosts where only v1 knows it."""
@@ -151,16 +151,16 @@ class Resolver:
                 continue
             if name.owner is not None:
                 return name, []
-            states = [facts for facts in self._states.of_id(name.name) if facts.cgroup_id is None]
-            return name, [*states[:1], *self._of_engines(name.name)]
+            states = [one for one in self._states.of_id(name.name) if one.cgroup_id is None][:1]
+            return name, [*states, *self._of_engines(name.name, *(one.bundle for one in states))]
         return None
 
-    def _of_engines(self, container_id: str) -> list[Facts]:
+    def _of_engines(self, container_id: str, bundle: str | None = None) -> list[Facts]:
         """Return what container engines keep of *container_id*; what was once read is kept."""
         task = containerd.task_of(self._root, container_id)
         container = docker.container_of(self._root, container_id)
         fresh = [facts for facts in (task, container) if facts is not None]
-        fresh += self._storage.container_of(container_id)
+        fresh += self._storage.container_of(container_id, bundle)
         if fresh:
             self._engines[container_id] = fresh
             self._engines.move_to_end(container_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from profiler.identity.model import Facts, bounded, digest_of
@@ -11,59 +12,61 @@ from profiler.identity.reading import Signature, below, parse_object, read_bytes
 
 __all__ = ["ContainerStore"]
 
+# The system's own store, which may be split in two.
 _RUN = "/run/containers/storage"
 _LIBRARY = "/var/lib/containers/storage"
-_CONTAINER_LISTS = (
-    f"{_LIBRARY}/overlay-containers/containers.json",
-    f"{_RUN}/overlay-containers/volatile-containers.json",
-    f"{_LIBRARY}/overlay-containers/volatile-containers.json",
-)
-_IMAGE_LIST = f"{_LIBRARY}/overlay-images/images.json"
+_LISTS = ("containers.json", "volatile-containers.json")
+# `STORE/DRIVER-containers/ID/userdata`, where DRIVER is overlay, vfs ...
+_BUNDLE = re.compile(r"(/.+)/([a-z0-9]{1,16})-containers/[^/]+/userdata/?")
 
 _Rows = dict[str, dict[str, object]]
 
 
 class ContainerStore:
-    """Containers and images of the store below *root*, the system's own, by container id.
+    """Containers and images of the stores below *root*, by container id.
 
-    The lists are read again when they have changed. Stores of ordinary users are not looked at.
+    The lists are read again when they have changed. Looked at are the system's own store and the
+    one that a container's declared bundle lies in, never those of ordinary users.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lists: dict[str, tuple[Signature | None, _Rows]] = {}
 
-    def container_of(self, container_id: str) -> list[Facts]:
-        """Return what the bundle and the list of containers say, the most telling first."""
+    def container_of(self, container_id: str, bundle: str | None = None) -> list[Facts]:
+        """Return what the lists of containers and the bundle say, the most telling first."""
         if not is_container_id(container_id):
             return []
-        bundles = (
-            read_bundle(
-                below(self._root, f"{store}/overlay-containers/{container_id}/userdata"),
-                container_id,
-            )
-            for store in (_RUN, _LIBRARY)
-        )
-        listed = (self._listed(path, container_id) for path in _CONTAINER_LISTS)
-        return [facts for facts in (*listed, *bundles) if facts is not None]
+        stores = [(_LIBRARY, "overlay"), (_RUN, "overlay")]
+        declared = _BUNDLE.fullmatch(bundle or "")
+        if declared is not None:
+            stores.insert(0, (declared[1], declared[2]))
+        found: list[Facts | None] = [
+            self._listed(f"{store}/{driver}", name, container_id)
+            for store, driver in stores
+            for name in _LISTS
+        ]
+        for store, driver in stores:
+            directory = f"{store}/{driver}-containers/{container_id}/userdata"
+            found.append(read_bundle(below(self._root, directory), container_id))
+        return [facts for facts in found if facts is not None]
 
-    def _listed(self, path: str, container_id: str) -> Facts | None:
-        row = self._rows(path).get(container_id)
+    def _listed(self, store: str, name: str, container_id: str) -> Facts | None:
+        row = self._rows(f"{store}-containers/{name}").get(container_id)
         if row is None:
             return None
-        names = row.get("names")
         metadata = row.get("metadata")
-        more = parse_object(metadata) if isinstance(metadata, str) else None
-        more = more or {}
-        image_id = row.get("image")
-        image = self._rows(_IMAGE_LIST).get(image_id) if isinstance(image_id, str) else None
-        name = names[0] if isinstance(names, list) and names else more.get("name")
+        more = (parse_object(metadata) if isinstance(metadata, str) else None) or {}
+        image_id, names = row.get("image"), row.get("names")
+        images = self._rows(f"{store}-images/images.json")
+        image = images.get(image_id) if isinstance(image_id, str) else None
+        container = names[0] if isinstance(names, list) and names else more.get("name")
         reference = more.get("image-name")
         digest = image.get("digest") if image else None
         return Facts(
             "podman",
             container_id,
-            name=bounded(name) if isinstance(name, str) and name else None,
+            name=bounded(container) if isinstance(container, str) and container else None,
             image=bounded(reference) if isinstance(reference, str) and reference else None,
             image_digest=digest_of(digest) if isinstance(digest, str) else None,
         )

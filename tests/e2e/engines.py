@@ -1,0 +1,159 @@
+"""Container engines of their own for a test: podman with a private store, containerd alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import select
+import socket
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from demo.commands import run
+
+__all__ = ["Containerd", "Podman"]
+
+CGROUPS = Path("/sys/fs/cgroup")
+PODMAN_CONFIG = """\
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "none"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+"""
+CONTAINERD_CONFIG = """\
+version = 2
+root = "{directory}/root"
+state = "{directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "{directory}/grpc.sock"
+[ttrpc]
+address = "{directory}/ttrpc.sock"
+"""
+SLEEP = ("/bin/sleep", "1000")
+
+
+@contextmanager
+def _without_traces(*directories: str, cgroups: Sequence[str]) -> Iterator[None]:
+    """Remove at the end those of *directories* and top-level *cgroups* that were not there."""
+    hierarchies = [CGROUPS, *CGROUPS.iterdir()]
+    parents = [hierarchy / name for hierarchy in hierarchies for name in cgroups]
+    new_parents = [path for path in parents if not path.exists()]
+    new_directories = [Path(name) for name in directories if not Path(name).exists()]
+    try:
+        yield
+    finally:
+        for parent in new_parents:
+            for directory in sorted((path for path, _, _ in os.walk(parent)), reverse=True):
+                Path(directory).rmdir()
+        for directory in new_directories:
+            run("rm", "-rf", "--one-file-system", directory)
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], 30)[0], f"process {pid} does not end"
+    finally:
+        os.close(descriptor)
+
+
+class Podman:
+    """podman with a store in *directory*."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._environment = {"CONTAINERS_CONF": str(directory / "containers.conf")}
+
+    @contextmanager
+    def with_image(self, image: Path) -> Iterator[Podman]:
+        """Have *image* as `example.test/web:1` until the block ends."""
+        (self.directory / "containers.conf").write_text(PODMAN_CONFIG)
+        archive = self.directory / "image.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(image, arcname=".")
+        with _without_traces("/run/libpod", "/var/lib/containers", cgroups=["libpod_parent"]):
+            self("import", str(archive), "example.test/web:1")
+            yield self
+
+    def __call__(self, *words: str) -> str:
+        """Run podman with *words*; return what it printed."""
+        store = ["--root", self.directory / "store", "--runroot", self.directory / "run"]
+        result = subprocess.run(
+            ["podman", *map(str, store), "--storage-driver", "overlay", *words],
+            capture_output=True,
+            check=True,
+            env=os.environ | self._environment,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+        return result.stdout.decode().strip()
+
+    @contextmanager
+    def container(self, *options: str) -> Iterator[tuple[str, int]]:
+        """Run a container until the block ends; yield its id and the PID of its first process."""
+        container_id = self("run", "--detach", *options, "example.test/web:1", *SLEEP)
+        pids = "{{.State.Pid}} {{.State.ConmonPid}}"
+        pid, monitor = map(int, self("inspect", "--format", pids, container_id).split())
+        try:
+            yield container_id, pid
+        finally:
+            self("rm", "--force", "--time", "0", container_id)
+            _wait_for_end(monitor)
+
+
+class Containerd:
+    """containerd with sockets, root and state in *directory*, driven by ctr."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @contextmanager
+    def running(self) -> Iterator[Containerd]:
+        """Run the daemon until the block ends; it is ready when the block begins."""
+        config = self.directory / "config.toml"
+        config.write_text(CONTAINERD_CONFIG.format(directory=self.directory))
+        ready = self.directory / "ready.sock"
+        log = self.directory / "log"
+        with (
+            _without_traces("/run/containerd", cgroups=["default", "k8s.io"]),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
+            log.open("wb") as output,
+        ):
+            notified.bind(str(ready))
+            notified.settimeout(60)
+            command = ["containerd", "--config", str(config)]
+            environment = os.environ | {"NOTIFY_SOCKET": str(ready)}
+            with subprocess.Popen(command, env=environment, stderr=output) as daemon:
+                try:
+                    while b"READY=1" not in notified.recv(4096):
+                        pass
+                    yield self
+                finally:
+                    daemon.terminate()
+
+    @contextmanager
+    def container(self, image: Path, namespace: str, *options: str) -> Iterator[tuple[str, int]]:
+        """Run a container until the block ends; yield its id and the PID of its first process."""
+        container_id = f"web-{secrets.token_hex(4)}"
+        pid_file = self.directory / f"{container_id}.pid"
+        words = ("run", "--detach", "--rootfs", "--read-only", "--pid-file", str(pid_file))
+        self._ctr(namespace, *words, *options, str(image), container_id, *SLEEP)
+        try:
+            yield container_id, int(pid_file.read_text())
+        finally:
+            self._ctr(namespace, "tasks", "delete", "--force", container_id)
+            self._ctr(namespace, "containers", "delete", container_id)
+
+    def _ctr(self, namespace: str, *words: str) -> None:
+        address = str(self.directory / "grpc.sock")
+        run("ctr", "--address", address, "--namespace", namespace, *words, timeout_s=60)
