@@ -41,7 +41,7 @@ lint: $(INSTALLED) ## formatting, style, types, and that imports go one way
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-unit: $(INSTALLED) ## the quick tests alone
+unit: objects $(INSTALLED) ## the quick tests alone
 	$(PYTHON) $(PYTEST) -q tests/unit
 
 test: install lint ## everything, on this kernel and on real containers (as root)
