@@ -7,8 +7,6 @@
 #include "kernel.h"
 
 // --- configuration: set before loading ------------------------------------------------------
-const volatile __u32 host_mntns;
-const volatile __u32 host_namespaces[8]; // mnt pid net uts ipc user cgroup time
 const volatile __u32 recorder_tgid;
 const volatile __u32 record_by_default;	 // 1: a cgroup that no target names is recorded
 const volatile __u64 startup_max_ns = 60000000000ull;
@@ -26,6 +24,9 @@ volatile __u32 window;
 // differs from what it saw: both only grow.
 volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
+// Process 1's: mnt pid net uts ipc user cgroup time. Filled by host_seed before anything attaches.
+volatile __u32 host_namespaces[8];
+#define host_mntns host_namespaces[0]
 
 #define NGRAM_CACHE 128
 #define NGRAM_NONE 0x0fffffffffffffffull // six times 1023: no call yet

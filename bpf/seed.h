@@ -5,7 +5,7 @@
 
 #include "processes.h"
 
-#define ANCESTRY 32
+#define ANCESTRY 64
 
 // Does the task descend, within its mount namespace, from a process 1 of its PID namespace, or
 // from one that was there before? A tree whose root is neither entered from outside.
@@ -42,6 +42,31 @@ static __always_inline void describe_snapshot(struct task_struct *task, struct t
 	describe_executable(file, record, &position);
 	state->owner.exe_key = record->exe_key;
 	send_process(scratch, record, position);
+}
+
+// The host's namespaces are process 1's, found up the tree from whoever reads this: /proc/1 may
+// be hidden from it, or be another process in its PID namespace.
+SEC("iter/task")
+int host_seed(struct bpf_iter__task *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 inums[8] = {};
+
+	if (host_namespaces[0])
+		return 0;
+	for (int i = 0; i < ANCESTRY && BPF_CORE_READ(task, tgid) > 1; i++)
+		task = BPF_CORE_READ(task, real_parent);
+	inums[0] = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	inums[1] = BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum);
+	inums[2] = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	inums[3] = BPF_CORE_READ(task, nsproxy, uts_ns, ns.inum);
+	inums[4] = BPF_CORE_READ(task, nsproxy, ipc_ns, ns.inum);
+	inums[5] = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	inums[6] = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
+	inums[7] = BPF_CORE_READ(task, nsproxy, time_ns, ns.inum);
+	for (int i = 0; i < 8; i++)
+		host_namespaces[i] = inums[i];
+	return 0;
 }
 
 SEC("iter/task")

@@ -35,21 +35,31 @@ static __always_inline __u64 exec_key_of(struct task_struct *task)
 	return mix(key, task->self_exec_id) | 1;
 }
 
-static __always_inline __u32 host_namespace_bits(struct task_struct *task)
+// Inodes of the namespaces that a task is in: mnt pid net uts ipc user cgroup time.
+static __always_inline void namespaces_of(struct task_struct *task, __u32 *inums)
 {
 	struct nsproxy *proxy = task->nsproxy;
-	__u32 bits = 0;
 
 	if (!proxy)
-		return 0;
-	bits |= (BPF_CORE_READ(proxy, mnt_ns, ns.inum) == host_namespaces[0]) << 0;
-	bits |= (BPF_CORE_READ(proxy, pid_ns_for_children, ns.inum) == host_namespaces[1]) << 1;
-	bits |= (BPF_CORE_READ(proxy, net_ns, ns.inum) == host_namespaces[2]) << 2;
-	bits |= (BPF_CORE_READ(proxy, uts_ns, ns.inum) == host_namespaces[3]) << 3;
-	bits |= (BPF_CORE_READ(proxy, ipc_ns, ns.inum) == host_namespaces[4]) << 4;
-	bits |= (BPF_CORE_READ(task, cred, user_ns, ns.inum) == host_namespaces[5]) << 5;
-	bits |= (BPF_CORE_READ(proxy, cgroup_ns, ns.inum) == host_namespaces[6]) << 6;
-	bits |= (BPF_CORE_READ(proxy, time_ns, ns.inum) == host_namespaces[7]) << 7;
+		return;
+	inums[0] = BPF_CORE_READ(proxy, mnt_ns, ns.inum);
+	inums[1] = BPF_CORE_READ(proxy, pid_ns_for_children, ns.inum);
+	inums[2] = BPF_CORE_READ(proxy, net_ns, ns.inum);
+	inums[3] = BPF_CORE_READ(proxy, uts_ns, ns.inum);
+	inums[4] = BPF_CORE_READ(proxy, ipc_ns, ns.inum);
+	inums[5] = BPF_CORE_READ(task, cred, user_ns, ns.inum);
+	inums[6] = BPF_CORE_READ(proxy, cgroup_ns, ns.inum);
+	if (bpf_core_field_exists(proxy->time_ns))
+		inums[7] = BPF_CORE_READ(proxy, time_ns, ns.inum);
+}
+
+static __always_inline __u32 host_namespace_bits(struct task_struct *task)
+{
+	__u32 inums[8] = {}, bits = 0;
+
+	namespaces_of(task, inums);
+	for (int i = 0; i < 8; i++)
+		bits |= (inums[i] && inums[i] == host_namespaces[i]) << i;
 	return bits;
 }
 

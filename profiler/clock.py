@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 __all__ = ["BootClock"]
 
@@ -31,3 +32,7 @@ class BootClock:
     def utc_ns(self, boot_ns: int) -> int:
         """Return nanoseconds UTC of a time since boot."""
         return boot_ns + self.utc_offset_ns
+
+    def datetime(self, boot_ns: int) -> datetime:
+        """Return the UTC date and time of a time since boot."""
+        return datetime.fromtimestamp(self.utc_ns(boot_ns) / 1e9, UTC)

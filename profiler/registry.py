@@ -74,12 +74,11 @@ class Registry:
         resolver: Resolver,
         clock: BootClock,
         *,
-        host_mntns: int,
         choose: Callable[[Identity], Verdict],
     ) -> None:
         self._resolver = resolver
         self._clock = clock
-        self._host_mntns = host_mntns
+        self.host_mntns = 0  # known once the programs are attached
         self._choose = choose
         self._paths: dict[int, str] = {}
         self._instances: dict[int, Instance] = {}
@@ -104,7 +103,7 @@ class Registry:
     def add_slot(self, head: np.void, *, is_live: bool) -> Slot:
         """Take a `slot_record` and say what its slot stands for."""
         cgroup_id, mntns = int(head["cgroup_id"]), int(head["mntns"])
-        joined = self._by_mntns.get(mntns) if mntns != self._host_mntns else None
+        joined = self._by_mntns.get(mntns) if mntns != self.host_mntns else None
         instance = self._instances.get(cgroup_id)
         if instance is None:
             instance = self._instance(cgroup_id, head, is_live=is_live)
@@ -112,7 +111,7 @@ class Registry:
         if joined is not None and joined is not instance and not instance.is_container:
             # Joined the container's mount namespace from outside, its cgroup comes next.
             instance, phase = joined, _RUNTIME
-        elif instance.is_container and mntns == self._host_mntns:
+        elif instance.is_container and mntns == self.host_mntns:
             phase = _RUNTIME  # not yet in the container's own namespaces
         elif instance.is_container:
             self._by_mntns.setdefault(mntns, instance)
@@ -148,7 +147,7 @@ class Registry:
     def _describe(self, instance: Instance, head: np.void) -> None:
         """Keep what the container's own processes say, not what the runtime's said before."""
         mntns, flags = int(head["mntns"]), int(head["flags"])
-        if not int(head["tgid"]) or (mntns == self._host_mntns and instance.is_container):
+        if not int(head["tgid"]) or (mntns == self.host_mntns and instance.is_container):
             return
         instance.mntns, instance.netns = mntns, int(head["netns"])
         instance.caps_bounding = int(head["caps_bounding"])
@@ -192,9 +191,9 @@ class Registry:
         for number in instance.slots:
             slot = self.slots[number]
             for cgroup_id, mntns in instance.kernel_keys:
-                if cgroup_id == instance.cgroup_id and mntns != self._host_mntns:
+                if cgroup_id == instance.cgroup_id and mntns != self.host_mntns:
                     self._by_mntns.setdefault(mntns, instance)
-            if instance.mntns == self._host_mntns:
+            if instance.mntns == self.host_mntns:
                 self.slots[number] = Slot(number, instance, _RUNTIME)
             else:
                 self.slots[number] = slot
@@ -210,6 +209,14 @@ class Registry:
         workload, instance, phase = lookup[:, np.minimum(slots, top - 1)]
         return {"workload": workload, "instance": instance, "phase": phase.astype(np.uint8)}
 
+    def canonical(self) -> np.ndarray:
+        """Return for each slot number the first that has the same instance and phase."""
+        first: dict[tuple[int, int], int] = {}
+        table = np.arange(max([*self.slots, 0]) + 1, dtype=np.uint32)
+        for number, slot in sorted(self.slots.items()):
+            table[number] = first.setdefault((slot.instance.number, slot.phase), number)
+        return table
+
     def verdicts(self, slots: np.ndarray) -> np.ndarray:
         """Return for each slot number 1 wanted, 0 unwanted or unknown, 2 pending."""
         codes = {"wanted": 1, "unwanted": 0, "pending": 2}
@@ -222,6 +229,12 @@ class Registry:
     def instances(self) -> Iterable[Instance]:
         """Return every instance that was seen and not forgotten."""
         return self._instances.values()
+
+    def current_phase(self, instance: Instance) -> int:
+        """Return the phase that an instance's own processes were last seen to be in."""
+        own = [self.slots[number].phase for number in instance.slots if number in self.slots]
+        order = [ENUMS["phase"].index(name) for name in ("shutdown", "steady", "startup")]
+        return next((phase for phase in order if phase in own), own[0] if own else 0)
 
     def unwanted(self) -> Iterator[Instance]:
         """Yield instances that are not to be recorded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -22,12 +23,10 @@ CALLS = np.dtype(
 class KernelConfig:
     """What the programs are told before they load.
 
-    *record_by_default*: cgroups that no target names are recorded. *host_namespaces*: inodes of
-    mnt, pid, net, uts, ipc, user, cgroup, time.
+    *record_by_default*: cgroups that no target names are recorded.
     """
 
     record_by_default: bool
-    host_namespaces: tuple[int, ...]
     recorder_tgid: int
     max_slots: int = 1024
     tier: Literal["full", "light"] = "full"
@@ -65,9 +64,14 @@ class Loader(Protocol):
 
     name: Literal["core", "bcc"]
     programs: list[ProgramState]
+    # Inodes of the host's mnt, pid, net, uts, ipc, user, cgroup, time; known once attached.
+    host_namespaces: tuple[int, ...]
 
-    def attach(self) -> None:
-        """Load and attach; `CaptureError` or `PreflightError` where that cannot be."""
+    def attach(self, set_targets: Callable[[], None]) -> None:
+        """Load and attach; `CaptureError` or `PreflightError` where that cannot be.
+
+        *set_targets* is called once targets can be set, before what runs already is seeded.
+        """
 
     def arm(self) -> None:
         """Begin to record, after what ran before was seeded."""

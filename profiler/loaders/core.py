@@ -7,6 +7,7 @@ import os
 import platform
 import struct
 from collections import defaultdict
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -24,10 +25,18 @@ __all__ = ["CoreLoader", "object_path"]
 _TYPEDEF = 8
 # Without these there is no recording; the others are named in the manifest when they are missing.
 _BASE = frozenset(
-    {"syscall_enter", "syscall_exit", "exec_done", "fork_done", "exit_done", "cgroup_made"}
+    {
+        "host_seed",
+        "syscall_enter",
+        "syscall_exit",
+        "exec_done",
+        "fork_done",
+        "exit_done",
+        "cgroup_made",
+    }
 )
 _PER_CALL = frozenset({"syscall_enter", "syscall_exit", "capability_checked"})
-_SEEDS = ("tasks_seed", "sockets_seed")
+_HOST, _SEEDS = "host_seed", ("tasks_seed", "sockets_seed")
 
 
 def object_path(machine: str | None = None) -> Path:
@@ -50,6 +59,7 @@ class CoreLoader:
     def __init__(self, config: KernelConfig) -> None:
         self._config = config
         self.programs: list[ProgramState] = []
+        self.host_namespaces: tuple[int, ...] = ()
         self._links: list[Link] = []
         self._object: Object | None = None
         self._rings: list[Ring] = []
@@ -60,7 +70,7 @@ class CoreLoader:
 
     # --- loading ---------------------------------------------------------------------------
 
-    def attach(self) -> None:
+    def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach every program that the kernel takes, then seed what already runs."""
         wanted = self._wanted(Object(object_path()), Btf.of_kernel())
         try:
@@ -70,7 +80,10 @@ class CoreLoader:
             self._object = self._loaded(wanted)
         self._live = {name: self._object.programs[name] for name in wanted}
         self._open_maps()
+        self._live[_HOST].run_iterator()
+        self.host_namespaces = struct.unpack("<8I", self._switch_bytes("host_namespaces"))
         self._attach_all()
+        set_targets()
         for name in _SEEDS:
             if name in self._live:
                 self._live[name].run_iterator()
@@ -94,8 +107,6 @@ class CoreLoader:
         config = self._config
         opened.configure(
             {
-                "host_mntns": struct.pack("<I", config.host_namespaces[0]),
-                "host_namespaces": struct.pack("<8I", *config.host_namespaces),
                 "recorder_tgid": struct.pack("<I", config.recorder_tgid),
                 "record_by_default": struct.pack("<I", config.record_by_default),
             }
@@ -159,7 +170,7 @@ class CoreLoader:
         cgroup_fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name, program in self._live.items():
-                if name in _SEEDS:
+                if name == _HOST or name in _SEEDS:
                     continue
                 is_cgroup = program.section.startswith("cgroup")
                 try:
@@ -178,9 +189,9 @@ class CoreLoader:
         offset, size = self._switch_at[name]
         self._switches[offset : offset + size] = value.to_bytes(size, "little")
 
-    def _switch(self, name: str) -> int:
+    def _switch_bytes(self, name: str) -> bytes:
         offset, size = self._switch_at[name]
-        return int.from_bytes(self._switches[offset : offset + size], "little")
+        return bytes(self._switches[offset : offset + size])
 
     # --- while it runs ---------------------------------------------------------------------
 
@@ -230,7 +241,9 @@ class CoreLoader:
             records=dict(self._pending),
             calls=self._counters.take_calls(ended, sets.pop("odd_calls")),
             sets=sets,
-            losses=self._counters.take_losses(self._switch("losses_unplaced")),
+            losses=self._counters.take_losses(
+                int.from_bytes(self._switch_bytes("losses_unplaced"), "little")
+            ),
         )
         self._pending = defaultdict(list)
         return drained

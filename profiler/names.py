@@ -1,0 +1,99 @@
+"""DNS replies as rows, and the names that addresses had when a workload used them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ethogram.contracts.escape import escape
+from profiler.clock import BootClock
+from profiler.dns import Names, parse_reply, resolvers_of
+from profiler.processes import Executables
+from profiler.registry import Instance, Registry
+from profiler.ring import Records
+
+__all__ = ["DnsRows"]
+
+_AF_INET = 2
+_COLUMNS = ("qname", "qtype", "rcode", "answers", "ttl", "resolver", "trusted")
+
+
+class DnsRows:
+    """Parses replies, remembers whose names they gave, and names peers by them.
+
+    A reply is trusted when it comes from a resolver that the workload's own /etc/resolv.conf
+    names: whoever answers from elsewhere could give any address any name.
+    """
+
+    def __init__(self, registry: Registry, executables: Executables, clock: BootClock) -> None:
+        self._registry = registry
+        self._executables = executables
+        self._clock = clock
+        self._names = Names()
+        self._resolvers: dict[int, frozenset[bytes]] = {}
+
+    def take(self, batches: list[Records]) -> dict[str, Any]:
+        """Return columns of `dns` for the replies in *batches* that are understood."""
+        rows: list[dict[str, Any]] = []
+        slots: list[int] = []
+        windows: list[int] = []
+        exes: list[int] = []
+        for batch in batches:
+            for head, tail in zip(batch.heads, batch.tails, strict=True):
+                instance = self._registry.instance_of(int(head["slot"]))
+                row = self._row(head, tail, instance) if instance else None
+                if row is not None:
+                    rows.append(row)
+                    slots.append(int(head["slot"]))
+                    windows.append(int(head["window"]))
+                    exes.append(int(head["exe_key"]))
+        return {
+            "window": np.array(windows, np.uint32),
+            **self._registry.columns_of(np.array(slots, np.uint32)),
+            "exe": self._executables.numbers_of(np.array(exes, np.uint64)),
+            **{name: [row[name] for row in rows] for name in _COLUMNS},
+        }
+
+    def _row(self, head: np.void, tail: bytes, instance: Instance) -> dict[str, Any] | None:
+        reply = parse_reply(tail[: int(head["payload_size"])])
+        if reply is None:
+            return None
+        size = 4 if int(head["family"]) == _AF_INET else 16
+        resolver = head["resolver"].tobytes()[:size]
+        trusted = resolver in self._resolvers_of(instance)
+        time_ns = int(head["time_ns"])
+        self._names.learn(instance.workload, reply, trusted, time_ns)
+        return {
+            "qname": reply.qname,
+            "qtype": reply.qtype,
+            "rcode": reply.rcode,
+            "answers": list(reply.answers),
+            "ttl": reply.ttl,
+            "resolver": resolver,
+            "trusted": trusted,
+        }
+
+    def _resolvers_of(self, instance: Instance) -> frozenset[bytes]:
+        known = self._resolvers.get(instance.number)
+        if not known and instance.pid:
+            known = self._resolvers[instance.number] = resolvers_of(instance.pid)
+        return known or frozenset()
+
+    def names_of(
+        self, keys: np.ndarray, columns: dict[str, Any]
+    ) -> tuple[list[str | None], list[str | None]]:
+        """Return columns `name` and `name_trust` for flows: what the peer was asked for as."""
+        workloads = self._registry.columns_of(keys["slot"])["workload"]
+        names: list[str | None] = []
+        trusts: list[str | None] = []
+        for workload, address, last in zip(
+            workloads.tolist(), columns["peer_addr"], columns["last"].tolist(), strict=True
+        ):
+            known = None
+            if address is not None:
+                boot_ns = last - self._clock.utc_offset_ns
+                known = self._names.name_of(workload, address, boot_ns)
+            names.append(escape(known[0].encode()) if known else None)
+            trusts.append(known[1] if known else None)
+        return names, trusts

@@ -1,0 +1,270 @@
+"""Processes and executables: from the records of exec, fork and exit to rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ethogram.contracts.events import EventFlag, RecordKind
+from ethogram.contracts.flags import ProcessFlag
+from ethogram.contracts.tables import ENUMS
+from profiler.clock import BootClock
+from profiler.registry import Registry
+from profiler.ring import Records
+
+__all__ = ["ExecIds", "Executables", "Processes"]
+
+_WIRE_FLAGS = 0xFFFF
+_SIGNAL, _STATUS = 0x7F, 8
+Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
+
+
+class ExecIds:
+    """Names execs so that the same one has the same name in every recording of this boot.
+
+    The kernel side's key is a hash of process id, start time and count of execs; host and boot
+    are put before it here.
+    """
+
+    def __init__(self, host_id: str, boot_id: str) -> None:
+        digest = hashlib.blake2b(f"{host_id}\0{boot_id}".encode(), digest_size=4)
+        self._prefix = digest.hexdigest()
+
+    def of(self, key: int) -> str:
+        """Return the `exec_id` of a kernel key."""
+        return f"{self._prefix}{key:016x}"
+
+    def maybe(self, key: int) -> str | None:
+        """Return the `exec_id` of a kernel key, None for 0, which is no process."""
+        return self.of(key) if key else None
+
+
+class Executables:
+    """Numbers what was executed. Number 0 is what is not known."""
+
+    def __init__(self, clock: BootClock) -> None:
+        self._clock = clock
+        self._numbers: dict[int, int] = {0: 0}
+        self.paths: dict[int, bytes] = {0: b""}
+        self._rows: list[dict[str, Any]] = [
+            {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
+        ]
+
+    def add(self, head: np.void, path: bytes) -> int:
+        """Return the number of the executable of a `process_record`."""
+        key = int(head["exe_key"])
+        number = self._numbers.get(key)
+        if number is not None:
+            return number
+        number = self._numbers[key] = len(self._numbers)
+        flags = int(head["flags"])
+        self.paths[number] = path
+        self._rows.append(
+            {
+                "exe": number,
+                "path": path,
+                "dev": int(head["dev"]),
+                "ino": int(head["ino"]),
+                "ctime": int(head["ctime_ns"]),
+                "nlink": int(head["nlink"]),
+                "upper": _is_upper(flags),
+                "memfd": bool(flags & ProcessFlag.MEMFD),
+            }
+        )
+        return number
+
+    def numbers_of(self, keys: np.ndarray) -> np.ndarray:
+        """Return the number of each kernel key, 0 where it was never seen."""
+        unique, inverse = np.unique(keys, return_inverse=True)
+        known = np.array([self._numbers.get(int(key), 0) for key in unique], np.uint32)
+        return known[inverse] if len(unique) else np.zeros(0, np.uint32)
+
+    def take_rows(self) -> dict[str, list[Any]]:
+        """Return columns of `executables` for those that are new."""
+        rows, self._rows = self._rows, []
+        names = ("exe", "path", "dev", "ino", "ctime", "nlink", "upper", "memfd")
+        return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _is_upper(flags: int) -> bool | None:
+    return bool(flags & EventFlag.UPPER_LAYER) if flags & EventFlag.OVERLAY else None
+
+
+@dataclass(slots=True)
+class _Row:
+    """One process row, its columns as they are known so far, and the slot it began in."""
+
+    slot: int
+    columns: dict[str, Any] = field(default_factory=dict)
+    is_written: bool = False
+
+
+class Processes:
+    """Keeps who is alive, and makes a row of each exec and of each fork that never executed.
+
+    A row is given out when it begins and again when it ends; readers keep the last.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        executables: Executables,
+        ids: ExecIds,
+        clock: BootClock,
+        *,
+        redact: Redact,
+    ) -> None:
+        self._registry = registry
+        self._executables = executables
+        self._ids = ids
+        self._clock = clock
+        self._redact = redact
+        self._live: dict[int, _Row] = {}
+        self._forked: dict[int, int] = {}  # tgid -> key of a fork that has not executed
+        self._changed: list[_Row] = []
+        self.redacted = 0
+
+    def take(self, records: Iterable[tuple[RecordKind, Records]], window: int) -> None:
+        """Take the life records of a window, of all kinds, in the order of their time."""
+        events = [
+            (int(head["time_ns"]), kind, head, tail)
+            for kind, batch in records
+            for head, tail in zip(batch.heads, batch.tails, strict=True)
+        ]
+        for _, kind, head, tail in sorted(events, key=lambda event: event[0]):
+            match kind:
+                case RecordKind.EXEC:
+                    self._executed(head, tail, window)
+                case RecordKind.EXEC_FAILED:
+                    self._changed.append(self._row(head, tail, window))
+                case RecordKind.FORK:
+                    self._fork(head, window)
+                case RecordKind.EXIT:
+                    self._ended(head)
+
+    def _executed(self, head: np.void, tail: bytes, window: int) -> None:
+        self._live.pop(self._forked.pop(int(head["tgid"]), 0), None)
+        row = self._row(head, tail, window)
+        self._live[int(head["exec_key"])] = row
+        self._changed.append(row)
+
+    def _row(self, head: np.void, tail: bytes, window: int) -> _Row:
+        flags, errno = int(head["flags"]), int(head["errnum"])
+        path, cwd, interpreter, script, raw = _parts(head, tail)
+        argv, redacted = self._redact(raw.split(b"\0")[:-1] if raw[-1:] == b"\0" else
+                                      raw.split(b"\0") if raw else [])  # fmt: skip
+        self.redacted += redacted
+        process_flags = flags & _WIRE_FLAGS | (ProcessFlag.REDACTED if redacted else 0)
+        key = int(head["exec_key"])
+        columns = {
+            "window": window,
+            # A failed exec changes nothing: its row is an event, not the process's own.
+            "exec_id": self._ids.of(key) + (f"-{int(head['time_ns']):x}" if errno else ""),
+            "parent_exec_id": self._ids.of(key) if errno
+            else self._ids.maybe(int(head["parent_key"])),
+            "fork_parent_exec_id": self._ids.maybe(int(head["fork_parent_key"])),
+            "session_exec_id": self._ids.maybe(int(head["session_key"])),
+            "exe": self._executable(head, path, is_failed=errno != 0),
+            "interpreter": interpreter or None,
+            "script": (path if errno else script) or None,
+            "cwd": cwd or None,
+            "argv": argv,
+            "flags": process_flags,
+            "stdio": [ENUMS["stdio"][code] for code in head["stdio"].tolist()],
+            "start": self._clock.utc_ns(int(head["time_ns"])),
+            "errno": errno or None,
+            "observed": "snapshot" if flags & EventFlag.SNAPSHOT else "live",
+        }  # fmt: skip
+        for name in ("tgid", "ns_tgid", "uid", "euid", "gid", "egid", "loginuid", "sessionid",
+                     "caps_effective", "host_namespace_bits"):  # fmt: skip
+            columns[name] = int(head[name])
+        return _Row(int(head["slot"]), columns)
+
+    def _executable(self, head: np.void, path: bytes, *, is_failed: bool) -> int:
+        if is_failed:
+            return int(self._executables.numbers_of(head["exe_key"].reshape(1))[0])
+        return self._executables.add(head, path)
+
+    def _fork(self, head: np.void, window: int) -> None:
+        parent = self._live.get(int(head["parent_key"]))
+        key = int(head["exec_key"])
+        columns = dict(parent.columns) if parent else _unknown_process()
+        columns |= {
+            "window": window,
+            "exec_id": self._ids.of(key),
+            "parent_exec_id": self._ids.maybe(int(head["parent_key"])),
+            "fork_parent_exec_id": self._ids.maybe(int(head["parent_key"])),
+            "session_exec_id": self._ids.maybe(int(head["session_key"])),
+            "tgid": int(head["tgid"]),
+            "ns_tgid": int(head["ns_tgid"]),
+            "exe": int(self._executables.numbers_of(head["exe_key"].reshape(1))[0]),
+            "flags": int(columns["flags"]) | ProcessFlag.FORKED,
+            "start": self._clock.utc_ns(int(head["time_ns"])),
+            "observed": "live",
+        }
+        self._live[key] = _Row(int(head["slot"]), columns)
+        self._forked[int(head["tgid"])] = key
+
+    def _ended(self, head: np.void) -> None:
+        row = self._live.pop(int(head["exec_key"]), None)
+        if self._forked.get(int(head["tgid"])) == int(head["exec_key"]):
+            del self._forked[int(head["tgid"])]
+        if row is None:
+            return
+        code = int(head["exit_code"])
+        signal = code & _SIGNAL
+        row.columns |= {
+            "end": self._clock.utc_ns(int(head["time_ns"])),
+            "exit_code": None if signal else code >> _STATUS & 0xFF,
+            "signal": signal or None,
+        }
+        self._changed.append(row)
+
+    def take_rows(self) -> tuple[np.ndarray, dict[str, list[Any]]]:
+        """Return the slots and the columns of rows that are new or changed.
+
+        A fork that has lived to the end of a window without executing anything is a row too.
+        """
+        for key in self._forked.values():
+            row = self._live.get(key)
+            if row is not None and not row.is_written:
+                self._changed.append(row)
+        rows, self._changed = self._changed, []
+        for row in rows:
+            row.is_written = True
+        slots = np.array([row.slot for row in rows], np.uint32)
+        return slots, {name: [row.columns.get(name) for row in rows] for name in _COLUMNS}
+
+    def put_back(self, slots: np.ndarray, columns: dict[str, list[Any]]) -> None:
+        """Keep rows for a later window: their workload has no name yet."""
+        for index, slot in enumerate(slots.tolist()):
+            values = {name: column[index] for name, column in columns.items()}
+            self._changed.append(_Row(slot, values, is_written=True))
+
+
+_COLUMNS = (
+    "window", "exec_id", "parent_exec_id", "fork_parent_exec_id", "session_exec_id", "tgid",
+    "ns_tgid", "exe", "interpreter", "script", "cwd", "argv", "flags", "uid", "euid", "gid",
+    "egid", "loginuid", "sessionid", "caps_effective", "stdio", "host_namespace_bits", "start",
+    "end", "exit_code", "signal", "errno", "observed",
+)  # fmt: skip
+
+
+def _unknown_process() -> dict[str, Any]:
+    """Columns of a process whose parent was not recorded."""
+    numbers = ("uid", "euid", "gid", "egid", "caps_effective", "host_namespace_bits", "flags")
+    unset = dict.fromkeys(("loginuid", "sessionid"), 0xFFFFFFFF)
+    return {"argv": [], "stdio": [], **unset, **dict.fromkeys(numbers, 0)}
+
+
+def _parts(head: np.void, tail: bytes) -> list[bytes]:
+    parts, position = [], 0
+    for name in ("path_size", "cwd_size", "interpreter_size", "script_size", "argv_size"):
+        size = int(head[name])
+        parts.append(tail[position : position + size])
+        position += size
+    return parts

@@ -1,0 +1,370 @@
+"""The recorder: attaches, drains by windows, writes, and ends without losing what it has."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ethogram.contracts.events import EventFlag, RecordKind
+from ethogram.contracts.manifest import Clock, Command, Manifest, Program, Redaction, TargetChoice
+from ethogram.errors import PreflightError, UsageError
+from profiler import privileges, redaction
+from profiler.clock import BootClock
+from profiler.command import CommandRun, resolve_command
+from profiler.host import HostFacts
+from profiler.identity.hierarchy import Hierarchy
+from profiler.identity.inventory import Inventory
+from profiler.identity.resolver import Resolver
+from profiler.journal import Journal
+from profiler.loaders import open_loader
+from profiler.loaders.base import KernelConfig, Loader
+from profiler.processes import ExecIds, Executables, Processes
+from profiler.registry import Registry
+from profiler.ring import Records
+from profiler.targets import Targets
+from profiler.window import WindowReport, WindowWriter
+
+__all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
+
+_POLL_S = 0.05
+_ASK_EVERY = 4  # polls: names that are still to come are asked for five times a second
+# After attaching: maps and rings stay readable. What remains is for reading what runtimes and
+# processes say of themselves, and for ending the command of another user.
+_KEPT = frozenset({"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_KILL"})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOptions:
+    """What to record, where to, and how.
+
+    *duration_s* None: until stopped, or until the command ends. *max_loss* is for the caller.
+    """
+
+    output: Path
+    targets: Targets
+    window_ms: int = 5000
+    duration_s: float | None = None
+    inventory: Path | None = None
+    loader: Literal["auto", "core", "bcc"] = "auto"
+    tier: Literal["full", "light"] = "full"
+    keep_args: bool = False
+    ready_file: Path | None = None
+    max_loss: int | None = None
+    cluster: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """What a recording came to. *command_exit* is negative where a signal ended the command."""
+
+    recording: Path
+    windows: int
+    workloads: int
+    calls: int
+    lost: int
+    command_exit: int | None
+    clean: bool
+
+
+def record(
+    options: RecordOptions,
+    *,
+    on_window: Callable[[WindowReport], None] | None = None,
+    stop: threading.Event,
+) -> RecordResult:
+    """Record until *stop* is set, the duration is over or the command ended.
+
+    Raises `UsageError` for targets that do not exist, `PreflightError` where this host cannot,
+    `CaptureError` where recording failed; whole windows are kept in every case.
+    """
+    if os.geteuid() != 0:
+        raise PreflightError("recording needs root", hint="run it with `sudo`")
+    session = _Session(options)
+    try:
+        session.start()
+        session.run(on_window, stop)
+        return session.finish(on_window)
+    finally:
+        session.close()
+
+
+class _Session:
+    """One run of the recorder, from attaching to the compacted recording."""
+
+    def __init__(self, options: RecordOptions) -> None:
+        self._options = options
+        self._facts = HostFacts.read()
+        self._clock = BootClock.now()
+        self._hierarchy = Hierarchy()
+        targets = options.targets
+        self._cgroups = targets.cgroups(self._hierarchy)
+        self._argv = targets.values if targets.kind == "command" else ()
+        if self._argv:
+            resolve_command(self._argv)
+        inventory = Inventory.load(options.inventory) if options.inventory else None
+        self._inventory = inventory
+        resolver = Resolver(inventory=inventory, cluster=options.cluster)
+        self._resolver = resolver
+        self._registry = Registry(resolver, self._clock, choose=targets.choose)
+        self._ids = ExecIds(self._facts.host_id, self._facts.boot_id)
+        self._executables = Executables(self._clock)
+        self._processes = Processes(
+            self._registry, self._executables, self._ids, self._clock,
+            redact=_keep if options.keep_args else redaction.redact,
+        )  # fmt: skip
+        self._loader: Loader | None = None
+        self._journal: Journal | None = None
+        self._writer: WindowWriter | None = None
+        self._command: CommandRun | None = None
+        self._command_exit: int | None = None
+        self._silenced: set[int] = set()
+        self._windows = 0
+        self._window_began = 0
+        self._polls = 0
+        self._is_live = False
+
+    # --- start -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Create the recording, attach, seed what runs already, and begin."""
+        options = self._options
+        self._journal = Journal.create(options.output, self._manifest(), options.force)
+        self._writer = WindowWriter(
+            journal=self._journal,
+            registry=self._registry,
+            processes=self._processes,
+            executables=self._executables,
+            ids=self._ids,
+            clock=self._clock,
+        )
+        loader = self._loader = open_loader(
+            options.loader,
+            KernelConfig(
+                record_by_default=options.targets.records_by_default,
+                recorder_tgid=os.getpid(),
+                tier=options.tier,
+            ),
+        )
+        loader.attach(self._set_targets)
+        self._journal.update(
+            loader=loader.name,
+            programs=tuple(
+                Program(name=p.name, hook=p.hook, tier=p.tier, state=p.state, error=p.error)
+                for p in loader.programs
+            ),
+        )
+        self._take()  # the seeds
+        self._is_live = True
+        if self._argv:
+            self._prepare_command()
+        loader.arm()
+        self._window_began = self._clock.boot_ns()
+        if self._options.ready_file:
+            _write_ready(self._options.ready_file)
+        dropped = privileges.drop(_KEPT)
+        self._journal.update(privileges_dropped=dropped)
+        if self._command:
+            self._command.release()
+
+    def _manifest(self) -> Manifest:
+        options, facts = self._options, self._facts
+        machine: Literal["x86_64", "aarch64"] = (
+            "aarch64" if platform.machine() == "aarch64" else "x86_64"
+        )
+        return Manifest(
+            recording_id=uuid.uuid4().hex,
+            host_id=facts.host_id,
+            boot_id=facts.boot_id,
+            cluster=options.cluster,
+            started=self._clock.datetime(self._clock.boot_ns()),
+            window_ms=options.window_ms,
+            kernel=platform.release(),
+            arch=machine,
+            loader="core",
+            tier=options.tier,
+            clock=Clock(utc_offset_ns=self._clock.utc_offset_ns, source="CLOCK_BOOTTIME"),
+            redaction=Redaction(
+                keep_args=options.keep_args, rules=() if options.keep_args else redaction.RULES
+            ),
+            targets=TargetChoice(kind=options.targets.kind, values=self._shown_values()),
+            command=Command(argv=self._shown_values()) if self._argv else None,
+        )
+
+    def _shown_values(self) -> tuple[str, ...]:
+        values = self._options.targets.values
+        if not self._argv or self._options.keep_args:
+            return tuple(values)
+        shown, _ = redaction.redact([os.fsencode(value) for value in values])
+        return tuple(os.fsdecode(value) for value in shown)
+
+    def _set_targets(self) -> None:
+        """Tell the kernel side what to record, before what runs already is seeded."""
+        assert self._loader is not None
+        self._registry.host_mntns = self._loader.host_namespaces[0]
+        for path, number in self._hierarchy.walk():
+            self._registry.cgroup_made(number, path)
+        for _, number in self._cgroups:
+            self._loader.set_target(number, is_recorded=True)
+
+    def _prepare_command(self) -> None:
+        def on_cgroup(cgroup_id: int, path: str) -> None:
+            assert self._loader is not None
+            self._registry.cgroup_made(cgroup_id, path)
+            self._loader.set_target(cgroup_id, is_recorded=True)
+
+        run = CommandRun.prepare(self._argv, hierarchy=self._hierarchy, on_cgroup=on_cgroup)
+        self._command = run
+        self._resolver.register_command(run.cgroup_path, self._argv, run.run_id)
+
+    # --- run ---------------------------------------------------------------------------------
+
+    def run(self, on_window: Callable[[WindowReport], None] | None, stop: threading.Event) -> None:
+        """Drain until it is time to end."""
+        began = self._clock.boot_ns()
+        limit = self._options.duration_s
+        while not stop.wait(_POLL_S):
+            self._take()
+            now = self._clock.boot_ns()
+            if now - self._window_began >= self._options.window_ms * 1_000_000:
+                self._end_window(on_window)
+            if limit is not None and now - began >= limit * 1e9:
+                return
+            if self._command and (status := self._command.poll()) is not None:
+                self._command_exit = status
+                return
+
+    def _take(self) -> None:
+        """Empty the rings, and give names to what is new while it still lives."""
+        assert self._loader is not None
+        taken = self._loader.poll()
+        for batch in taken.get(RecordKind.CGROUP, []):
+            self._cgroups_changed(batch)
+        for batch in taken.get(RecordKind.SLOT, []):
+            for head in batch.heads:
+                self._registry.add_slot(head, is_live=self._is_live)
+        self._polls += 1
+        if self._polls % _ASK_EVERY == 0:
+            self._registry.resolve_pending()
+
+    def _cgroups_changed(self, batch: Records) -> None:
+        for head, tail in zip(batch.heads, batch.tails, strict=True):
+            cgroup_id = int(head["cgroup_id"])
+            if int(head["flags"]) & EventFlag.REMOVED:
+                self._registry.cgroup_removed(cgroup_id, int(head["time_ns"]))
+            else:
+                path = os.fsdecode(tail[: int(head["path_size"])])
+                self._registry.cgroup_made(cgroup_id, path)
+
+    def _end_window(self, on_window: Callable[[WindowReport], None] | None) -> None:
+        assert self._loader is not None
+        assert self._writer is not None
+        drained = self._loader.end_window()
+        self._take_new(drained.records)
+        self._registry.resolve_pending()
+        ended = self._clock.boot_ns()
+        report = self._writer.write(drained, self._window_began, ended)
+        self._window_began = ended
+        self._windows += 1
+        self._silence_unwanted()
+        self._forget_ended()
+        if on_window:
+            on_window(report)
+
+    def _take_new(self, records: dict[RecordKind, list[Records]]) -> None:
+        """Take slots and cgroups that came between the last poll and the end of the window."""
+        for batch in records.get(RecordKind.CGROUP, []):
+            self._cgroups_changed(batch)
+        for batch in records.get(RecordKind.SLOT, []):
+            for head in batch.heads:
+                if int(head["slot"]) not in self._registry.slots:
+                    self._registry.add_slot(head, is_live=self._is_live)
+
+    def _silence_unwanted(self) -> None:
+        """Spare the kernel side the work for workloads that nobody asked for."""
+        assert self._loader is not None
+        for instance in self._registry.unwanted():
+            if instance.cgroup_id not in self._silenced:
+                self._silenced.add(instance.cgroup_id)
+                self._loader.set_target(instance.cgroup_id, is_recorded=False)
+
+    def _forget_ended(self) -> None:
+        """Give back the slots of instances that ended at least a whole window ago."""
+        assert self._loader is not None
+        before = self._window_began - 2 * self._options.window_ms * 1_000_000
+        for instance in list(self._registry.instances()):
+            if instance.ended_ns is not None and instance.ended_ns < before:
+                slots = self._registry.forget(instance)
+                for cgroup_id, mntns in instance.kernel_keys:
+                    self._loader.forget(cgroup_id, mntns, slots)
+                    slots = []
+
+    # --- end ---------------------------------------------------------------------------------
+
+    def finish(self, on_window: Callable[[WindowReport], None] | None) -> RecordResult:
+        """End the open window and the recording."""
+        assert self._journal is not None
+        assert self._writer is not None
+        if self._command and self._command_exit is None:
+            self._command.interrupt()
+            self._command_exit = self._command.poll()
+        self._end_window(on_window)
+        self._write_addresses()
+        if self._argv:
+            command = Command(argv=self._shown_values(), exit_status=self._command_exit)
+            self._journal.update(command=command)
+        redacted = self._journal.manifest.redaction.model_copy(
+            update={"redacted": self._processes.redacted}
+        )
+        self._journal.update(redaction=redacted)
+        manifest = self._journal.close(ended=self._clock.datetime(self._clock.boot_ns()))
+        return RecordResult(
+            recording=self._options.output,
+            windows=self._windows,
+            workloads=self._registry.workload_count(),
+            calls=self._writer.calls,
+            lost=self._writer.lost,
+            command_exit=self._command_exit,
+            clean=manifest.clean_end,
+        )
+
+    def _write_addresses(self) -> None:
+        if self._inventory is None:
+            return
+        assert self._journal is not None
+        since = self._clock.utc_ns(self._window_began)
+        rows = [row.row(valid_from_ns=since) for row in self._inventory.addresses()]
+        if rows:
+            names = list(rows[0])
+            self._journal.append("addresses", {name: [row[name] for row in rows] for name in names})
+
+    def close(self) -> None:
+        """Detach, end the command, and leave the recording readable, however it came to this."""
+        if self._loader:
+            self._loader.close()
+            self._loader = None
+        if self._command:
+            if self._command.poll() is None:
+                self._command.interrupt()
+            self._command.remove()
+            self._command = None
+        if self._journal:
+            self._journal.abandon()
+            self._journal = None
+
+
+def _keep(argv: Sequence[bytes]) -> tuple[list[bytes], int]:
+    return list(argv), 0
+
+
+def _write_ready(path: Path) -> None:
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be written: {error.strerror}") from error

@@ -1,0 +1,307 @@
+"""Writes a window: from what the kernel side drained to rows in the journal."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ethogram.contracts.escape import escape
+from ethogram.contracts.events import LossPlace, RecordKind
+from ethogram.contracts.tables import ENUMS
+from profiler import assembly
+from profiler.clock import BootClock
+from profiler.journal import Journal
+from profiler.loaders.base import Drained
+from profiler.names import DnsRows
+from profiler.processes import ExecIds, Executables, Processes
+from profiler.registry import Instance, Registry
+from profiler.ring import Records
+from profiler.sets import PENDING, WANTED, Carried
+
+__all__ = ["WindowReport", "WindowWriter"]
+
+_LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
+_NEW_SHOWN, _NEW_KEPT = 5, 20_000
+_OUT = ENUMS["direction"].index("out")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """What one window came to, for a screen. `new` names what was never seen before."""
+
+    window: int
+    calls: int
+    execs: int
+    files: int
+    peers: int
+    lost: int
+    workloads: int
+    new: tuple[str, ...]
+    seconds: float
+
+
+class WindowWriter:
+    """Turns drained windows into rows. Workloads whose name is still to come are kept back."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        registry: Registry,
+        processes: Processes,
+        executables: Executables,
+        ids: ExecIds,
+        clock: BootClock,
+    ) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._processes = processes
+        self._executables = executables
+        self._ids = ids
+        self._clock = clock
+        self._carried = Carried()
+        self._records: dict[RecordKind, list[Records]] = defaultdict(list)
+        self._dns = DnsRows(registry, executables, clock)
+        self._seen: set[str] = set()
+        self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
+        self.calls = 0
+        self.lost = 0
+
+    def write(self, drained: Drained, started_ns: int, ended_ns: int) -> WindowReport:
+        """Write *drained*, which began and ended at these times since boot, and flush it."""
+        window = drained.window
+        self._activity.clear()
+        self._keep_records(drained)
+        self._processes.take(
+            ((kind, batch) for kind in _LIFE for batch in drained.records.get(kind, [])), window
+        )
+        losses = self._losses(drained)
+        sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
+        calls = self._sorted_calls(drained.calls, window)
+        new = self._write_processes()
+        self._write_calls(calls)
+        self._write_small(sets)
+        new += self._write_files(*sets["files"])
+        new += self._write_network(*sets["flows"], window=window)
+        self._write_operations(window)
+        self._append("executables", self._executables.take_rows())
+        self._append("workloads", self._registry.changed_workloads())
+        self._append("instances", self._registry.changed_instances())
+        self._append("losses", assembly.loss_columns(window, losses))
+        self._write_coverage(window, started_ns, ended_ns, losses)
+        utc = self._clock.utc_ns
+        self._append(
+            "windows", {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
+        )
+        self._journal.flush()
+        return self._report(window, sets, losses, new, (ended_ns - started_ns) / 1e9)
+
+    # --- what goes, what waits -----------------------------------------------------------------
+
+    def _sorted(
+        self, name: str, value: tuple[np.ndarray, np.ndarray], window: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self._carried.sort_out(name, value, window, self._registry)
+
+    def _sorted_calls(self, calls: np.ndarray, window: int) -> np.ndarray:
+        keys = calls[["slot", "window", "nr", "arch"]].copy()
+        keys, counts = self._sorted("calls", (keys, calls["calls"].copy()), window)
+        rows = np.zeros(len(keys), calls.dtype)
+        for name in keys.dtype.names or ():
+            rows[name] = keys[name]
+        rows["calls"] = counts
+        return rows
+
+    def _keep_records(self, drained: Drained) -> None:
+        """Keep paths, operations and packets until their slot has a verdict."""
+        for kind in (RecordKind.FILE, RecordKind.OPERATION, RecordKind.PACKET):
+            for batch in drained.records.get(kind, []):
+                self._records[kind].append(batch)
+
+    def _take_records(self, kind: RecordKind, window: int) -> list[Records]:
+        """Return the kept records of workloads to be written; those that wait stay."""
+        goes, stays = [], []
+        for batch in self._records.pop(kind, []):
+            verdicts = self._registry.verdicts(batch.heads["slot"])
+            is_late = batch.heads["window"] > window
+            waits = (verdicts == PENDING) | (is_late & (verdicts == WANTED))
+            goes.append(_chosen(batch, (verdicts == WANTED) & ~is_late))
+            stays.append(_chosen(batch, waits))
+        self._records[kind] = [batch for batch in stays if batch.tails]
+        return [batch for batch in goes if batch.tails]
+
+    def _losses(self, drained: Drained) -> Counter[tuple[int | None, int | None, str, str]]:
+        """Return what was lost, by workload and instance where that is known."""
+        lost: Counter[tuple[int | None, int | None, str, str]] = Counter()
+        for slot, kind, place, count in drained.losses:
+            instance = None if slot is None else self._registry.instance_of(slot)
+            if instance is not None and instance.verdict == "unwanted":
+                continue
+            whose = (instance.workload, instance.number) if instance else (None, None)
+            lost[(*whose, ENUMS["loss"][kind], LossPlace(place).name.lower())] += count
+        known = np.isin(drained.calls["slot"], list(self._registry.slots))
+        if unknown := int(drained.calls["calls"][~known].sum()):
+            lost[(None, None, "slots_full", "syscalls")] += unknown
+        return lost
+
+    # --- tables --------------------------------------------------------------------------------
+
+    def _append(self, table: str, columns: dict[str, Any]) -> None:
+        if len(next(iter(columns.values()))):
+            self._journal.append(table, columns)
+
+    def _keyed(self, keys: np.ndarray) -> dict[str, Any]:
+        return {"window": keys["window"], **self._registry.columns_of(keys["slot"])}
+
+    def _count(self, slots: np.ndarray, what: str, counts: np.ndarray) -> None:
+        for slot in np.unique(slots).tolist():
+            found = self._registry.slots[slot]
+            total = int(counts[slots == slot].sum())
+            self._activity[found.instance.number, found.phase][what] += total
+
+    def _write_processes(self) -> list[str]:
+        slots, columns = self._processes.take_rows()
+        verdicts = self._registry.verdicts(slots)
+        waits, goes = verdicts == PENDING, verdicts == WANTED
+        self._processes.put_back(slots[waits], _picked(columns, waits))
+        columns = _picked(columns, goes)
+        if not columns["exec_id"]:
+            return []
+        self._append("processes", {**columns, **self._registry.columns_of(slots[goes])})
+        is_exec = np.array(
+            [end is None and not flags & 1 and errno is None for end, flags, errno in
+             zip(columns["end"], columns["flags"], columns["errno"], strict=True)], bool
+        )  # fmt: skip
+        self._count(slots[goes][is_exec], "execs", np.ones(int(is_exec.sum()), np.uint64))
+        executed = [self._executables.paths[exe] for exe in columns["exe"]]
+        return self._never_seen("exec", executed)
+
+    def _write_calls(self, calls: np.ndarray) -> None:
+        self.calls += int(calls["calls"].sum())
+        self._count(calls["slot"], "calls", calls["calls"])
+        self._append("syscalls", self._keyed(calls) | assembly.syscalls_columns(calls))
+
+    def _write_small(self, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        keys, values = sets["errors"]
+        self._append("errors", self._keyed(keys) | assembly.errors_columns(keys, values))
+        keys, values = sets["denials"]
+        self._append("denied", self._keyed(keys) | assembly.denied_columns(keys, values, self._ids))
+        keys, _ = sets["grams"]
+        self._append("ngrams", self._keyed(keys) | assembly.ngrams_columns(keys))
+        keys, values = sets["privileges"]
+        columns = assembly.privileges_columns(keys, values, self._ids)
+        self._append("privileges", self._keyed(keys) | columns)
+
+    def _write_files(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
+        window = int(keys["window"].max()) if len(keys) else 0
+        batches = self._take_records(RecordKind.FILE, window)
+        canonical = self._registry.canonical()
+        for batch in batches:
+            batch.heads["slot"] = canonical[batch.heads["slot"]]
+        keys, columns = assembly.files_columns(
+            keys, values, batches, self._executables, self._clock
+        )
+        self._append("files", self._keyed(keys) | columns)
+        opened = keys["errnum"] == 0
+        self._count(keys["slot"][opened], "opens", columns["calls"][opened])
+        return self._never_seen("file", columns["path"])
+
+    def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
+        packets = self._take_records(RecordKind.PACKET, window)
+        self._append("dns", self._dns.take(packets))
+        columns = assembly.network_columns(keys, values, self._executables, self._clock)
+        columns["name"], columns["name_trust"] = self._dns.names_of(keys, columns)
+        self._append("network", self._keyed(keys) | columns)
+        is_out = keys["direction"] == _OUT
+        self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
+        peers = [_peer(columns, index) for index in range(len(keys))]
+        return self._never_seen("peer", peers)
+
+    def _write_operations(self, window: int) -> None:
+        batches = self._take_records(RecordKind.OPERATION, window)
+        slots, windows, columns = assembly.operations_columns(batches, self._ids)
+        keyed = {"window": windows, **self._registry.columns_of(slots)}
+        self._append("privileges", keyed | columns)
+
+    def _write_coverage(
+        self, window: int, started_ns: int, ended_ns: int,
+        losses: Counter[tuple[int | None, int | None, str, str]],
+    ) -> None:  # fmt: skip
+        rows: list[tuple[Instance, int]] = []
+        lossy = {instance for _, instance, _, _ in losses}
+        for instance in self._registry.instances():
+            phases = {phase for number, phase in self._activity if number == instance.number}
+            if instance.verdict == "wanted" and (phases or instance.ended_ns is None):
+                current = self._registry.current_phase(instance)
+                rows += [(instance, phase) for phase in sorted(phases | {current})]
+        seen = [self._activity[instance.number, phase] for instance, phase in rows]
+        self._append(
+            "coverage",
+            {
+                "window": [window] * len(rows),
+                "workload": [instance.workload for instance, _ in rows],
+                "instance": [instance.number for instance, _ in rows],
+                "phase": np.array([phase for _, phase in rows], np.uint8),
+                "observed_ns": [_overlap(i, started_ns, ended_ns) for i, _ in rows],
+                **{name: [counted[name] for counted in seen]
+                   for name in ("calls", "execs", "opens", "connects")},
+                "state": ["incomplete" if i.number in lossy or None in lossy else "complete"
+                          for i, _ in rows],
+            },
+        )  # fmt: skip
+
+    # --- for the screen --------------------------------------------------------------------------
+
+    def _never_seen(self, what: str, names: list[bytes]) -> list[str]:
+        found = []
+        for name in dict.fromkeys(names):
+            line = f"{what} {escape(name)}"
+            if name and line not in self._seen and len(self._seen) < _NEW_KEPT:
+                self._seen.add(line)
+                found.append(line)
+        return found
+
+    def _report(
+        self, window: int, sets: dict[str, tuple[np.ndarray, np.ndarray]],
+        losses: Counter[tuple[int | None, int | None, str, str]], new: list[str], seconds: float,
+    ) -> WindowReport:  # fmt: skip
+        lost = losses.total()
+        self.lost += lost
+        totals: Counter[str] = sum(self._activity.values(), Counter())
+        return WindowReport(
+            window=window,
+            calls=totals["calls"],
+            execs=totals["execs"],
+            files=len(sets["files"][0]),
+            peers=len(sets["flows"][0]),
+            lost=lost,
+            workloads=self._registry.workload_count(),
+            new=tuple(new[:_NEW_SHOWN]),
+            seconds=seconds,
+        )
+
+
+def _chosen(batch: Records, mask: np.ndarray) -> Records:
+    tails = [tail for tail, is_chosen in zip(batch.tails, mask, strict=True) if is_chosen]
+    return Records(batch.heads[mask], tails)
+
+
+def _picked(columns: dict[str, list[Any]], mask: np.ndarray) -> dict[str, list[Any]]:
+    indices = np.flatnonzero(mask).tolist()
+    return {name: [column[index] for index in indices] for name, column in columns.items()}
+
+
+def _overlap(instance: Instance, started_ns: int, ended_ns: int) -> int:
+    end = ended_ns if instance.ended_ns is None else min(instance.ended_ns, ended_ns)
+    return max(0, end - max(instance.started_ns, started_ns))
+
+
+def _peer(columns: dict[str, Any], index: int) -> bytes:
+    address, port = columns["peer_addr"][index], columns["peer_port"][index]
+    if columns["direction"][index] != "out" or address is None:
+        return b""
+    text = ".".join(map(str, address)) if len(address) == 4 else address.hex(":", 2)
+    return f"{text} port {port}".encode()
