@@ -52,7 +52,7 @@ demo: install ## the product doing its job on a real container, in about two min
 	@demo/run
 
 docs: $(INSTALLED) ## generate docs/reference from the code
-	$(PYTHON) docs/generate.py
+	PYTHONPATH=. $(PYTHON) docs/generate.py
 
 clean: ## remove what was built; keeps .venv
 	rm -rf build dist profiler/_objects .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ethogram.contracts.escape import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
     from profiler.recorder import WindowReport
 
@@ -37,34 +38,44 @@ def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport],
     from rich.text import Text
 
     newest: deque[str] = deque(maxlen=NEWEST)
+    so_far: Counter[str] = Counter()
     waiting = Text("recording; Ctrl-C ends it and keeps what was seen")
     with Live(waiting, console=console, auto_refresh=False, transient=True) as live:
 
         def show(report: WindowReport) -> None:
             newest.extend(printable(line) for line in report.new)
-            live.update(_screen(report, newest), refresh=True)
+            so_far.update(calls=report.calls, execs=report.execs, lost=report.lost)
+            live.update(_screen(report, so_far, newest), refresh=True)
 
         yield show
 
 
-def _screen(report: WindowReport, newest: deque[str]) -> RenderableType:
+def _screen(
+    report: WindowReport, so_far: Mapping[str, int], newest: Iterable[str]
+) -> RenderableType:
     from rich import box
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD)
+    grid.add_column("")
     for name in ("calls", "execs", "files", "peers", "lost"):
         grid.add_column(name, justify="right", min_width=9)
-    lost = Text("nothing" if not report.lost else f"{report.lost:,}")
-    if report.lost:
-        lost.stylize("bold red")
-    grid.add_row(
-        f"{report.calls:,}", f"{report.execs:,}", f"{report.files:,}", f"{report.peers:,}", lost
-    )
+    # Files and peers of windows overlap, so they have no sum.
+    last = (report.calls, report.execs, report.files, report.peers)
+    grid.add_row("last window", *(f"{number:,}" for number in last), _lost(report.lost))
+    total = (f"{so_far['calls']:,}", f"{so_far['execs']:,}", "", "")
+    grid.add_row("so far", *total, _lost(so_far["lost"]))
     head = (
         f"window {report.window}, {seconds(report.seconds)}, "
         f"{count(report.workloads, 'workload')}; Ctrl-C ends it and keeps what was seen"
     )
     lines = [Text(f"  new  {line}", overflow="ellipsis", no_wrap=True) for line in newest]
     return Group(Text(head), grid, *lines)
+
+
+def _lost(number: int) -> Text:
+    from rich.text import Text
+
+    return Text(f"{number:,}", "bold red") if number else Text("nothing")

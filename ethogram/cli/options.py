@@ -12,12 +12,16 @@ import click
 from ethogram.errors import UsageError
 
 __all__ = [
+    "COMMAND_SETTINGS",
     "Duration",
     "force_option",
     "format_option",
     "refuse_existing",
     "summary_output_option",
 ]
+
+# What follows the first word of a command belongs to it, with `--` before it or without.
+COMMAND_SETTINGS = {"allow_interspersed_args": False}
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")

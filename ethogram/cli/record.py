@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import Duration, refuse_existing
+from ethogram.cli.options import COMMAND_SETTINGS, Duration, refuse_existing
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.targets import chosen, target_options
 from ethogram.errors import CaptureError, UsageError
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["command", "describe_result", "stop_on_signals"]
 
 
-@click.command("record", short_help="Record what workloads do, until stopped or for a while.")
+@click.command(
+    "record",
+    short_help="Record what workloads do, until stopped or for a while.",
+    context_settings=COMMAND_SETTINGS,
+)
 @click.option(
     "-o",
     "--output",

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +14,7 @@ from ethogram.errors import UsageError
 if TYPE_CHECKING:
     from profiler.targets import TargetKind
 
-__all__ = ["Chosen", "check_command", "chosen", "target_options"]
+__all__ = ["Chosen", "chosen", "target_options"]
 
 _HINT = (
     "name one: `--all`, `--container ID`, `--pod NS/NAME`, `--namespace NS`, `--unit NAME`, "
@@ -51,7 +48,7 @@ def target_options(command: Any) -> Any:
             )
             for kind, metavar, text in _TARGETS
         ),
-        click.argument("command", nargs=-1, type=click.UNPROCESSED),
+        click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED),
     ]  # fmt: skip
     for decorator in reversed(decorators):
         command = decorator(command)
@@ -68,7 +65,9 @@ def chosen(values: dict[str, Any]) -> Chosen:
     if values["target_all"]:
         found.append(Chosen("all", ()))
     if values["command"]:
-        check_command(values["command"])
+        from profiler.command import resolve_command
+
+        resolve_command(values["command"])
         found.append(Chosen("command", tuple(values["command"])))
     match found:
         case [one]:
@@ -98,18 +97,3 @@ def _check(target: Chosen) -> None:
                 f"`--cgroup`: `{escape(value)}` does not begin with `/`",
                 hint="give its path from the root of the cgroup file system",
             )
-
-
-def check_command(words: Sequence[str]) -> None:
-    """Raise `UsageError` where the first of *words* names no program; it runs as it was given."""
-    name = words[0]
-    if shutil.which(name):
-        return
-    path = Path(name)
-    if os.sep in name and path.exists():
-        what = "is a directory" if path.is_dir() else "is not executable"
-        raise UsageError(f"`{escape(name)}` {what}", hint="name a program")
-    raise UsageError(
-        f"there is no command `{escape(name)}`",
-        hint="options of `ethogram` come before `--`, the command and its own after it",
-    )

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import force_option, refuse_existing
+from ethogram.cli.options import COMMAND_SETTINGS, force_option, refuse_existing
 from ethogram.cli.record import describe_result, stop_on_signals
 from ethogram.cli.screen import count, next_command, output, say, shell
-from ethogram.cli.targets import check_command
 from ethogram.contracts.escape import printable
 from ethogram.errors import CaptureError
 
@@ -30,8 +29,12 @@ __all__ = ["command"]
 WINDOW_MS = 1000
 
 
-@click.command("try", short_help="Record one command; print what it did and the profile it needs.")
-@click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.command(
+    "try",
+    short_help="Record one command; print what it did and the profile it needs.",
+    context_settings=COMMAND_SETTINGS,
+)
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "--keep",
     metavar="DIR",
@@ -66,7 +69,9 @@ def command(
 
     It runs as the user who invoked this, with the terminal to itself; the screen comes after it.
     """
-    check_command(words)
+    from profiler.command import resolve_command
+
+    resolve_command(words)
     for path in (keep, profile_file):
         if path is not None:
             refuse_existing(path, force=force and path is profile_file)
