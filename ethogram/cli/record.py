@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, Duration, refuse_existing
+from ethogram.cli.options import COMMAND_SETTINGS, Duration, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.targets import chosen, target_options
 from ethogram.errors import CaptureError, UsageError
@@ -35,7 +35,7 @@ __all__ = ["command", "describe_result", "stop_on_signals"]
     required=True,
     metavar="REC",
     type=click.Path(path_type=Path),
-    help="Directory to write the recording to; it must not exist.",
+    help="Directory to write the recording to; without `--force` new or empty.",
 )
 @click.option(
     "--duration",
@@ -91,6 +91,7 @@ __all__ = ["command", "describe_result", "stop_on_signals"]
     help="Keep arguments as they are; without it what looks like a secret is redacted.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with the exit status of COMMAND.")
+@force_option
 @target_options
 def command(**values: Any) -> None:
     """Record what workloads do.
@@ -99,8 +100,7 @@ def command(**values: Any) -> None:
     Ctrl-C ends the recording and keeps what was seen.
     """
     target = chosen(values)
-    refuse_existing(values["output"], force=False)
-    _check_parents(values)
+    _check_ready_file(values["ready_file"])
     result = _record(_options(values, kind=target.kind, names=target.values))
     for line in describe_result(result):
         say(line)
@@ -131,6 +131,7 @@ def _options(values: dict[str, Any], *, kind: TargetKind, names: tuple[str, ...]
         ready_file=values["ready_file"],
         max_loss=values["max_loss"],
         cluster=values["cluster"],
+        force=values["force"],
     )
 
 
@@ -199,13 +200,11 @@ def _raise_when_lossy(result: RecordResult, max_loss: int | None) -> None:
         )
 
 
-def _check_parents(values: dict[str, Any]) -> None:
-    """Raise `UsageError` where the recording or the ready file has no directory to be in."""
-    for option in ("output", "ready_file"):
-        path: Path | None = values[option]
-        if path is not None and not path.absolute().parent.is_dir():
-            flag = f"--{option.replace('_', '-')}"
-            raise UsageError(
-                f"`{flag}`: there is no directory `{path.absolute().parent}`",
-                hint=f"`{shell('mkdir', '-p', path.absolute().parent)}` makes it",
-            )
+def _check_ready_file(path: Path | None) -> None:
+    """Raise `UsageError` where *path* has no directory to be in, before anything is attached."""
+    if path is not None and not path.absolute().parent.is_dir():
+        parent = path.absolute().parent
+        raise UsageError(
+            f"`--ready-file`: there is no directory `{parent}`",
+            hint=f"`{shell('mkdir', '-p', parent)}` makes it",
+        )

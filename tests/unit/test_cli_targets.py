@@ -84,21 +84,12 @@ def test_a_duration_that_is_too_short_is_refused(
     assert f"`{text}` is shorter than" in capsys.readouterr().err
 
 
-def test_an_existing_output_is_never_replaced(
+def test_a_ready_file_without_a_directory_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["record", "-o", str(tmp_path), "--all"]) == 2
-    assert f"`{tmp_path}` exists" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--output", "--ready-file"])
-def test_a_place_without_a_directory_is_refused(
-    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    places = {"--output": tmp_path / "r", "--ready-file": tmp_path / "f"}
-    places[option] = tmp_path / "missing" / "x"
-    words = [word for name, place in places.items() for word in (name, str(place))]
-    assert run(["record", "--all", *words]) == 2
+    ready = tmp_path / "missing" / "ready"
+    words = ["-o", str(tmp_path / "r"), "--ready-file", str(ready), "--all"]
+    assert run(["record", *words]) == 2
     assert f"there is no directory `{tmp_path / 'missing'}`" in capsys.readouterr().err
 
 
