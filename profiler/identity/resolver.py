@@ -126,19 +126,37 @@ class Resolver:
         called anything.
         """
         name = name_of(path)
-        if name.owner is not None or name.kind == "root":
-            return name, []
-        declared = _current(self._states.of_cgroup(path), path, cgroup_id)
+        declared = self._current(self._states.of_cgroup(path), path, cgroup_id)
+        if name.owner is not None:
+            # What was declared before the cgroup was there could have been made by the user since.
+            declared = [facts for facts in declared if facts.cgroup_id is not None]
         if declared:
             first = declared[0]
             cgroup = first.cgroup_path or path
             engine = name_of(cgroup).engine
             name = CgroupName("container", first.container_id, cgroup, name.pod_uid, engine)
             return name, [first, *self._of_engines(first.container_id, first.bundle)]
-        if name.kind != "container":
+        if name.kind != "container" or name.owner is not None:
             return name, []
-        states = _current(self._states.of_id(name.name), path, cgroup_id)[:1]
+        states = self._current(self._states.of_id(name.name), path, cgroup_id)[:1]
         return name, [*states, *self._of_engines(name.name, *(one.bundle for one in states))]
+
+    def _current(self, found: Iterable[Facts], path: str, cgroup_id: int) -> list[Facts]:
+        """Return those of *found* that can be meant by this very cgroup.
+
+        A container that declares another cgroup is another one, whatever the path is called; one
+        that had this path, or the one above it, under another id came before.
+        """
+        return [facts for facts in found if self._is_current(facts, path, cgroup_id)]
+
+    def _is_current(self, facts: Facts, path: str, cgroup_id: int) -> bool:
+        if facts.cgroup_path is None:
+            return True
+        if not is_inside(path, facts.cgroup_path):
+            return False
+        is_own = path == facts.cgroup_path
+        now = cgroup_id if is_own else self.hierarchy.id_of(facts.cgroup_path)
+        return facts.cgroup_id is None or now in (None, facts.cgroup_id)
 
     def _legacy(self, pid: int, mntns: int) -> tuple[CgroupName, list[Facts]] | None:
         """Return the container that cgroup v1 says *pid* is in, on hosts where only v1 knows it."""
@@ -221,23 +239,6 @@ def _may_change(identity: Identity) -> bool:
     # With systemd's driver a container may be in a scope whose name only its state explains.
     is_scope = identity.name.endswith(".scope") and not identity.name.endswith("init.scope")
     return identity.kind == "Unit" and is_scope
-
-
-def _current(found: Iterable[Facts], path: str, cgroup_id: int) -> list[Facts]:
-    """Return those of *found* that can be meant by this very cgroup.
-
-    A container that declares another cgroup is another one, whatever the path is called; one that
-    had this path under another id came before.
-    """
-    return [
-        facts
-        for facts in found
-        if facts.cgroup_path is None
-        or (
-            is_inside(path, facts.cgroup_path)
-            and (facts.cgroup_id in (None, cgroup_id) or path != facts.cgroup_path)
-        )
-    ]
 
 
 def _trim(kept: OrderedDict[Key, Value]) -> None:

@@ -82,8 +82,12 @@ class Podman:
         with tarfile.open(archive, "w") as tar:
             tar.add(image, arcname=".")
         with _without_traces("/run/libpod", "/var/lib/containers", cgroups=["libpod_parent"]):
-            self("import", str(archive), "example.test/web:1")
-            yield self
+            try:
+                self("import", str(archive), "example.test/web:1")
+                yield self
+            finally:
+                # podman leaves its store mounted on itself.
+                run("umount", self.directory / "store" / "overlay", check=False)
 
     def __call__(self, *words: str) -> str:
         """Run podman with *words*; return what it printed."""

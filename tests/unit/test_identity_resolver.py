@@ -154,6 +154,13 @@ def podman(host, annotations=()):
     host.write(f"{USERDATA}/config.json", {"annotations": dict(annotations)})
 
 
+def test_a_container_that_podman_adds_later_is_seen(host, resolver):
+    host.write(f"{STORE}/overlay-containers/containers.json", [])
+    assert resolve(resolver, host, f"/libpod_parent/libpod-{HEX}").state == "pending"
+    podman(host)
+    assert resolve(resolver, host, f"/libpod_parent/libpod-{HEX}").name == "web"
+
+
 def test_an_annotation_under_podman_makes_no_pod(host, resolver):
     forged = CRI | CRIO | {"io.container.manager": "cri-o", "bundle": "/elsewhere"}
     podman(host, forged)
@@ -175,6 +182,8 @@ def test_an_annotation_under_podman_makes_no_pod(host, resolver):
         ("/run/containerd/runc/default", "/somewhere", f"/default/{HEX}"),
         ("/run/containerd/runc/default", "/somewhere", f"/elsewhere/{HEX}"),
         ("/run/runc", USERDATA, f"/elsewhere/{HEX}"),
+        ("/run/runc", "/somewhere", f"/machine.slice/libpod-{HEX}.scope"),
+        ("/run/runc", "/somewhere", f"/system.slice/docker-{HEX}.scope"),
     ],
 )
 def test_an_annotation_that_anybody_may_give_makes_no_pod(host, resolver, root, bundle, path):
@@ -212,8 +221,32 @@ def test_a_user_cannot_name_a_cgroup_after_a_container_of_the_system(host, resol
     path = f"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{HEX}.scope"
     identity = resolve(resolver, host, path)
     assert (identity.name, identity.runtime_id) == (HEX, f"user-1000/{HEX}")
-    assert identity.runtime is None
+    assert (identity.runtime, identity.image) == (None, None)
     assert "ordinary user" in identity.reason
+
+
+def test_a_container_that_root_runs_in_a_users_session_is_that_container(host, resolver):
+    path = "/user.slice/user-1000.slice/checkout"
+    host.cgroup(path)
+    host.runc("checkout", cgroup=path)
+    assert resolve(resolver, host, path).name == "checkout"
+    assert resolve(resolver, host, f"{path}/child").name == "checkout"
+
+
+def test_a_user_cannot_make_the_cgroup_that_a_container_had(host, resolver):
+    path = "/user.slice/user-1000.slice/user@1000.service/checkout"
+    host.runc("checkout", cgroup=path)
+    resolver.prefetch()
+    assert resolve(resolver, host, path).kind == "Unit"
+    assert resolve(resolver, host, f"{path}/child").kind == "Unit"
+
+
+def test_a_cgroup_below_one_that_was_made_anew_is_not_the_container_before(host, resolver):
+    host.cgroup("/shop/web")
+    host.runc("checkout", cgroup="/shop/web")
+    resolver.prefetch()
+    host.path(f"{host.mount}/shop/web").rename(host.path(f"{host.mount}/shop/old"))
+    assert resolve(resolver, host, "/shop/web/child").kind == "Cgroup"
 
 
 def test_a_unit_cannot_name_a_cgroup_after_a_container_elsewhere(host, resolver, clock):
