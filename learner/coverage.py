@@ -9,13 +9,13 @@ that nothing has called yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ethogram.contracts.baseline import Baseline, Coverage, Dimension
 
 __all__ = ["estimate", "expected_new", "settledness", "settledness_of"]
 
-_NORMAL_95 = 1.959964
+_TAIL = 0.025
 _DIGITS = 6
 _HORIZONS = ((86400.0, "day"), (3600.0, "hour"), (600.0, "10 minutes"), (60.0, "minute"))
 # Behind twice the observed time the extrapolation is known to be worthless.
@@ -54,13 +54,28 @@ def estimate(counts: Sequence[int], windows: int) -> Coverage:
 
 
 def _poisson_bounds(count: int) -> tuple[float, float]:
-    """Return the bounds of a Poisson mean by Byar's approximation, within 1 % of the exact ones."""
-    above = count + 1
-    high = above * (1 - 1 / (9 * above) + _NORMAL_95 / (3 * math.sqrt(above))) ** 3
-    if not count:
-        return 0.0, high
-    low = count * (1 - 1 / (9 * count) - _NORMAL_95 / (3 * math.sqrt(count))) ** 3
-    return max(low, 0.0), high
+    """Return the exact 95 % bounds of the mean of a Poisson variable that was *count* once."""
+    widest = 10.0 + 2.0 * count + 10.0 * math.sqrt(count)
+    low = _crossing(lambda mean: 1 - _at_most(count - 1, mean), 0.0, widest) if count else 0.0
+    return low, _crossing(lambda mean: 1 - _at_most(count, mean), 0.0, widest, share=1 - _TAIL)
+
+
+def _at_most(count: int, mean: float) -> float:
+    """Return the probability that a Poisson variable of *mean* is at most *count*."""
+    if not mean:
+        return 1.0
+    log = math.log(mean)
+    return math.fsum(math.exp(k * log - mean - math.lgamma(k + 1)) for k in range(count + 1))
+
+
+def _crossing(
+    rising: Callable[[float], float], low: float, high: float, *, share: float = _TAIL
+) -> float:
+    """Return where *rising* reaches *share* between *low* and *high*."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if rising(middle) > share else (middle, high)
+    return (low + high) / 2
 
 
 def expected_new(coverage: Coverage, windows: float) -> float:

@@ -46,7 +46,7 @@ class Item:
 
 
 def gather(rows: pd.DataFrame) -> Iterator[Item]:
-    """Yield the items of *rows*, which have the columns of a summary and `indicators`.
+    """Yield the items of *rows*: columns of a summary, and `indicators`, ids between spaces.
 
     Values that widen to one are one item. In a window that several executables share, and where
     several values widened to one, the item counts the most of them: never too many.
@@ -80,7 +80,7 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
             evidence=_evidence(measured),
             widened_from=_widened_from(originals.get(index)),
             phases=measured.phases,
-            indicators=tuple(sorted(set().union(*measured.indicators))),
+            indicators=tuple(sorted(measured.indicators)),
         )
 
 
@@ -107,7 +107,7 @@ def _measured(rows: pd.DataFrame) -> Iterator[Any]:
         first=("first", "min"),
         last=("last", "max"),
         executables=("exe_path", lambda paths: set(paths.dropna())),
-        indicators=("indicators", set),
+        indicators=("indicators", lambda names: set(" ".join(names).split())),
     )
     lives = rows.groupby(["item", "recording_id", "instance_key", "phase"], sort=False)
     windows = lives["windows"].max().groupby(["item", "phase"], sort=False).sum().reset_index()

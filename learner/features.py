@@ -47,6 +47,7 @@ def feature_frames(
 def _joined(parts: list[pd.DataFrame], grams: int) -> pd.DataFrame:
     whole = pd.concat(parts).fillna(0.0).sort_index()
     whole = whole[~whole.index.duplicated()]
+    whole = whole.loc[:, (whole != 0).any()]
     is_gram = whole.columns.str.startswith("gram/")
     counts = whole.loc[:, is_gram].sum()
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0])))

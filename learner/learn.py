@@ -120,18 +120,16 @@ def _quarantined(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of dimension `quarantine` as what they were, with the indicators' names."""
     rows = rows[rows.dimension == "quarantine"]
     parts = [split_quarantine_key(key) for key in rows.key]
-    kept = [
-        (dimension, key, name, index)
-        for index, (dimension, key, names) in enumerate(parts)
-        if dimension in DIMENSIONS
-        for name in names
-    ]
-    again = rows.iloc[[index for *_, index in kept]]
-    return again.assign(
-        dimension=[dimension for dimension, *_ in kept],
-        key=[key for _, key, *_ in kept],
-        indicators=[name for *_, name, _ in kept],
-    ).reset_index(drop=True)
+    kept = [index for index, (dimension, *_) in enumerate(parts) if dimension in DIMENSIONS]
+    return (
+        rows.iloc[kept]
+        .assign(
+            dimension=[parts[index][0] for index in kept],
+            key=[parts[index][1] for index in kept],
+            indicators=[" ".join(parts[index][2]) for index in kept],
+        )
+        .reset_index(drop=True)
+    )
 
 
 def _rules(items: list[Item]) -> Rules:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import ValidationError
 
 from ethogram.contracts.baseline import PHASES, Input, Observation, Subject
 from ethogram.contracts.escape import escape
@@ -43,7 +42,7 @@ def observe(rows: pd.DataFrame, shared: pd.DataFrame) -> Observed:
             inputs=_inputs(shared),
             observation=_observation(rows, shared),
         )
-    except (ValidationError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordingError(
             f"the summary has a malformed row about `{escape(str(rows.workload_key.iloc[0]))}`",
             hint="summarize the recordings again with this version",
@@ -53,10 +52,10 @@ def observe(rows: pd.DataFrame, shared: pd.DataFrame) -> Observed:
 def _objects(rows: pd.DataFrame, dimension: str) -> list[dict[str, Any]]:
     """Return the keys of *dimension*, JSON objects, in the order in which they were last seen."""
     rows = rows[rows.dimension == dimension].sort_values(["last", "key"])
-    try:
-        return [json.loads(key) for key in rows.key]
-    except ValueError as error:
-        raise KeyError(dimension) from error
+    objects = [json.loads(key) for key in rows.key]
+    if not all(isinstance(fields, dict) for fields in objects):
+        raise TypeError(dimension)
+    return objects
 
 
 def _subject(rows: pd.DataFrame) -> Subject:
