@@ -74,7 +74,7 @@ struct socket_state {
 	struct owner owner;
 	__u8 is_bound;
 	__u8 is_inbound;
-	__u16 pad;
+	__u16 local_port; // of an accepted one: it is gone when the socket closes
 	__u32 pad2;
 };
 

@@ -243,7 +243,7 @@ static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *k
 
 	if (socket->is_inbound) {
 		key->direction = DIRECTION_IN;
-		key->local_port = sk->__sk_common.skc_num;
+		key->local_port = socket->local_port;
 	} else {
 		key->direction = DIRECTION_OUT;
 		key->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
@@ -287,8 +287,10 @@ int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
 	}
 	key.local_port = sk->__sk_common.skc_num;
 	key.direction = new_state == TCP_LISTEN ? DIRECTION_LISTEN : DIRECTION_IN;
-	if (new_state == TCP_ESTABLISHED)
+	if (new_state == TCP_ESTABLISHED) {
 		socket->is_inbound = 1;
+		socket->local_port = key.local_port;
+	}
 	count_flow(&key, bpf_get_socket_cookie((void *)sk));
 	return 0;
 }

@@ -33,6 +33,7 @@ from profiler.window import WindowReport, WindowWriter
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
 
 _POLL_S = 0.05
+_GRACE_S = 15.0
 _ASK_EVERY = 4  # polls: names that are still to come are asked for five times a second
 # After attaching: maps and rings stay readable. What remains is for reading what runtimes and
 # processes say of themselves, and for ending the command of another user.
@@ -214,14 +215,11 @@ class _Session:
             self._loader.set_target(number, is_recorded=True)
 
     def _prepare_command(self) -> None:
-        def on_cgroup(cgroup_id: int, path: str) -> None:
-            assert self._loader is not None
-            self._registry.cgroup_made(cgroup_id, path)
-            self._loader.set_target(cgroup_id, is_recorded=True)
-
-        run = CommandRun.prepare(self._argv, hierarchy=self._hierarchy, on_cgroup=on_cgroup)
-        self._command = run
+        assert self._loader is not None
+        run = self._command = CommandRun.prepare(self._argv, hierarchy=self._hierarchy)
+        self._registry.cgroup_made(run.cgroup_id, run.cgroup_path)
         self._resolver.register_command(run.cgroup_path, self._argv, run.run_id)
+        self._loader.set_target(run.cgroup_id, is_recorded=True)
 
     # --- run ---------------------------------------------------------------------------------
 
@@ -312,8 +310,7 @@ class _Session:
         assert self._journal is not None
         assert self._writer is not None
         if self._command and self._command_exit is None:
-            self._command.interrupt()
-            self._command_exit = self._command.poll()
+            self._end_command(self._command)
         self._end_window(on_window)
         self._write_addresses()
         if self._argv:
@@ -334,6 +331,14 @@ class _Session:
             clean=manifest.clean_end,
         )
 
+    def _end_command(self, command: CommandRun) -> None:
+        """Ask the command to end, ever more firmly, and go on emptying the rings meanwhile."""
+        deadline = self._clock.boot_ns() + int(_GRACE_S * 1e9)
+        while command.wait(_POLL_S) is None and self._clock.boot_ns() < deadline:
+            command.interrupt()
+            self._take()
+        self._command_exit = command.poll()
+
     def _write_addresses(self) -> None:
         if self._inventory is None:
             return
@@ -350,9 +355,7 @@ class _Session:
             self._loader.close()
             self._loader = None
         if self._command:
-            if self._command.poll() is None:
-                self._command.interrupt()
-            self._command.remove()
+            self._command.close()
             self._command = None
         if self._journal:
             self._journal.abandon()

@@ -1,0 +1,176 @@
+"""What the kernel side recorded of one run, read straight from the loader, without names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from ethogram.contracts.capabilities import capability_name
+from ethogram.contracts.events import ARCHES, EventFlag, LossPlace, RecordKind
+from ethogram.contracts.syscall_names import name_of
+from ethogram.contracts.tables import ENUMS
+from profiler.loaders.base import Drained
+from profiler.ring import Records
+
+PHASES = ENUMS["phase"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One row of the file set."""
+
+    path: str
+    asked: str
+    access: int
+    errno: int
+    calls: int
+    flags: EventFlag
+
+
+@dataclass(frozen=True)
+class Executed:
+    """One exec record."""
+
+    path: str
+    argv: list[str]
+    errno: int
+    head: np.void
+
+
+class Seen:
+    """A drained window, in words. Calls of phase `runtime` are the harness's own."""
+
+    def __init__(self, drained: Drained) -> None:
+        self.drained = drained
+        self.phase_of = {
+            int(head["slot"]): PHASES[int(head["phase"])]
+            for batch in self._records(RecordKind.SLOT)
+            for head in batch.heads
+        }
+
+    def _records(self, kind: RecordKind) -> list[Records]:
+        return self.drained.records.get(kind, [])
+
+    def calls(self, *phases: str, arch: str = "x86_64") -> Counter[str]:
+        """Return how often each call was made, in these phases or in all but `runtime`."""
+        counted: Counter[str] = Counter()
+        for row in self.drained.calls:
+            phase = self.phase_of.get(int(row["slot"]))
+            wanted = phase in phases if phases else phase not in ("runtime", None)
+            if wanted and ARCHES[int(row["arch"])] == arch:
+                counted[name_of(arch, int(row["nr"])) or str(int(row["nr"]))] += int(row["calls"])
+        return counted
+
+    def _keys(self, name: str) -> list[tuple[np.void, np.ndarray]]:
+        keys, values = self.drained.sets[name]
+        return [
+            (key, value)
+            for key, value in zip(keys, values, strict=True)
+            if self.phase_of.get(int(key["slot"])) != "runtime"
+        ]
+
+    @property
+    def errors(self) -> Counter[tuple[str, int]]:
+        return Counter(
+            {
+                (name_of("x86_64", int(key["nr"])) or "?", int(key["errnum"])): int(value)
+                for key, value in self._keys("errors")
+            }
+        )
+
+    @property
+    def denied(self) -> Counter[tuple[str, str, int | None]]:
+        counted: Counter[tuple[str, str, int | None]] = Counter()
+        for key, value in self._keys("denials"):
+            errno = int(key["errnum"]) if key["has_errno"] else None
+            name = name_of(ARCHES[int(key["arch"])], int(key["nr"])) or str(int(key["nr"]))
+            counted[name, ENUMS["action"][int(key["action"])], errno] += int(value)
+        return counted
+
+    @property
+    def files(self) -> list[Opened]:
+        paths = {}
+        for batch in self._records(RecordKind.FILE):
+            for head, tail in zip(batch.heads, batch.tails, strict=True):
+                size = int(head["path_size"])
+                place = head[["slot", "fingerprint", "dev", "ino"]].item()
+                paths[place] = (tail[:size], tail[size:], EventFlag(int(head["flags"])))
+        found = []
+        for key, value in self._keys("files"):
+            path, asked, flags = paths[key[["slot", "fingerprint", "dev", "ino"]].item()]
+            found.append(
+                Opened(
+                    path.decode(), asked.decode(), int(key["access"]), int(key["errnum"]),
+                    int(value["calls"]), flags,
+                )
+            )  # fmt: skip
+        return found
+
+    def file(self, path: str) -> Opened:
+        """Return the one row of this path, resolved or, where it failed, asked for."""
+        (found,) = (row for row in self.files if path in (row.path or row.asked,))
+        return found
+
+    @property
+    def execs(self) -> list[Executed]:
+        kinds = (RecordKind.EXEC, RecordKind.EXEC_FAILED)
+        found = []
+        for batch in (batch for kind in kinds for batch in self._records(kind)):
+            for head, tail in zip(batch.heads, batch.tails, strict=True):
+                argv = tail[len(tail) - int(head["argv_size"]) :].split(b"\0")
+                path = tail[: int(head["path_size"])].decode()
+                words = [word.decode("utf-8", "replace") for word in argv[:-1]]
+                found.append(Executed(path, words, int(head["errnum"]), head))
+        return sorted(found, key=lambda one: int(one.head["time_ns"]))
+
+    @property
+    def flows(self) -> list[tuple[str, str, int | None, int | None, int]]:
+        """Return (direction, peer, local port, peer port, connections) of what was begun."""
+        found = []
+        for key, value in self._keys("flows"):
+            if not value["connections"]:
+                continue  # bytes of a connection that ended after its window
+            raw = key["peer_addr"].tobytes()
+            peer = ".".join(map(str, raw[:4])) if int(key["family"]) == 2 else raw.hex()
+            found.append(
+                (ENUMS["direction"][int(key["direction"])], peer, int(key["local_port"]) or None,
+                 int(key["peer_port"]) or None, int(value["connections"]))
+            )  # fmt: skip
+        return sorted(found, key=str)
+
+    @property
+    def grams(self) -> set[tuple[str, ...]]:
+        """Return the six-grams, oldest first, `-` where there was no call yet."""
+        found = set()
+        for key, _ in self._keys("grams"):
+            gram, arch = int(key["gram"]), ARCHES[int(key["gram"]) >> 60]
+            numbers = [gram >> shift & 1023 for shift in range(50, -10, -10)]
+            names = ["-" if nr == 1023 else name_of(arch, nr) or str(nr) for nr in numbers]
+            found.add(tuple(names))
+        return found
+
+    @property
+    def capabilities(self) -> set[tuple[str, bool]]:
+        return {
+            (capability_name(int(key["capability"])), bool(key["granted"]))
+            for key, _ in self._keys("privileges")
+        }
+
+    @property
+    def operations(self) -> Counter[tuple[str, str, int]]:
+        counted: Counter[tuple[str, str, int]] = Counter()
+        for batch in self._records(RecordKind.OPERATION):
+            for head, tail in zip(batch.heads, batch.tails, strict=True):
+                name = ENUMS["operation"][int(head["operation"])]
+                target = tail[: int(head["target_size"])].decode()
+                counted[name, target, int(head["errnum"])] += 1
+        return counted
+
+    @property
+    def losses(self) -> list[tuple[str, str, int]]:
+        return [
+            (ENUMS["loss"][kind], LossPlace(place).name.lower(), count)
+            for _, kind, place, count in self.drained.losses
+        ]
