@@ -15,6 +15,7 @@ from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
 from profiler.registry import Registry
 from profiler.ring import Records
+from profiler.snapshot import arguments_of, working_directory_of
 
 __all__ = ["ExecIds", "Executables", "Processes"]
 
@@ -155,6 +156,9 @@ class Processes:
     def _row(self, head: np.void, tail: bytes, window: int) -> _Row:
         flags, errno = int(head["flags"]), int(head["errnum"])
         path, cwd, interpreter, script, raw = _parts(head, tail)
+        if flags & EventFlag.SNAPSHOT:
+            tgid = int(head["tgid"])
+            cwd, raw = working_directory_of(tgid), arguments_of(tgid)
         argv, redacted = self._redact(raw.split(b"\0")[:-1] if raw[-1:] == b"\0" else
                                       raw.split(b"\0") if raw else [])  # fmt: skip
         self.redacted += redacted

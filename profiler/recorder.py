@@ -21,6 +21,7 @@ from profiler.host import HostFacts
 from profiler.identity.hierarchy import Hierarchy
 from profiler.identity.inventory import Inventory
 from profiler.identity.resolver import Resolver
+from profiler.identity.runtimes import version_of
 from profiler.journal import Journal
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
@@ -169,6 +170,8 @@ class _Session:
         self._window_began = self._clock.boot_ns()
         if self._options.ready_file:
             _write_ready(self._options.ready_file)
+        for runtime in ("runc", "crun"):
+            version_of(runtime)  # asked for once, while it may be run
         dropped = privileges.drop(_KEPT)
         self._journal.update(privileges_dropped=dropped)
         if self._command:
@@ -248,7 +251,8 @@ class _Session:
             for head in batch.heads:
                 self._registry.add_slot(head, is_live=self._is_live)
         self._polls += 1
-        if self._polls % _ASK_EVERY == 0:
+        if self._polls % _ASK_EVERY == 0 and self._registry.has_pending():
+            self._resolver.prefetch()
             self._registry.resolve_pending()
 
     def _cgroups_changed(self, batch: Records) -> None:

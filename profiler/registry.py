@@ -170,6 +170,10 @@ class Registry:
         instance.workload = number
         instance.is_changed = True
 
+    def has_pending(self) -> bool:
+        """Return whether some name may still come."""
+        return any(i.identity.state == "pending" for i in self._instances.values())
+
     def resolve_pending(self) -> None:
         """Ask again for every name that may still come."""
         for instance in self._instances.values():
