@@ -12,12 +12,16 @@ from ethogram.indicators.rows import text, truth
 __all__ = ["FilelessExecutable"]
 
 
+_MOUNT_NAMESPACE = 1
+
+
 class FilelessExecutable:
     """Judges at exec.
 
-    runc executes a sealed copy of itself from memory before it enters a container, so what the
-    runtime does, and the process that comes from outside, are not judged. Neither the phase nor
-    the mark of having come from outside can be set by a workload.
+    runc executes a sealed copy of itself from memory on its way into a container. So what the
+    runtime does is not judged, nor the first exec of a tree while it is still in the host's mount
+    namespace. A workload can bring about neither: what it executes later is judged, in a session
+    as well.
     """
 
     metadata = IndicatorMetadata(
@@ -31,15 +35,12 @@ class FilelessExecutable:
 
     def matches(self, rows: pa.Table) -> pa.BooleanArray:
         flags = rows.column("flags")
-        fileless = pc.not_equal(
-            pc.bit_wise_and(flags, pa.scalar(ProcessFlag.MEMFD | ProcessFlag.DELETED, pa.uint32())),
-            0,
-        )
+        fileless = _has(flags, ProcessFlag.MEMFD | ProcessFlag.DELETED)
         fileless = pc.or_(fileless, pc.fill_null(rows.column("exe_memfd"), False))
-        entered = pc.not_equal(
-            pc.bit_wise_and(flags, pa.scalar(ProcessFlag.ENTERED, pa.uint32())), 0
-        )
-        by_runtime = pc.or_(entered, pc.equal(text(rows.column("phase")), "runtime"))
+        is_first = pc.equal(rows.column("exec_id"), rows.column("session_exec_id"))
+        is_outside = _has(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE)
+        on_its_way = pc.and_(pc.fill_null(is_first, False), is_outside)
+        by_runtime = pc.or_(on_its_way, pc.equal(text(rows.column("phase")), "runtime"))
         executed = pc.is_null(rows.column("errno"))
         # A fork shares the image of its parent, which was judged when it executed.
         forked = pc.not_equal(pc.bit_wise_and(flags, pa.scalar(ProcessFlag.FORKED, pa.uint32())), 0)
@@ -48,3 +49,8 @@ class FilelessExecutable:
 
     def taints(self, rows: pa.Table) -> pa.BooleanArray:
         return self.matches(rows)
+
+
+def _has(column: pa.ChunkedArray, bits: int) -> pa.ChunkedArray:
+    """Return where any of *bits* is set."""
+    return pc.not_equal(pc.bit_wise_and(column, pa.scalar(int(bits), pa.uint32())), 0)

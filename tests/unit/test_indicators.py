@@ -120,15 +120,18 @@ def test_an_executable_that_no_file_holds_fires() -> None:
     assert judged("fileless-executable", rows)[0] == [True, True, True, False, False]
 
 
-def test_the_runtime_and_what_it_injects_may_run_from_memory() -> None:
+def test_the_runtime_may_run_from_memory_and_a_workload_may_not() -> None:
+    entered = {"exe_memfd": True, "phase": "exec", "flags": int(ProcessFlag.ENTERED)}
+    first = {"exec_id": "a", "session_exec_id": "a"}
     rows = completed(
         "processes",
         {"exe_memfd": True, "phase": "runtime"},
-        {"exe_memfd": True, "phase": "exec", "flags": int(ProcessFlag.ENTERED)},
-        {"exe_memfd": True, "phase": "exec"},
+        entered | first | {"host_namespace_bits": 1},
+        entered | first,
+        entered | {"exec_id": "b", "session_exec_id": "a", "host_namespace_bits": 1},
         {"exe_memfd": True, "flags": int(ProcessFlag.FORKED)},
     )
-    assert judged("fileless-executable", rows)[0] == [False, False, True, False]
+    assert judged("fileless-executable", rows)[0] == [False, False, True, True, False]
 
 
 READ = {"access": int(Access.READ)}
