@@ -50,7 +50,7 @@ class Address:
             "kind": self.kind,
             "workload": workload,
             "name": self.name,
-            "labels": list(self.labels.items()),
+            "labels": dict(self.labels),
             "ports": [
                 {"port": port.port, "target": port.target, "protocol": port.protocol}
                 for port in self.ports
