@@ -20,6 +20,7 @@ _DIGITS = 6
 _HORIZONS = ((86400.0, "day"), (3600.0, "hour"), (600.0, "10 minutes"), (60.0, "minute"))
 # Behind twice the observed time the extrapolation is known to be worthless.
 _REACH = 2.0
+_FEWEST = 2  # of one window, everything was seen just once
 _SINGULAR = {
     "syscalls": "system call",
     "execs": "executable",
@@ -92,6 +93,9 @@ def expected_new(coverage: Coverage, windows: float) -> float:
 
 def settledness(dimension: Dimension, coverage: Coverage, window_seconds: float) -> str:
     """Return in one sentence what to expect of one instance, as far ahead as the data reach."""
+    if coverage.windows < _FEWEST:
+        things = _PLURAL.get(dimension, f"{_SINGULAR[dimension]}s")
+        return f"too few windows to tell how many new {things} to expect"
     observed = coverage.windows * window_seconds
     seconds, name = next(
         (horizon for horizon in _HORIZONS if horizon[0] <= observed * _REACH),

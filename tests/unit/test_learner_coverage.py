@@ -71,7 +71,8 @@ def test_the_estimate_is_right_on_average_for_a_known_process() -> None:
         ([1, 1, 2, 2], 8, 5.0, "0.8 new files expected in the next minute"),
         ([1], 4, 1.0, "0.2 new files expected in the next window"),
         ([1], 100_000, 5.0, "0.2 new files expected in the next day"),
-        ([1, 2], 0, 0.0, "no new files expected in the next window"),
+        ([], 0, 0.0, "too few windows to tell how many new files to expect"),
+        ([1, 1, 1], 1, 5.0, "too few windows to tell how many new files to expect"),
     ],
 )
 def test_a_sentence_reaches_as_far_as_the_data(
