@@ -6,11 +6,13 @@
 //   files.h       opened files                                 (from sys_exit)
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
-//   network.h     peers, listeners, DNS replies                cgroup/*, inet_sock_set_state
+//   describe.h    what a process record says                   (from sched_process_exec)
+//   network.h     peers and listeners                          cgroup/*, inet_sock_set_state
+//   dns.h         DNS replies                                  cgroup_skb/ingress
 //   cgroups.h     containers that come and go                  cgroup_mkdir, cgroup_rmdir
 //   seed.h        what ran before                              iter/task, iter/task_file
 #include "cgroups.h"
-#include "network.h"
+#include "dns.h"
 #include "seed.h"
 
 #include "anchors.h"

@@ -7,23 +7,19 @@
 
 #define ANCESTRY 64
 
-// Does the task descend, within its mount namespace, from a process 1 of its PID namespace, or
-// from one that was there before? A tree whose root is neither entered from outside.
-static __always_inline bool entered_from_outside(struct task_struct *task, __u32 mntns)
+// The root of a task's tree within its mount namespace: process 1 of its PID namespace, or what
+// entered from outside. Outside of containers every process that was there is its own.
+static __always_inline struct task_struct *root_of(struct task_struct *task, __u32 mntns)
 {
 	struct task_struct *at = task, *parent;
 
-	if (mntns == host_mntns)
-		return false;
-	for (int i = 0; i < ANCESTRY; i++) {
-		if (ns_tgid_of(at) == 1)
-			return false;
+	for (int i = 0; mntns != host_mntns && i < ANCESTRY; i++) {
 		parent = BPF_CORE_READ(at, real_parent);
-		if (BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != mntns)
-			return true;
+		if (ns_tgid_of(at) == 1 || BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != mntns)
+			break;
 		at = parent;
 	}
-	return false;
+	return at;
 }
 
 static __always_inline void describe_snapshot(struct task_struct *task, struct task_state *state)
@@ -72,7 +68,7 @@ int host_seed(struct bpf_iter__task *context)
 SEC("iter/task")
 int tasks_seed(struct bpf_iter__task *context)
 {
-	struct task_struct *task = context->task;
+	struct task_struct *task = context->task, *root;
 	struct task_state *state, *leader;
 	struct instance *instance;
 
@@ -87,9 +83,10 @@ int tasks_seed(struct bpf_iter__task *context)
 		return 0;
 	move_in(state, cgroup_of(task), mntns_of(task));
 	state->owner.exec_key = exec_key_of(task);
-	state->session_key = state->owner.exec_key;
-	state->owner.lineage = entered_from_outside(task, state->mntns) ? LINEAGE_SESSION :
-									  LINEAGE_MAIN;
+	root = root_of(task, state->mntns);
+	state->session_key = exec_key_of(root);
+	state->owner.lineage = state->mntns == host_mntns || ns_tgid_of(root) == 1 ?
+				       LINEAGE_MAIN : LINEAGE_SESSION;
 	state->entered_from_outside = state->owner.lineage == LINEAGE_SESSION;
 	instance = instance_of(&state->owner);
 	if (instance && state->owner.lineage == LINEAGE_MAIN && !instance->has_main) {

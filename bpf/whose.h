@@ -29,10 +29,10 @@ static __always_inline __u32 mntns_of(struct task_struct *task)
 // Names one exec of one process on this boot: the same wherever it is computed from the task.
 static __always_inline __u64 exec_key_of(struct task_struct *task)
 {
-	__u64 key = mix(FIBONACCI, (__u32)task->tgid);
+	__u64 key = mix(FIBONACCI, (__u32)BPF_CORE_READ(task, tgid));
 
 	key = mix(key, BPF_CORE_READ(task, group_leader, start_boottime));
-	return mix(key, task->self_exec_id) | 1;
+	return mix(key, BPF_CORE_READ(task, self_exec_id)) | 1;
 }
 
 // Inodes of the namespaces that a task is in: mnt pid net uts ipc user cgroup time.
@@ -233,7 +233,7 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 	move_in(state, cgroup_id, mntns);
 	if (!state->owner.exec_key)
 		state->owner.exec_key = exec_key_of(task);
-	if (!record_by_default && state->owner.mntns != host_mntns) {
+	if (state->owner.mntns != host_mntns) {
 		__u32 key = state->owner.mntns;
 
 		bpf_map_update_elem(&target_mntns, &key, &state->owner.cgroup_id, BPF_NOEXIST);

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
-import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from ethogram.contracts.events import EventFlag, RecordKind
-from ethogram.contracts.manifest import Clock, Command, Manifest, Program, Redaction, TargetChoice
+from ethogram.contracts.manifest import Command, Program
 from ethogram.errors import PreflightError, UsageError
-from profiler import privileges, redaction
+from profiler import privileges
 from profiler.clock import BootClock
 from profiler.command import CommandRun, resolve_command
 from profiler.host import HostFacts
@@ -25,10 +21,11 @@ from profiler.identity.runtimes import version_of
 from profiler.journal import Journal
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
+from profiler.options import RecordOptions, RecordResult
+from profiler.preamble import first_manifest, redactor, shown_values
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Registry
 from profiler.ring import Records
-from profiler.targets import Targets
 from profiler.window import WindowReport, WindowWriter
 
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
@@ -39,40 +36,6 @@ _ASK_EVERY = 4  # polls: names that are still to come are asked for five times a
 # After attaching: maps and rings stay readable. What remains is for reading what runtimes and
 # processes say of themselves, and for ending the command of another user.
 _KEPT = frozenset({"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_KILL"})
-
-
-@dataclass(frozen=True, slots=True)
-class RecordOptions:
-    """What to record, where to, and how.
-
-    *duration_s* None: until stopped, or until the command ends. *max_loss* is for the caller.
-    """
-
-    output: Path
-    targets: Targets
-    window_ms: int = 5000
-    duration_s: float | None = None
-    inventory: Path | None = None
-    loader: Literal["auto", "core", "bcc"] = "auto"
-    tier: Literal["full", "light"] = "full"
-    keep_args: bool = False
-    ready_file: Path | None = None
-    max_loss: int | None = None
-    cluster: str | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RecordResult:
-    """What a recording came to. *command_exit* is negative where a signal ended the command."""
-
-    recording: Path
-    windows: int
-    workloads: int
-    calls: int
-    lost: int
-    command_exit: int | None
-    clean: bool
 
 
 def record(
@@ -119,7 +82,7 @@ class _Session:
         self._executables = Executables(self._clock)
         self._processes = Processes(
             self._registry, self._executables, self._ids, self._clock,
-            redact=_keep if options.keep_args else redaction.redact,
+            redact=redactor(options),
         )  # fmt: skip
         self._loader: Loader | None = None
         self._journal: Journal | None = None
@@ -135,17 +98,8 @@ class _Session:
     # --- start -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Create the recording, attach, seed what runs already, and begin."""
+        """Attach, create the recording, seed what runs already, and begin."""
         options = self._options
-        self._journal = Journal.create(options.output, self._manifest(), options.force)
-        self._writer = WindowWriter(
-            journal=self._journal,
-            registry=self._registry,
-            processes=self._processes,
-            executables=self._executables,
-            ids=self._ids,
-            clock=self._clock,
-        )
         loader = self._loader = open_loader(
             options.loader,
             KernelConfig(
@@ -155,6 +109,17 @@ class _Session:
             ),
         )
         loader.attach(self._set_targets)
+        self._journal = Journal.create(
+            options.output, first_manifest(options, self._facts, self._clock), options.force
+        )
+        self._writer = WindowWriter(
+            journal=self._journal,
+            registry=self._registry,
+            processes=self._processes,
+            executables=self._executables,
+            ids=self._ids,
+            clock=self._clock,
+        )
         self._journal.update(
             loader=loader.name,
             programs=tuple(
@@ -176,37 +141,6 @@ class _Session:
         self._journal.update(privileges_dropped=dropped)
         if self._command:
             self._command.release()
-
-    def _manifest(self) -> Manifest:
-        options, facts = self._options, self._facts
-        machine: Literal["x86_64", "aarch64"] = (
-            "aarch64" if platform.machine() == "aarch64" else "x86_64"
-        )
-        return Manifest(
-            recording_id=uuid.uuid4().hex,
-            host_id=facts.host_id,
-            boot_id=facts.boot_id,
-            cluster=options.cluster,
-            started=self._clock.datetime(self._clock.boot_ns()),
-            window_ms=options.window_ms,
-            kernel=platform.release(),
-            arch=machine,
-            loader="core",
-            tier=options.tier,
-            clock=Clock(utc_offset_ns=self._clock.utc_offset_ns, source="CLOCK_BOOTTIME"),
-            redaction=Redaction(
-                keep_args=options.keep_args, rules=() if options.keep_args else redaction.RULES
-            ),
-            targets=TargetChoice(kind=options.targets.kind, values=self._shown_values()),
-            command=Command(argv=self._shown_values()) if self._argv else None,
-        )
-
-    def _shown_values(self) -> tuple[str, ...]:
-        values = self._options.targets.values
-        if not self._argv or self._options.keep_args:
-            return tuple(values)
-        shown, _ = redaction.redact([os.fsencode(value) for value in values])
-        return tuple(os.fsdecode(value) for value in shown)
 
     def _set_targets(self) -> None:
         """Tell the kernel side what to record, before what runs already is seeded."""
@@ -294,7 +228,9 @@ class _Session:
         for instance in self._registry.unwanted():
             if instance.cgroup_id not in self._silenced:
                 self._silenced.add(instance.cgroup_id)
-                self._loader.set_target(instance.cgroup_id, is_recorded=False)
+                self._loader.silence(
+                    instance.cgroup_id, {mntns for _, mntns in instance.kernel_keys}
+                )
 
     def _forget_ended(self) -> None:
         """Give back the slots of instances that ended at least a whole window ago."""
@@ -318,7 +254,7 @@ class _Session:
         self._end_window(on_window)
         self._write_addresses()
         if self._argv:
-            command = Command(argv=self._shown_values(), exit_status=self._command_exit)
+            command = Command(argv=shown_values(self._options), exit_status=self._command_exit)
             self._journal.update(command=command)
         redacted = self._journal.manifest.redaction.model_copy(
             update={"redacted": self._processes.redacted}
@@ -364,10 +300,6 @@ class _Session:
         if self._journal:
             self._journal.abandon()
             self._journal = None
-
-
-def _keep(argv: Sequence[bytes]) -> tuple[list[bytes], int]:
-    return list(argv), 0
 
 
 def _write_ready(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -78,6 +78,9 @@ class Loader(Protocol):
 
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out, whatever the default is."""
+
+    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:
+        """Stop recording a cgroup that is of no interest, and who joins its mount namespaces."""
 
     def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
         """Give back what an ended instance held."""

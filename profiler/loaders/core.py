@@ -7,7 +7,7 @@ import os
 import platform
 import struct
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -204,6 +204,13 @@ class CoreLoader:
         assert self._object is not None
         value = struct.pack("<QII", cgroup_id, is_recorded, 0)
         self._object.maps["targets"].update(struct.pack("<Q", cgroup_id), value)
+
+    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:
+        """Stop recording a cgroup, and whoever joins its mount namespaces."""
+        assert self._object is not None
+        self.set_target(cgroup_id, is_recorded=False)
+        for mntns in mount_namespaces:
+            self._object.maps["target_mntns"].delete(struct.pack("<I", mntns))
 
     def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
         """Delete what an ended instance has in maps, and give its slots back."""

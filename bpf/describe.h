@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+// What a process record says: who runs what, as whom, with what on its standard streams.
+#ifndef ETHOGRAM_DESCRIBE_H
+#define ETHOGRAM_DESCRIBE_H
+
+#include "path.h"
+
+#define MAJOR(dev) ((dev) >> 20)
+#define MINOR(dev) ((dev) & 0xfffff)
+#define TTY_MAJOR 4
+#define TTYAUX_MAJOR 5
+#define PTS_MAJOR_FIRST 136
+#define PTS_MAJOR_LAST 143
+
+static __always_inline __u8 stdio_of(struct task_struct *task, __u32 fd)
+{
+	struct file *file = file_of(task, fd);
+	struct inode *inode;
+	__u32 mode, device;
+
+	if (!file)
+		return STDIO_CLOSED;
+	inode = BPF_CORE_READ(file, f_inode);
+	mode = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	if (mode == S_IFSOCK)
+		return STDIO_SOCKET;
+	if (mode == S_IFIFO)
+		return STDIO_PIPE;
+	if (mode == S_IFREG)
+		return STDIO_FILE;
+	if (mode != S_IFCHR)
+		return STDIO_OTHER;
+	device = BPF_CORE_READ(inode, i_rdev);
+	if (MAJOR(device) == 1 && MINOR(device) == 3)
+		return STDIO_NULL;
+	if (MAJOR(device) == TTY_MAJOR || MAJOR(device) == TTYAUX_MAJOR ||
+	    (MAJOR(device) >= PTS_MAJOR_FIRST && MAJOR(device) <= PTS_MAJOR_LAST))
+		return STDIO_TTY;
+	return STDIO_OTHER;
+}
+
+// A record is put together where it is sent from: it is too large for the stack.
+static __always_inline struct process_record *begin_process(struct scratch *scratch, __u32 kind)
+{
+	struct process_record *record = (void *)scratch->record;
+
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = kind;
+	return record;
+}
+
+static __always_inline void fill_process(struct process_record *record, struct task_struct *task,
+					 struct task_state *state)
+{
+	const struct cred *cred = task->cred;
+
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->exec_key = state->owner.exec_key;
+	record->parent_key = exec_key_of(task->real_parent);
+	record->fork_parent_key = state->fork_parent_key;
+	record->session_key = state->session_key;
+	record->exe_key = state->owner.exe_key;
+	record->cgroup_id = state->owner.cgroup_id;
+	record->slot = state->slot;
+	record->tgid = task->tgid;
+	record->ns_tgid = ns_tgid_of(task);
+	record->ppid = task->real_parent->tgid;
+	record->mntns = mntns_of(task);
+	record->uid = cred->uid.val;
+	record->euid = cred->euid.val;
+	record->gid = cred->gid.val;
+	record->egid = cred->egid.val;
+	bpf_core_read(&record->caps_effective, 8, &cred->cap_effective);
+	record->loginuid = record->sessionid = (__u32)-1;
+	if (bpf_core_field_exists(task->loginuid)) {
+		record->loginuid = task->loginuid.val;
+		record->sessionid = task->sessionid;
+	}
+	record->host_namespace_bits = host_namespace_bits(task);
+	record->lineage = state->owner.lineage;
+	record->seccomp_mode = task->seccomp.mode;
+	record->flags |= task->seccomp.mode ? EVENT_SECCOMP_FILTER : 0;
+	record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ? EVENT_NO_NEW_PRIVS : 0;
+	record->flags |= state->entered_from_outside ? EVENT_ENTERED : 0;
+	for (int fd = 0; fd < 3; fd++)
+		record->stdio[fd] = stdio_of(task, fd);
+}
+
+// Path, inode and exe_key of an executable, appended after the record's head.
+static __noinline int describe_executable(struct file *file, struct process_record *record,
+					  __u32 *position)
+{
+	struct inode *inode;
+	struct path path;
+	__u64 fingerprint = 0;
+	__u32 flags = 0;
+
+	if (!file || !record || !position)
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	record->path_size = append_path(&path, position, &flags, &fingerprint);
+	record->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	record->ino = BPF_CORE_READ(inode, i_ino);
+	record->nlink = BPF_CORE_READ(inode, i_nlink);
+	record->ctime_ns = ctime_of(inode);
+	record->exe_key = mix(mix(mix(fingerprint, record->dev), record->ino),
+			      BPF_CORE_READ(inode, i_generation)) | 1;
+	flags |= file_flags(inode);
+	if (!record->nlink && BPF_CORE_READ(inode, i_sb, s_magic) == TMPFS_MAGIC) {
+		char name[8] = {};
+		const unsigned char *source = BPF_CORE_READ(path.dentry, d_name.name);
+
+		bpf_probe_read_kernel(name, 6, source);
+		if (name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
+		    name[4] == 'd' && name[5] == ':')
+			flags |= EVENT_MEMFD;
+	}
+	record->flags |= flags;
+	return 0;
+}
+
+static __always_inline __u16 append_kernel_string(struct scratch *scratch, __u32 *position,
+						  const char *string)
+{
+	__u32 at = *position & (RECORD_ROOM - 1);
+	long size = bpf_probe_read_kernel_str(&scratch->record[at], TARGET_SIZE, string);
+
+	if (size <= 1 || size > TARGET_SIZE)
+		return 0;
+	*position = at + size - 1;
+	return size - 1;
+}
+
+static __always_inline void append_arguments(struct scratch *scratch, struct process_record *record,
+					     __u32 *position, struct task_struct *task)
+{
+	__u64 start = BPF_CORE_READ(task, mm, arg_start);
+	__u64 size = BPF_CORE_READ(task, mm, arg_end) - start;
+	__u32 at = *position & (RECORD_ROOM - 1);
+
+	if (size >= ARGV_SIZE) {
+		size = ARGV_SIZE - 1;
+		record->flags |= EVENT_ARGV_TRUNCATED;
+	}
+	size &= ARGV_SIZE - 1;
+	if (bpf_probe_read_user(&scratch->record[at], size, (void *)start)) {
+		record->flags |= EVENT_READ_FAULT;
+		return;
+	}
+	record->argv_size = size;
+	*position = at + size;
+}
+
+static __always_inline void send_process(struct scratch *scratch, struct process_record *record,
+					 __u32 position)
+{
+	if (bpf_ringbuf_output(&life, scratch->record, position & (RECORD_ROOM - 1),
+				BPF_RB_NO_WAKEUP))
+		count_loss(record->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
+	if (record->flags & EVENT_READ_FAULT)
+		count_loss(record->slot, LOSS_READ_FAULT, PLACE_PROCESSES, 1);
+	if (record->flags & (EVENT_PATH_TRUNCATED | EVENT_ARGV_TRUNCATED))
+		count_loss(record->slot, LOSS_TRUNCATED, PLACE_PROCESSES, 1);
+}
+
+#endif

@@ -1,0 +1,61 @@
+"""What a recording says of itself before its first window."""
+
+from __future__ import annotations
+
+import os
+import platform
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from ethogram.contracts.manifest import Clock, Command, Manifest, Redaction, TargetChoice
+from profiler import redaction
+from profiler.clock import BootClock
+from profiler.host import HostFacts
+from profiler.options import RecordOptions
+
+__all__ = ["first_manifest", "redactor", "shown_values"]
+
+
+def first_manifest(options: RecordOptions, facts: HostFacts, clock: BootClock) -> Manifest:
+    """Return the manifest of a recording that begins now."""
+    machine: Literal["x86_64", "aarch64"] = (
+        "aarch64" if platform.machine() == "aarch64" else "x86_64"
+    )
+    is_command = options.targets.kind == "command"
+    values = shown_values(options)
+    return Manifest(
+        recording_id=uuid.uuid4().hex,
+        host_id=facts.host_id,
+        boot_id=facts.boot_id,
+        cluster=options.cluster,
+        started=clock.datetime(clock.boot_ns()),
+        window_ms=options.window_ms,
+        kernel=platform.release(),
+        arch=machine,
+        loader="core",
+        tier=options.tier,
+        clock=Clock(utc_offset_ns=clock.utc_offset_ns, source="CLOCK_BOOTTIME"),
+        redaction=Redaction(
+            keep_args=options.keep_args, rules=() if options.keep_args else redaction.RULES
+        ),
+        targets=TargetChoice(kind=options.targets.kind, values=values),
+        command=Command(argv=values) if is_command else None,
+    )
+
+
+def shown_values(options: RecordOptions) -> tuple[str, ...]:
+    """Return the targets' names; of a command, its arguments without what looks like a secret."""
+    if options.targets.kind != "command":
+        return options.targets.values
+    shown, _ = redactor(options)([os.fsencode(value) for value in options.targets.values])
+    return tuple(os.fsdecode(value) for value in shown)
+
+
+def redactor(options: RecordOptions) -> Callable[[Sequence[bytes]], tuple[list[bytes], int]]:
+    """Return what is done to arguments before they are kept."""
+    return _keep if options.keep_args else redaction.redact
+
+
+def _keep(argv: Sequence[bytes]) -> tuple[list[bytes], int]:
+    return list(argv), 0
