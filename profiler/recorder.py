@@ -119,6 +119,7 @@ class _Session:
             executables=self._executables,
             ids=self._ids,
             clock=self._clock,
+            unknown=loader.unknown,
         )
         self._journal.update(
             loader=loader.name,

@@ -22,7 +22,7 @@ from profiler.targets import Verdict
 __all__ = ["NAMESPACES", "Instance", "Registry", "Slot"]
 
 NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
-_RUNTIME = ENUMS["phase"].index("runtime")
+_RUNTIME, _UNKNOWN = ENUMS["phase"].index("runtime"), ENUMS["phase"].index("unknown")
 
 
 @dataclass(slots=True)
@@ -112,7 +112,8 @@ class Registry:
             # Joined the container's mount namespace from outside, its cgroup comes next.
             instance, phase = joined, _RUNTIME
         elif instance.is_container and mntns == self.host_mntns:
-            phase = _RUNTIME  # not yet in the container's own namespaces
+            # Not yet in the container's own namespaces; a loader without phases has none of both.
+            phase = _RUNTIME if phase != _UNKNOWN else phase
         elif instance.is_container:
             self._by_mntns.setdefault(mntns, instance)
         self._describe(instance, head)
@@ -197,7 +198,7 @@ class Registry:
             for cgroup_id, mntns in instance.kernel_keys:
                 if cgroup_id == instance.cgroup_id and mntns != self.host_mntns:
                     self._by_mntns.setdefault(mntns, instance)
-            if instance.mntns == self.host_mntns:
+            if instance.mntns == self.host_mntns and slot.phase != _UNKNOWN:
                 self.slots[number] = Slot(number, instance, _RUNTIME)
             else:
                 self.slots[number] = slot

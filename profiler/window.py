@@ -55,8 +55,10 @@ class WindowWriter:
         executables: Executables,
         ids: ExecIds,
         clock: BootClock,
+        unknown: frozenset[str] = frozenset(),
     ) -> None:
         self._journal = journal
+        self._unknown = unknown
         self._registry = registry
         self._processes = processes
         self._executables = executables
@@ -150,8 +152,12 @@ class WindowWriter:
     # --- tables --------------------------------------------------------------------------------
 
     def _append(self, table: str, columns: dict[str, Any]) -> None:
-        if len(next(iter(columns.values()))):
-            self._journal.append(table, columns)
+        rows = len(next(iter(columns.values())))
+        if rows:
+            nothing = {
+                name: [None] * rows for name in columns if f"{table}.{name}" in self._unknown
+            }
+            self._journal.append(table, columns | nothing)
 
     def _keyed(self, keys: np.ndarray) -> dict[str, Any]:
         return {"window": keys["window"], **self._registry.columns_of(keys["slot"])}

@@ -38,7 +38,7 @@ class FilelessExecutable:
         fileless = _has(flags, ProcessFlag.MEMFD | ProcessFlag.DELETED)
         fileless = pc.or_(fileless, pc.fill_null(rows.column("exe_memfd"), False))
         is_first = pc.equal(rows.column("exec_id"), rows.column("session_exec_id"))
-        is_outside = _has(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE)
+        is_outside = pc.fill_null(_has(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE), False)
         on_its_way = pc.and_(pc.fill_null(is_first, False), is_outside)
         by_runtime = pc.or_(on_its_way, pc.equal(text(rows.column("phase")), "runtime"))
         executed = pc.is_null(rows.column("errno"))

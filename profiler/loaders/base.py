@@ -66,6 +66,8 @@ class Loader(Protocol):
     programs: list[ProgramState]
     # Inodes of the host's mnt, pid, net, uts, ipc, user, cgroup, time; known once attached.
     host_namespaces: tuple[int, ...]
+    # What it cannot know: tables that stay empty (`files`), columns of null (`network.cookie`).
+    unknown: frozenset[str]
 
     def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach; `CaptureError` or `PreflightError` where that cannot be.

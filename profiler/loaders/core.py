@@ -55,6 +55,7 @@ class CoreLoader:
     """Loads `recorder.bpf.o`, attaches what the kernel takes, and drains its maps and rings."""
 
     name: Literal["core", "bcc"] = "core"
+    unknown: frozenset[str] = frozenset()
 
     def __init__(self, config: KernelConfig) -> None:
         self._config = config
