@@ -17,7 +17,7 @@ from typing import Any
 
 from ethogram.errors import CaptureError, PreflightError
 
-__all__ = ["Btf", "Link", "Map", "Object", "Program", "library", "possible_cpus"]
+__all__ = ["Btf", "Link", "Map", "Object", "Program", "library", "possible_cpus", "version"]
 
 _LOG: deque[str] = deque(maxlen=400)
 _MESSAGE_SIZE, _LOG_TAIL = 1 << 21, 1 << 16
@@ -46,7 +46,7 @@ _POINTERS = (
     "btf__load_vmlinux_btf",
 )  # fmt: skip
 _STRINGS = ("bpf_program__name", "bpf_program__section_name", "bpf_map__name",
-            "btf__name_by_offset")  # fmt: skip
+            "btf__name_by_offset", "libbpf_version_string")  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -89,6 +89,12 @@ def _failed(what: str, code: int | None = None) -> CaptureError:
     number = abs(code) if code else c.get_errno()
     reason = errno.errorcode.get(number, str(number))
     return CaptureError(f"{what}: {reason}", log="".join(_LOG) or None)
+
+
+def version() -> str:
+    """Return the version of the system's libbpf, such as `1.1`."""
+    text: bytes = library().libbpf_version_string()
+    return text.decode().removeprefix("v")
 
 
 def possible_cpus() -> int:

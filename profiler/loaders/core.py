@@ -20,11 +20,11 @@ from profiler.loaders.base import Drained, KernelConfig, ProgramState
 from profiler.loaders.counters import SETS, Counters
 from profiler.ring import Records, Ring
 
-__all__ = ["CoreLoader", "object_path"]
+__all__ = ["BASE_PROGRAMS", "CoreLoader", "object_path"]
 
 _TYPEDEF = 8
 # Without these there is no recording; the others are named in the manifest when they are missing.
-_BASE = frozenset(
+BASE_PROGRAMS = frozenset(
     {
         "host_seed",
         "syscall_enter",
@@ -131,7 +131,7 @@ class CoreLoader:
                 self._loaded([name]).close()
                 taken.append(name)
             except CaptureError as error:
-                if name in _BASE:
+                if name in BASE_PROGRAMS:
                     raise CaptureError(
                         f"the program `{name}` did not load",
                         hint="run `ethogram doctor`, or try `--loader bcc`",
@@ -146,7 +146,7 @@ class CoreLoader:
         state: Literal["attached", "refused", "absent"],
         error: str | None = None,
     ) -> None:
-        tier: Literal["base", "optional"] = "base" if program.name in _BASE else "optional"
+        tier: Literal["base", "optional"] = "base" if program.name in BASE_PROGRAMS else "optional"
         self.programs.append(ProgramState(program.name, program.section, tier, state, error))
 
     def _open_maps(self) -> None:
@@ -177,7 +177,7 @@ class CoreLoader:
                 try:
                     link = program.attach_cgroup(cgroup_fd) if is_cgroup else program.attach()
                 except CaptureError as error:
-                    if name in _BASE:
+                    if name in BASE_PROGRAMS:
                         raise
                     self._note(program, "refused", error.message)
                     continue
