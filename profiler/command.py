@@ -38,6 +38,7 @@ _TO_RESET = (
     signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
 )  # fmt: skip
 _NAMES_LIMIT = 20_000
+_PARENT = "ethogram"
 _HINTS = {
     errno.ENOENT: "its interpreter may be missing: look at its first line, or at `ldd`",
     errno.EACCES: "the invoking user may not execute it",
@@ -88,7 +89,9 @@ class CommandRun:
 
     def __init__(self, hierarchy: Hierarchy) -> None:
         self.run_id = secrets.token_hex(8)
-        self.cgroup_path = f"/ethogram-{self.run_id}"
+        # Only one who may write anywhere can remove what stands in the root cgroup itself, and
+        # that privilege is given up before the end. The directory between stays.
+        self.cgroup_path = f"/{_PARENT}/{self.run_id}"
         self._directory = unified_mount() if hierarchy.mount is None else hierarchy.mount
         self._directory /= self.cgroup_path.lstrip("/")
         self.cgroup_id = self._make_cgroup()
@@ -101,6 +104,7 @@ class CommandRun:
 
     def _make_cgroup(self) -> int:
         try:
+            self._directory.parent.mkdir(mode=0o755, exist_ok=True)
             self._directory.mkdir(mode=0o755)
             return self._directory.stat().st_ino
         except OSError as error:

@@ -39,9 +39,9 @@ def hierarchy() -> Iterator[Hierarchy]:
     hierarchy = Hierarchy()
     if hierarchy.mount is None:
         pytest.skip("no cgroup v2 hierarchy is mounted")
-    before = set(hierarchy.mount.glob("ethogram-*"))
+    before = set(hierarchy.mount.glob("ethogram/*/"))
     yield hierarchy
-    assert set(hierarchy.mount.glob("ethogram-*")) == before
+    assert set(hierarchy.mount.glob("ethogram/*/")) == before
 
 
 def looked(tmp_path: Path, hierarchy: Hierarchy, environ: dict[str, str]) -> dict[str, object]:
