@@ -31,8 +31,10 @@ from profiler.window import WindowReport, WindowWriter
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
 
 _POLL_S = 0.05
+# While a new container has no name yet: it may live, and its runtime say so, for a moment only.
+_POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
 _GRACE_S = 15.0
-_ASK_EVERY = 4  # polls: names that are still to come are asked for five times a second
+_SCAN_EVERY = 50  # of those polls: all state directories are read, not only the awaited one's
 # After attaching: maps and rings stay readable. What remains is for reading what runtimes and
 # processes say of themselves, and for ending the command of another user.
 _KEPT = frozenset({"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_KILL"})
@@ -165,7 +167,7 @@ class _Session:
         """Drain until it is time to end."""
         began = self._clock.boot_ns()
         limit = self._options.duration_s
-        while not stop.wait(_POLL_S):
+        while not stop.wait(self._pause()):
             self._take()
             now = self._clock.boot_ns()
             if now - self._window_began >= self._options.window_ms * 1_000_000:
@@ -176,6 +178,10 @@ class _Session:
                 self._command_exit = status
                 return
 
+    def _pause(self) -> float:
+        since = self._clock.boot_ns() - _NEW_NS
+        return _POLL_NEW_S if self._registry.has_pending(newer_than_ns=since) else _POLL_S
+
     def _take(self) -> None:
         """Empty the rings, and give names to what is new while it still lives."""
         assert self._loader is not None
@@ -185,9 +191,10 @@ class _Session:
         for batch in taken.get(RecordKind.SLOT, []):
             for head in batch.heads:
                 self._registry.add_slot(head, is_live=self._is_live)
-        self._polls += 1
-        if self._polls % _ASK_EVERY == 0 and self._registry.has_pending():
-            self._resolver.prefetch()
+        if self._registry.has_pending():
+            self._polls += 1
+            if self._polls % _SCAN_EVERY == 1:
+                self._resolver.prefetch()
             self._registry.resolve_pending()
 
     def _cgroups_changed(self, batch: Records) -> None:
@@ -199,14 +206,16 @@ class _Session:
                 path = os.fsdecode(tail[: int(head["path_size"])])
                 self._registry.cgroup_made(cgroup_id, path)
 
-    def _end_window(self, on_window: Callable[[WindowReport], None] | None) -> None:
+    def _end_window(
+        self, on_window: Callable[[WindowReport], None] | None, *, is_last: bool = False
+    ) -> None:
         assert self._loader is not None
         assert self._writer is not None
         drained = self._loader.end_window()
         self._take_new(drained.records)
         self._registry.resolve_pending()
         ended = self._clock.boot_ns()
-        report = self._writer.write(drained, self._window_began, ended)
+        report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
         self._window_began = ended
         self._windows += 1
         self._silence_unwanted()
@@ -252,7 +261,7 @@ class _Session:
         assert self._writer is not None
         if self._command and self._command_exit is None:
             self._end_command(self._command)
-        self._end_window(on_window)
+        self._end_window(on_window, is_last=True)
         self._write_addresses()
         if self._argv:
             command = Command(argv=shown_values(self._options), exit_status=self._command_exit)

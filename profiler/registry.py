@@ -53,6 +53,13 @@ class Instance:
     def is_container(self) -> bool:
         return self.identity.container_id is not None
 
+    @property
+    def is_unnamed(self) -> bool:
+        """It is left out because no source said which pod it is of."""
+        return (
+            self.verdict == "unwanted" and self.is_container and self.identity.state != "resolved"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -171,9 +178,12 @@ class Registry:
         instance.workload = number
         instance.is_changed = True
 
-    def has_pending(self) -> bool:
-        """Return whether some name may still come."""
-        return any(i.identity.state == "pending" for i in self._instances.values())
+    def has_pending(self, *, newer_than_ns: int = 0) -> bool:
+        """Return whether a name may still come for what was first seen after this time."""
+        return any(
+            i.identity.state == "pending" and i.started_ns > newer_than_ns
+            for i in self._instances.values()
+        )
 
     def resolve_pending(self) -> None:
         """Ask again for every name that may still come."""

@@ -72,8 +72,13 @@ class WindowWriter:
         self.calls = 0
         self.lost = 0
 
-    def write(self, drained: Drained, started_ns: int, ended_ns: int) -> WindowReport:
-        """Write *drained*, which began and ended at these times since boot, and flush it."""
+    def write(
+        self, drained: Drained, started_ns: int, ended_ns: int, *, is_last: bool = False
+    ) -> WindowReport:
+        """Write *drained*, which began and ended at these times since boot, and flush it.
+
+        After the last window no name comes any more: what still waits for one is lost, and said.
+        """
         window = drained.window
         self._activity.clear()
         self._keep_records(drained)
@@ -83,6 +88,8 @@ class WindowWriter:
         losses = self._losses(drained)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
         calls = self._sorted_calls(drained.calls, window)
+        if unnamed := self._unnamed_calls(drained.calls, is_last=is_last):
+            losses[None, None, "unresolved", "workloads"] += unnamed
         new = self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)
@@ -148,6 +155,21 @@ class WindowWriter:
         if unknown := int(drained.calls["calls"][~known].sum()):
             lost[(None, None, "slots_full", "syscalls")] += unknown
         return lost
+
+    def _unnamed_calls(self, calls: np.ndarray, *, is_last: bool) -> int:
+        """Return the calls of containers that never got a name, so that nobody can ask for them."""
+        total = 0
+        if is_last:
+            keys, counts = self._carried.sets["calls"]
+            for slot in np.unique(keys["slot"]).tolist():
+                instance = self._registry.instance_of(slot)
+                if instance is not None and instance.is_container:
+                    total += int(counts[keys["slot"] == slot].sum())
+        for slot in np.unique(calls["slot"]).tolist():
+            instance = self._registry.instance_of(slot)
+            if instance is not None and instance.is_unnamed:
+                total += int(calls["calls"][calls["slot"] == slot].sum())
+        return total
 
     # --- tables --------------------------------------------------------------------------------
 

@@ -1,0 +1,174 @@
+"""Containers recorded from their start to their stop: names, phases, layers, who entered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.containers import Container
+from demo.network import Network
+from demo.oci import Pod, Spec, bind
+from ethogram.contracts.recording import Recording
+from tests.e2e.command_line import running
+from tests.workloads import known
+
+pytestmark = pytest.mark.e2e
+
+KNOWN = "/known"
+GETPPID, GETPGRP = 110, 111
+POD = Pod(
+    namespace="shop", name="cart-0", uid="11111111-1111-4111-8111-111111111111", container="cart",
+    image="cart:1",
+)  # fmt: skip
+
+
+class Record:
+    """One recording, by the names of its rows."""
+
+    def __init__(self, path: Path) -> None:
+        self.recording = Recording.open(path)
+        self.workloads = {row["workload"]: row for row in self.rows("workloads")}
+        self.instances = {row["instance"]: row for row in self.rows("instances")}
+        self.paths = {row["exe"]: row["path"].decode() for row in self.rows("executables")}
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.recording.table(table).to_pylist()
+        return rows
+
+    def calls(self, name: str) -> dict[str, int]:
+        """Return phase -> how often call *name* was made in it."""
+        counted: dict[str, int] = defaultdict(int)
+        for row in self.rows("syscalls"):
+            if row["name"] == name:
+                counted[row["phase"]] += row["calls"]
+        return dict(counted)
+
+    def executed(self) -> list[tuple[str, str]]:
+        """Return (phase, path) of every exec, in the order of time."""
+        rows = [row for row in self.rows("processes") if not row["flags"] & 1]
+        return [
+            (row["phase"], self.paths[row["exe"]])
+            for row in sorted(rows, key=lambda row: row["start"])
+        ]
+
+
+def known_spec(*actions: list[object], **options: Any) -> Spec:
+    program, *words = known(*actions)
+    return Spec([KNOWN, *words], mounts=[bind(Path(program), KNOWN)], pod=POD, **options)
+
+
+def recorded(tmp_path: Path, live: Any) -> Record:
+    """Record all pods of namespace `shop` while *live* runs."""
+    target = tmp_path / "recording"
+    words = ("record", "-o", target, "--namespace", "shop", "--window", "500ms")
+    with running(*words, ready=tmp_path / "ready") as process:
+        live()
+        process.terminate()
+        _, messages = process.communicate(timeout=60)
+    assert process.returncode == 0, messages
+    assert "nothing lost" in messages
+    return Record(target)
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+@pytest.mark.parametrize("no_new_privileges", [True, False], ids=["nnp", "no-nnp"])
+def test_the_life_of_a_container_has_its_phases(
+    runtime: str, no_new_privileges: bool, busybox_image: Path, tmp_path: Path
+) -> None:
+    spec = known_spec(
+        ["call", GETPGRP, 5], ["listen", 80], ["call", GETPGRP, 23], ["handle", 15],
+        ["call", 34, 1], ["call", GETPGRP, 7],
+        no_new_privileges=no_new_privileges,
+    )  # fmt: skip
+
+    def live() -> None:
+        with Container(busybox_image, spec, runtime=runtime) as container:
+            container.start(port=80)
+            inside = [KNOWN, "call", str(GETPGRP), "11"]
+            assert container.exec(*inside).returncode == 0
+            container.stop()
+
+    seen = recorded(tmp_path, live)
+    assert seen.calls("getpgrp") == {"startup": 5, "steady": 23, "exec": 11, "shutdown": 7}
+    (workload,) = seen.workloads.values()
+    named = {name: workload[name] for name in ("namespace", "kind", "name", "container", "source")}
+    assert named == {
+        "namespace": "shop", "kind": "Pod", "name": "cart-0", "container": "cart", "source": "cri",
+    }  # fmt: skip
+    (instance,) = seen.instances.values()
+    assert instance["no_new_privs"] is no_new_privileges
+    assert instance["runtime"] == runtime
+    assert instance["host_namespaces"] == ["user", "cgroup", "time"] or set(
+        instance["host_namespaces"]
+    ) <= {"user", "cgroup", "time"}
+    assert instance["ended"] is not None
+    assert ("startup", KNOWN) in seen.executed()
+    assert ("exec", KNOWN) in seen.executed()
+    assert seen.calls("execve")["runtime"] >= 1
+    assert {phase for phase, _ in seen.executed()} <= {"runtime", "startup", "exec"}
+
+
+def test_a_container_that_lives_for_a_moment_is_named(busybox_image: Path, tmp_path: Path) -> None:
+    def live() -> None:
+        with Container(busybox_image, known_spec(["call", GETPPID, 23])) as container:
+            container.run()
+
+    seen = recorded(tmp_path, live)
+    assert seen.calls("getppid")["startup"] == 23
+    assert [row["name"] for row in seen.workloads.values()] == ["cart-0"]
+
+
+def test_a_file_of_the_image_and_a_dropped_one_are_told_apart(
+    busybox_image: Path, tmp_path: Path
+) -> None:
+    script = "cp /bin/busybox /tmp/dropped; /tmp/dropped true; cat /bin/busybox > /dev/null"
+    spec = Spec(["sh", "-c", script], pod=POD)
+
+    def live() -> None:
+        with Container(busybox_image, spec) as container:
+            assert container.run().returncode == 0
+
+    seen = recorded(tmp_path, live)
+    uppers = {row["path"]: row["upper"] for row in seen.rows("executables") if row["exe"]}
+    assert uppers[b"/bin/busybox"] is False
+    assert uppers[b"/tmp/dropped"] is True
+    layers = {row["path"]: row["in_image"] for row in seen.rows("files")}
+    assert layers[b"/bin/busybox"] == "yes"
+    assert layers[b"/tmp/dropped"] == "no"
+
+
+def test_both_ends_of_a_connection_are_seen(
+    web_image: Path, network: Network, tmp_path: Path
+) -> None:
+    server, client = network.attach("server"), network.attach("client")
+    fetch = ["curl", "-s", f"http://{server.address}/"]
+    shop = Pod(namespace="shop", name="web-0", uid="2" * 32, container="nginx", image="nginx")
+    nginx = Spec(["nginx", "-g", "daemon off;"], netns=server.path, pod=shop)
+    curl = Spec(fetch, netns=client.path, pod=POD)
+
+    def live() -> None:
+        with Container(web_image, nginx) as one, Container(web_image, curl) as other:
+            one.start(port=80)
+            assert other.run().returncode == 0
+            one.stop(3)
+
+    seen = recorded(tmp_path, live)
+    names = {number: row["name"] for number, row in seen.workloads.items()}
+    rows = [(names[row["workload"]], row) for row in seen.rows("network")]
+    (out,) = (row for name, row in rows if name == "cart-0" and row["direction"] == "out"
+              and row["family"] == 2)  # fmt: skip
+    (inward,) = (row for name, row in rows if name == "web-0" and row["direction"] == "in")
+    assert (out["peer_addr"], out["peer_port"]) == (_packed(server.address), 80)
+    assert (inward["peer_addr"], inward["local_port"]) == (_packed(client.address), 80)
+    assert inward["peer_port"] is None
+    assert seen.paths[inward["exe"]] == "/usr/sbin/nginx"
+    assert inward["tx_bytes"] == out["rx_bytes"] > 0
+    listening = [row["local_port"] for name, row in rows if row["direction"] == "listen"]
+    assert listening == [80]
+
+
+def _packed(address: object) -> bytes:
+    return bytes(int(part) for part in str(address).split("."))
