@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import textwrap
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ import click
 from ethogram.cli.options import COMMAND_SETTINGS, force_option, refuse_existing
 from ethogram.cli.record import describe_result, stop_on_signals
 from ethogram.cli.screen import count, next_command, output, say, shell
+from ethogram.contracts.durable import write_all
 from ethogram.contracts.escape import printable
 from ethogram.errors import CaptureError
 
@@ -72,23 +75,48 @@ def command(
     from profiler.command import resolve_command
 
     resolve_command(words)
-    for path in (keep, profile_file):
-        if path is not None:
-            refuse_existing(path, force=force and path is profile_file)
     with ExitStack() as stack:
+        write_profile = stack.enter_context(_opened(profile_file, force=force))
         place = keep or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="ethogram-try-"))
         ) / "recording"  # fmt: skip
         result = _record(place, words)
         summary = _print_behaviour(result, words)
         profile, findings = _profile(summary, enforce=enforce, runtime=runtime)
+        write_profile(profile)
     _print_profile(profile)
     for finding in findings:
         say(f"{finding.severity}: {printable(finding.message)}")
-    if profile_file is not None:
-        profile_file.write_bytes(profile)
-        say(f"wrote `{profile_file}`")
     _say_next(words, keep=keep, profile_file=profile_file)
+
+
+@contextmanager
+def _opened(path: Path | None, *, force: bool) -> Iterator[Callable[[bytes], None]]:
+    """Yield what writes the profile to *path*, which is opened now and empty until then.
+
+    Recording gives up the privilege to write into directories of others, for good.
+    """
+    if path is None:
+        yield lambda _profile: None
+        return
+    refuse_existing(path, force=force)
+    is_new = not path.exists()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+
+    def write(profile: bytes) -> None:
+        os.ftruncate(file, 0)
+        write_all(file, profile)
+
+    try:
+        yield write
+        say(f"wrote `{path}`")
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                path.unlink()
+        raise
+    finally:
+        os.close(file)
 
 
 def _record(place: Path, words: tuple[str, ...]) -> RecordResult:
