@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import secrets
 import select
 import shutil
 import signal
@@ -22,8 +21,9 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from ethogram.errors import CaptureError, PreflightError, UsageError
-from profiler.identity.hierarchy import Hierarchy, unified_mount
+from profiler.identity.hierarchy import Hierarchy
 from profiler.invoker import Invoker, environment_of, invoker_of
+from profiler.own_cgroup import OwnCgroup
 
 __all__ = ["CommandRun", "resolve_command"]
 
@@ -38,7 +38,6 @@ _TO_RESET = (
     signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
 )  # fmt: skip
 _NAMES_LIMIT = 20_000
-_PARENT = "ethogram"
 _HINTS = {
     errno.ENOENT: "its interpreter may be missing: look at its first line, or at `ldd`",
     errno.EACCES: "the invoking user may not execute it",
@@ -88,30 +87,15 @@ class CommandRun:
     """
 
     def __init__(self, hierarchy: Hierarchy) -> None:
-        self.run_id = secrets.token_hex(8)
-        # Only one who may write anywhere can remove what stands in the root cgroup itself, and
-        # that privilege is given up before the end. The directory between stays.
-        self.cgroup_path = f"/{_PARENT}/{self.run_id}"
-        self._directory = unified_mount() if hierarchy.mount is None else hierarchy.mount
-        self._directory /= self.cgroup_path.lstrip("/")
-        self.cgroup_id = self._make_cgroup()
+        self._cgroup = OwnCgroup.make(hierarchy)
+        self.run_id = self._cgroup.run_id
+        self.cgroup_id, self.cgroup_path = self._cgroup.id, self._cgroup.path
         self.pid = 0
         self.pidfd = -1  # readable once the command has ended
         self._go = self._says = -1
         self._name = ""
         self._status: int | None = None
         self._step, self._step_at = 0, 0.0
-
-    def _make_cgroup(self) -> int:
-        try:
-            self._directory.parent.mkdir(mode=0o755, exist_ok=True)
-            self._directory.mkdir(mode=0o755)
-            return self._directory.stat().st_ino
-        except OSError as error:
-            raise PreflightError(
-                f"a cgroup cannot be made: `{self._directory}`: {error.strerror}",
-                hint="run it as root where the cgroup v2 hierarchy is mounted writable",
-            ) from error
 
     # --- beginning -------------------------------------------------------------------------
 
@@ -167,9 +151,9 @@ class CommandRun:
         A command that was ended while it waited is no error: `poll` tells.
         """
         try:
-            self._join()
+            self._cgroup.join(self.pid)
             os.write(self._go, _GO)
-        except BrokenPipeError:
+        except (ProcessLookupError, BrokenPipeError):
             pass  # it has ended
         except OSError as error:
             self.close()
@@ -179,12 +163,6 @@ class CommandRun:
         self._close_pipe("_go")
         self._hear()
         self._close_pipe("_says")
-
-    def _join(self) -> None:
-        try:
-            (self._directory / "cgroup.procs").write_text(f"{self.pid}\n")
-        except ProcessLookupError as error:
-            raise BrokenPipeError from error
 
     def _hear(self) -> None:
         """Wait for what the child says next; raise, and close, where that is a failure."""
@@ -240,18 +218,7 @@ class CommandRun:
 
     def remove(self) -> bool:
         """Remove the cgroup and what the command made below it; False if processes live in it."""
-        directories, queue = [], [self._directory]
-        for directory in queue:
-            directories.append(directory)
-            queue.extend(_children(directory))
-        for directory in reversed(directories):
-            try:
-                directory.rmdir()
-            except FileNotFoundError:
-                continue
-            except OSError:
-                return False
-        return True
+        return self._cgroup.remove()
 
     def close(self) -> bool:
         """Give up what is held, and remove the cgroup; what `remove` says.
@@ -265,7 +232,7 @@ class CommandRun:
         self._close_pipe("_says")
         self.poll()
         self._close_pipe("pidfd")
-        return self.remove()
+        return self._cgroup.close()
 
     def _close_pipe(self, name: str) -> None:
         descriptor: int = getattr(self, name)
@@ -312,10 +279,3 @@ def _be_the_command(
     finally:
         os.write(say, _SAYS.pack(step, number))
         os._exit(127)
-
-
-def _children(directory: Path) -> list[Path]:
-    try:
-        return [path for path in directory.iterdir() if path.is_dir() and not path.is_symlink()]
-    except OSError:
-        return []
