@@ -131,7 +131,7 @@ def _runtimes(machine: str, choices: Choices) -> Iterator[Finding]:
         yield Finding(
             "info",
             f"no runtime is named: the calls of {labels} under the filter are allowed",
-            hint="name yours for a tighter profile: `runtime=runc=1.1.5`",
+            hint="name yours for a tighter profile: `--runtime runc=1.1.5`",
         )
     for base in choices.bases:
         if not base.measured:

@@ -27,15 +27,15 @@ def command(output_format: str) -> None:
 
     Exits with code 3 where this host cannot record.
     """
-    from profiler.doctor import checks
+    from profiler.doctor import can_record, checks
 
     found = checks()
     if output_format == "json":
-        print(json.dumps(_document(found), indent=2))
+        print(json.dumps(_document(found, can_record=can_record(found)), indent=2))
     else:
         _print_text(found)
-    failed = [check for check in found if check.ok is False]
-    if failed:
+    if not can_record(found):
+        failed = [check for check in found if check.ok is False]
         raise PreflightError(
             f"this host cannot record: {count(len(failed), 'check')} failed, "
             f"first `{printable(failed[0].name)}`",
@@ -45,10 +45,10 @@ def command(output_format: str) -> None:
     next_command("ethogram try -- ls")
 
 
-def _document(found: Sequence[Check]) -> dict[str, object]:
+def _document(found: Sequence[Check], *, can_record: bool) -> dict[str, object]:
     return {
         "schema": "ethogram.doctor/1",
-        "can_record": all(check.ok is not False for check in found),
+        "can_record": can_record,
         "checks": [
             {"name": check.name, "ok": check.ok, "detail": check.detail, "hint": check.hint}
             for check in found
