@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ethogram.contracts.recording import Recording
+from profiler.identity.hierarchy import Hierarchy
 from tests.e2e.command_line import ethogram, running
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +103,25 @@ def test_an_interruption_keeps_what_was_seen(tmp_path: Path) -> None:
     assert calls_of(recording)["write"] >= 1
 
 
+@pytest.fixture
+def tidy_cgroups() -> Iterator[None]:
+    """End and remove what a recorder that was killed could not."""
+    mount = Hierarchy().mount
+    assert mount is not None
+    before = set(mount.glob("ethogram/*/"))
+    yield
+    for cgroup in set(mount.glob("ethogram/*/")) - before:
+        (cgroup / "cgroup.kill").write_text("1")
+        with (cgroup / "cgroup.events").open() as events:
+            changed = select.poll()
+            changed.register(events, select.POLLPRI)
+            while "populated 1" in events.read():
+                changed.poll(1000)
+                events.seek(0)
+        cgroup.rmdir()
+
+
+@pytest.mark.usefixtures("tidy_cgroups")
 def test_a_recorder_that_is_killed_leaves_a_readable_recording(tmp_path: Path) -> None:
     recording, ready = tmp_path / "recording", tmp_path / "ready"
     script = "while :; do echo on; cat /etc/hostname >/dev/null; done"
