@@ -185,7 +185,7 @@ class BccLoader:
         )
         with kernel_source() as tree, headers_named(tree), kept_output() as output:
             try:
-                return module.BPF(text=text, cflags=flags)
+                return module.BPF(text=text.encode(), cflags=flags)
             except Exception as error:  # BCC raises nothing more precise
                 raise CaptureError(
                     "the BCC program did not compile",
@@ -195,13 +195,14 @@ class BccLoader:
 
     def _attached(self, hook: _Hook) -> int | None:
         """Attach one program and return its descriptor; None where the kernel has no such hook."""
-        kind, _, where = hook.hook.partition("/")
+        kind, _, where = hook.hook.encode().partition(b"/")
+        function = hook.program.encode()
         with kept_output() as output:
             try:
-                if kind == "raw_tp":
-                    self._bpf.attach_raw_tracepoint(tp=where, fn_name=hook.program)
+                if kind == b"raw_tp":
+                    self._bpf.attach_raw_tracepoint(tp=where, fn_name=function)
                 else:
-                    self._bpf.attach_tracepoint(tp=where.replace("/", ":"), fn_name=hook.program)
+                    self._bpf.attach_tracepoint(tp=where.replace(b"/", b":"), fn_name=function)
             except Exception as error:  # as above
                 if hook.tier == "base":
                     raise CaptureError(
@@ -211,7 +212,7 @@ class BccLoader:
                 self.programs.append(ProgramState(*hook, "refused", str(error)))
                 return None
         self.programs.append(ProgramState(*hook, "attached"))
-        return int(self._bpf.funcs[hook.program.encode()].fd)
+        return int(self._bpf.funcs[function].fd)
 
     # --- while it runs ---------------------------------------------------------------------
 

@@ -30,7 +30,6 @@ __all__ = [
 
 _MODULE = "_distribution_bcc"
 _PLACES = ("python3/dist-packages/bcc", "python3.*/site-packages/bcc")
-_FLAVOUR = re.compile(r"linux-headers-(\d.*)-(?!common)(\w+)$")
 _NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 _LOG_SIZE = 1 << 16
 _TRACEFS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
@@ -92,30 +91,39 @@ def kernel_source(
     if (root / "lib/modules" / platform.release() / "build/include").is_dir():
         yield None
         return
-    halves = _installed_halves(root / "usr/src")
-    if halves is None:
+    parts = _installed(root / "usr/src")
+    if not parts:
         raise PreflightError(
             "no kernel headers are installed",
             hint="install this kernel's `linux-headers` package, or another's for this machine:"
             " `apt-get install linux-headers-cloud-amd64` (Debian)",
         )
-    with tempfile.TemporaryDirectory(prefix="ethogram-headers-") as name:
-        tree = Path(name)
-        for part in ("include", "arch"):
-            _merge(tree / part, [half / part for half in halves])
+    with tempfile.TemporaryDirectory(prefix="ethogram-headers-") as made:
+        tree = Path(made)
+        for name in ("include", "arch"):
+            _merge(tree / name, [part / name for part in parts])
         yield tree
 
 
-def _installed_halves(sources: Path) -> tuple[Path, Path] | None:
-    """Return the newest complete pair of Debian's header packages, what is common last."""
-    pairs = []
+def _installed(sources: Path) -> list[Path]:
+    """Return the parts of the newest whole tree among the installed header packages."""
+    found = []
     for path in sources.glob("linux-headers-*"):
-        found = _FLAVOUR.fullmatch(path.name)
-        common = found and sources / f"linux-headers-{found[1].split('-cloud')[0]}-common"
-        if common and common.is_dir() and (path / "include/generated").is_dir():
+        if not (path / "include/generated").is_dir():
+            continue
+        parts = [path] if (path / "include/linux").is_dir() else [path, *_common_half(path)]
+        if (parts[-1] / "include/linux").is_dir():
             version = tuple(int(number) for number in re.findall(r"\d+", path.name))
-            pairs.append((version, path, common))
-    return max(pairs)[1:] if pairs else None
+            found.append((version, parts))
+    return max(found)[1] if found else []
+
+
+def _common_half(flavoured: Path) -> list[Path]:
+    """Return what Debian's `linux-headers-VERSION-FLAVOUR` has in common with other flavours."""
+    words = flavoured.name.split("-")
+    ending = "common-rt" if "rt" in words else "common"
+    names = ("-".join([*words[:count], ending]) for count in range(len(words) - 1, 2, -1))
+    return [path for name in names if (path := flavoured.with_name(name)).is_dir()][:1]
 
 
 def _merge(target: Path, sources: list[Path]) -> None:
