@@ -5,6 +5,8 @@
 
 #include "path.h"
 
+#define ROOT_CGROUP 1
+
 static __always_inline __u64 parent_id(struct cgroup *cgroup)
 {
 	struct kernfs_node *node = cgroup->kn;
@@ -16,6 +18,21 @@ static __always_inline __u64 parent_id(struct cgroup *cgroup)
 		return BPF_CORE_READ(parent, id);
 	}
 	return BPF_CORE_READ(node, parent, id);
+}
+
+// A container that makes cgroups below its own stays one instance. The root is nobody's own, and
+// a runtime may work from a mount namespace that is not the host's.
+static __always_inline bool is_made_inside(struct task_state *state, __u64 parent,
+					   struct target *target)
+{
+	__u64 own;
+
+	if (!state || state->slot == NO_SLOT || state->owner.mntns == host_mntns ||
+	    state->owner.lineage == LINEAGE_OUTSIDE)
+		return false;
+	own = state->owner.cgroup_id;
+	return own != ROOT_CGROUP &&
+	       (parent == own || (target && target->instance_cgroup == own));
 }
 
 static __always_inline void send_cgroup(__u64 id, const char *path, __u32 flags)
@@ -35,7 +52,7 @@ static __always_inline void send_cgroup(__u64 id, const char *path, __u32 flags)
 	record.path_size = size - 1;
 	__builtin_memcpy(scratch->record, &record, sizeof(record));
 	if (bpf_ringbuf_output(&life, scratch->record, sizeof(record) + size - 1,
-				BPF_RB_NO_WAKEUP))
+				BPF_RB_FORCE_WAKEUP))
 		count_loss(NO_SLOT, LOSS_RING_FULL, PLACE_SLOTS, 1);
 }
 
@@ -49,20 +66,17 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 
 	if (cgroup->root->hierarchy_id) // the unified hierarchy is 0
 		return 0;
-	if (state && state->slot != NO_SLOT && state->owner.mntns != host_mntns &&
-	    state->owner.lineage != LINEAGE_OUTSIDE) {
-		// Made inside a container: still the same instance.
+	parent = parent_id(cgroup);
+	target = bpf_map_lookup_elem(&targets, &parent);
+	if (is_made_inside(state, parent, target)) {
 		fresh.instance_cgroup = state->owner.cgroup_id;
 		fresh.is_recorded = 1;
 		bpf_map_update_elem(&targets, &id, &fresh, BPF_ANY);
-	} else {
-		parent = parent_id(cgroup);
-		target = bpf_map_lookup_elem(&targets, &parent);
-		if (target) {
-			fresh.instance_cgroup = id;
-			fresh.is_recorded = target->is_recorded;
-			bpf_map_update_elem(&targets, &id, &fresh, BPF_NOEXIST);
-		}
+	} else if (target && target->is_recorded) {
+		// One that is left out says nothing of those below it.
+		fresh.instance_cgroup = id;
+		fresh.is_recorded = 1;
+		bpf_map_update_elem(&targets, &id, &fresh, BPF_NOEXIST);
 	}
 	send_cgroup(id, path, 0);
 	return 0;

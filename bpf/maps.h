@@ -153,7 +153,7 @@ HASH(privileges, struct privilege_key, __u64, 65536);
 HASH(losses, struct loss_key, __u64, 16384);
 
 // Process life and what is sensitive has a ring of its own. User space polls all three on its
-// own clock: no record wakes it.
+// own clock; only a new cgroup or slot wakes it, because its name may not be there for long.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24);

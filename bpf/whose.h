@@ -156,7 +156,7 @@ static __always_inline void announce_slot(struct task_struct *task, struct slot_
 		record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ?
 					 EVENT_NO_NEW_PRIVS : 0;
 	}
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
 }
 
 // The slot of an owner in its phase; a new one from the free list where it has none yet.
@@ -194,7 +194,8 @@ static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, _
 {
 	bool first = !state->has_owner;
 	bool moved = cgroup_id != state->cgroup_id && !is_same_instance(cgroup_id, &state->owner);
-	bool entered = state->mntns == host_mntns && mntns != host_mntns && mntns;
+	bool is_outside = state->mntns == host_mntns || state->owner.lineage == LINEAGE_OUTSIDE;
+	bool entered = is_outside && mntns && mntns != state->mntns && mntns != host_mntns;
 
 	if (first || moved || entered) {
 		struct instance *instance;

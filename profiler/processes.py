@@ -51,9 +51,9 @@ class Executables:
         self._clock = clock
         self._numbers: dict[int, int] = {0: 0}
         self.paths: dict[int, bytes] = {0: b""}
-        self._rows: list[dict[str, Any]] = [
-            {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
-        ]
+        self._rows: dict[int, dict[str, Any]] = {
+            0: {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
+        }
 
     def add(self, head: np.void, path: bytes) -> int:
         """Return the number of the executable of a `process_record`."""
@@ -64,18 +64,16 @@ class Executables:
         number = self._numbers[key] = len(self._numbers)
         flags = int(head["flags"])
         self.paths[number] = path
-        self._rows.append(
-            {
-                "exe": number,
-                "path": path,
-                "dev": int(head["dev"]),
-                "ino": int(head["ino"]),
-                "ctime": int(head["ctime_ns"]),
-                "nlink": int(head["nlink"]),
-                "upper": _is_upper(flags),
-                "memfd": bool(flags & ProcessFlag.MEMFD),
-            }
-        )
+        self._rows[number] = {
+            "exe": number,
+            "path": path,
+            "dev": int(head["dev"]),
+            "ino": int(head["ino"]),
+            "ctime": int(head["ctime_ns"]),
+            "nlink": int(head["nlink"]),
+            "upper": _is_upper(flags),
+            "memfd": bool(flags & ProcessFlag.MEMFD),
+        }
         return number
 
     def numbers_of(self, keys: np.ndarray) -> np.ndarray:
@@ -84,9 +82,13 @@ class Executables:
         known = np.array([self._numbers.get(int(key), 0) for key in unique], np.uint32)
         return known[inverse] if len(unique) else np.zeros(0, np.uint32)
 
-    def take_rows(self) -> dict[str, list[Any]]:
-        """Return columns of `executables` for those that are new."""
-        rows, self._rows = self._rows, []
+    def take_rows(self, used: set[int]) -> dict[str, list[Any]]:
+        """Return columns of `executables` for those in *used* that were not given out before.
+
+        What only workloads executed that nobody asked for is none of a recording's business.
+        """
+        numbers = sorted(used & self._rows.keys())
+        rows = [self._rows.pop(number) for number in numbers]
         names = ("exe", "path", "dev", "ino", "ctime", "nlink", "upper", "memfd")
         return {name: [row.get(name) for row in rows] for name in names}
 

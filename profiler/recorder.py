@@ -34,6 +34,7 @@ _POLL_S = 0.05
 # While a new container has no name yet: it may live, and its runtime say so, for a moment only.
 _POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
 _GRACE_S = 15.0
+_PRIORITY = -10
 _SCAN_EVERY = 50  # of those polls: all state directories are read, not only the awaited one's
 # After attaching: maps and rings stay readable. What remains is for reading what runtimes and
 # processes say of themselves, and for ending the command of another user.
@@ -134,12 +135,15 @@ class _Session:
         self._is_live = True
         if self._argv:
             self._prepare_command()
+        for runtime in ("runc", "crun"):
+            version_of(runtime)  # asked for once, while it may be run
+        # After the command was forked, which keeps its own. On a busy host a container may else
+        # be gone before its name was asked for.
+        os.setpriority(os.PRIO_PROCESS, 0, min(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
         loader.arm()
         self._window_began = self._clock.boot_ns()
         if self._options.ready_file:
             _write_ready(self._options.ready_file)
-        for runtime in ("runc", "crun"):
-            version_of(runtime)  # asked for once, while it may be run
         dropped = privileges.drop(_KEPT)
         self._journal.update(privileges_dropped=dropped)
         if self._command:
@@ -167,7 +171,9 @@ class _Session:
         """Drain until it is time to end."""
         began = self._clock.boot_ns()
         limit = self._options.duration_s
-        while not stop.wait(self._pause()):
+        assert self._loader is not None
+        while not stop.is_set():
+            self._pause(self._loader)
             self._take()
             now = self._clock.boot_ns()
             if now - self._window_began >= self._options.window_ms * 1_000_000:
@@ -178,9 +184,10 @@ class _Session:
                 self._command_exit = status
                 return
 
-    def _pause(self) -> float:
+    def _pause(self, loader: Loader) -> None:
         since = self._clock.boot_ns() - _NEW_NS
-        return _POLL_NEW_S if self._registry.has_pending(newer_than_ns=since) else _POLL_S
+        is_urgent = self._registry.has_pending(newer_than_ns=since)
+        loader.wait(_POLL_NEW_S if is_urgent else _POLL_S)
 
     def _take(self) -> None:
         """Empty the rings, and give names to what is new while it still lives."""

@@ -68,6 +68,7 @@ class WindowWriter:
         self._records: dict[RecordKind, list[Records]] = defaultdict(list)
         self._dns = DnsRows(registry, executables, clock)
         self._seen: set[str] = set()
+        self._used: set[int] = {0}
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
         self.calls = 0
         self.lost = 0
@@ -96,7 +97,7 @@ class WindowWriter:
         new += self._write_files(*sets["files"])
         new += self._write_network(*sets["flows"], window=window)
         self._write_operations(window)
-        self._append("executables", self._executables.take_rows())
+        self._append("executables", self._executables.take_rows(self._used))
         self._append("workloads", self._registry.changed_workloads())
         self._append("instances", self._registry.changed_instances())
         self._append("losses", assembly.loss_columns(window, losses))
@@ -180,6 +181,8 @@ class WindowWriter:
                 name: [None] * rows for name in columns if f"{table}.{name}" in self._unknown
             }
             self._journal.append(table, columns | nothing)
+            if "exe" in columns and table != "executables":
+                self._used.update(map(int, columns["exe"]))
 
     def _keyed(self, keys: np.ndarray) -> dict[str, Any]:
         return {"window": keys["window"], **self._registry.columns_of(keys["slot"])}

@@ -87,6 +87,9 @@ class Loader(Protocol):
     def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
         """Give back what an ended instance held."""
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a cgroup or an instance is new, or the time is over."""
+
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take records out of the rings; they are also part of the next `end_window`."""
 

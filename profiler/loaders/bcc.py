@@ -10,6 +10,7 @@ import atexit
 import ctypes as c
 import platform
 import struct
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from importlib.resources import files
@@ -242,6 +243,10 @@ class BccLoader:
         self._maps["targets"].delete(key)
         for slot in slots:
             self._maps["free_slots"].update(None, struct.pack("<I", slot))
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the time is over: nothing wakes this loader."""
+        time.sleep(timeout_s)
 
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take what the ring holds; it is also part of the next `end_window`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import platform
+import select
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -152,6 +153,7 @@ class CoreLoader:
     def _open_maps(self) -> None:
         assert self._object is not None
         maps = self._object.maps
+        self._life_fd = maps["life"].fd
         self._rings = [Ring(maps[name]) for name in ("life", "paths", "packets")]
         bss = next(m for name, m in maps.items() if name.endswith(".bss"))
         self._switches = mmap.mmap(bss.fd, mmap.PAGESIZE)
@@ -225,6 +227,12 @@ class CoreLoader:
         maps["target_mntns"].delete(struct.pack("<I", mntns))
         for slot in slots:
             maps["free_slots"].update(None, struct.pack("<I", slot))
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a cgroup or an instance is new, or the time is over."""
+        poller = select.poll()
+        poller.register(self._life_fd, select.POLLIN)
+        poller.poll(timeout_s * 1000)
 
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take what the rings hold; it is also part of the next `end_window`."""

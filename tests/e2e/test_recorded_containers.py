@@ -118,6 +118,13 @@ def test_a_container_that_lives_for_a_moment_is_named(busybox_image: Path, tmp_p
 
     seen = recorded(tmp_path, live)
     assert seen.calls("getppid")["startup"] == 23
+    assert set(seen.paths.values()) <= {
+        "",
+        KNOWN,
+        "/usr/sbin/runc",
+        "memfd:runc_cloned:/proc/self/exe",
+        "runc",
+    }
     assert [row["name"] for row in seen.workloads.values()] == ["cart-0"]
 
 
@@ -133,10 +140,10 @@ def test_a_file_of_the_image_and_a_dropped_one_are_told_apart(
 
     seen = recorded(tmp_path, live)
     uppers = {row["path"]: row["upper"] for row in seen.rows("executables") if row["exe"]}
-    assert uppers[b"/bin/busybox"] is False
+    assert uppers[b"/usr/bin/busybox"] is False
     assert uppers[b"/tmp/dropped"] is True
     layers = {row["path"]: row["in_image"] for row in seen.rows("files")}
-    assert layers[b"/bin/busybox"] == "yes"
+    assert layers[b"/usr/bin/busybox"] == "yes"
     assert layers[b"/tmp/dropped"] == "no"
 
 
@@ -145,7 +152,13 @@ def test_both_ends_of_a_connection_are_seen(
 ) -> None:
     server, client = network.attach("server"), network.attach("client")
     fetch = ["curl", "-s", f"http://{server.address}/"]
-    shop = Pod(namespace="shop", name="web-0", uid="2" * 32, container="nginx", image="nginx")
+    shop = Pod(
+        namespace="shop",
+        name="web-0",
+        uid="22222222-2222-4222-8222-222222222222",
+        container="nginx",
+        image="nginx",
+    )
     nginx = Spec(["nginx", "-g", "daemon off;"], netns=server.path, pod=shop)
     curl = Spec(fetch, netns=client.path, pod=POD)
 
