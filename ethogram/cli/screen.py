@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +38,16 @@ def _console(*, is_stderr: bool) -> Console:
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            """Print *objects*; into a pipe or file without the spaces that fill a column."""
+            if self.is_terminal:
+                super().print(*objects, **options)
+                return
+            with self.capture() as captured:
+                super().print(*objects, **options)
+            lines = captured.get().split("\n")
+            stream.write("\n".join(line.rstrip() for line in lines))
 
     stream = sys.stderr if is_stderr else sys.stdout
     return PipeConsole(
@@ -79,9 +88,3 @@ def seconds(value: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def columns(words: Sequence[str], *, limit: int) -> str:
-    """Return the first *limit* of *words* in one line, and how many more there are."""
-    rest = len(words) - limit
-    return ", ".join(words[:limit]) + (f" and {rest:,} more" if rest > 0 else "")

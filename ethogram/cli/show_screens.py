@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ethogram.cli.behaviour import READABLE, Behaviour, title_of
+from ethogram.cli.behaviour import READABLE, Behaviour, Seen, title_of
 from ethogram.cli.screen import count, seconds
 from ethogram.contracts.escape import printable
 
@@ -73,12 +73,19 @@ def print_behaviour(console: Console, behaviour: Behaviour) -> None:
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column()
     for dimension in READABLE:
-        seen = behaviour.seen.get(dimension, [])
-        if not seen:
-            continue
-        named = ", ".join(one.words for one in seen[:NAMED])
-        more = f" and {len(seen) - NAMED:,} more" if len(seen) > NAMED else ""
-        grid.add_row(dimension, f"{len(seen):,}", named + more)
+        if seen := behaviour.seen.get(dimension, []):
+            grid.add_row(dimension, f"{len(seen):,}", _named(seen))
     if grams := len(behaviour.seen.get("ngrams", [])):
         grid.add_row("ngrams", f"{grams:,}", "sequences of six system calls")
     console.print(grid)
+
+
+def _named(seen: Sequence[Seen]) -> str:
+    """Return the first of *seen* in a line; what the container runtime alone did is counted."""
+    own = [one for one in seen if set(one.phases) != {"runtime"}]
+    words = ", ".join(one.words for one in own[:NAMED])
+    if len(own) > NAMED:
+        words += f" and {len(own) - NAMED:,} more"
+    if by_runtime := len(seen) - len(own):
+        words += f"{'; ' if own else ''}{by_runtime:,} by the runtime alone"
+    return words

@@ -32,6 +32,21 @@ def test_a_recording_is_shown_by_workload(shop: Path, capsys: pytest.CaptureFixt
     assert captured.err == f"\nnext: `ethogram learn {shop} -o baselines`\n"
 
 
+def test_what_the_runtime_alone_did_is_counted_and_not_named(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["show", str(shop)]) == 0
+    printed = capsys.readouterr().out
+    assert "operations     1  1 by the runtime alone\n" in printed
+    assert "mount" not in printed
+
+
+def test_no_line_ends_in_spaces(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", str(shop)]) == 0
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line != line.rstrip()] == []
+
+
 def test_json_names_its_schema_and_has_everything(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
