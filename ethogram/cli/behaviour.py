@@ -23,6 +23,8 @@ READABLE = (
     "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",
     "quarantine", "errors", "denied",
 )  # fmt: skip
+# Nearly every program opens these; a screen names what is the workload's own first.
+_LIBRARIES = ("/usr/lib/", "/lib/", "/lib64/", "/usr/share/locale/", "/etc/ld.so.")
 _BEHAVIOUR = frozenset({*READABLE, "ngrams"})
 
 
@@ -38,7 +40,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What one workload did; *seen* has the most frequent first, by dimension."""
+    """What one workload did; *seen* has by dimension the most frequent first, libraries last."""
 
     workload_key: str
     recordings: int
@@ -81,7 +83,7 @@ def behaviours(summary: pa.Table) -> list[Behaviour]:
         by_key[row["workload_key"]].seen.setdefault(row["dimension"], []).append(seen)
     for behaviour in found:
         for listed in behaviour.seen.values():
-            listed.sort(key=lambda s: (-s.calls, s.words))
+            listed.sort(key=lambda s: (s.words.startswith(_LIBRARIES), -s.calls, s.words))
     return sorted(found, key=lambda behaviour: behaviour.workload_key)
 
 

@@ -87,7 +87,8 @@ def command(
     _print_profile(profile)
     for finding in findings:
         say(f"{finding.severity}: {printable(finding.message)}")
-    _say_next(words, keep=keep, profile_file=profile_file)
+    again = ["--runtime", runtime] if runtime is not None else []
+    _say_next(words, again, keep=keep, profile_file=profile_file)
 
 
 @contextmanager
@@ -195,12 +196,14 @@ def _compact(document: dict[str, Any]) -> str:
     return json.dumps(head)[:-1] + ', "syscalls": [\n' + ",\n".join(groups) + "\n]}"
 
 
-def _say_next(words: tuple[str, ...], *, keep: Path | None, profile_file: Path | None) -> None:
+def _say_next(
+    words: tuple[str, ...], again: list[str], *, keep: Path | None, profile_file: Path | None
+) -> None:
     if keep is not None:
         next_command(shell("ethogram", "learn", keep, "-o", "baselines"))
     elif profile_file is None:
         next_command(
-            shell("ethogram", "try", "--enforce", "-o", "profile.json", "--", *words),
+            shell("ethogram", "try", "--enforce", *again, "-o", "profile.json", "--", *words),
             why="a profile that denies, as a file",
         )
     else:
