@@ -1,6 +1,7 @@
 """What the BCC loader finds on a host, and what it says where something is missing."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,18 @@ def headers(root: Path, version: str, *, flavour: str = "cloud-amd64") -> None:
         path.write_text(f"{version} {flavour}")
 
 
+def _loaded() -> list[str]:
+    return [name for name in sys.modules if name.startswith("_distribution_bcc")]
+
+
 @pytest.fixture
-def _no_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("_distribution_bcc")]:
-        monkeypatch.delitem(sys.modules, name)
+def _no_module() -> Iterator[None]:
+    """Forget what was imported before, and afterwards what the test has imported."""
+    before = {name: sys.modules.pop(name) for name in _loaded()}
+    yield
+    for name in _loaded():
+        del sys.modules[name]
+    sys.modules.update(before)
 
 
 @pytest.mark.usefixtures("_no_module")
@@ -49,7 +58,7 @@ def test_a_bcc_that_does_not_load_says_why_and_leaves_nothing(tmp_path: Path) ->
     (package / "libbcc.py").write_text("raise OSError('libbcc.so.0: cannot open')\n")
     with pytest.raises(PreflightError, match="cannot open"):
         bcc_module(tmp_path)
-    assert [name for name in sys.modules if name.startswith("_distribution_bcc")] == []
+    assert _loaded() == []
     assert str(package.parent) not in sys.path
 
 
