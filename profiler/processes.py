@@ -105,6 +105,11 @@ class _Row:
     columns: dict[str, Any] = field(default_factory=dict)
     is_written: bool = False
 
+    @property
+    def is_exec(self) -> bool:
+        """It executed something, and did not merely try or fork."""
+        return self.columns["errno"] is None and not self.columns["flags"] & ProcessFlag.FORKED
+
 
 class Processes:
     """Keeps who is alive, and makes a row of each exec and of each fork that never executed.
@@ -210,6 +215,7 @@ class Processes:
             "exe": int(self._executables.numbers_of(head["exe_key"].reshape(1))[0]),
             "flags": int(columns["flags"]) | ProcessFlag.FORKED,
             "start": self._clock.utc_ns(int(head["time_ns"])),
+            "errno": None,
             "observed": "live",
         }
         self._live[key] = _Row(int(head["slot"]), columns)
@@ -230,8 +236,8 @@ class Processes:
         }
         self._changed.append(row)
 
-    def take_rows(self) -> tuple[np.ndarray, dict[str, list[Any]]]:
-        """Return the slots and the columns of rows that are new or changed.
+    def take_rows(self) -> tuple[np.ndarray, np.ndarray, dict[str, list[Any]]]:
+        """Return the slots, which are new execs, and the columns of rows that are new or changed.
 
         A fork that has lived to the end of a window without executing anything is a row too.
         """
@@ -239,17 +245,20 @@ class Processes:
             row = self._live.get(key)
             if row is not None and not row.is_written:
                 self._changed.append(row)
-        rows, self._changed = self._changed, []
+        rows = list({id(row): row for row in self._changed}.values())
+        self._changed = []
+        slots = np.array([row.slot for row in rows], np.uint32)
+        is_new = np.array([not row.is_written and row.is_exec for row in rows], bool)
         for row in rows:
             row.is_written = True
-        slots = np.array([row.slot for row in rows], np.uint32)
-        return slots, {name: [row.columns.get(name) for row in rows] for name in _COLUMNS}
+        columns = {name: [row.columns.get(name) for row in rows] for name in _COLUMNS}
+        return slots, is_new, columns
 
     def put_back(self, slots: np.ndarray, columns: dict[str, list[Any]]) -> None:
         """Keep rows for a later window: their workload has no name yet."""
         for index, slot in enumerate(slots.tolist()):
             values = {name: column[index] for name, column in columns.items()}
-            self._changed.append(_Row(slot, values, is_written=True))
+            self._changed.append(_Row(slot, values))
 
 
 _COLUMNS = (

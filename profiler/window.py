@@ -94,7 +94,7 @@ class WindowWriter:
         new = self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)
-        new += self._write_files(*sets["files"])
+        new += self._write_files(*sets["files"], window=window)
         new += self._write_network(*sets["flows"], window=window)
         self._write_operations(window)
         self._append("executables", self._executables.take_rows(self._used))
@@ -194,7 +194,7 @@ class WindowWriter:
             self._activity[found.instance.number, found.phase][what] += total
 
     def _write_processes(self) -> list[str]:
-        slots, columns = self._processes.take_rows()
+        slots, is_new, columns = self._processes.take_rows()
         verdicts = self._registry.verdicts(slots)
         waits, goes = verdicts == PENDING, verdicts == WANTED
         self._processes.put_back(slots[waits], _picked(columns, waits))
@@ -202,11 +202,8 @@ class WindowWriter:
         if not columns["exec_id"]:
             return []
         self._append("processes", {**columns, **self._registry.columns_of(slots[goes])})
-        is_exec = np.array(
-            [end is None and not flags & 1 and errno is None for end, flags, errno in
-             zip(columns["end"], columns["flags"], columns["errno"], strict=True)], bool
-        )  # fmt: skip
-        self._count(slots[goes][is_exec], "execs", np.ones(int(is_exec.sum()), np.uint64))
+        executing = slots[goes & is_new]
+        self._count(executing, "execs", np.ones(len(executing), np.uint64))
         executed = [self._executables.paths[exe] for exe in columns["exe"]]
         return self._never_seen("exec", executed)
 
@@ -226,8 +223,7 @@ class WindowWriter:
         columns = assembly.privileges_columns(keys, values, self._ids)
         self._append("privileges", self._keyed(keys) | columns)
 
-    def _write_files(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
-        window = int(keys["window"].max()) if len(keys) else 0
+    def _write_files(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         batches = self._take_records(RecordKind.FILE, window)
         canonical = self._registry.canonical()
         for batch in batches:

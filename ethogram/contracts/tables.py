@@ -176,7 +176,7 @@ _ALL = (
         "coverage", "How much of it was seen: the denominator of every count.",
         *_KEY,
         ("observed_ns", "u64", "time in this window during which its calls were recorded"),
-        ("calls", "u64", "system calls"),
+        ("calls", "u64?", "system calls"),
         ("execs", "u64", "successful execs"),
         ("opens", "u64?", "opened files"),
         ("connects", "u64", "outgoing connections and datagram peers"),

@@ -37,6 +37,8 @@ BASE_PROGRAMS = frozenset(
     }
 )
 _PER_CALL = frozenset({"syscall_enter", "syscall_exit", "capability_checked"})
+# Without hooks on every call there is nothing to count calls and opened files by.
+_UNKNOWN_TO_LIGHT = frozenset({"coverage.calls", "coverage.opens"})
 _HOST, _SEEDS = "host_seed", ("tasks_seed", "sockets_seed")
 
 
@@ -56,11 +58,12 @@ class CoreLoader:
     """Loads `recorder.bpf.o`, attaches what the kernel takes, and drains its maps and rings."""
 
     name: Literal["core", "bcc"] = "core"
-    unknown: frozenset[str] = frozenset()
 
     def __init__(self, config: KernelConfig) -> None:
         self._config = config
         self.programs: list[ProgramState] = []
+        is_light = config.tier == "light"
+        self.unknown = _UNKNOWN_TO_LIGHT if is_light else frozenset[str]()
         self.host_namespaces: tuple[int, ...] = ()
         self._links: list[Link] = []
         self._object: Object | None = None

@@ -26,26 +26,35 @@ class Kernel:
 
     def run(self, *actions: list[object], argv: list[str] | None = None, **options: object) -> Seen:
         """Run the known workload, or *argv*, in a cgroup of its own; return what was seen."""
+        return self.run_each(argv or known(*actions), **options)
+
+    def run_each(self, *commands: list[str], **options: object) -> Seen:
+        """Run commands in turn within one window, each in a cgroup of its own."""
         self.loader.end_window()  # what came before is not ours
-        cgroup = self._mount / f"ethogram-test-{secrets.token_hex(4)}"
-        cgroup.mkdir()
-        identifier = cgroup.stat().st_ino
+        cgroups = [self._mount / f"ethogram-test-{secrets.token_hex(4)}" for _ in commands]
+        identifiers = []
         try:
-            self.loader.set_target(identifier, is_recorded=True)
-            join = cgroup / "cgroup.procs"
-            subprocess.run(
-                argv or known(*actions),
-                preexec_fn=lambda: join.write_text("0") and None,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=60,
-                **options,
-            )
-            return Seen(self.loader.end_window())
+            for cgroup, command in zip(cgroups, commands, strict=True):
+                cgroup.mkdir()
+                identifiers.append(cgroup.stat().st_ino)
+                self.loader.set_target(identifiers[-1], is_recorded=True)
+                join = cgroup / "cgroup.procs"
+                subprocess.run(
+                    command,
+                    preexec_fn=lambda join=join: join.write_text("0") and None,
+                    check=False,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=60,
+                    **options,
+                )
+            return Seen(self.loader.end_window(), identifiers)
         finally:
-            cgroup.rmdir()
-            self.loader.forget(identifier, self.loader.host_namespaces[0], [])
+            for cgroup in cgroups:
+                if cgroup.exists():
+                    cgroup.rmdir()
+            for identifier in identifiers:
+                self.loader.forget(identifier, self.loader.host_namespaces[0], [])
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,14 @@ class Executed:
 class Seen:
     """A drained window, in words. Calls of phase `runtime` are the harness's own."""
 
-    def __init__(self, drained: Drained) -> None:
+    def __init__(self, drained: Drained, cgroups: Sequence[int] = ()) -> None:
         self.drained = drained
+        self._cgroups = cgroups
+        self._cgroup_of = {
+            int(head["slot"]): int(head["cgroup_id"])
+            for batch in self._records(RecordKind.SLOT)
+            for head in batch.heads
+        }
         self.phase_of = {
             int(head["slot"]): PHASES[int(head["phase"])]
             for batch in self._records(RecordKind.SLOT)
@@ -173,4 +180,14 @@ class Seen:
         return [
             (ENUMS["loss"][kind], LossPlace(place).name.lower(), count)
             for _, kind, place, count in self.drained.losses
+        ]
+
+    def losses_of(self, number: int) -> list[tuple[str, str, int]]:
+        """Return what the run of this number lost."""
+        slots = {slot for slot, cgroup in self._cgroup_of.items()
+                 if cgroup == self._cgroups[number]}  # fmt: skip
+        return [
+            (ENUMS["loss"][kind], LossPlace(place).name.lower(), count)
+            for slot, kind, place, count in self.drained.losses
+            if slot in slots
         ]

@@ -9,6 +9,7 @@ import pytest
 from ethogram.contracts.events import EventFlag
 from ethogram.contracts.flags import Access
 from tests.bpf.conftest import Kernel
+from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
 
@@ -96,3 +97,19 @@ def test_a_storm_of_files_loses_none(kernel: Kernel, tmp_path: Path) -> None:
     seen = kernel.run(["burst-open", tmp_path, 20_000])
     assert len({row.path for row in seen.files}) == 20_000
     assert seen.losses == []
+
+
+def test_one_that_floods_loses_its_own_and_leaves_its_neighbour_complete(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    flood, quiet = tmp_path / "flood", tmp_path / "quiet"
+    flood.mkdir()
+    quiet.mkdir()
+    seen = kernel.run_each(
+        known(["burst-open", flood, 61_000]), known(["burst-open", quiet, 2_300])
+    )
+    assert seen.losses_of(0) == [("quota", "files", 1_000)]
+    assert seen.losses_of(1) == []
+    opened = [row.path for row in seen.files]
+    assert sum(path.startswith(str(flood)) for path in opened) == 60_000
+    assert sum(path.startswith(str(quiet)) for path in opened) == 2_300
