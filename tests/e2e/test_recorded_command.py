@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+import threading
 from pathlib import Path
 
+import dns.message
+import dns.rrset
 import pytest
 
 from ethogram.contracts.recording import Recording
@@ -37,3 +42,50 @@ def test_the_light_tier_counts_execs_and_says_what_it_cannot_know(tmp_path: Path
     (row,) = recording.table("coverage").to_pylist()
     assert (row["execs"], row["calls"], row["opens"]) == (23, None, None)
     assert recording.table("syscalls").num_rows == 0
+
+
+CLIENT = """
+import socket, sys
+import dns.message
+asked = dns.message.make_query("shop.test", "A").to_wire()
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+    resolver.settimeout(10)
+    resolver.sendto(asked, ("127.0.0.1", 53))
+    resolver.recv(512)
+socket.create_connection(("127.0.0.9", int(sys.argv[1])), timeout=10).close()
+"""
+
+
+def test_a_peer_has_the_name_that_the_workload_asked_for(tmp_path: Path) -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver,
+        socket.create_server(("127.0.0.9", 0)) as shop,
+    ):
+        resolver.bind(("127.0.0.1", 53))
+        answering = threading.Thread(target=answer_once, args=(resolver,))
+        answering.start()
+        port = shop.getsockname()[1]
+        words = [sys.executable, "-c", CLIENT, str(port)]
+        done = ethogram("record", "-o", tmp_path / "rec", "--", *words)
+        answering.join()
+    assert "the command exited with status 0" in done.stderr
+    recording = Recording.open(tmp_path / "rec")
+    (reply,) = recording.table("dns").to_pylist()
+    assert (reply["qname"], reply["qtype"], reply["rcode"]) == (b"shop.test", 1, 0)
+    assert reply["answers"] == [bytes([127, 0, 0, 9])]
+    assert reply["resolver"] == bytes([127, 0, 0, 1])
+    peers = {row["peer_port"]: row for row in recording.table("network").to_pylist()}
+    assert peers[port]["name"] == "shop.test"
+    # It answers, but no resolv.conf of the command names it, unless this host's own does.
+    is_configured = b"nameserver 127.0.0.1\n" in Path("/etc/resolv.conf").read_bytes()
+    assert peers[port]["name_trust"] == ("resolver" if is_configured else "untrusted")
+    assert reply["trusted"] is is_configured
+
+
+def answer_once(resolver: socket.socket) -> None:
+    resolver.settimeout(30)
+    asked, client = resolver.recvfrom(512)
+    query = dns.message.from_wire(asked)
+    reply = dns.message.make_response(query)
+    reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "127.0.0.9"))
+    resolver.sendto(reply.to_wire(), client)
