@@ -253,6 +253,10 @@ int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace 
 
 	if (!armed)
 		return 0;
+	// An overlay file system asks with its mounter's credentials, access(2) with a copy: neither
+	// is a use of what the task itself has.
+	if ((unsigned long)cred != (unsigned long)task->real_cred)
+		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!state)
 		return 0;

@@ -69,6 +69,7 @@ class WindowWriter:
         self._dns = DnsRows(registry, executables, clock)
         self._seen: set[str] = set()
         self._used: set[int] = {0}
+        self._waiting_losses: list[tuple[int | None, int, int, int]] = []
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
         self.calls = 0
         self.lost = 0
@@ -86,7 +87,7 @@ class WindowWriter:
         self._processes.take(
             ((kind, batch) for kind in _LIFE for batch in drained.records.get(kind, [])), window
         )
-        losses = self._losses(drained)
+        losses = self._losses(drained, is_last=is_last)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
         calls = self._sorted_calls(drained.calls, window)
         if unnamed := self._unnamed_calls(drained.calls, is_last=is_last):
@@ -143,15 +144,23 @@ class WindowWriter:
         self._records[kind] = [batch for batch in stays if batch.tails]
         return [batch for batch in goes if batch.tails]
 
-    def _losses(self, drained: Drained) -> Counter[tuple[int | None, int | None, str, str]]:
-        """Return what was lost, by workload and instance where that is known."""
+    def _losses(
+        self, drained: Drained, *, is_last: bool
+    ) -> Counter[tuple[int | None, int | None, str, str]]:
+        """Return what was lost, by workload and instance where that is known.
+
+        Of a workload whose name is still to come it waits, like its rows.
+        """
         lost: Counter[tuple[int | None, int | None, str, str]] = Counter()
-        for slot, kind, place, count in drained.losses:
+        drained_now, self._waiting_losses = [*self._waiting_losses, *drained.losses], []
+        for loss in drained_now:
+            slot, kind, place, count = loss
             instance = None if slot is None else self._registry.instance_of(slot)
-            if instance is not None and instance.verdict == "unwanted":
-                continue
-            whose = (instance.workload, instance.number) if instance else (None, None)
-            lost[(*whose, ENUMS["loss"][kind], LossPlace(place).name.lower())] += count
+            if instance is not None and instance.verdict == "pending" and not is_last:
+                self._waiting_losses.append(loss)
+            elif instance is None or instance.verdict == "wanted":
+                whose = (instance.workload, instance.number) if instance else (None, None)
+                lost[(*whose, ENUMS["loss"][kind], LossPlace(place).name.lower())] += count
         known = np.isin(drained.calls["slot"], list(self._registry.slots))
         if unknown := int(drained.calls["calls"][~known].sum()):
             lost[(None, None, "slots_full", "syscalls")] += unknown

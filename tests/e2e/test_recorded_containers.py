@@ -147,6 +147,19 @@ def test_a_file_of_the_image_and_a_dropped_one_are_told_apart(
     assert layers[b"/tmp/dropped"] == "no"
 
 
+def test_what_the_overlay_asks_for_itself_is_no_capability_used(
+    busybox_image: Path, tmp_path: Path
+) -> None:
+    def live() -> None:
+        with Container(busybox_image, Spec(["ls", "-l", "/bin", "/tmp"], pod=POD)) as container:
+            assert container.run().returncode == 0
+
+    seen = recorded(tmp_path, live)
+    used = [row for row in seen.rows("privileges") if row["operation"] == "capability"]
+    assert [row for row in used if row["phase"] != "runtime"] == []
+    assert [row for row in used if row["phase"] == "runtime"] != []
+
+
 def test_both_ends_of_a_connection_are_seen(
     web_image: Path, network: Network, tmp_path: Path
 ) -> None:
