@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -111,14 +111,19 @@ class Journal:
         except OSError as error:
             raise self._fail(error) from error
 
-    def flush(self) -> None:
-        """End the window: write what was appended, make it durable, count it in the manifest."""
+    def flush(self, *, between: Callable[[], None] | None = None) -> None:
+        """End the window: write what was appended, make it durable, count it in the manifest.
+
+        A disk takes its time: *between* is called after each table for what cannot wait.
+        """
         self._require_open()
         try:
             for table in sorted(self._streams, key=lambda name: (name == "windows", name)):
                 self._streams[table].flush()
             for stream in self._streams.values():
                 stream.commit()
+                if between:
+                    between()
             self._write_manifest(sync=False)
             for table, stream in list(self._streams.items()):
                 if stream.size_bytes >= self._rotate_bytes:

@@ -123,6 +123,7 @@ class _Session:
             ids=self._ids,
             clock=self._clock,
             unknown=loader.unknown,
+            meanwhile=self._glance,
         )
         self._journal.update(
             loader=loader.name,
@@ -191,6 +192,14 @@ class _Session:
 
     def _take(self) -> None:
         """Empty the rings, and give names to what is new while it still lives."""
+        self._take_new_names()
+        if self._registry.has_pending():
+            self._polls += 1
+            if self._polls % _SCAN_EVERY == 1:
+                self._resolver.prefetch()
+            self._registry.resolve_pending()
+
+    def _take_new_names(self) -> None:
         assert self._loader is not None
         taken = self._loader.poll()
         for batch in taken.get(RecordKind.CGROUP, []):
@@ -198,11 +207,15 @@ class _Session:
         for batch in taken.get(RecordKind.SLOT, []):
             for head in batch.heads:
                 self._registry.add_slot(head, is_live=self._is_live)
-        if self._registry.has_pending():
-            self._polls += 1
-            if self._polls % _SCAN_EVERY == 1:
-                self._resolver.prefetch()
-            self._registry.resolve_pending()
+
+    def _glance(self) -> None:
+        """Empty the rings while a window is written, and read what new containers' runtimes say.
+
+        Nothing gets another verdict here: half of its rows may be written.
+        """
+        self._take_new_names()
+        for instance in self._registry.pending():
+            self._resolver.prefetch(instance.identity.container_id)
 
     def _cgroups_changed(self, batch: Records) -> None:
         for head, tail in zip(batch.heads, batch.tails, strict=True):

@@ -185,6 +185,12 @@ class Registry:
             for i in self._instances.values()
         )
 
+    def pending(self) -> list[Instance]:
+        """Return the containers whose name may still come."""
+        return [
+            i for i in self._instances.values() if i.identity.state == "pending" and i.is_container
+        ]
+
     def resolve_pending(self) -> None:
         """Ask again for every name that may still come."""
         for instance in self._instances.values():

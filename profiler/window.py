@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ethogram.contracts.escape import escape
-from ethogram.contracts.events import LossPlace, RecordKind
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly
 from profiler.clock import BootClock
 from profiler.journal import Journal
 from profiler.loaders.base import Drained
+from profiler.losses import Losses, Lost
 from profiler.names import DnsRows
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Instance, Registry
 from profiler.ring import Records
 from profiler.sets import PENDING, WANTED, Carried
+from profiler.sights import Sights, peer_of
 
 __all__ = ["WindowReport", "WindowWriter"]
 
 _LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
-_NEW_SHOWN, _NEW_KEPT = 5, 20_000
+_NEW_SHOWN = 5
 _OUT = ENUMS["direction"].index("out")
 
 
@@ -44,7 +46,10 @@ class WindowReport:
 
 
 class WindowWriter:
-    """Turns drained windows into rows. Workloads whose name is still to come are kept back."""
+    """Turns drained windows into rows. Workloads whose name is still to come are kept back.
+
+    Writing takes its time: *meanwhile* is called again and again for what cannot wait.
+    """
 
     def __init__(
         self,
@@ -56,9 +61,11 @@ class WindowWriter:
         ids: ExecIds,
         clock: BootClock,
         unknown: frozenset[str] = frozenset(),
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._unknown = unknown
+        self._meanwhile = meanwhile
         self._registry = registry
         self._processes = processes
         self._executables = executables
@@ -67,9 +74,9 @@ class WindowWriter:
         self._carried = Carried()
         self._records: dict[RecordKind, list[Records]] = defaultdict(list)
         self._dns = DnsRows(registry, executables, clock)
-        self._seen: set[str] = set()
+        self._sights = Sights()
         self._used: set[int] = {0}
-        self._waiting_losses: list[tuple[int | None, int, int, int]] = []
+        self._losses = Losses(registry)
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
         self.calls = 0
         self.lost = 0
@@ -87,11 +94,10 @@ class WindowWriter:
         self._processes.take(
             ((kind, batch) for kind in _LIFE for batch in drained.records.get(kind, [])), window
         )
-        losses = self._losses(drained, is_last=is_last)
+        losses = self._losses.take(drained, is_last=is_last)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
         calls = self._sorted_calls(drained.calls, window)
-        if unnamed := self._unnamed_calls(drained.calls, is_last=is_last):
-            losses[None, None, "unresolved", "workloads"] += unnamed
+        losses.update(self._losses.unnamed(drained.calls, self._carried, is_last=is_last))
         new = self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)
@@ -107,7 +113,7 @@ class WindowWriter:
         self._append(
             "windows", {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
         )
-        self._journal.flush()
+        self._journal.flush(between=self._meanwhile)
         return self._report(window, sets, losses, new, (ended_ns - started_ns) / 1e9)
 
     # --- what goes, what waits -----------------------------------------------------------------
@@ -144,43 +150,6 @@ class WindowWriter:
         self._records[kind] = [batch for batch in stays if batch.tails]
         return [batch for batch in goes if batch.tails]
 
-    def _losses(
-        self, drained: Drained, *, is_last: bool
-    ) -> Counter[tuple[int | None, int | None, str, str]]:
-        """Return what was lost, by workload and instance where that is known.
-
-        Of a workload whose name is still to come it waits, like its rows.
-        """
-        lost: Counter[tuple[int | None, int | None, str, str]] = Counter()
-        drained_now, self._waiting_losses = [*self._waiting_losses, *drained.losses], []
-        for loss in drained_now:
-            slot, kind, place, count = loss
-            instance = None if slot is None else self._registry.instance_of(slot)
-            if instance is not None and instance.verdict == "pending" and not is_last:
-                self._waiting_losses.append(loss)
-            elif instance is None or instance.verdict == "wanted":
-                whose = (instance.workload, instance.number) if instance else (None, None)
-                lost[(*whose, ENUMS["loss"][kind], LossPlace(place).name.lower())] += count
-        known = np.isin(drained.calls["slot"], list(self._registry.slots))
-        if unknown := int(drained.calls["calls"][~known].sum()):
-            lost[(None, None, "slots_full", "syscalls")] += unknown
-        return lost
-
-    def _unnamed_calls(self, calls: np.ndarray, *, is_last: bool) -> int:
-        """Return the calls of containers that never got a name, so that nobody can ask for them."""
-        total = 0
-        if is_last:
-            keys, counts = self._carried.sets["calls"]
-            for slot in np.unique(keys["slot"]).tolist():
-                instance = self._registry.instance_of(slot)
-                if instance is not None and instance.is_container:
-                    total += int(counts[keys["slot"] == slot].sum())
-        for slot in np.unique(calls["slot"]).tolist():
-            instance = self._registry.instance_of(slot)
-            if instance is not None and instance.is_unnamed:
-                total += int(calls["calls"][calls["slot"] == slot].sum())
-        return total
-
     # --- tables --------------------------------------------------------------------------------
 
     def _append(self, table: str, columns: dict[str, Any]) -> None:
@@ -190,6 +159,7 @@ class WindowWriter:
                 name: [None] * rows for name in columns if f"{table}.{name}" in self._unknown
             }
             self._journal.append(table, columns | nothing)
+            self._meanwhile()
             if "exe" in columns and table != "executables":
                 self._used.update(map(int, columns["exe"]))
 
@@ -214,7 +184,7 @@ class WindowWriter:
         executing = slots[goes & is_new]
         self._count(executing, "execs", np.ones(len(executing), np.uint64))
         executed = [self._executables.paths[exe] for exe in columns["exe"]]
-        return self._never_seen("exec", executed)
+        return self._sights.new("exec", executed)
 
     def _write_calls(self, calls: np.ndarray) -> None:
         self.calls += int(calls["calls"].sum())
@@ -243,7 +213,7 @@ class WindowWriter:
         self._append("files", self._keyed(keys) | columns)
         opened = keys["errnum"] == 0
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
-        return self._never_seen("file", columns["path"])
+        return self._sights.new("file", columns["path"])
 
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         packets = self._take_records(RecordKind.PACKET, window)
@@ -253,8 +223,8 @@ class WindowWriter:
         self._append("network", self._keyed(keys) | columns)
         is_out = keys["direction"] == _OUT
         self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
-        peers = [_peer(columns, index) for index in range(len(keys))]
-        return self._never_seen("peer", peers)
+        peers = [peer_of(columns, index) for index in range(len(keys))]
+        return self._sights.new("peer", peers)
 
     def _write_operations(self, window: int) -> None:
         batches = self._take_records(RecordKind.OPERATION, window)
@@ -264,7 +234,7 @@ class WindowWriter:
 
     def _write_coverage(
         self, window: int, started_ns: int, ended_ns: int,
-        losses: Counter[tuple[int | None, int | None, str, str]],
+        losses: Lost,
     ) -> None:  # fmt: skip
         rows: list[tuple[Instance, int]] = []
         lossy = {instance for _, instance, _, _ in losses}
@@ -291,18 +261,9 @@ class WindowWriter:
 
     # --- for the screen --------------------------------------------------------------------------
 
-    def _never_seen(self, what: str, names: list[bytes]) -> list[str]:
-        found = []
-        for name in dict.fromkeys(names):
-            line = f"{what} {escape(name)}"
-            if name and line not in self._seen and len(self._seen) < _NEW_KEPT:
-                self._seen.add(line)
-                found.append(line)
-        return found
-
     def _report(
         self, window: int, sets: dict[str, tuple[np.ndarray, np.ndarray]],
-        losses: Counter[tuple[int | None, int | None, str, str]], new: list[str], seconds: float,
+        losses: Lost, new: list[str], seconds: float,
     ) -> WindowReport:  # fmt: skip
         lost = losses.total()
         self.lost += lost
@@ -333,11 +294,3 @@ def _picked(columns: dict[str, list[Any]], mask: np.ndarray) -> dict[str, list[A
 def _overlap(instance: Instance, started_ns: int, ended_ns: int) -> int:
     end = ended_ns if instance.ended_ns is None else min(instance.ended_ns, ended_ns)
     return max(0, end - max(instance.started_ns, started_ns))
-
-
-def _peer(columns: dict[str, Any], index: int) -> bytes:
-    address, port = columns["peer_addr"][index], columns["peer_port"][index]
-    if columns["direction"][index] != "out" or address is None:
-        return b""
-    text = ".".join(map(str, address)) if len(address) == 4 else address.hex(":", 2)
-    return f"{text} port {port}".encode()
