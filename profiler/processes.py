@@ -134,7 +134,13 @@ class Processes:
         self._live: dict[int, _Row] = {}
         self._forked: dict[int, int] = {}  # tgid -> key of a fork that has not executed
         self._changed: list[_Row] = []
+        self._snapshots: dict[int, tuple[bytes, bytes]] = {}
         self.redacted = 0
+
+    def read_snapshots(self, batch: Records) -> None:
+        """Read from /proc what the kernel side could not, of processes that were there before."""
+        for key, tgid in batch.heads[["exec_key", "tgid"]].tolist():
+            self._snapshots[key] = working_directory_of(tgid), arguments_of(tgid)
 
     def take(self, records: Iterable[tuple[RecordKind, Records]], window: int) -> None:
         """Take the life records of a window, of all kinds, in the order of their time."""
@@ -164,8 +170,7 @@ class Processes:
         flags, errno = int(head["flags"]), int(head["errnum"])
         path, cwd, interpreter, script, raw = _parts(head, tail)
         if flags & EventFlag.SNAPSHOT:
-            tgid = int(head["tgid"])
-            cwd, raw = working_directory_of(tgid), arguments_of(tgid)
+            cwd, raw = self._snapshots.pop(int(head["exec_key"]), (b"", b""))
         argv, redacted = self._redact(raw.split(b"\0")[:-1] if raw[-1:] == b"\0" else
                                       raw.split(b"\0") if raw else [])  # fmt: skip
         self.redacted += redacted

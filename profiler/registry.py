@@ -110,41 +110,45 @@ class Registry:
     def add_slot(self, head: np.void, *, is_live: bool) -> Slot:
         """Take a `slot_record` and say what its slot stands for."""
         cgroup_id, mntns = int(head["cgroup_id"]), int(head["mntns"])
+        phase = int(head["phase"])
         joined = self._by_mntns.get(mntns) if mntns != self.host_mntns else None
         instance = self._instances.get(cgroup_id)
-        if instance is None:
-            instance = self._instance(cgroup_id, head, is_live=is_live)
-        phase = int(head["phase"])
-        if joined is not None and joined is not instance and not instance.is_container:
+        identity = instance.identity if instance else self._resolve(cgroup_id, head)
+        if joined is not None and joined is not instance and identity.container_id is None:
             # Joined the container's mount namespace from outside, its cgroup comes next.
             instance, phase = joined, _RUNTIME
-        elif instance.is_container and mntns == self.host_mntns:
-            # Not yet in the container's own namespaces; a loader without phases has none of both.
-            phase = _RUNTIME if phase != _UNKNOWN else phase
-        elif instance.is_container:
-            self._by_mntns.setdefault(mntns, instance)
-        self._describe(instance, head)
+        else:
+            instance = instance or self._new_instance(identity, head, is_live=is_live)
+            self._describe(instance, head)
+            if instance.is_container and mntns != self.host_mntns:
+                self._by_mntns.setdefault(mntns, instance)
+            elif instance.is_container and phase != _UNKNOWN:
+                phase = _RUNTIME  # not yet in the container's own namespaces
         instance.kernel_keys.add((cgroup_id, mntns))
         slot = Slot(int(head["slot"]), instance, phase)
         instance.slots.add(slot.number)
         self.slots[slot.number] = slot
         return slot
 
-    def _instance(self, cgroup_id: int, head: np.void, *, is_live: bool) -> Instance:
-        path = self._paths.get(cgroup_id)
-        pid = int(head["tgid"])
-        identity = self._resolver.resolve(
-            path, cgroup_id=cgroup_id, mntns=int(head["mntns"]), pid=pid or None
+    def _resolve(self, cgroup_id: int, head: np.void) -> Identity:
+        return self._resolver.resolve(
+            self._paths.get(cgroup_id),
+            cgroup_id=cgroup_id,
+            mntns=int(head["mntns"]),
+            pid=int(head["tgid"]) or None,
         )
+
+    def _new_instance(self, identity: Identity, head: np.void, *, is_live: bool) -> Instance:
+        cgroup_id = int(head["cgroup_id"])
         instance = Instance(
             number=self._count,
             cgroup_id=cgroup_id,
-            path=path,
+            path=self._paths.get(cgroup_id),
             identity=identity,
             started_ns=int(head["time_ns"]),
             mntns=int(head["mntns"]),
             netns=int(head["netns"]),
-            pid=pid,
+            pid=int(head["tgid"]),
             is_live=is_live,
         )
         self._count += 1

@@ -84,8 +84,8 @@ class Loader(Protocol):
     def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:
         """Stop recording a cgroup that is of no interest, and who joins its mount namespaces."""
 
-    def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
-        """Give back what an ended instance held."""
+    def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
+        """Give back what an ended instance held; its target too, where the cgroup *is_gone*."""
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a cgroup or an instance is new, or the time is over."""

@@ -236,11 +236,13 @@ class BccLoader:
         """Stop recording a cgroup; who only joins its namespaces was never seen."""
         self.set_target(cgroup_id, is_recorded=False)
 
-    def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:  # noqa: ARG002  one slot a cgroup
+    def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
         """Delete what an ended instance has in maps, and give its slots back."""
+        del mntns  # one slot a cgroup
         key = struct.pack("<Q", cgroup_id)
         self._maps["slots"].delete(key)
-        self._maps["targets"].delete(key)
+        if is_gone:
+            self._maps["targets"].delete(key)
         for slot in slots:
             self._maps["free_slots"].update(None, struct.pack("<I", slot))
 

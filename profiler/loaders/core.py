@@ -218,7 +218,7 @@ class CoreLoader:
         for mntns in mount_namespaces:
             self._object.maps["target_mntns"].delete(struct.pack("<I", mntns))
 
-    def forget(self, cgroup_id: int, mntns: int, slots: list[int]) -> None:
+    def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
         """Delete what an ended instance has in maps, and give its slots back."""
         assert self._object is not None
         maps = self._object.maps
@@ -226,7 +226,8 @@ class CoreLoader:
         for phase in range(6):
             maps["slots"].delete(struct.pack("<QII", cgroup_id, mntns, phase))
         maps["instances"].delete(key)
-        maps["targets"].delete(struct.pack("<Q", cgroup_id))
+        if is_gone:
+            maps["targets"].delete(struct.pack("<Q", cgroup_id))
         maps["target_mntns"].delete(struct.pack("<I", mntns))
         for slot in slots:
             maps["free_slots"].update(None, struct.pack("<I", slot))
