@@ -38,6 +38,7 @@ _TO_RESET = (
     signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH,
 )  # fmt: skip
 _NAMES_LIMIT = 20_000
+_LAST_S = 1.0  # that a killed command is waited for
 _HINTS = {
     errno.ENOENT: "its interpreter may be missing: look at its first line, or at `ldd`",
     errno.EACCES: "the invoking user may not execute it",
@@ -63,7 +64,7 @@ def resolve_command(argv: Sequence[str], *, path: str | None = None) -> str:
     if not os.path.lexists(name):
         raise UsageError(f"there is no file `{name}`", hint="give its path, or a name in `$PATH`")
     if Path(name).is_dir():
-        raise UsageError(f"`{name}` cannot be run: it is a directory")
+        raise UsageError(f"`{name}` cannot be run: it is a directory", hint="name a file in it")
     raise UsageError(f"`{name}` cannot be run: it is not executable", hint=f"`chmod +x {name}`")
 
 
@@ -213,6 +214,15 @@ class CommandRun:
         self._step, self._step_at = self._step + 1, now
         signal.pidfd_send_signal(self.pidfd, number)
         return number
+
+    def end(self, *, grace_s: float = 5.0) -> None:
+        """Interrupt a command that runs until it has ended, or has had SIGKILL for *grace_s*."""
+        deadline = time.monotonic() + len(_STEPS) * grace_s + _LAST_S
+        while self._go < 0 and self.pidfd >= 0 and self.poll() is None:
+            if time.monotonic() > deadline:
+                return
+            self.interrupt(grace_s=grace_s)
+            self.wait(_LAST_S / 10)
 
     # --- the end ---------------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -54,6 +56,7 @@ class Journal:
         self._losses = 0
         self._is_failed = False
         self._is_closed = False
+        self._is_ours = False  # the directory, which was not there before
 
     @classmethod
     def create(
@@ -70,15 +73,18 @@ class Journal:
         `UsageError`, and no file that is not a recording's is ever deleted.
         """
         directory = Path(path)
+        is_new = not directory.exists()
         lock = _make_directory(directory, force=force)
         journal = cls(directory, manifest, lock, rotate_bytes=rotate_bytes)
+        journal._is_ours = is_new
         try:
             directory.chmod(0o700)
             (directory / JOURNAL_DIRECTORY).mkdir(mode=0o700)
             write_manifest(directory, manifest)
         except OSError as error:
-            journal.abandon()
-            raise journal._failure(error) from error
+            failure = journal._failure(error)
+            journal.discard()
+            raise failure from error
         return journal
 
     def __enter__(self) -> Self:
@@ -185,6 +191,21 @@ class Journal:
             os.close(self._lock)
             self._lock = -1
 
+    def discard(self) -> None:
+        """Let go, and delete the recording; for one that never began, so that nothing is lost.
+
+        The directory goes too where `create` made it and this process may still remove it.
+        """
+        self.abandon()
+        with contextlib.suppress(OSError):
+            ours, _ = _sorted_out(self.path)
+            for path in ours:
+                path.unlink()
+            (self.path / JOURNAL_DIRECTORY).rmdir()
+        if self._is_ours:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+
     def _stream(self, table: str) -> TableStream:
         part = self._parts.setdefault(table, 0)
         name = part_name(table, part, JOURNAL_SUFFIX)
@@ -222,6 +243,11 @@ class Journal:
         return self._failure(error)
 
     def _failure(self, error: OSError) -> CaptureError:
+        if error.errno == errno.ENOENT and not self.path.is_dir():
+            return CaptureError(
+                f"`{self.path}` was moved or removed while it was recorded to",
+                hint="record again, to a place that nothing cleans up",
+            )
         kept = self.manifest.windows
         return CaptureError(
             f"`{self.path}` cannot be written: {os.strerror(error.errno or 0)}; "
@@ -249,15 +275,21 @@ def _make_directory(directory: Path, *, force: bool) -> int:
             os.close(lock)
             raise
     except FileNotFoundError as error:
+        if directory.parent.is_dir():  # of a file system that takes no directories, as in /proc
+            raise _unwritable(directory, error) from error
         raise UsageError(
             f"`{directory.parent}` does not exist", hint="create the directory, or name another"
         ) from error
     except OSError as error:
-        raise UsageError(
-            f"`{directory}` cannot be written: {os.strerror(error.errno or 0)}",
-            hint="name another place",
-        ) from error
+        raise _unwritable(directory, error) from error
     return lock
+
+
+def _unwritable(directory: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"`{directory}` cannot be written: {os.strerror(error.errno or 0)}",
+        hint="name another place",
+    )
 
 
 def _delete_recording(directory: Path, names: list[str], *, force: bool) -> None:

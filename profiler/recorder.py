@@ -14,7 +14,7 @@ from profiler import privileges
 from profiler.clock import BootClock
 from profiler.command import CommandRun, resolve_command
 from profiler.host import HostFacts
-from profiler.identity.hierarchy import Hierarchy
+from profiler.identity.hierarchy import Hierarchy, unified_mount
 from profiler.identity.inventory import Inventory
 from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
@@ -54,13 +54,18 @@ def record(
     """
     if os.geteuid() != 0:
         raise PreflightError("recording needs root", hint="run it with `sudo`")
+    unified_mount()
     session = _Session(options)
+    grace_s = _GRACE_S / 3
     try:
         session.start()
         session.run(on_window, stop)
         return session.finish(on_window)
+    except KeyboardInterrupt:
+        grace_s = 0  # whoever asks twice does not want to wait
+        raise
     finally:
-        session.close()
+        session.close(grace_s=grace_s)
 
 
 class _Session:
@@ -97,6 +102,7 @@ class _Session:
         self._window_began = 0
         self._polls = 0
         self._is_live = False
+        self._is_begun = False
 
     # --- start -------------------------------------------------------------------------------
 
@@ -132,7 +138,7 @@ class _Session:
                 for p in loader.programs
             ),
         )
-        self._take()  # the seeds
+        self._take_new_names()  # the seeds
         self._is_live = True
         if self._argv:
             self._prepare_command()
@@ -149,6 +155,7 @@ class _Session:
         self._journal.update(privileges_dropped=dropped)
         if self._command:
             self._command.release()
+        self._is_begun = True
 
     def _set_targets(self) -> None:
         """Tell the kernel side what to record, before what runs already is seeded."""
@@ -207,6 +214,9 @@ class _Session:
         for batch in taken.get(RecordKind.SLOT, []):
             for head in batch.heads:
                 self._registry.add_slot(head, is_live=self._is_live)
+        if not self._is_live:
+            for batch in taken.get(RecordKind.EXEC, []):
+                self._processes.read_snapshots(batch)
 
     def _glance(self) -> None:
         """Empty the rings while a window is written, and read what new containers' runtimes say.
@@ -270,7 +280,8 @@ class _Session:
             if instance.ended_ns is not None and instance.ended_ns < before:
                 slots = self._registry.forget(instance)
                 for cgroup_id, mntns in instance.kernel_keys:
-                    self._loader.forget(cgroup_id, mntns, slots)
+                    is_gone = cgroup_id == instance.cgroup_id
+                    self._loader.forget(cgroup_id, mntns, slots, is_gone=is_gone)
                     slots = []
 
     # --- end ---------------------------------------------------------------------------------
@@ -319,21 +330,31 @@ class _Session:
             names = list(rows[0])
             self._journal.append("addresses", {name: [row[name] for row in rows] for name in names})
 
-    def close(self) -> None:
-        """Detach, end the command, and leave the recording readable, however it came to this."""
+    def close(self, *, grace_s: float) -> None:
+        """Detach, end the command, and leave the recording readable, however it came to this.
+
+        Of a recording that did not even begin nothing is left.
+        """
         if self._loader:
             self._loader.close()
             self._loader = None
+        if self._journal:
+            if self._is_begun:
+                self._journal.abandon()
+            else:
+                self._journal.discard()
+            self._journal = None
         if self._command:
+            self._command.end(grace_s=grace_s)
             self._command.close()
             self._command = None
-        if self._journal:
-            self._journal.abandon()
-            self._journal = None
 
 
 def _write_ready(path: Path) -> None:
     try:
         path.write_text(f"{os.getpid()}\n")
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}",
+            hint="name another place for `--ready-file`",
+        ) from error
