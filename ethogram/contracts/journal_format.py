@@ -126,6 +126,6 @@ def read_stream(path: Path, batches: int) -> Iterator[pa.RecordBatch]:
     """Yield the first *batches* batches of the stream *path*, which `scan_stream` counted."""
     if not batches:
         return
-    with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as reader:
+    with pa.OSFile(os.fsencode(path), "rb") as file, pa.ipc.open_stream(file) as reader:
         for _ in range(batches):
             yield reader.read_next_batch()

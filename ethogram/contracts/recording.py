@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -196,7 +197,10 @@ def parquet_batches(
     *columns* are read where given; the others are null. `RecordingError` names file and column.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with (
+            pa.OSFile(os.fsencode(path), "rb") as source,
+            pq.ParquetFile(source, pre_buffer=False) as file,
+        ):
             if rows is not None and file.metadata.num_rows != rows:
                 raise RecordingError(
                     f"`{path}` has {file.metadata.num_rows} rows, the manifest says {rows}",

@@ -62,7 +62,8 @@ def read_summary(path: str | Path) -> pa.Table:
 
 def _check_schema(source: Path) -> None:
     try:
-        metadata = pq.read_metadata(source).metadata or {}
+        with source.open("rb") as file:
+            metadata = pq.read_metadata(file).metadata or {}
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(
             f"`{source}` is no whole Parquet file", hint="make it again with `ethogram summarize`"
