@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ethogram.contracts.escape import escape, printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -62,7 +64,7 @@ def _console(*, is_stderr: bool) -> Console:
 
 def say(text: str = "") -> None:
     """Print *text* for people, on standard error."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def next_command(command: str, *, why: str | None = None) -> None:
@@ -71,8 +73,14 @@ def next_command(command: str, *, why: str | None = None) -> None:
 
 
 def shell(*words: str | Path) -> str:
-    """Return *words* as one command that a shell reads back as the same words."""
-    return shlex.join(str(word) for word in words)
+    """Return *words* as one command, printable, that Bash reads back as the same words."""
+    return " ".join(_quoted(str(word)) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + escape(word).replace("'", r"\'") + "'"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

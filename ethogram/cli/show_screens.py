@@ -44,7 +44,8 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
     )
     if manifest.command is not None:
         words = " ".join(printable(word) for word in manifest.command.argv)
-        console.print(f"command `{words}`, exit status {manifest.command.exit_status}")
+        status = manifest.command.exit_status
+        console.print(f"command `{words}`, exit status {'not known' if status is None else status}")
     console.print()
 
 
