@@ -20,7 +20,10 @@ Kind = Literal["recording", "summary", "baseline", "baselines"]
 def kind_of(path: Path) -> Kind:
     """Return what *path* is, by its content; `EthogramError` where it is nothing that we wrote."""
     if not path.exists():
-        raise UsageError(f"there is no `{escape(str(path))}`")
+        raise UsageError(
+            f"there is no `{escape(str(path))}`",
+            hint="name a recording, a summary, or baselines: a path is relative to where you are",
+        )
     if path.is_dir():
         if (path / "manifest.json").exists():
             return "recording"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,14 @@ __all__ = ["run"]
 
 INTERRUPTED = 128 + signal.SIGINT
 NOBODY_READS = 128 + signal.SIGPIPE
+_REFUSED = "check its permissions, or name another place"
+_OS_HINTS = {
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.EROFS: _REFUSED,
+    errno.ENOSPC: "free space, or name another place",
+    errno.EDQUOT: "free space, or name another place",
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -73,7 +82,10 @@ def _foreseen(error: Exception) -> EthogramError:
             return _of_click(error)
         case OSError() if error.filename is not None:
             name = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "?"
-            return EthogramError(f"`{name}`: {(error.strerror or str(error)).lower()}")
+            return EthogramError(
+                f"`{name}`: {(error.strerror or str(error)).lower()}",
+                hint=_OS_HINTS.get(error.errno or 0, "check the path"),
+            )
         case OSError() if error.strerror is not None:
             return EthogramError(error.strerror.lower())
     return EthogramError(

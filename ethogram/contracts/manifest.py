@@ -179,7 +179,10 @@ def _read_json(path: Path) -> dict[str, Any]:
             hint="name a directory that `ethogram record -o` wrote",
         ) from error
     except OSError as error:
-        raise RecordingError(f"`{path}` cannot be read: {error.strerror}") from error
+        raise RecordingError(
+            f"`{path}` cannot be read: {error.strerror}",
+            hint="restore the file, or run it as the user whose recording it is",
+        ) from error
     if len(data) > _MAX_BYTES:
         raise RecordingError(f"`{path}` is longer than {_MAX_BYTES} bytes")
     try:

@@ -143,7 +143,7 @@ def load_yaml(text: str) -> Any:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise StrictYamlError(f"{where}{error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise StrictYamlError(str(error).splitlines()[0]) from error
+        raise StrictYamlError(str(error).splitlines()[0].partition(";")[0]) from error
 
 
 def _check_events(text: str) -> None:
