@@ -122,7 +122,7 @@ def select_bases(bases: Sequence[RuntimeBase], wanted: str | None) -> tuple[Runt
         if (not runtime or base.runtime == runtime)
         and (base.version == version if version else base.measured)
     )
-    if not chosen:
+    if not chosen or wanted == "":
         known = ", ".join(f"`{base.runtime}={base.version}`" for base in bases)
         raise UsageError(
             f"nothing is known about the runtime `{wanted}`",
