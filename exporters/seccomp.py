@@ -60,6 +60,10 @@ class SeccompExporter:
     dimensions: frozenset[Dimension] = frozenset({"syscalls"})
     settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
+    def check(self, options: Options) -> None:
+        """Raise what `export` would raise for *options* alone, such as an unknown runtime."""
+        read_choices(options, self.bases, self.known_names)
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the profile and its provenance, then what there is to know about them."""
         choices = read_choices(options, self.bases, self.known_names)

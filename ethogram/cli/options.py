@@ -14,6 +14,7 @@ from ethogram.errors import UsageError
 __all__ = [
     "COMMAND_SETTINGS",
     "Duration",
+    "examples",
     "force_option",
     "format_option",
     "refuse_existing",
@@ -45,6 +46,11 @@ class Duration(click.ParamType[int]):
         if milliseconds < self.least_ms:
             self.fail(f"`{value}` is shorter than {self.least_ms} ms", param, ctx)
         return milliseconds
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's `--help`: *commands* to paste, each on a line of its own."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
 
 
 def format_option(*formats: str) -> Callable[[Any], Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, force_option, refuse_existing
+from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option, refuse_existing
 from ethogram.cli.record import describe_result, stop_on_signals
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.contracts.durable import write_all
@@ -23,7 +23,8 @@ from ethogram.errors import CaptureError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from exporters.protocol import Finding
+    from exporters.protocol import Finding, Options
+    from exporters.seccomp import SeccompExporter
     from profiler.recorder import RecordResult
 
 __all__ = ["command"]
@@ -36,6 +37,10 @@ WINDOW_MS = 1000
     "try",
     short_help="Record one command; print what it did and the profile it needs.",
     context_settings=COMMAND_SETTINGS,
+    epilog=examples(
+        "ethogram try -- ls /",
+        "ethogram try --enforce -o profile.json -- sh -c 'date; id'",
+    ),
 )
 @click.argument("words", metavar="-- COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
@@ -74,6 +79,7 @@ def command(
     """
     from profiler.command import resolve_command
 
+    exporter, options = _exporter(enforce=enforce, runtime=runtime)
     resolve_command(words)
     with ExitStack() as stack:
         write_profile = stack.enter_context(_opened(profile_file, force=force))
@@ -82,7 +88,7 @@ def command(
         ) / "recording"  # fmt: skip
         result = _record(place, words)
         summary = _print_behaviour(result, words)
-        profile, findings = _profile(summary, enforce=enforce, runtime=runtime)
+        profile, findings = _profile(summary, exporter, options)
         write_profile(profile)
     _print_profile(profile)
     for finding in findings:
@@ -156,17 +162,25 @@ def _print_behaviour(result: RecordResult, words: tuple[str, ...]) -> pa.Table:
     return summary
 
 
+def _exporter(*, enforce: bool, runtime: str | None) -> tuple[SeccompExporter, Options]:
+    """Return the exporter with its options, checked: nothing runs where the profile would fail."""
+    from exporters.registry import parse_options
+    from exporters.seccomp import exporter
+
+    seccomp = exporter()
+    pairs = [] if runtime is None else [f"runtime={runtime}"]
+    options = parse_options(seccomp, pairs, enforce=enforce)
+    seccomp.check(options)
+    return seccomp, options
+
+
 def _profile(
-    summary: pa.Table, *, enforce: bool, runtime: str | None
+    summary: pa.Table, exporter: SeccompExporter, options: Options
 ) -> tuple[bytes, list[Finding]]:
     """Return the seccomp profile of the one workload in *summary*, and what there is to know."""
     from exporters.protocol import Artifact, Finding
-    from exporters.registry import find_exporter, parse_options
     from learner.learn import learn
 
-    exporter = find_exporter("seccomp")
-    pairs = [] if runtime is None else [f"runtime={runtime}"]
-    options = parse_options(exporter, pairs, enforce=enforce)
     made = [item for baseline in learn(summary) for item in exporter.export(baseline, options)]
     profiles = [
         item.content for item in made if isinstance(item, Artifact) and item.target == "seccomp"

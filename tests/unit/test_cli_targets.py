@@ -99,3 +99,12 @@ def test_an_inventory_that_is_not_there_is_refused(
     inventory = str(tmp_path / "none.json")
     assert run(["record", "-o", str(tmp_path / "r"), "--all", "--inventory", inventory]) == 2
     assert "none.json" in capsys.readouterr().err
+
+
+def test_try_runs_nothing_for_a_runtime_that_nobody_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made"
+    assert run(["try", "--runtime", "rnc", "--", "touch", str(made)]) == 2
+    assert "nothing is known about the runtime `rnc`" in capsys.readouterr().err
+    assert not made.exists()
