@@ -44,8 +44,15 @@ def _command(command: click.Command, context: click.Context) -> str:
             f"```\n{context.command_path} {usage}\n```\n",
             _paragraphs(command.help or ""),
             _options(command, context),
+            *_examples(command),
         ]
     )
+
+
+def _examples(command: click.Command) -> Iterator[str]:
+    if command.epilog:
+        _, _, *lines = command.epilog.splitlines()
+        yield "```sh\n" + "\n".join(line.strip() for line in lines) + "\n```\n"
 
 
 def _options(command: click.Command, context: click.Context) -> str:

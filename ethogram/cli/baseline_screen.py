@@ -54,7 +54,6 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
             console.print(f"    {printable(value_words(one.value))} ({printable(indicators)})")
     if baseline.model is not None:
         console.print(f"  model {printable(baseline.model.file)}")
-    console.print()
 
 
 def _observed(observation: Observation) -> str:

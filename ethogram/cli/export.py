@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ethogram.cli.inputs import kind_of
-from ethogram.cli.options import force_option
+from ethogram.cli.options import examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.contracts.escape import printable
 from ethogram.errors import ExportError, UsageError
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("export", short_help="Write policies that allow just what a baseline allows.")
+@click.command(
+    "export",
+    short_help="Write policies that allow just what a baseline allows.",
+    epilog=examples(
+        "ethogram export baselines --to seccomp -o policies",
+        "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --force",
+        "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
+    ),
+)
 @click.argument("baseline", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--to",
@@ -164,12 +172,17 @@ def _print_plan(planned: Plan) -> None:
         print(f"{change.state}\t{planned.directory / change.artifact.path}")
 
 
+def _option_of(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    return ("--runtime", value) if name == "runtime" else ("--set", pair)
+
+
 def _say_next(
     planned: Plan, baseline: Path, targets: Sequence[str], pairs: Sequence[str], *, enforce: bool
 ) -> None:
     words = ["ethogram", "export", str(baseline)]
     words += [word for target in targets for word in ("--to", target)]
-    words += [word for pair in pairs for word in ("--set", pair)]
+    words += [word for pair in pairs for word in _option_of(pair)]
     words += ["-o", str(planned.directory)]
     if enforce:
         next_command(shell(*words, "--enforce", "--check"), why="in CI: is it up to date?")

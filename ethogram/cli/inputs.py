@@ -19,6 +19,16 @@ Kind = Literal["recording", "summary", "baseline", "baselines"]
 
 def kind_of(path: Path) -> Kind:
     """Return what *path* is, by its content; `EthogramError` where it is nothing that we wrote."""
+    try:
+        return _kind_of(path)
+    except PermissionError as error:
+        raise RecordingError(
+            f"`{escape(str(path))}` cannot be read: permission denied",
+            hint="a recording is its owner's alone: run this as its owner, or `chown -R` it",
+        ) from error
+
+
+def _kind_of(path: Path) -> Kind:
     if not path.exists():
         raise UsageError(
             f"there is no `{escape(str(path))}`",

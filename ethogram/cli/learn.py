@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ethogram.cli.inputs import summarized
-from ethogram.cli.options import force_option
+from ethogram.cli.options import examples, force_option
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.errors import UsageError
 
@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("learn", short_help="Learn a baseline for each workload.")
+@click.command(
+    "learn",
+    short_help="Learn a baseline for each workload.",
+    epilog=examples(
+        "ethogram learn recording -o baselines",
+        "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
+    ),
+)
 @click.argument("inputs", metavar="REC|SUMMARY...", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
+                type=click.Path(readable=False, path_type=Path))  # fmt: skip
 @click.option(
     "-o",
     "--output",
@@ -58,6 +65,7 @@ def command(*, inputs: tuple[Path, ...], place: Path, no_model: bool, force: boo
     console = output()
     for file, baseline in files.items():
         print_baseline(console, file, baseline, rules=False)
+        console.print()
     say(f"learnt {count(len(files), 'baseline')} from {count(len(inputs), 'input')}")
     next_command(
         shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
@@ -122,8 +130,9 @@ def _refuse_replacing(contents: dict[Path, bytes], *, force: bool) -> None:
         file for file, content in contents.items() if file.exists() and file.read_bytes() != content
     ]
     if different and not force:
-        more = f" and {len(different) - 1} more" if len(different) > 1 else ""
+        others = len(different) - 1
+        what = f" and {others} more exist and differ" if others else " exists and differs"
         raise UsageError(
-            f"`{different[0]}`{more} exists and differs",
+            f"`{different[0]}`{what}",
             hint="name another place, or pass `--force` to replace it",
         )

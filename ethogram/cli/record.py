@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, Duration, force_option
+from ethogram.cli.options import COMMAND_SETTINGS, Duration, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.targets import chosen, target_options
 from ethogram.errors import CaptureError, UsageError
@@ -28,6 +28,14 @@ __all__ = ["command", "describe_result", "stop_on_signals"]
     "record",
     short_help="Record what workloads do, until stopped or for a while.",
     context_settings=COMMAND_SETTINGS,
+    epilog=examples(
+        "ethogram record -o recording -- ls /",
+        "ethogram record -o recording --all --duration 10s",
+        "ethogram record -o recording --container 3f2a9c",
+        "ethogram record -o recording --namespace shop --inventory inventory.json",
+        "kubectl get pods,services,endpointslices,nodes,namespaces,replicasets -A -o json "
+        "> inventory.json",
+    ),
 )
 @click.option(
     "-o",
@@ -55,8 +63,7 @@ __all__ = ["command", "describe_result", "stop_on_signals"]
     "--inventory",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Output of `kubectl get pods,services,endpointslices,nodes,namespaces,"
-    "replicasets -A -o json`: owners, selectors and addresses.",
+    help="Owners, selectors and addresses of the cluster, as `kubectl` prints them (see below).",
 )
 @click.option("--cluster", metavar="NAME", help="Name of the cluster that this host belongs to.")
 @click.option(
@@ -105,10 +112,7 @@ def command(**values: Any) -> None:
     for line in describe_result(result):
         say(line)
     _raise_when_lossy(result, values["max_loss"])
-    next_command(
-        shell("ethogram", "learn", result.recording, "-o", "baselines"),
-        why="or `" + shell("ethogram", "show", result.recording) + "`",
-    )
+    _say_next(result)
     if values["exit_code"] and result.command_exit is not None:
         status = result.command_exit
         raise click.exceptions.Exit(status if status >= 0 else 128 - status)
@@ -182,6 +186,21 @@ def describe_result(result: RecordResult) -> list[str]:
             else f"the command was ended by {_signal_name(-status)}"
         )
     return lines
+
+
+def _say_next(result: RecordResult) -> None:
+    """Print what to do with the recording; one without a workload teaches nothing."""
+    if result.workloads:
+        next_command(
+            shell("ethogram", "learn", result.recording, "-o", "baselines"),
+            why="or `" + shell("ethogram", "show", result.recording) + "`",
+        )
+        return
+    say("nothing of the target ran while it was recorded")
+    next_command(
+        shell("ethogram", "record", "-o", "everything", "--all", "--duration", "10s"),
+        why="what runs on this host, by the names to ask for",
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -18,7 +18,9 @@ SHOW_SCHEMA = "ethogram.show/1"
 
 
 @click.command("show", short_help="Print a recording, a summary or a baseline.")
-@click.argument("path", metavar="REC|SUMMARY|BASELINE", type=click.Path(path_type=Path))
+@click.argument(
+    "path", metavar="REC|SUMMARY|BASELINE", type=click.Path(readable=False, path_type=Path)
+)
 @format_option("text", "json")
 def command(path: Path, output_format: str) -> None:
     """Print what workloads did, how completely it was seen, or what a baseline allows."""
@@ -62,7 +64,8 @@ def _show_recording(path: Path, output_format: str) -> None:
     print_behaviours(console, found)
     for line in completeness.lines():
         console.print(line)
-    next_command(shell("ethogram", "learn", path, "-o", "baselines"))
+    if found:
+        next_command(shell("ethogram", "learn", path, "-o", "baselines"))
 
 
 def _show_summary(path: Path, output_format: str) -> None:
@@ -106,6 +109,8 @@ def _show_baselines(path: Path, output_format: str) -> None:
         _print_json("baseline", path, content)
         return
     console = output()
-    for file, baseline in loaded:
+    for number, (file, baseline) in enumerate(loaded):
+        if number:
+            console.print()
         print_baseline(console, file, baseline, rules=True)
     next_command(shell("ethogram", "export", path, "--to", "seccomp", "-o", "policies"))

@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("summarize", short_help="Reduce recordings to one summary that merges.")
 @click.argument("recordings", metavar="REC...", nargs=-1, required=True,
-                type=click.Path(path_type=Path))  # fmt: skip
+                type=click.Path(readable=False, path_type=Path))  # fmt: skip
 @summary_output_option
 @force_option
 def command(recordings: tuple[Path, ...], output: Path, force: bool) -> None:

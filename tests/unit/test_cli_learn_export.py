@@ -210,6 +210,14 @@ def test_a_dry_run_writes_nothing(
     assert not place.exists()
 
 
+def test_the_next_command_names_the_runtime_as_it_was_named(
+    baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["export", str(baselines), "--to", "seccomp", "--runtime", "runc=1.1.5"]
+    assert run([*words, "-o", str(tmp_path / "p")]) == 0
+    assert "--to seccomp --runtime runc=1.1.5 -o " in capsys.readouterr().err
+
+
 def test_the_same_finding_is_said_once(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

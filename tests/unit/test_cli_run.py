@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_every_option_says_what_it_does() -> None:
     assert silent == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_examples_of_a_command_can_be_pasted(name: str) -> None:
+    group = click.Context(cli)
+    command = cli.get_command(group, name)
+    assert command is not None
+    examples = (command.epilog or "").splitlines()[2:]
+    for words in [shlex.split(line) for line in examples if line.startswith("  ethogram ")]:
+        assert words[:2] == ["ethogram", name]
+        command.make_parser(click.Context(command)).parse_args(words[2:])
+
+
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"ethogram {__version__}\n"
@@ -163,7 +175,7 @@ def test_a_file_system_failure_names_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert failing(PermissionError(13, "Permission denied", "/x"), monkeypatch) == 1
-    assert capsys.readouterr().err == "error: `/x`: permission denied\n"
+    assert capsys.readouterr().err.startswith("error: `/x`: permission denied\n\nhint: ")
 
 
 def test_a_full_disk_is_said_even_without_a_name(
