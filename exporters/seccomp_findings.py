@@ -176,6 +176,13 @@ def _baseline_state(baseline: Baseline) -> Iterator[Finding]:
     state = baseline.observation.state
     if state in _STATES:
         yield Finding("info" if state == "partial" else "warning", _STATES[state])
+    phases = baseline.observation.phases
+    if phases and "startup" not in phases:
+        yield Finding(
+            "warning",
+            "the workload's start was not recorded: a container may not start under this profile",
+            hint="record across its start: `ethogram record --namespace NS` waits for it",
+        )
     if quarantined := [q for q in baseline.quarantined if q.dimension == "syscalls"]:
         yield Finding(
             "info",

@@ -40,8 +40,7 @@ class Completeness:
     def lines(self) -> Iterator[str]:
         """Yield it in lines."""
         if self.states:
-            states = ", ".join(f"{number:,} {state}" for state, number in self.states.items())
-            yield f"coverage: windows of instances: {states}"
+            yield f"coverage: {_coverage_words(self.states)}"
         yield from loss_lines(self.losses)
         for name, why in self.missing:
             yield f"not attached: `{printable(name)}`: {printable(why)}"
@@ -49,6 +48,14 @@ class Completeness:
             yield "the recorder was killed while it wrote: the open window is missing"
         elif not self.ended:
             yield "the recording has no end yet: it is running, or the recorder was killed"
+
+
+def _coverage_words(states: Mapping[str, int]) -> str:
+    """Return how many windows were seen completely; a window counts once an instance and phase."""
+    if set(states) == {"complete"}:
+        return "complete in every window"
+    listed = ", ".join(f"{number:,} {state}" for state, number in states.items())
+    return f"{listed}, by window, instance and phase"
 
 
 def loss_lines(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:

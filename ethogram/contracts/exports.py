@@ -153,9 +153,10 @@ def write_plan(planned: Plan, *, force: bool = False) -> list[str]:
     """
     changed = planned.of("changed")
     if changed and not force:
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        others = len(changed) - 1
+        what = f" and {others} more exist and differ" if others else " exists and differs"
         raise UsageError(
-            f"`{planned.directory / changed[0]}`{more} exists and differs",
+            f"`{planned.directory / changed[0]}`{what}",
             hint="pass `--force` to replace it, or `--check` to compare only",
         )
     written = [change for change in planned.changes if change.state != "same"]

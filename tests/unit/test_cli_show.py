@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ethogram.cli.behaviour import behaviours, losses_of, title_of, words_of
+from ethogram.cli.completeness import Completeness
 from ethogram.cli.run import run
 from ethogram.contracts.keys import workload_key
 from ethogram.contracts.recording import Recording
@@ -189,3 +190,22 @@ def test_a_manifest_of_a_newer_version_is_refused(
     (tmp_path / "manifest.json").write_text('{"schema": "ethogram.recording/2"}')
     assert run(["show", str(tmp_path)]) == 1
     assert "newer" in capsys.readouterr().err
+
+
+def test_a_recording_of_nothing_is_nothing_to_learn_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["show", str(make_recording(tmp_path / "idle"))]) == 0
+    captured = capsys.readouterr()
+    assert "no workload was seen" in captured.out
+    assert captured.err == ""
+
+
+def test_the_screen_says_which_windows_are_incomplete() -> None:
+    found = Completeness(
+        states={"complete": 3, "incomplete": 1}, losses={}, missing=(), is_truncated=False,
+        ended=True,
+    )  # fmt: skip
+    assert (
+        next(found.lines()) == "coverage: 3 complete, 1 incomplete, by window, instance and phase"
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ethogram.contracts.baseline import Evidence, Quarantined
+from ethogram.contracts.baseline import Evidence, Observation, Quarantined
 from ethogram.contracts.policy_seccomp import Verdict, verdict
 from ethogram.errors import ExportError, UsageError
 from exporters.protocol import Artifact, Finding
@@ -259,6 +259,15 @@ def test_the_state_of_the_baseline_is_passed_on(state):
     _, findings = export(baseline=make_baseline("read", state=state))
     assert said(findings, {"lossy": "lost", "enforced": "enforcing"}.get(state, state))
     assert not said(export("read")[1], "lost")
+
+
+def test_a_start_that_nobody_saw_is_said():
+    seen = {"windows": 1, "instances": 1, "seconds": 5.0, "losses": {}, "image_digests": ()}
+    for phases, is_said in (({"steady": 1}, True), ({"startup": 1, "steady": 1}, False)):
+        observation = Observation(state="partial", phases=phases, **seen)
+        baseline = make_baseline("read").model_copy(update={"observation": observation})
+        _, findings = export(baseline=baseline)
+        assert bool(said(findings, "start was not recorded", "warning")) is is_said
 
 
 def test_quarantined_calls_are_not_allowed_and_counted():
