@@ -78,7 +78,7 @@ class Journal:
         journal = cls(directory, manifest, lock, rotate_bytes=rotate_bytes)
         journal._is_ours = is_new
         try:
-            directory.chmod(0o700)
+            _make_private(lock)
             (directory / JOURNAL_DIRECTORY).mkdir(mode=0o700)
             write_manifest(directory, manifest)
         except OSError as error:
@@ -283,6 +283,17 @@ def _make_directory(directory: Path, *, force: bool) -> int:
     except OSError as error:
         raise _unwritable(directory, error) from error
     return lock
+
+
+def _make_private(directory: int) -> None:
+    """Make the open *directory* this user's alone.
+
+    Somebody may have made it for us, and root without privileges may not write where that is not
+    root.
+    """
+    if os.fstat(directory).st_uid != os.geteuid():
+        os.fchown(directory, os.geteuid(), os.getegid())
+    os.fchmod(directory, 0o700)
 
 
 def _unwritable(directory: Path, error: OSError) -> UsageError:

@@ -31,6 +31,7 @@ _OS_HINTS = {
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with *arguments* and return its exit code; never raises."""
+    _open_closed_streams()
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()
@@ -39,6 +40,18 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_READS
     return code
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where a standard stream is closed: no file of ours may become one by chance."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -87,7 +100,7 @@ def _foreseen(error: Exception) -> EthogramError:
                 hint=_OS_HINTS.get(error.errno or 0, "check the path"),
             )
         case OSError() if error.strerror is not None:
-            return EthogramError(error.strerror.lower())
+            return EthogramError(error.strerror.lower(), hint=_OS_HINTS.get(error.errno or 0))
     return EthogramError(
         f"internal error: {type(error).__name__}: {error}",
         hint="this is a bug in ethogram; `ETHOGRAM_TRACEBACK=1` shows where it is",
