@@ -6,6 +6,7 @@
 #include "path.h"
 
 #define ROOT_CGROUP 1
+#define E2BIG 7
 
 static __always_inline __u64 parent_id(struct cgroup *cgroup)
 {
@@ -71,12 +72,14 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 	if (is_made_inside(state, parent, target)) {
 		fresh.instance_cgroup = state->owner.cgroup_id;
 		fresh.is_recorded = 1;
-		bpf_map_update_elem(&targets, &id, &fresh, BPF_ANY);
+		if (bpf_map_update_elem(&targets, &id, &fresh, BPF_ANY))
+			count_loss(state->slot, LOSS_MAP_FULL, PLACE_SLOTS, 1);
 	} else if (target && target->is_recorded) {
 		// One that is left out says nothing of those below it.
 		fresh.instance_cgroup = id;
 		fresh.is_recorded = 1;
-		bpf_map_update_elem(&targets, &id, &fresh, BPF_NOEXIST);
+		if (bpf_map_update_elem(&targets, &id, &fresh, BPF_NOEXIST) == -E2BIG)
+			count_loss(NO_SLOT, LOSS_MAP_FULL, PLACE_SLOTS, 1);
 	}
 	send_cgroup(id, path, 0);
 	return 0;
@@ -85,9 +88,14 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_removed, struct cgroup *cgroup, const char *path)
 {
+	__u64 id = cgroup->kn->id;
+
 	if (cgroup->root->hierarchy_id)
 		return 0;
-	send_cgroup(cgroup->kn->id, path, EVENT_REMOVED);
+	// Nothing lives there, and its id never comes again: a workload that makes cgroups without
+	// end must not fill the map.
+	bpf_map_delete_elem(&targets, &id);
+	send_cgroup(id, path, EVENT_REMOVED);
 	return 0;
 }
 

@@ -56,6 +56,13 @@ class Kernel:
             for identifier in identifiers:
                 self.loader.forget(identifier, self.loader.host_namespaces[0], [])
 
+    def known_cgroups(self) -> int:
+        """Return how many cgroups the kernel side has a word about."""
+        assert self.loader._object is not None
+        targets = self.loader._object.maps["targets"]
+        keys, _ = targets.read(delete=False)
+        return len(keys) // targets.key_size
+
 
 @pytest.fixture(scope="session")
 def kernel() -> Iterator[Kernel]:
