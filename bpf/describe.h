@@ -156,6 +156,9 @@ static __always_inline void append_arguments(struct scratch *scratch, struct pro
 static __always_inline void send_process(struct scratch *scratch, struct process_record *record,
 					 __u32 position)
 {
+	if (!(record->flags & EVENT_SNAPSHOT) &&
+	    !take_quota(record->slot, QUOTA_LIFE, quota_life, PLACE_PROCESSES))
+		return;
 	if (bpf_ringbuf_output(&life, scratch->record, position & (RECORD_ROOM - 1),
 				BPF_RB_NO_WAKEUP))
 		count_loss(record->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);

@@ -16,6 +16,7 @@ const volatile __u32 quota_grams = 60000;
 const volatile __u32 quota_flows = 20000;
 const volatile __u32 quota_rare = 10000; // errors, denials, privileges, operations, odd calls
 const volatile __u32 quota_packets = 5000;
+const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
 // --- switches: written by user space while the programs run -----------------------------------
 volatile __u32 armed;
@@ -103,7 +104,7 @@ struct {
 		__type(value, value_type);                                                      \
 	} name SEC(".maps")
 
-// cgroup id -> recorded or not. User space, and cgroup_made for nested ones; both delete.
+// cgroup id -> recorded or not. User space, and cgroup_made for nested ones; deleted with the cgroup.
 HASH(targets, __u64, struct target, 16384);
 // Mount namespaces of recorded containers, so that a process that has only joined the namespace
 // is seen. Inserted here, deleted by user space with the container.
@@ -128,7 +129,7 @@ struct {
 	__type(value, struct slot_counts);
 } counts SEC(".maps");
 
-enum quota { QUOTA_FILES, QUOTA_GRAMS, QUOTA_FLOWS, QUOTA_RARE, QUOTA_PACKETS, QUOTA_KINDS };
+enum quota { QUOTA_FILES, QUOTA_GRAMS, QUOTA_FLOWS, QUOTA_RARE, QUOTA_PACKETS, QUOTA_LIFE, QUOTA_KINDS };
 struct slot_usage {
 	__u32 window[QUOTA_KINDS];
 	__u32 used[QUOTA_KINDS];

@@ -103,8 +103,11 @@ static __noinline int record_exec_failed(struct task_state *state, struct pt_reg
 
 static __always_inline void send_fork(struct task_struct *child, struct task_state *state)
 {
-	struct fork_record *record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+	struct fork_record *record;
 
+	if (!take_quota(state->slot, QUOTA_LIFE, quota_life, PLACE_PROCESSES))
+		return;
+	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
 		count_loss(state->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
 		return;

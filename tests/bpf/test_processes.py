@@ -1,6 +1,7 @@
 """Execs, failed execs, forks and exits: the tree is whole and each has its own name."""
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,18 @@ def test_a_termination_signal_to_the_entrypoint_begins_the_shutdown(kernel: Kern
     seen = kernel.run(["handle", 15], ["call", 110, 5], ["raise", 15], ["call", 110, 23])
     assert seen.calls("startup")["getppid"] == 5
     assert seen.calls("shutdown")["getppid"] == 23
+
+
+def test_one_that_floods_with_execs_loses_its_own_and_leaves_its_neighbour_complete(
+    kernel: Kernel,
+) -> None:
+    code = (
+        "import ctypes; execve = ctypes.CDLL(None).execve\n"
+        "for _ in range(51_000): execve(b'/nonexistent', None, None)"
+    )
+    seen = kernel.run_each(
+        [sys.executable, "-S", "-c", code], known(["storm-exec", 230, "/bin/true"])
+    )
+    assert len(seen.execs) == 50_000 + 231
+    assert [loss[:2] for loss in seen.losses_of(0)] == [("quota", "processes")]
+    assert seen.losses_of(1) == []
