@@ -187,6 +187,5 @@ struct bpf_iter__task_file {
 #define S_IFIFO 0010000
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
-#define MAX_ERRNO 4095
 
 #endif

@@ -220,7 +220,9 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 	if (state->slot == NO_SLOT)
 		return 0;
 	nr = state->nr;
-	if (result < 0 && result >= -MAX_ERRNO && result > -RESTART_FIRST)
+	// What rt_sigreturn leaves in the result register is what a signal found there.
+	if (result < 0 && result > -RESTART_FIRST &&
+	    !(state->arch == NATIVE_ARCH && nr == NR_rt_sigreturn))
 		record_error(state, result);
 	if (state->arch != NATIVE_ARCH)
 		return 0;

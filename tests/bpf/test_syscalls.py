@@ -1,6 +1,7 @@
 """System calls are counted exactly, under their own architecture, with their errors and order."""
 
 import errno
+import sys
 
 import pytest
 
@@ -62,3 +63,13 @@ def test_a_thread_s_last_six_calls_are_a_set(kernel: Kernel) -> None:
 def test_a_sequence_starts_anew_in_a_child(kernel: Kernel) -> None:
     seen = kernel.run(["fork", 1, [["call", GETPPID, 1]]])
     assert ("-", "-", "-", "-", "-", "getppid") in seen.grams
+
+
+def test_what_a_signal_interrupted_is_no_error_of_the_return_from_it(kernel: Kernel) -> None:
+    code = (
+        "import signal; signal.signal(signal.SIGALRM, lambda *_: None)\n"
+        "for _ in range(7): signal.setitimer(signal.ITIMER_REAL, 0.02); signal.pause()"
+    )
+    seen = kernel.run(argv=[sys.executable, "-S", "-c", code])
+    assert seen.calls()["rt_sigreturn"] == 7
+    assert not [name for name, _ in seen.errors if name == "rt_sigreturn"]
