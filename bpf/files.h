@@ -13,6 +13,7 @@
 #define OPEN_TRUNC 01000
 #define OPEN_APPEND 02000
 #define HASHED_WORDS 32
+#define EFAULT 14
 
 struct open_call {
 	const char *asked; // user memory; NULL where it is not known
@@ -111,7 +112,12 @@ static __noinline int record_open_failed(struct task_state *state, struct open_c
 	__builtin_memset(&scratch->record[sizeof(record)], 0, HASHED_WORDS * 8);
 	size = append_asked(scratch, &position, call->asked);
 	if (!size) {
-		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
+		char first = 0;
+
+		// An empty name, or one that the kernel could not read either, is no file's.
+		if (call->result != -EFAULT &&
+		    (bpf_probe_read_user(&first, 1, call->asked) || first))
+			count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
 		return 0;
 	}
 	// The first 256 bytes and the length tell one name from another within a window.

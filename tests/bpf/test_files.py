@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,12 @@ def test_one_that_floods_loses_its_own_and_leaves_its_neighbour_complete(
     opened = [row.path for row in seen.files]
     assert sum(path.startswith(str(flood)) for path in opened) == 60_000
     assert sum(path.startswith(str(quiet)) for path in opened) == 2_300
+
+
+@pytest.mark.parametrize("address", ["b''", "ctypes.c_void_p(8)"])
+def test_a_name_that_is_none_is_an_error_and_no_loss(kernel: Kernel, address: str) -> None:
+    code = f"import ctypes; ctypes.CDLL(None).open({address}, 0)"
+    seen = kernel.run(argv=[sys.executable, "-S", "-c", code])
+    number = errno.ENOENT if address == "b''" else errno.EFAULT
+    assert seen.errors["openat", number] or seen.errors["open", number]
+    assert seen.losses == []
