@@ -18,6 +18,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: packages objects $(INSTALLED) ## Debian packages, virtual environment, package, BPF objects
+	@echo "installed: .venv/bin/ethogram"
 
 packages:
 	@.ci/debian-packages
