@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +131,7 @@ def _artifacts(
     path: Path, exporters: Sequence[tuple[Exporter, Options]], *, allow_lossy: bool
 ) -> Iterator[tuple[Artifact, str]]:
     """Yield every policy with its baseline's digest, then say what was found."""
+    from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.baseline import load_baselines
     from ethogram.contracts.exports import Artifact
 
@@ -140,18 +140,19 @@ def _artifacts(
             f"`{path}` is a {kind_of(path)}, not a baseline",
             hint=f"`{shell('ethogram', 'learn', path, '-o', 'baselines')}` makes one of it",
         )
-    findings: Counter[tuple[str, Finding]] = Counter()
-    for file, baseline in load_baselines(path):
+    findings: dict[tuple[str, Finding], list[str]] = {}
+    loaded = load_baselines(path)
+    for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         for exporter, options in exporters:
             for item in exporter.export(baseline, options):
                 if isinstance(item, Artifact):
                     yield item, digest
                 else:
-                    findings[exporter.name, item] += 1
-    for (target, finding), times in findings.items():
-        _say_finding(target, finding, times)
-    losses = sum(times for (_, found), times in findings.items() if found.severity == "loss")
+                    findings.setdefault((exporter.name, item), []).append(subject_of(baseline))
+    for (target, finding), subjects in findings.items():
+        _say_finding(target, finding, subjects if len(loaded) > 1 else [])
+    losses = sum(len(who) for (_, found), who in findings.items() if found.severity == "loss")
     if losses and not allow_lossy:
         raise ExportError(
             f"{count(losses, 'rule')} cannot be expressed, and nothing was written",
@@ -159,9 +160,14 @@ def _artifacts(
         )
 
 
-def _say_finding(target: str, finding: Finding, times: int) -> None:
+def _say_finding(target: str, finding: Finding, subjects: Sequence[str]) -> None:
+    """Print *finding*, and whom it is about where that is one of many *subjects*."""
     about = f" ({printable(finding.subject)})" if finding.subject else ""
-    about += f" ({times} times)" if times > 1 else ""
+    match subjects:
+        case [one]:
+            about += f" ({one})"
+        case [_, _, *_]:
+            about += f" ({len(subjects)} times)"
     say(f"{finding.severity}: {target}: {printable(finding.message)}{about}")
     if finding.hint:
         say(f"  hint: {printable(finding.hint)}")

@@ -39,19 +39,22 @@ def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport],
 
     newest: deque[str] = deque(maxlen=NEWEST)
     so_far: Counter[str] = Counter()
+    length = 0.0
     waiting = Text("recording; Ctrl-C ends it and keeps what was seen")
     with Live(waiting, console=console, auto_refresh=False, transient=True) as live:
 
         def show(report: WindowReport) -> None:
             newest.extend(printable(line) for line in report.new)
             so_far.update(calls=report.calls, execs=report.execs, lost=report.lost)
-            live.update(_screen(report, so_far, newest), refresh=True)
+            nonlocal length
+            length += report.seconds
+            live.update(_screen(report, so_far, newest, length=length), refresh=True)
 
         yield show
 
 
 def _screen(
-    report: WindowReport, so_far: Mapping[str, int], newest: Iterable[str]
+    report: WindowReport, so_far: Mapping[str, int], newest: Iterable[str], *, length: float
 ) -> RenderableType:
     from rich import box
     from rich.console import Group
@@ -68,7 +71,7 @@ def _screen(
     total = (f"{so_far['calls']:,}", f"{so_far['execs']:,}", "", "")
     grid.add_row("so far", *total, _lost(so_far["lost"]))
     head = (
-        f"window {report.window}, {seconds(report.seconds)}, "
+        f"recording for {seconds(length)}, "
         f"{count(report.workloads, 'workload')}; Ctrl-C ends it and keeps what was seen"
     )
     lines = [Text(f"  new  {line}", overflow="ellipsis", no_wrap=True) for line in newest]

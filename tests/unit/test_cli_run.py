@@ -182,7 +182,8 @@ def test_a_full_disk_is_said_even_without_a_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert failing(OSError(28, "No space left on device"), monkeypatch) == 1
-    assert capsys.readouterr().err == "error: no space left on device\n"
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: no space left on device\n\nhint: free space")
 
 
 def test_a_bug_is_called_one(
