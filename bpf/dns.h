@@ -6,7 +6,6 @@
 
 #include "network.h"
 
-#define IPPROTO_UDP 17
 #define DNS_PORT 53
 
 struct packet {
@@ -93,7 +92,7 @@ int packet_received(struct __sk_buff *skb)
 	if (!sk)
 		return 1;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!socket)
+	if (!socket || is_forgotten(&socket->owner))
 		return 1;
 	slot = slot_of(NULL, &socket->owner, phase_of(&socket->owner));
 	send_packet(skb, socket, slot, offset + 8, family, source);

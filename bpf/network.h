@@ -11,6 +11,7 @@
 #define AF_INET6 10
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
@@ -79,6 +80,23 @@ static __always_inline struct task_state *caller(__u32 *slot)
 	return state;
 }
 
+// The caller's socket, which is the caller's own where no other was seen to make it: MPTCP makes
+// the TCP sockets below its own in the kernel.
+static __always_inline struct socket_state *socket_of(struct bpf_sock *sk,
+						      struct task_state *state, __u32 slot)
+{
+	struct socket_state *socket;
+
+	if (!sk)
+		return NULL;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!socket)
+		count_loss(slot, LOSS_STORAGE, PLACE_NETWORK, 1);
+	else if (!socket->owner.exec_key)
+		socket->owner = state->owner;
+	return socket;
+}
+
 static __always_inline void caller_flow(struct bpf_sock_addr *context, struct flow_key *key,
 					struct task_state *state, __u32 slot)
 {
@@ -109,7 +127,7 @@ static __always_inline void put_v6(__u8 *to, struct bpf_sock_addr *context)
 static __always_inline int connecting(struct bpf_sock_addr *context, bool is_v6)
 {
 	struct flow_key key = { .direction = DIRECTION_OUT };
-	struct socket_state *socket = NULL;
+	struct socket_state *socket;
 	struct bpf_sock *sk = context->sk;
 	struct task_state *state;
 	__u32 slot;
@@ -123,10 +141,9 @@ static __always_inline int connecting(struct bpf_sock_addr *context, bool is_v6)
 		put_v6(key.peer_addr, context);
 	else
 		put_v4(key.peer_addr, context->user_ip4);
-	if (sk)
-		socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	socket = socket_of(sk, state, slot);
 	// A datagram socket with a port of its own answers: its peers are clients.
-	if (socket && socket->is_bound && context->type != SOCK_STREAM) {
+	if (sk && socket && socket->is_bound && context->type != SOCK_STREAM) {
 		key.direction = DIRECTION_IN;
 		key.peer_port = 0;
 		key.local_port = sk->src_port;
@@ -164,18 +181,17 @@ static __always_inline int binding(struct bpf_sock_addr *context, bool is_v6)
 {
 	struct flow_key key = { .direction = DIRECTION_BIND };
 	struct socket_state *socket;
-	struct bpf_sock *sk = context->sk;
 	struct task_state *state;
 	__u32 slot;
 
 	state = caller(&slot);
-	if (!state || slot == NO_SLOT || !context->user_port)
+	if (!state || slot == NO_SLOT)
 		return 1;
-	if (sk) {
-		socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-		if (socket)
-			socket->is_bound = 1;
-	}
+	socket = socket_of(context->sk, state, slot);
+	if (!context->user_port)
+		return 1;
+	if (socket)
+		socket->is_bound = 1;
 	caller_flow(context, &key, state, slot);
 	key.local_port = bpf_ntohs((__u16)context->user_port);
 	if (is_v6)
@@ -233,6 +249,22 @@ static __always_inline void socket_flow(const struct sock *sk, struct flow_key *
 	}
 }
 
+// An owner that user space forgot: its socket outlived it, in other hands or until a peer that
+// never answers was given up. A slot would be for nobody.
+static __noinline bool is_forgotten(const struct owner *owner)
+{
+	struct instance_key instance = {};
+	struct slot_key runtime = {};
+
+	if (!owner)
+		return true;
+	instance.cgroup_id = runtime.cgroup_id = owner->cgroup_id;
+	instance.mntns = runtime.mntns = owner->mntns;
+	runtime.phase = PHASE_RUNTIME;
+	return !bpf_map_lookup_elem(&instances, &instance) &&
+	       !bpf_map_lookup_elem(&slots, &runtime);
+}
+
 static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *key,
 				       struct socket_state *socket)
 {
@@ -272,7 +304,7 @@ int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
 	    !(new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV))
 		return 0;
 	socket = bpf_sk_storage_get(&sockets, (struct sock *)sk, 0, 0);
-	if (!socket)
+	if (!socket || (new_state == TCP_CLOSE && is_forgotten(&socket->owner)))
 		return 0;
 	phase = phase_of(&socket->owner);
 	key.slot = slot_of(NULL, &socket->owner, phase);

@@ -1,10 +1,13 @@
 """Peers and listeners, with direction from TCP's own state and the owner from the socket."""
 
+import os
 import socket
+import sys
 import threading
 
 import pytest
 
+from ethogram.contracts.events import RecordKind
 from tests.bpf.conftest import Kernel
 
 pytestmark = pytest.mark.bpf
@@ -69,3 +72,35 @@ def test_an_accepted_connection_is_incoming_without_the_client_s_port(kernel: Ke
 def test_a_datagram_is_outgoing(kernel: Kernel) -> None:
     seen = kernel.run(["udp", "127.0.0.1", 9, "hello"])
     assert seen.flows == [("out", "127.0.0.1", None, 9, 1)]
+
+
+def test_multipath_tcp_listens_accepts_and_connects_as_tcp_does(kernel: Kernel) -> None:
+    code = (
+        "import socket; kind = socket.AF_INET, socket.SOCK_STREAM, 262\n"
+        "server = socket.socket(*kind); server.bind(('127.0.0.1', 0)); server.listen()\n"
+        "for protocol in (0, 262):\n"
+        "    client = socket.socket(*kind[:2], protocol); client.connect(server.getsockname())\n"
+        "    server.accept()[0].close(); client.close()"
+    )
+    found = {flow[0]: flow for flow in kernel.run(argv=[sys.executable, "-S", "-c", code]).flows}
+    port = found["listen"][2]
+    assert found["in"] == ("in", "127.0.0.1", port, None, 2)
+    assert found["out"] == ("out", "127.0.0.1", None, port, 2)
+
+
+def test_a_socket_that_outlives_its_instance_begins_no_new_one(
+    kernel: Kernel, listener: socket.socket
+) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    code = (
+        f"import socket; client = socket.create_connection({listener.getsockname()!r})\n"
+        f"channel = socket.socket(fileno={theirs.fileno()})\n"
+        "socket.send_fds(channel, [b'x'], [client.fileno()])"
+    )
+    with ours, theirs:
+        seen = kernel.run(argv=[sys.executable, "-S", "-c", code], pass_fds=[theirs.fileno()])
+        assert seen.phase_of
+        _, (client,), _, _ = socket.recv_fds(ours, 1, 1)
+    listener.accept()[0].close()
+    os.close(client)
+    assert RecordKind.SLOT not in kernel.loader.end_window().records
