@@ -160,7 +160,13 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
-struct sock { struct sock_common __sk_common; __u16 sk_protocol; __u16 sk_type; };
+// Some kernels have sk_userlocks as a bit field.
+struct sock {
+	struct sock_common __sk_common;
+	__u8 sk_userlocks;
+	__u16 sk_protocol;
+	__u16 sk_type;
+};
 struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; };
 struct socket { short type; struct sock *sk; };
 

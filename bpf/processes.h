@@ -68,10 +68,13 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binprm *binprm)
 {
 	struct scratch *scratch = scratch_of();
-	struct task_state *state = state_of(task);
+	struct task_state *state;
 	struct process_record *record;
 
-	if (!scratch || !state || find_slot(task, state) == NO_SLOT)
+	// Until what runs was looked at, only that says whose a task is: to take this one for the
+	// entrypoint would begin an old instance anew.
+	state = armed ? state_of(task) : bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!scratch || !state || (!armed && !state->has_owner) || find_slot(task, state) == NO_SLOT)
 		return 0;
 	state->owner.exec_key = exec_key_of(task);
 	enter_instance(task, state);

@@ -3,9 +3,11 @@
 #ifndef ETHOGRAM_SEED_H
 #define ETHOGRAM_SEED_H
 
+#include "network.h"
 #include "processes.h"
 
 #define ANCESTRY 64
+#define SOCK_BINDPORT_LOCK 8
 
 // The root of a task's tree within its mount namespace: process 1 of its PID namespace, or what
 // entered from outside. Outside of containers every process that was there is its own.
@@ -106,7 +108,29 @@ int tasks_seed(struct bpf_iter__task *context)
 	return 0;
 }
 
-// Sockets that were open: whoever holds them owns them.
+// What listened, or had a port of its own for datagrams, before anybody saw it begin to.
+static __always_inline void count_bound(struct sock *sk, struct task_state *state)
+{
+	bool is_udp = sk->sk_protocol == IPPROTO_UDP;
+	struct flow_key key = { .direction = is_udp ? DIRECTION_BIND : DIRECTION_LISTEN };
+
+	if (!is_udp && (sk->sk_protocol != IPPROTO_TCP ||
+			sk->__sk_common.skc_state != TCP_LISTEN))
+		return;
+	socket_flow(sk, &key);
+	if (key.family != AF_INET && key.family != AF_INET6)
+		return;
+	__builtin_memset(key.peer_addr, 0, sizeof(key.peer_addr));
+	key.type = sk->sk_type;
+	key.protocol = sk->sk_protocol;
+	key.slot = state->slot;
+	key.exe_key = state->owner.exe_key;
+	key.local_port = sk->__sk_common.skc_num;
+	count_flow(&key, bpf_get_socket_cookie(sk));
+}
+
+// Sockets that were open: whoever holds them owns them. One whose port the kernel chose is not
+// bound: its peers are not clients.
 SEC("iter/task_file")
 int sockets_seed(struct bpf_iter__task_file *context)
 {
@@ -132,7 +156,10 @@ int sockets_seed(struct bpf_iter__task_file *context)
 	if (!owned || owned->owner.exec_key)
 		return 0;
 	owned->owner = state->owner;
-	owned->is_bound = sk->__sk_common.skc_num != 0;
+	owned->is_bound =
+		(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK) != 0;
+	if (owned->is_bound || sk->__sk_common.skc_state == TCP_LISTEN)
+		count_bound(sk, state);
 	return 0;
 }
 
