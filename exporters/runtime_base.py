@@ -127,6 +127,6 @@ def select_bases(bases: Sequence[RuntimeBase], wanted: str | None) -> tuple[Runt
         raise UsageError(
             f"nothing is known about the runtime `{wanted}`",
             hint=f"known: {known}, `{NO_RUNTIME}`; measure another with"
-            " `tools/measure_runtime_base.py`",
+            " `tools/measure_runtime_base.py` of the sources",
         )
     return chosen

@@ -26,8 +26,12 @@ def command(summaries: tuple[Path, ...], output: Path, force: bool) -> None:
     refuse_existing(output, force=force)
     for path in summaries:
         if (kind := kind_of(path)) != "summary":
-            raise UsageError(f"`{path}` is a {kind}, not a summary",
-                             hint="`ethogram summarize` makes one of recordings")  # fmt: skip
+            raise UsageError(
+                f"`{path}` is a {kind.removesuffix('s')}, not a summary",
+                hint="`ethogram summarize` makes one of recordings"
+                if kind == "recording"
+                else f"`{shell('ethogram', 'show', path)}` prints it",
+            )
     summary = summarized(summaries)
     write_summary(summary, output, force=force)
     say(

@@ -26,8 +26,12 @@ def command(recordings: tuple[Path, ...], output: Path, force: bool) -> None:
     refuse_existing(output, force=force)
     for path in recordings:
         if (kind := kind_of(path)) != "recording":
-            raise UsageError(f"`{path}` is a {kind}, not a recording",
-                             hint="`ethogram merge` merges summaries")  # fmt: skip
+            raise UsageError(
+                f"`{path}` is a {kind.removesuffix('s')}, not a recording",
+                hint="`ethogram merge` merges summaries"
+                if kind == "summary"
+                else f"`{shell('ethogram', 'show', path)}` prints it",
+            )
     summary = summarized(recordings)
     write_summary(summary, output, force=force)
     say(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,20 @@ def _check_schema(document: Any, source: str) -> None:
 
 def _field_error(error: ValidationError, source: str) -> BaselineError:
     problems = error.errors(include_url=False, include_input=False)
+    # A misspelt field is two problems: one that nobody knows, which says more, and one missing.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
     field = ".".join(str(part) for part in first["loc"]) or "document"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        hint = f"remove `{field}`: nothing reads it"
+        *parent, word = first["loc"]
+        missing = [
+            str(problem["loc"][-1])
+            for problem in problems
+            if problem["type"] == "missing" and [*problem["loc"][:-1]] == parent
+        ]
+        guess = get_close_matches(str(word), missing, n=1)
+        hint = f"did you mean `{guess[0]}`?" if guess else f"remove `{field}`: nothing reads it"
         cause = "is not a field of a baseline"
     else:
         hint = "`ethogram learn` writes this field; strings such as `on`, `no`, `1` need quotes"

@@ -46,6 +46,12 @@ def refusal(text: str) -> str:
     return caught.value.message
 
 
+def test_a_misspelt_field_gets_a_suggestion() -> None:
+    with pytest.raises(BaselineError, match="`ruls`: is not a field") as caught:
+        parse_baseline(SMALL.replace("rules:", "ruls:"))
+    assert caught.value.hint == "did you mean `rules`?"
+
+
 def test_a_baseline_survives_being_written_and_read() -> None:
     baseline = parse_baseline(SMALL)
     text = dump_baseline(baseline)
