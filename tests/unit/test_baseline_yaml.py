@@ -93,7 +93,7 @@ def test_a_float_is_read_as_a_float_again(value: float) -> None:
 
 
 def test_a_misspelt_key_is_named_with_its_place() -> None:
-    assert "`rules.dns.0.evidence`" in refusal(SMALL.replace("evidence:", "evidnce:"))
+    assert "`rules.dns.0.evidnce`" in refusal(SMALL.replace("evidence:", "evidnce:"))
 
 
 def test_an_extra_key_is_refused() -> None:
