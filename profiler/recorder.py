@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ethogram.contracts.events import EventFlag, RecordKind
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.manifest import Command, Program
 from ethogram.errors import PreflightError, UsageError
 from profiler import privileges
@@ -25,7 +25,6 @@ from profiler.options import RecordOptions, RecordResult
 from profiler.preamble import first_manifest, redactor, shown_values
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Registry
-from profiler.ring import Records
 from profiler.window import WindowReport, WindowWriter
 
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
@@ -209,11 +208,7 @@ class _Session:
     def _take_new_names(self) -> None:
         assert self._loader is not None
         taken = self._loader.poll()
-        for batch in taken.get(RecordKind.CGROUP, []):
-            self._cgroups_changed(batch)
-        for batch in taken.get(RecordKind.SLOT, []):
-            for head in batch.heads:
-                self._registry.add_slot(head, is_live=self._is_live)
+        self._registry.take(taken, is_live=self._is_live)
         if not self._is_live:
             for batch in taken.get(RecordKind.EXEC, []):
                 self._processes.read_snapshots(batch)
@@ -227,24 +222,15 @@ class _Session:
         for instance in self._registry.pending():
             self._resolver.prefetch(instance.identity.container_id)
 
-    def _cgroups_changed(self, batch: Records) -> None:
-        for head, tail in zip(batch.heads, batch.tails, strict=True):
-            cgroup_id = int(head["cgroup_id"])
-            if int(head["flags"]) & EventFlag.REMOVED:
-                self._registry.cgroup_removed(cgroup_id, int(head["time_ns"]))
-            else:
-                path = os.fsdecode(tail[: int(head["path_size"])])
-                self._registry.cgroup_made(cgroup_id, path)
-
     def _end_window(
         self, on_window: Callable[[WindowReport], None] | None, *, is_last: bool = False
     ) -> None:
         assert self._loader is not None
         assert self._writer is not None
+        ended = self._clock.boot_ns()  # the kernel side begins the next window first of all
         drained = self._loader.end_window()
-        self._take_new(drained.records)
+        self._registry.take(drained.records, is_live=self._is_live)
         self._registry.resolve_pending()
-        ended = self._clock.boot_ns()
         report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
         self._window_began = ended
         self._windows += 1
@@ -252,15 +238,6 @@ class _Session:
         self._forget_ended()
         if on_window:
             on_window(report)
-
-    def _take_new(self, records: dict[RecordKind, list[Records]]) -> None:
-        """Take slots and cgroups that came between the last poll and the end of the window."""
-        for batch in records.get(RecordKind.CGROUP, []):
-            self._cgroups_changed(batch)
-        for batch in records.get(RecordKind.SLOT, []):
-            for head in batch.heads:
-                if int(head["slot"]) not in self._registry.slots:
-                    self._registry.add_slot(head, is_live=self._is_live)
 
     def _silence_unwanted(self) -> None:
         """Spare the kernel side the work for workloads that nobody asked for."""
@@ -277,8 +254,10 @@ class _Session:
         assert self._loader is not None
         before = self._window_began - 2 * self._options.window_ms * 1_000_000
         for instance in list(self._registry.instances()):
-            if instance.ended_ns is not None and instance.ended_ns < before:
+            is_settled = instance.verdict != "pending"  # or its rows wait for their slots
+            if is_settled and instance.ended_ns is not None and instance.ended_ns < before:
                 slots = self._registry.forget(instance)
+                self._silenced.discard(instance.cgroup_id)
                 for cgroup_id, mntns in instance.kernel_keys:
                     is_gone = cgroup_id == instance.cgroup_id
                     self._loader.forget(cgroup_id, mntns, slots, is_gone=is_gone)

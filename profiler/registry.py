@@ -7,16 +7,18 @@ has joined its mount namespace but not yet its cgroup.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ethogram.contracts.events import NO_SLOT, EventFlag
+from ethogram.contracts.events import NO_SLOT, EventFlag, RecordKind
 from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
 from profiler.identity.model import Identity
 from profiler.identity.resolver import Resolver
+from profiler.ring import Records
 from profiler.targets import Verdict
 
 __all__ = ["NAMESPACES", "Instance", "Registry", "Slot"]
@@ -97,13 +99,37 @@ class Registry:
 
     # --- what the kernel says ----------------------------------------------------------------
 
+    def take(self, records: Mapping[RecordKind, list[Records]], *, is_live: bool) -> None:
+        """Take records of cgroups and slots in the order of their time, whatever batch they are in.
+
+        A cgroup may be made, used and removed between two polls. Taking a record again is harmless.
+        """
+        events = [
+            (int(head["time_ns"]), kind, head, tail)
+            for kind in (RecordKind.CGROUP, RecordKind.SLOT)
+            for batch in records.get(kind, [])
+            for head, tail in zip(batch.heads, batch.tails, strict=True)
+        ]
+        for time_ns, kind, head, tail in sorted(events, key=lambda event: event[0]):
+            if kind is RecordKind.SLOT:
+                if int(head["slot"]) not in self.slots:
+                    self.add_slot(head, is_live=is_live)
+            elif int(head["flags"]) & EventFlag.REMOVED:
+                self.cgroup_removed(int(head["cgroup_id"]), time_ns)
+            else:
+                path = os.fsdecode(tail[: int(head["path_size"])])
+                self.cgroup_made(int(head["cgroup_id"]), path)
+
     def cgroup_made(self, cgroup_id: int, path: str) -> None:
         """Remember the path of a cgroup, and what its runtime already says of it."""
         self._paths[cgroup_id] = path
 
     def cgroup_removed(self, cgroup_id: int, time_ns: int) -> None:
-        """Note that the instance of a cgroup ended."""
-        if instance := self._instances.get(cgroup_id):
+        """Note that the instance of a cgroup ended, or forget the cgroup where it has none."""
+        instance = self._instances.get(cgroup_id)
+        if instance is None:
+            self._paths.pop(cgroup_id, None)
+        elif instance.ended_ns is None:
             instance.ended_ns = time_ns
             instance.is_changed = True
 
@@ -112,6 +138,8 @@ class Registry:
         cgroup_id, mntns = int(head["cgroup_id"]), int(head["mntns"])
         phase = int(head["phase"])
         joined = self._by_mntns.get(mntns) if mntns != self.host_mntns else None
+        if joined is not None and joined.ended_ns is not None:
+            joined = None  # the kernel gives the number of a namespace that is gone to the next
         instance = self._instances.get(cgroup_id)
         identity = instance.identity if instance else self._resolve(cgroup_id, head)
         if joined is not None and joined is not instance and identity.container_id is None:
@@ -121,7 +149,7 @@ class Registry:
             instance = instance or self._new_instance(identity, head, is_live=is_live)
             self._describe(instance, head)
             if instance.is_container and mntns != self.host_mntns:
-                self._by_mntns.setdefault(mntns, instance)
+                self._own_mntns(mntns, instance)
             elif instance.is_container and phase != _UNKNOWN:
                 phase = _RUNTIME  # not yet in the container's own namespaces
         instance.kernel_keys.add((cgroup_id, mntns))
@@ -129,6 +157,11 @@ class Registry:
         instance.slots.add(slot.number)
         self.slots[slot.number] = slot
         return slot
+
+    def _own_mntns(self, mntns: int, instance: Instance) -> None:
+        known = self._by_mntns.get(mntns)
+        if known is None or known.ended_ns is not None:
+            self._by_mntns[mntns] = instance
 
     def _resolve(self, cgroup_id: int, head: np.void) -> Identity:
         return self._resolver.resolve(
@@ -217,7 +250,7 @@ class Registry:
             slot = self.slots[number]
             for cgroup_id, mntns in instance.kernel_keys:
                 if cgroup_id == instance.cgroup_id and mntns != self.host_mntns:
-                    self._by_mntns.setdefault(mntns, instance)
+                    self._own_mntns(mntns, instance)
             if instance.mntns == self.host_mntns and slot.phase != _UNKNOWN:
                 self.slots[number] = Slot(number, instance, _RUNTIME)
             else:

@@ -1,0 +1,82 @@
+"""Which instance a slot belongs to, from records as the kernel side writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ethogram.contracts.events import STRUCTS, EventFlag, RecordKind
+from ethogram.contracts.tables import ENUMS
+from profiler.clock import BootClock
+from profiler.identity.resolver import Resolver
+from profiler.registry import Registry
+from profiler.ring import Records
+from tests.hosts import HEX, Host
+
+pytestmark = pytest.mark.unit
+
+_HOST_MNTNS, _MNTNS = 100, 200
+_RUNTIME = ENUMS["phase"].index("runtime")
+_OTHER = "0" * 63 + "1"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    resolver = Resolver(Host(tmp_path).root, host_name="node")
+    found = Registry(resolver, BootClock(0), choose=lambda _: "wanted")
+    found.host_mntns = _HOST_MNTNS
+    return found
+
+
+def _cgroup(time_ns: int, number: int, path: str, *, removed: bool = False) -> tuple:
+    head = np.zeros(1, STRUCTS["cgroup_record"].dtype)
+    head["time_ns"], head["cgroup_id"], head["path_size"] = time_ns, number, len(path)
+    head["flags"] = EventFlag.REMOVED if removed else 0
+    return RecordKind.CGROUP, Records(head, [path.encode()])
+
+
+def _slot(time_ns: int, slot: int, number: int, mntns: int) -> tuple:
+    head = np.zeros(1, STRUCTS["slot_record"].dtype)
+    head["time_ns"], head["slot"], head["cgroup_id"] = time_ns, slot, number
+    head["mntns"], head["phase"] = mntns, ENUMS["phase"].index("startup")
+    return RecordKind.SLOT, Records(head, [b""])
+
+
+def _take(registry: Registry, *records: tuple) -> None:
+    batches: dict[RecordKind, list[Records]] = {}
+    for kind, batch in records:
+        batches.setdefault(kind, []).append(batch)
+    registry.take(batches, is_live=True)
+
+
+def test_a_container_that_lives_between_two_polls_has_a_name_and_an_end(
+    registry: Registry,
+) -> None:
+    path = f"/docker/{HEX}"
+    life = (_cgroup(1, 7, path), _slot(2, 1, 7, _MNTNS), _cgroup(3, 7, path, removed=True))
+    _take(registry, *life)
+    _take(registry, *life)  # the end of the window brings them again
+    (instance,) = registry.instances()
+    assert (instance.path, instance.ended_ns) == (path, 3)
+
+
+def test_cgroups_that_nothing_ran_in_are_forgotten(registry: Registry) -> None:
+    for number in range(23):
+        path = f"/made/{number}"
+        _take(registry, _cgroup(1, number, path), _cgroup(2, number, path, removed=True))
+    _take(registry, _slot(3, 1, 22, _HOST_MNTNS))
+    (instance,) = registry.instances()
+    assert instance.path is None
+
+
+def test_a_mount_namespace_with_the_number_of_one_that_is_gone_is_another(
+    registry: Registry,
+) -> None:
+    old, new = f"/docker/{HEX}", f"/docker/{_OTHER}"
+    _take(registry, _cgroup(1, 7, old), _slot(2, 1, 7, _MNTNS), _cgroup(3, 7, old, removed=True))
+    _take(registry, _cgroup(4, 8, new), _slot(5, 2, 8, _MNTNS))
+    _take(registry, _slot(6, 3, 9, _MNTNS))  # from a cgroup of the host: an exec on its way in
+    assert registry.slots[3].instance is registry.slots[2].instance
+    assert registry.slots[3].phase == _RUNTIME
