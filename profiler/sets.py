@@ -25,13 +25,14 @@ class Carried:
 
     def sort_out(self, name: str, drained: Set, window: int, registry: Registry) -> Set:
         """Return what of *drained*, and of what was kept before, is to be written now."""
+        has_kept = name in self.sets and len(self.sets[name][0]) > 0
         keys, values = self._with_kept(name, drained)
         verdicts = registry.verdicts(keys["slot"])
         is_late = keys["window"] > window
         waits = (verdicts == PENDING) | (is_late & (verdicts == WANTED))
         self.sets[name] = keys[waits], values[waits]
         goes = (verdicts == WANTED) & ~is_late
-        return merged(keys[goes], values[goes], registry.canonical())
+        return merged(keys[goes], values[goes], registry.canonical(), may_repeat=has_kept)
 
     def _with_kept(self, name: str, drained: Set) -> Set:
         kept = self.sets.pop(name, None)
@@ -40,15 +41,18 @@ class Carried:
         return np.concatenate([kept[0], drained[0]]), np.concatenate([kept[1], drained[1]])
 
 
-def merged(keys: np.ndarray, values: np.ndarray, canonical: np.ndarray) -> Set:
+def merged(
+    keys: np.ndarray, values: np.ndarray, canonical: np.ndarray, *, may_repeat: bool = False
+) -> Set:
     """Return the set with slots that mean the same made one, and rows of the same key added up.
 
+    *may_repeat*: keys stand there twice already, because a part of them was kept from before.
     *canonical* maps a slot number to the first of those with its instance and phase. Counters add;
-    `first_ns` is the least, `last_ns` the greatest, a cookie the first.
+    `first_ns` is the least, `last_ns` and a cookie the greatest.
     """
     slots = keys["slot"]
     wanted = canonical[np.minimum(slots, len(canonical) - 1)]
-    if np.array_equal(wanted, slots):
+    if not may_repeat and np.array_equal(wanted, slots):
         return keys, values
     keys = keys.copy()
     keys["slot"] = wanted

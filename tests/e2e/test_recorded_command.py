@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import dns.message
@@ -89,3 +90,38 @@ def answer_once(resolver: socket.socket) -> None:
     reply = dns.message.make_response(query)
     reply.answer.append(dns.rrset.from_text(query.question[0].name, 60, "IN", "A", "127.0.0.9"))
     resolver.sendto(reply.to_wire(), client)
+
+
+OPENER = """
+import os, time
+end, count = time.monotonic() + 4, 0
+while time.monotonic() < end:
+    count += 1
+    try:
+        os.open(f"/nonexistent/{count % 20_000}", os.O_RDONLY)
+    except FileNotFoundError:
+        pass
+"""
+
+
+def test_what_a_window_holds_was_seen_within_it_and_stands_there_once(tmp_path: Path) -> None:
+    words = [sys.executable, "-S", "-c", OPENER]
+    done = ethogram("record", "-o", tmp_path / "rec", "--window", "1s", "--", *words)
+    assert done.returncode == 0, done.stderr
+    recording = Recording.open(tmp_path / "rec")
+    windows = {row["window"]: row for row in recording.table("windows").to_pylist()}
+    columns = ["window", "path", "first", "last"]
+    rows = [
+        row
+        for row in recording.table("files").select(columns).to_pylist()
+        if row["path"].startswith(b"/nonexistent/")
+    ]
+    assert len({row["window"] for row in rows}) > 2
+    slip = timedelta(milliseconds=5)  # the clock is read before the kernel side is told
+    assert not [
+        row
+        for row in rows
+        if row["first"] < windows[row["window"]]["start"] - slip
+        or row["last"] > windows[row["window"]]["end"] + slip
+    ]
+    assert len({(row["window"], row["path"]) for row in rows}) == len(rows)
