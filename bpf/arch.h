@@ -52,6 +52,12 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG2(regs) ((regs)->si)
 #define ARG3(regs) ((regs)->dx)
 #define ARG4(regs) ((regs)->r10)
+// Opens of the 32-bit table, which a 64-bit process makes as well: `int $0x80`.
+#define COMPAT_ARCH ARCH_I386
+enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 295, COMPAT_openat2 = 437 };
+#define COMPAT_ARG1(regs) ((__u32)(regs)->bx)
+#define COMPAT_ARG2(regs) ((__u32)(regs)->cx)
+#define COMPAT_ARG3(regs) ((__u32)(regs)->dx)
 #define IS_EMULATED_BY_PTRACE(task) \
 	((task)->thread_info.syscall_work & (1ul << SYSCALL_WORK_BIT_SYSCALL_EMU))
 // enum syscall_work_bit in include/linux/thread_info.h
@@ -103,6 +109,11 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG2(regs) ((regs)->regs[1])
 #define ARG3(regs) ((regs)->regs[2])
 #define ARG4(regs) ((regs)->regs[3])
+#define COMPAT_ARCH ARCH_ARM
+enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 322, COMPAT_openat2 = 437 };
+#define COMPAT_ARG1(regs) ((__u32)(regs)->orig_x0)
+#define COMPAT_ARG2(regs) ((__u32)(regs)->regs[1])
+#define COMPAT_ARG3(regs) ((__u32)(regs)->regs[2])
 #define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
 
 #endif

@@ -186,6 +186,14 @@ static __noinline int record_opened(struct task_state *state, struct open_call *
 	return 0;
 }
 
+static __always_inline void record_open(struct task_state *state, struct open_call *call)
+{
+	if (call->result >= 0)
+		record_opened(state, call);
+	else if (call->result > -512)
+		record_open_failed(state, call);
+}
+
 // A native open, openat, openat2 or creat that just returned.
 static __always_inline void open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
 				      __s64 result)
@@ -201,10 +209,36 @@ static __always_inline void open_done(struct task_state *state, struct pt_regs *
 		if (nr == NR_openat2) // struct open_how begins with its flags
 			bpf_probe_read_user(&call.open_flags, 8, (void *)ARG3(regs));
 	}
-	if (result >= 0)
-		record_opened(state, &call);
-	else if (result > -512)
-		record_open_failed(state, &call);
+	record_open(state, &call);
+}
+
+// The same of a 32-bit table.
+static __noinline int compat_open_done(struct task_state *state, struct pt_regs *regs, __s64 result)
+{
+	struct open_call call = { .result = result };
+
+	if (!state || !regs)
+		return 0;
+	switch (state->nr) {
+	case COMPAT_open:
+	case COMPAT_creat:
+		call.asked = (const char *)(__u64)COMPAT_ARG1(regs);
+		call.open_flags = state->nr == COMPAT_creat ? OPEN_CREAT | OPEN_TRUNC | 1 :
+							      COMPAT_ARG2(regs);
+		break;
+	case COMPAT_openat:
+	case COMPAT_openat2:
+		call.asked = (const char *)(__u64)COMPAT_ARG2(regs);
+		call.open_flags = COMPAT_ARG3(regs);
+		if (state->nr == COMPAT_openat2)
+			bpf_probe_read_user(&call.open_flags, 8,
+					    (void *)(__u64)COMPAT_ARG3(regs));
+		break;
+	default:
+		return 0;
+	}
+	record_open(state, &call);
+	return 0;
 }
 
 #endif

@@ -224,8 +224,11 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 	if (result < 0 && result > -RESTART_FIRST &&
 	    !(state->arch == NATIVE_ARCH && nr == NR_rt_sigreturn))
 		record_error(state, result);
-	if (state->arch != NATIVE_ARCH)
+	if (state->arch != NATIVE_ARCH) {
+		if (state->arch == COMPAT_ARCH)
+			compat_open_done(state, regs, result);
 		return 0;
+	}
 	if (is_open(nr)) {
 		open_done(state, regs, nr, result);
 		return 0;

@@ -123,3 +123,23 @@ def test_a_name_that_is_none_is_an_error_and_no_loss(kernel: Kernel, address: st
     number = errno.ENOENT if address == "b''" else errno.EFAULT
     assert seen.errors["openat", number] or seen.errors["open", number]
     assert seen.losses == []
+
+
+_OPEN_BY_INT_80 = """
+import ctypes, mmap
+room = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, prot=7)
+# push rbx; mov ebx, edi; mov ecx, esi; mov eax, 5; int 0x80; pop rbx; ret
+code = bytes.fromhex("53 89fb 89f1 b805000000 cd80 5b c3")
+room[: len(code)] = code
+room[256:268] = b"/etc/passwd\\0"
+at = ctypes.addressof(ctypes.c_char.from_buffer(room))
+ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint, ctypes.c_uint)(at)(at + 256, 0)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="int 0x80 is x86's")
+def test_an_open_by_another_table_is_an_opened_file_too(kernel: Kernel) -> None:
+    seen = kernel.run(argv=[sys.executable, "-S", "-c", _OPEN_BY_INT_80])
+    assert seen.calls(arch="i386") == {"open": 1}
+    row = seen.file("/etc/passwd")
+    assert (row.access, row.calls) == (Access.READ, 1)
