@@ -129,6 +129,8 @@ static __always_inline __u16 append_kernel_string(struct scratch *scratch, __u32
 
 	if (size <= 1 || size > TARGET_SIZE)
 		return 0;
+	if (size == TARGET_SIZE)
+		((struct process_record *)scratch->record)->flags |= EVENT_PATH_TRUNCATED;
 	*position = at + size - 1;
 	return size - 1;
 }

@@ -37,6 +37,8 @@ static __always_inline void send_operation(struct task_state *state, struct oper
 	}
 	if (call->target)
 		size = bpf_probe_read_user_str(record->target, TARGET_SIZE, call->target);
+	if (size == TARGET_SIZE)
+		count_loss(state->slot, LOSS_TRUNCATED, PLACE_PRIVILEGES, 1);
 	record->head.time_ns = bpf_ktime_get_boot_ns();
 	record->head.exec_key = state->owner.exec_key;
 	record->head.argument = call->argument;

@@ -12,6 +12,7 @@
 #define SIGTERM 15
 #define SIGSYS 31
 #define SYS_SECCOMP_CODE 1
+#define SIGNAL_IGNORED 1 // TRACE_SIGNAL_IGNORED in include/trace/events/signal.h
 
 // The first exec of a task that came from outside makes it part of the instance: its
 // entrypoint if there was none yet, else a session.
@@ -196,9 +197,10 @@ int BPF_PROG(exit_done, struct task_struct *task)
 }
 
 SEC("tp_btf/signal_generate")
-int BPF_PROG(signal_sent, int signal, struct kernel_siginfo *info, struct task_struct *task)
+int BPF_PROG(signal_sent, int signal, struct kernel_siginfo *info, struct task_struct *task, int group,
+	     int result)
 {
-	struct task_state *state;
+	struct task_state *state, *sender;
 	struct instance *instance;
 
 	if (signal == SIGSYS) {
@@ -216,6 +218,12 @@ int BPF_PROG(signal_sent, int signal, struct kernel_siginfo *info, struct task_s
 		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!state || !state->has_owner || state->owner.lineage != LINEAGE_MAIN)
+		return 0;
+	// What the workload sends itself, to be ignored, ends nothing: it would choose its phase.
+	sender = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+	if (result == SIGNAL_IGNORED && sender && sender->has_owner &&
+	    sender->owner.lineage == LINEAGE_MAIN &&
+	    sender->owner.cgroup_id == state->owner.cgroup_id)
 		return 0;
 	instance = instance_of(&state->owner);
 	if (instance && instance->init_tgid == (__u32)task->tgid &&

@@ -33,3 +33,8 @@ def test_a_refused_operation_keeps_its_errno(kernel: Kernel) -> None:
 
 def test_a_change_of_user_is_an_operation(kernel: Kernel) -> None:
     assert kernel.run(["call", SETUID, 1, 1000]).operations["set_user", "", 0] == 1
+
+
+def test_a_target_that_is_cut_is_a_loss(kernel: Kernel) -> None:
+    seen = kernel.run(["call", CHROOT, 1, "@/" + "x" * 300])
+    assert ("truncated", "privileges", 1) in seen.losses

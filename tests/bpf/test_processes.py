@@ -116,3 +116,25 @@ def test_one_that_floods_with_execs_loses_its_own_and_leaves_its_neighbour_compl
     assert len(seen.execs) == 50_000 + 231
     assert [loss[:2] for loss in seen.losses_of(0)] == [("quota", "processes")]
     assert seen.losses_of(1) == []
+
+
+def test_a_signal_that_the_workload_sends_itself_and_ignores_ends_nothing(
+    kernel: Kernel,
+) -> None:
+    code = (
+        "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "for _ in range(23): os.getppid()"
+    )
+    seen = kernel.run(argv=[sys.executable, "-S", "-c", code])
+    assert seen.calls("startup")["getppid"] == 23
+
+
+def test_a_script_s_path_that_is_cut_says_so(kernel: Kernel, tmp_path: Path) -> None:
+    script = tmp_path / ("d" * 200) / "s" / ("f" * 100)
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    seen = kernel.run(["spawn", script])
+    assert int(seen.execs[1].head["flags"]) & ProcessFlag.PATH_TRUNCATED
+    assert ("truncated", "processes", 1) in seen.losses
