@@ -16,7 +16,8 @@
 #define PATH_SIZE 4096
 #define ARGV_SIZE 4096
 #define TARGET_SIZE 256
-#define PACKET_SIZE 512
+// What resolvers send over UDP since DNS Flag Day 2020, with room.
+#define PACKET_SIZE 1280
 
 enum phase {
 	PHASE_UNKNOWN,

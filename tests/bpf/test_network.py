@@ -104,3 +104,26 @@ def test_a_socket_that_outlives_its_instance_begins_no_new_one(
     listener.accept()[0].close()
     os.close(client)
     assert RecordKind.SLOT not in kernel.loader.end_window().records
+
+
+def test_a_long_dns_reply_is_whole(kernel: Kernel) -> None:
+    code = (
+        "import socket; asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "asking.settimeout(10); asking.sendto(b'?', ('127.0.0.77', 53)); asking.recv(4096)"
+    )
+    payload = bytes(range(256)) * 4 + bytes(208)  # 1,232: the most that resolvers send
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as resolver:
+        resolver.bind(("127.0.0.77", 53))
+        resolver.settimeout(30)
+
+        def answer() -> None:
+            _, client = resolver.recvfrom(512)
+            resolver.sendto(payload, client)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        seen = kernel.run(argv=[sys.executable, "-S", "-c", code])
+        answering.join()
+    (batch,) = seen.drained.records[RecordKind.PACKET]
+    assert batch.tails[0][: int(batch.heads[0]["payload_size"])] == payload
+    assert seen.losses == []
