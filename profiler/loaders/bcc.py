@@ -265,13 +265,14 @@ class BccLoader:
         self._window += 1
         self._switch(armed=True)
         sets = {name: self._taken_set(name) for name in SETS}
-        self.poll()
+        calls = self._counters.take_calls(ended, sets.pop("odd_calls"))
+        self.poll()  # a slot that was counted for has said whose it is by now
         unplaced = c.create_string_buffer(8)
         self._maps["unplaced"].lookup_into(bytes(4), unplaced)
         drained = Drained(
             window=ended,
             records=dict(self._pending),
-            calls=self._counters.take_calls(ended, sets.pop("odd_calls")),
+            calls=calls,
             sets=sets,
             losses=self._counters.take_losses(int.from_bytes(unplaced.raw, "little")),
         )
