@@ -128,6 +128,7 @@ class _Session:
             ids=self._ids,
             clock=self._clock,
             unknown=loader.unknown,
+            is_blind=any(program.state == "refused" for program in loader.programs),
             meanwhile=self._glance,
         )
         self._journal.update(

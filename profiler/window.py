@@ -48,7 +48,8 @@ class WindowReport:
 class WindowWriter:
     """Turns drained windows into rows. Workloads whose name is still to come are kept back.
 
-    Writing takes its time: *meanwhile* is called again and again for what cannot wait.
+    Writing takes its time: *meanwhile* is called again and again for what cannot wait. *is_blind*:
+    the kernel refused a program, and no window is called complete.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class WindowWriter:
         ids: ExecIds,
         clock: BootClock,
         unknown: frozenset[str] = frozenset(),
+        is_blind: bool = False,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._unknown = unknown
+        self._is_blind = is_blind
         self._meanwhile = meanwhile
         self._registry = registry
         self._processes = processes
@@ -254,10 +257,14 @@ class WindowWriter:
                 "observed_ns": [_overlap(i, started_ns, ended_ns) for i, _ in rows],
                 **{name: [counted[name] for counted in seen]
                    for name in ("calls", "execs", "opens", "connects")},
-                "state": ["incomplete" if i.number in lossy or None in lossy else "complete"
-                          for i, _ in rows],
+                "state": [self._state(i.number, lossy) for i, _ in rows],
             },
         )  # fmt: skip
+
+    def _state(self, instance: int, lossy: set[int | None]) -> str:
+        if instance in lossy or None in lossy:
+            return "incomplete"
+        return "blind" if self._is_blind else "complete"
 
     # --- for the screen --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from ethogram.contracts.events import RecordKind
 from ethogram.errors import CaptureError, PreflightError
-from profiler.identity.hierarchy import Hierarchy
+from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState
 from profiler.loaders.counters import SETS, Counters
@@ -65,6 +65,7 @@ class CoreLoader:
         is_light = config.tier == "light"
         self.unknown = _UNKNOWN_TO_LIGHT if is_light else frozenset[str]()
         self.host_namespaces: tuple[int, ...] = ()
+        self._sections: dict[str, str] = {}
         self._links: list[Link] = []
         self._object: Object | None = None
         self._rings: list[Ring] = []
@@ -96,12 +97,13 @@ class CoreLoader:
     def _wanted(self, probe: Object, kernel: Btf) -> list[str]:
         """Return the programs whose tracepoint this kernel has, and note those without."""
         wanted = []
+        self._sections = {name: program.section for name, program in probe.programs.items()}
         for name, program in probe.programs.items():
             if self._config.tier == "light" and name in _PER_CALL:
                 continue
             hook = program.section.removeprefix("tp_btf/")
             if hook != program.section and not kernel.has(f"btf_trace_{hook}", _TYPEDEF):
-                self._note(program, "absent", "the kernel has no such tracepoint")
+                self._note(name, "absent", "the kernel has no such tracepoint")
                 continue
             wanted.append(name)
         probe.close()
@@ -141,17 +143,17 @@ class CoreLoader:
                         hint="run `ethogram doctor`, or try `--loader bcc`",
                         log=error.log,
                     ) from whole
-                self._note(Object(object_path()).programs[name], "refused", error.message)
+                self._note(name, "refused", error.message)
         return taken
 
     def _note(
         self,
-        program: Program,
+        name: str,
         state: Literal["attached", "refused", "absent"],
         error: str | None = None,
     ) -> None:
-        tier: Literal["base", "optional"] = "base" if program.name in BASE_PROGRAMS else "optional"
-        self.programs.append(ProgramState(program.name, program.section, tier, state, error))
+        tier: Literal["base", "optional"] = "base" if name in BASE_PROGRAMS else "optional"
+        self.programs.append(ProgramState(name, self._sections[name], tier, state, error))
 
     def _open_maps(self) -> None:
         assert self._object is not None
@@ -167,12 +169,7 @@ class CoreLoader:
 
     def _attach_all(self) -> None:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
-        mount = Hierarchy().mount
-        if mount is None:
-            raise PreflightError(
-                "the unified cgroup hierarchy is not mounted",
-                hint="mount it: `mount -t cgroup2 none /sys/fs/cgroup/unified`",
-            )
+        mount = unified_mount()
         cgroup_fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name, program in self._live.items():
@@ -184,10 +181,10 @@ class CoreLoader:
                 except CaptureError as error:
                     if name in BASE_PROGRAMS:
                         raise
-                    self._note(program, "refused", error.message)
+                    self._note(name, "refused", error.message)
                     continue
                 self._links.append(link)
-                self._note(program, "attached")
+                self._note(name, "attached")
         finally:
             os.close(cgroup_fd)
 

@@ -64,7 +64,7 @@ class Kernel:
         return len(keys) // targets.key_size
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kernel() -> Iterator[Kernel]:
     mount = Hierarchy().mount
     assert mount is not None

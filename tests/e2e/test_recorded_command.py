@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,11 +14,17 @@ import dns.message
 import dns.rrset
 import pytest
 
+from ethogram.contracts.baseline import load_baselines
 from ethogram.contracts.recording import Recording
+from profiler.identity.hierarchy import unified_mount
+from profiler.libbpf import Object, library
+from profiler.loaders.core import object_path
 from tests.e2e.command_line import ethogram
 from tests.workloads import known
 
 pytestmark = pytest.mark.e2e
+
+BPF_CGROUP_INET4_CONNECT = 10
 
 
 def recorded(tmp_path: Path, *options: str) -> Recording:
@@ -125,3 +133,36 @@ def test_what_a_window_holds_was_seen_within_it_and_stands_there_once(tmp_path: 
         or row["last"] > windows[row["window"]]["end"] + slip
     ]
     assert len({(row["window"], row["path"]) for row in rows}) == len(rows)
+
+
+@pytest.fixture
+def held_root() -> Iterator[None]:
+    """The cgroup root's connect hook, held by a program that shares with nobody."""
+    lib, held = library(), Object(object_path())
+    for name, program in held.programs.items():
+        program.set_autoload(name == "socket_connect4")
+    held.load()
+    program = held.programs["socket_connect4"]
+    root = os.open(unified_mount(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        assert lib.bpf_prog_attach(program.fd, root, BPF_CGROUP_INET4_CONNECT, 0) == 0
+        yield
+    finally:
+        lib.bpf_prog_detach2(program.fd, root, BPF_CGROUP_INET4_CONNECT)
+        os.close(root)
+        held.close()
+
+
+@pytest.mark.usefixtures("held_root")
+def test_a_hook_that_another_program_holds_is_named_and_nothing_is_called_complete(
+    tmp_path: Path,
+) -> None:
+    recording = recorded(tmp_path)
+    refused = {p.name: p for p in recording.manifest.programs if p.state == "refused"}
+    assert set(refused) == {"socket_connect4"}
+    assert "EPERM" in (refused["socket_connect4"].error or "")
+    states = {row["state"] for row in recording.table("coverage").to_pylist()}
+    assert states == {"blind"}
+    done = ethogram("learn", tmp_path / "rec", "-o", tmp_path / "baselines")
+    ((_, baseline),) = load_baselines(tmp_path / "baselines")
+    assert baseline.observation.state == "partial", done.stderr

@@ -60,10 +60,11 @@ def known_spec(*actions: list[object], **options: Any) -> Spec:
     return Spec([KNOWN, *words], mounts=[bind(Path(program), KNOWN)], pod=POD, **options)
 
 
-def recorded(tmp_path: Path, live: Any) -> Record:
-    """Record all pods of namespace `shop` while *live* runs."""
+def recorded(tmp_path: Path, live: Any, *choice: str) -> Record:
+    """Record all pods of namespace `shop`, or what *choice* says, while *live* runs."""
     target = tmp_path / "recording"
-    words = ("record", "-o", target, "--namespace", "shop", "--window", "500ms")
+    choice = choice or ("--namespace", "shop")
+    words = ("record", "-o", target, *choice, "--window", "500ms")
     with running(*words, ready=tmp_path / "ready") as process:
         live()
         process.terminate()
@@ -126,6 +127,28 @@ def test_a_container_that_lives_for_a_moment_is_named(busybox_image: Path, tmp_p
         "runc",
     }
     assert [row["name"] for row in seen.workloads.values()] == ["cart-0"]
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_a_container_that_ran_before_is_seeded(
+    runtime: str, busybox_image: Path, tmp_path: Path
+) -> None:
+    spec = known_spec(["listen", 80], ["handle", 15], ["call", 34, 1], ["call", GETPGRP, 7])
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        container.start(port=80)
+
+        def live() -> None:
+            assert container.exec(KNOWN, "call", str(GETPGRP), "11").returncode == 0
+            container.stop()
+
+        seen = recorded(tmp_path, live, "--container", container.container_id[:12])
+    assert seen.calls("getpgrp") == {"exec": 11, "shutdown": 7}
+    (instance,) = seen.instances.values()
+    assert instance["observed"] == "snapshot"
+    (before,) = (row for row in seen.rows("processes") if row["observed"] == "snapshot")
+    assert seen.paths[before["exe"]] == KNOWN
+    assert before["argv"][:3] == [KNOWN.encode(), b"listen", b"80"]
+    assert (before["phase"], before["exit_code"]) == ("steady", 0)
 
 
 def test_a_file_of_the_image_and_a_dropped_one_are_told_apart(
