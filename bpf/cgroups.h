@@ -5,7 +5,6 @@
 
 #include "path.h"
 
-#define ROOT_CGROUP 1
 #define E2BIG 7
 
 static __always_inline __u64 parent_id(struct cgroup *cgroup)
@@ -95,6 +94,7 @@ int BPF_PROG(cgroup_removed, struct cgroup *cgroup, const char *path)
 	// Nothing lives there, and its id never comes again: a workload that makes cgroups without
 	// end must not fill the map.
 	bpf_map_delete_elem(&targets, &id);
+	bpf_map_delete_elem(&namespace_counts, &id);
 	send_cgroup(id, path, EVENT_REMOVED);
 	return 0;
 }

@@ -64,6 +64,7 @@ enum loss_kind {
 	LOSS_RECURSION,
 	LOSS_STORAGE,
 	LOSS_SLOTS_FULL,
+	LOSS_UNSEEN = 11, // no hook looks there yet; the numbers between are user space's
 };
 
 enum loss_place {

@@ -141,6 +141,7 @@ struct task_struct {
 };
 
 struct linux_binprm {
+	unsigned int secureexec : 1;
 	struct file *file;
 	struct cred *cred;
 	const char *filename;

@@ -11,6 +11,7 @@ const volatile __u32 recorder_tgid;
 const volatile __u32 record_by_default;	 // 1: a cgroup that no target names is recorded
 const volatile __u64 startup_max_ns = 60000000000ull;
 const volatile __u64 idle_ns = 500000000ull;
+const volatile __u32 max_namespaces = 32; // with a slot of their own, in one cgroup
 const volatile __u32 quota_files = 60000;
 const volatile __u32 quota_grams = 60000;
 const volatile __u32 quota_flows = 20000;
@@ -109,6 +110,8 @@ HASH(targets, __u64, struct target, 16384);
 // Mount namespaces of recorded containers, so that a process that has only joined the namespace
 // is seen. Inserted here, deleted by user space with the container.
 HASH(target_mntns, __u32, __u64, 16384);
+// cgroup id -> mount namespaces that made an instance of their own in it. Deleted with the cgroup.
+HASH(namespace_counts, __u64, __u32, 16384);
 // What is known of an instance's life. User space deletes.
 HASH(instances, struct instance_key, struct instance, 16384);
 // (cgroup, mount namespace, phase) -> slot. User space deletes and gives the slot back.

@@ -81,6 +81,8 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binp
 	enter_instance(task, state);
 	record = begin_process(scratch, RECORD_EXEC);
 	fill_process(record, task, state);
+	if (BPF_CORE_READ_BITFIELD_PROBED(binprm, secureexec))
+		record->flags |= EVENT_PRIVILEGES_GAINED;
 	describe_exec(scratch, record, task, binprm);
 	state->owner.exe_key = record->exe_key;
 	return 0;

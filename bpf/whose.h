@@ -6,6 +6,7 @@
 #include "arch.h"
 #include "maps.h"
 
+#define ROOT_CGROUP 1
 #define FIBONACCI 0x9E3779B97F4A7C15ull
 
 static __always_inline __u64 mix(__u64 hash, __u64 value)
@@ -188,6 +189,24 @@ static __always_inline bool is_same_instance(__u64 cgroup_id, const struct owner
 	return target && target->instance_cgroup == owner->cgroup_id;
 }
 
+// May a mount namespace of this cgroup be an instance of its own? Unsharing without end must not
+// take everybody's slots: beyond the limit it counts as the cgroup's. The root cgroup holds all
+// containers on hosts whose runtimes do not use version 2.
+static __always_inline bool has_room(const struct owner *owner)
+{
+	struct instance_key key = { .cgroup_id = owner->cgroup_id, .mntns = owner->mntns };
+	__u32 one = 1, *count;
+
+	if (owner->mntns == host_mntns || owner->cgroup_id == ROOT_CGROUP ||
+	    bpf_map_lookup_elem(&instances, &key))
+		return true;
+	count = bpf_map_lookup_elem(&namespace_counts, &owner->cgroup_id);
+	if (count)
+		return __sync_fetch_and_add(count, 1) < max_namespaces;
+	bpf_map_update_elem(&namespace_counts, &owner->cgroup_id, &one, BPF_NOEXIST);
+	return true;
+}
+
 // A task that came into another cgroup, or from the host's mount namespace into another, is on
 // its way in: it belongs to the runtime until it executes something there.
 static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, __u32 mntns)
@@ -198,15 +217,23 @@ static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, _
 	bool entered = is_outside && mntns && mntns != state->mntns && mntns != host_mntns;
 
 	if (first || moved || entered) {
-		struct instance *instance;
 		struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
+		struct owner next = state->owner;
+		struct instance *instance = NULL;
+		bool is_folded;
 
-		state->owner.cgroup_id =
+		next.cgroup_id =
 			target && target->instance_cgroup ? target->instance_cgroup : cgroup_id;
-		state->owner.mntns = mntns ? mntns : state->owner.mntns;
-		instance = first ? instance_of(&state->owner) : NULL;
-		state->owner.lineage =
-			instance && instance->has_main ? LINEAGE_MAIN : LINEAGE_OUTSIDE;
+		next.mntns = mntns ? mntns : next.mntns;
+		is_folded = !has_room(&next);
+		if (is_folded)
+			next.mntns = host_mntns;
+		if (first)
+			instance = instance_of(&next);
+		if (first || moved || !is_folded)
+			next.lineage =
+				instance && instance->has_main ? LINEAGE_MAIN : LINEAGE_OUTSIDE;
+		state->owner = next;
 		state->has_owner = 1;
 	}
 	state->cgroup_id = cgroup_id;

@@ -15,11 +15,12 @@ from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
 from profiler.registry import Registry
 from profiler.ring import Records
-from profiler.snapshot import arguments_of, working_directory_of
+from profiler.snapshot import read_all
 
 __all__ = ["ExecIds", "Executables", "Processes"]
 
 _WIRE_FLAGS = 0xFFFF
+_EXECUTABLES = 100_000
 _SIGNAL, _STATUS = 0x7F, 8
 Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
 
@@ -45,12 +46,17 @@ class ExecIds:
 
 
 class Executables:
-    """Numbers what was executed. Number 0 is what is not known."""
+    """Numbers what was executed. Number 0 is what is not known.
+
+    At most 100,000 are told apart: a workload may write and execute without end. `overflow` counts
+    the execs of those beyond.
+    """
 
     def __init__(self, clock: BootClock) -> None:
         self._clock = clock
         self._numbers: dict[int, int] = {0: 0}
         self.paths: dict[int, bytes] = {0: b""}
+        self.overflow = 0
         self._rows: dict[int, dict[str, Any]] = {
             0: {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
         }
@@ -61,6 +67,9 @@ class Executables:
         number = self._numbers.get(key)
         if number is not None:
             return number
+        if len(self._numbers) >= _EXECUTABLES:
+            self.overflow += 1
+            return 0
         number = self._numbers[key] = len(self._numbers)
         flags = int(head["flags"])
         self.paths[number] = path
@@ -75,6 +84,11 @@ class Executables:
             "memfd": bool(flags & ProcessFlag.MEMFD),
         }
         return number
+
+    def take_overflow(self) -> int:
+        """Return how many execs found no number since the last call."""
+        count, self.overflow = self.overflow, 0
+        return count
 
     def numbers_of(self, keys: np.ndarray) -> np.ndarray:
         """Return the number of each kernel key, 0 where it was never seen."""
@@ -99,10 +113,15 @@ def _is_upper(flags: int) -> bool | None:
 
 @dataclass(slots=True)
 class _Row:
-    """One process row, its columns as they are known so far, and the slot it began in."""
+    """One process row, its columns as they are known so far, and the slot it began in.
+
+    *whose* is workload, instance and phase, once its workload has a name: the slot may mean
+    another instance by the time the process ends.
+    """
 
     slot: int
     columns: dict[str, Any] = field(default_factory=dict)
+    whose: tuple[int, int, int] | None = None
     is_written: bool = False
 
     @property
@@ -132,15 +151,19 @@ class Processes:
         self._clock = clock
         self._redact = redact
         self._live: dict[int, _Row] = {}
-        self._forked: dict[int, int] = {}  # tgid -> key of a fork that has not executed
+        self._current: dict[int, int] = {}  # tgid -> key of its exec, or of its fork until then
         self._changed: list[_Row] = []
         self._snapshots: dict[int, tuple[bytes, bytes]] = {}
         self.redacted = 0
 
-    def read_snapshots(self, batch: Records) -> None:
+    def read_snapshots(self, batches: Iterable[Records]) -> None:
         """Read from /proc what the kernel side could not, of processes that were there before."""
-        for key, tgid in batch.heads[["exec_key", "tgid"]].tolist():
-            self._snapshots[key] = working_directory_of(tgid), arguments_of(tgid)
+        found = {
+            key: tgid
+            for batch in batches
+            for key, tgid in batch.heads[["exec_key", "tgid"]].tolist()
+        }
+        self._snapshots = read_all(found)
 
     def take(self, records: Iterable[tuple[RecordKind, Records]], window: int) -> None:
         """Take the life records of a window, of all kinds, in the order of their time."""
@@ -161,10 +184,23 @@ class Processes:
                     self._ended(head)
 
     def _executed(self, head: np.void, tail: bytes, window: int) -> None:
-        self._live.pop(self._forked.pop(int(head["tgid"]), 0), None)
+        self._succeed(head)
         row = self._row(head, tail, window)
         self._live[int(head["exec_key"])] = row
         self._changed.append(row)
+
+    def _succeed(self, head: np.void) -> None:
+        """Let an exec or a fork take the place of what its process id stood for before.
+
+        A fork that executes is no row of its own. An exec ends the one before it in the process,
+        and so does whoever gets the id of a process whose end was lost.
+        """
+        tgid, key = int(head["tgid"]), int(head["exec_key"])
+        before = self._live.pop(self._current.get(tgid, 0), None)
+        self._current[tgid] = key
+        if before is not None and (before.is_exec or before.is_written):
+            before.columns["end"] = self._clock.utc_ns(int(head["time_ns"]))
+            self._changed.append(before)
 
     def _row(self, head: np.void, tail: bytes, window: int) -> _Row:
         flags, errno = int(head["flags"]), int(head["errnum"])
@@ -223,13 +259,13 @@ class Processes:
             "errno": None,
             "observed": "live",
         }
+        self._succeed(head)
         self._live[key] = _Row(int(head["slot"]), columns)
-        self._forked[int(head["tgid"])] = key
 
     def _ended(self, head: np.void) -> None:
         row = self._live.pop(int(head["exec_key"]), None)
-        if self._forked.get(int(head["tgid"])) == int(head["exec_key"]):
-            del self._forked[int(head["tgid"])]
+        if self._current.get(int(head["tgid"])) == int(head["exec_key"]):
+            del self._current[int(head["tgid"])]
         if row is None:
             return
         code = int(head["exit_code"])
@@ -241,29 +277,35 @@ class Processes:
         }
         self._changed.append(row)
 
-    def take_rows(self) -> tuple[np.ndarray, np.ndarray, dict[str, list[Any]]]:
-        """Return the slots, which are new execs, and the columns of rows that are new or changed.
+    def take_rows(self) -> tuple[list[int], dict[str, list[Any]]]:
+        """Return the slots of new execs, and the columns of rows that are new or changed.
 
-        A fork that has lived to the end of a window without executing anything is a row too.
+        A fork that has lived to the end of a window without executing anything is a row too. Rows
+        of a workload whose name is still to come stay; those of one that nobody asked for go.
         """
-        for key in self._forked.values():
-            row = self._live.get(key)
-            if row is not None and not row.is_written:
+        for row in self._live.values():
+            if not row.is_written and not row.is_exec:
                 self._changed.append(row)
         rows = list({id(row): row for row in self._changed}.values())
-        self._changed = []
-        slots = np.array([row.slot for row in rows], np.uint32)
-        is_new = np.array([not row.is_written and row.is_exec for row in rows], bool)
-        for row in rows:
+        self._changed = [row for row in rows if self._is_pending(row)]
+        written = [row for row in rows if row.whose is not None]
+        began = [row.slot for row in written if not row.is_written and row.is_exec]
+        for row in written:
             row.is_written = True
-        columns = {name: [row.columns.get(name) for row in rows] for name in _COLUMNS}
-        return slots, is_new, columns
+        columns = {name: [row.columns.get(name) for row in written] for name in _COLUMNS}
+        whose = [row.whose or (0, 0, 0) for row in written]
+        for index, name in enumerate(("workload", "instance", "phase")):
+            columns[name] = [numbers[index] for numbers in whose]
+        return began, columns
 
-    def put_back(self, slots: np.ndarray, columns: dict[str, list[Any]]) -> None:
-        """Keep rows for a later window: their workload has no name yet."""
-        for index, slot in enumerate(slots.tolist()):
-            values = {name: column[index] for name, column in columns.items()}
-            self._changed.append(_Row(slot, values))
+    def _is_pending(self, row: _Row) -> bool:
+        """Find out whose the row is, where that is not known yet; may it still come?"""
+        slot = self._registry.slots.get(row.slot)
+        if row.whose is not None or slot is None:
+            return False
+        if slot.instance.verdict == "wanted":
+            row.whose = slot.instance.workload, slot.instance.number, slot.phase
+        return slot.instance.verdict == "pending"
 
 
 _COLUMNS = (

@@ -25,6 +25,7 @@ from profiler.options import RecordOptions, RecordResult
 from profiler.preamble import first_manifest, redactor, shown_values
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Registry
+from profiler.ring import Records
 from profiler.window import WindowReport, WindowWriter
 
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
@@ -138,7 +139,7 @@ class _Session:
                 for p in loader.programs
             ),
         )
-        self._take_new_names()  # the seeds
+        seeds = self._take_new_names()
         self._is_live = True
         if self._argv:
             self._prepare_command()
@@ -153,6 +154,7 @@ class _Session:
             _write_ready(self._options.ready_file)
         dropped = privileges.drop(_KEPT)
         self._journal.update(privileges_dropped=dropped)
+        self._processes.read_snapshots(seeds.get(RecordKind.EXEC, []))
         if self._command:
             self._command.release()
         self._is_begun = True
@@ -206,13 +208,11 @@ class _Session:
                 self._resolver.prefetch()
             self._registry.resolve_pending()
 
-    def _take_new_names(self) -> None:
+    def _take_new_names(self) -> dict[RecordKind, list[Records]]:
         assert self._loader is not None
         taken = self._loader.poll()
         self._registry.take(taken, is_live=self._is_live)
-        if not self._is_live:
-            for batch in taken.get(RecordKind.EXEC, []):
-                self._processes.read_snapshots(batch)
+        return taken
 
     def _glance(self) -> None:
         """Empty the rings while a window is written, and read what new containers' runtimes say.
@@ -244,11 +244,11 @@ class _Session:
         """Spare the kernel side the work for workloads that nobody asked for."""
         assert self._loader is not None
         for instance in self._registry.unwanted():
-            if instance.cgroup_id not in self._silenced:
+            namespaces = {mntns for _, mntns in instance.kernel_keys}
+            if instance.cgroup_id not in self._silenced and self._loader.silence(
+                instance.cgroup_id, namespaces
+            ):
                 self._silenced.add(instance.cgroup_id)
-                self._loader.silence(
-                    instance.cgroup_id, {mntns for _, mntns in instance.kernel_keys}
-                )
 
     def _forget_ended(self) -> None:
         """Give back the slots of instances that ended at least a whole window ago."""

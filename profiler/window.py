@@ -100,6 +100,8 @@ class WindowWriter:
         losses = self._losses.take(drained, is_last=is_last)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
         calls = self._sorted_calls(drained.calls, window)
+        if overflow := self._executables.take_overflow():
+            losses[None, None, "map_full", "executables"] += overflow
         losses.update(self._losses.unnamed(drained.calls, self._carried, is_last=is_last))
         new = self._write_processes()
         self._write_calls(calls)
@@ -176,16 +178,11 @@ class WindowWriter:
             self._activity[found.instance.number, found.phase][what] += total
 
     def _write_processes(self) -> list[str]:
-        slots, is_new, columns = self._processes.take_rows()
-        verdicts = self._registry.verdicts(slots)
-        waits, goes = verdicts == PENDING, verdicts == WANTED
-        self._processes.put_back(slots[waits], _picked(columns, waits))
-        columns = _picked(columns, goes)
+        began, columns = self._processes.take_rows()
         if not columns["exec_id"]:
             return []
-        self._append("processes", {**columns, **self._registry.columns_of(slots[goes])})
-        executing = slots[goes & is_new]
-        self._count(executing, "execs", np.ones(len(executing), np.uint64))
+        self._append("processes", columns)
+        self._count(np.array(began, np.uint32), "execs", np.ones(len(began), np.uint64))
         executed = [self._executables.paths[exe] for exe in columns["exe"]]
         return self._sights.new("exec", executed)
 

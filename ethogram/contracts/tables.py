@@ -60,7 +60,7 @@ ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "loss": (
             "ring_full", "map_full", "quota", "read_fault", "truncated", "recursion", "storage",
-            "slots_full", "unresolved", "malformed", "disk",
+            "slots_full", "unresolved", "malformed", "disk", "unseen",
         ),
         "dimension": (
             "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",

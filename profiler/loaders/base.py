@@ -81,8 +81,11 @@ class Loader(Protocol):
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out, whatever the default is."""
 
-    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:
-        """Stop recording a cgroup that is of no interest, and who joins its mount namespaces."""
+    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
+        """Stop recording a cgroup that is of no interest, and who joins its mount namespaces.
+
+        False where the kernel side cannot remember it now: ask again.
+        """
 
     def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
         """Give back what an ended instance held; its target too, where the cgroup *is_gone*."""

@@ -232,9 +232,11 @@ class BccLoader:
         if not is_recorded:
             self._maps["slots"].delete(key)
 
-    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:  # noqa: ARG002  unseen
+    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
         """Stop recording a cgroup; who only joins its namespaces was never seen."""
+        del mount_namespaces
         self.set_target(cgroup_id, is_recorded=False)
+        return True
 
     def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
         """Delete what an ended instance has in maps, and give its slots back."""

@@ -208,12 +208,16 @@ class CoreLoader:
         value = struct.pack("<QII", cgroup_id, is_recorded, 0)
         self._object.maps["targets"].update(struct.pack("<Q", cgroup_id), value)
 
-    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> None:
-        """Stop recording a cgroup, and whoever joins its mount namespaces."""
+    def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
+        """Stop recording a cgroup, and whoever joins its mount namespaces; False if it cannot."""
         assert self._object is not None
-        self.set_target(cgroup_id, is_recorded=False)
+        try:
+            self.set_target(cgroup_id, is_recorded=False)
+        except CaptureError:
+            return False  # the map is full: it costs time, and its rows are left out
         for mntns in mount_namespaces:
             self._object.maps["target_mntns"].delete(struct.pack("<I", mntns))
+        return True
 
     def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
         """Delete what an ended instance has in maps, and give its slots back."""
@@ -252,11 +256,12 @@ class CoreLoader:
         self.poll()
         assert self._counters is not None
         sets = {name: self._counters.take_set(name) for name in SETS}
-        self.poll()  # paths of what was just read are there by now
+        calls = self._counters.take_calls(ended, sets.pop("odd_calls"))
+        self.poll()  # paths and slots of what was just read are there by now
         drained = Drained(
             window=ended,
             records=dict(self._pending),
-            calls=self._counters.take_calls(ended, sets.pop("odd_calls")),
+            calls=calls,
             sets=sets,
             losses=self._counters.take_losses(
                 int.from_bytes(self._switch_bytes("losses_unplaced"), "little")
