@@ -61,9 +61,7 @@ def test_an_exec_that_gains_privileges_says_so(kernel: Kernel, tmp_path: Path) -
     assert not int(plain.head["flags"]) & ProcessFlag.PRIVILEGES_GAINED
 
 
-RING = (
-    "import ctypes; exit(ctypes.CDLL(None).syscall(425, 4, ctypes.create_string_buffer(120)) < 0)"
-)
+RING = "import ctypes; raise SystemExit(ctypes.CDLL(None).syscall(425, 4, bytes(120)) < 0)"
 
 
 def test_a_ring_of_requests_is_an_operation_and_makes_files_incomplete(kernel: Kernel) -> None:
