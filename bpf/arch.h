@@ -117,4 +117,17 @@ enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 322, COMPAT_
 #define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
 
 #endif
+
+// A set of native calls as a bitmap, made by the compiler from a list X(number, word)...
+#define CALL_BIT(nr, w) | ((nr) / 64 == (w) ? 1ull << ((nr) % 64) : 0)
+#define CALL_WORD(list, w) (0 list(CALL_BIT, w))
+#define CALL_SET(list)                                                                          \
+	{ CALL_WORD(list, 0), CALL_WORD(list, 1), CALL_WORD(list, 2), CALL_WORD(list, 3),       \
+	  CALL_WORD(list, 4), CALL_WORD(list, 5), CALL_WORD(list, 6), CALL_WORD(list, 7) }
+
+static __always_inline bool is_in(const __u64 *set, __u32 nr)
+{
+	return nr < NATIVE_CALLS && set[(nr / 64) & 7] >> (nr % 64) & 1;
+}
+
 #endif

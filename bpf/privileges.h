@@ -60,6 +60,24 @@ static __always_inline __u64 clone3_flags(const void *arguments)
 	return flags;
 }
 
+// Every call that operation_of() and sets_file_capability() look at: all others are spared both.
+#define OPERATION_CALLS(X, w)                                                                   \
+	X(NR_add_key, w) X(NR_bpf, w) X(NR_capset, w) X(NR_chmod, w) X(NR_chroot, w)             \
+	X(NR_clock_settime, w) X(NR_clone, w) X(NR_clone3, w) X(NR_delete_module, w)             \
+	X(NR_fchmod, w) X(NR_fchmodat, w) X(NR_fchmodat2, w) X(NR_finit_module, w)               \
+	X(NR_fsetxattr, w) X(NR_init_module, w) X(NR_io_uring_setup, w) X(NR_kexec_file_load, w) \
+	X(NR_kexec_load, w) X(NR_keyctl, w) X(NR_lsetxattr, w) X(NR_memfd_create, w) X(NR_mknod, \
+	w) X(NR_mknodat, w) X(NR_mount, w) X(NR_move_mount, w) X(NR_open_by_handle_at, w)        \
+	X(NR_open_tree, w) X(NR_perf_event_open, w) X(NR_pidfd_getfd, w) X(NR_pivot_root, w)     \
+	X(NR_prctl, w) X(NR_process_vm_writev, w) X(NR_ptrace, w) X(NR_quotactl, w) X(NR_reboot, \
+	w) X(NR_request_key, w) X(NR_seccomp, w) X(NR_setdomainname, w) X(NR_setfsgid, w)        \
+	X(NR_setfsuid, w) X(NR_setgid, w) X(NR_setgroups, w) X(NR_sethostname, w) X(NR_setns, w) \
+	X(NR_setregid, w) X(NR_setresgid, w) X(NR_setresuid, w) X(NR_setreuid, w)                \
+	X(NR_settimeofday, w) X(NR_setuid, w) X(NR_setxattr, w) X(NR_swapoff, w) X(NR_swapon, w) \
+	X(NR_syslog, w) X(NR_umount2, w) X(NR_unshare, w) X(NR_userfaultfd, w)
+
+static const __u64 operation_calls[NATIVE_CALLS / 64] = CALL_SET(OPERATION_CALLS);
+
 // Which operation a native call is; NO_OPERATION for nearly all.
 static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 					  struct operation_call *call)

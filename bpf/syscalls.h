@@ -11,6 +11,14 @@
 #define GRAM_OTHER 1022 // a number that ten bits cannot hold; 1023 is "no call yet"
 #define RESTART_FIRST 512
 
+// Calls that wait for work. Sleeping, and waiting for a child, is what entrypoints do before.
+#define WAITING_CALLS(X, w)                                                                     \
+	X(NR_poll, w) X(NR_ppoll, w) X(NR_select, w) X(NR_pselect6, w) X(NR_epoll_wait, w)      \
+	X(NR_epoll_pwait, w) X(NR_epoll_pwait2, w) X(NR_pause, w) X(NR_accept, w)               \
+	X(NR_accept4, w) X(NR_rt_sigtimedwait, w)
+
+static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
+
 static __always_inline void count_call(struct task_state *state, __u32 slot)
 {
 	if (state->arch == NATIVE_ARCH && state->nr < NATIVE_CALLS) {
@@ -79,7 +87,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 	slot = find_slot(task, state);
 	if (slot == NO_SLOT)
 		return 0;
-	if (state->phase == PHASE_STARTUP)
+	if (state->phase == PHASE_STARTUP && is_in(waiting_calls, state->nr))
 		state->entered_ns = bpf_ktime_get_boot_ns();
 	count_call(state, slot);
 	record_gram(state, slot);
@@ -162,24 +170,10 @@ static __always_inline void maybe_steady(struct task_state *state, __u32 nr, __s
 
 	if (state->phase != PHASE_STARTUP)
 		return;
-	switch (nr) {
-	case NR_listen:
+	if (nr == NR_listen)
 		is_steady = result == 0;
-		break;
-	case NR_poll:
-	case NR_ppoll:
-	case NR_select:
-	case NR_pselect6:
-	case NR_epoll_wait:
-	case NR_epoll_pwait:
-	case NR_epoll_pwait2:
-	case NR_pause:
-	case NR_accept:
-	case NR_accept4:
-	case NR_rt_sigtimedwait:
+	else if (is_in(waiting_calls, nr))
 		is_steady = bpf_ktime_get_boot_ns() - state->entered_ns >= idle_ns;
-		break;
-	}
 	if (!is_steady)
 		return;
 	instance = instance_of(&state->owner);
@@ -238,7 +232,8 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 		return 0;
 	}
 	maybe_steady(state, nr, result);
-	record_operation(state, regs, nr, result);
+	if (is_in(operation_calls, nr))
+		record_operation(state, regs, nr, result);
 	return 0;
 }
 
