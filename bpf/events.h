@@ -159,7 +159,6 @@ enum event_flag {
 	EVENT_READ_FAULT = 1 << 19,
 	EVENT_REMOVED = 1 << 20,
 	EVENT_GRANTED = 1 << 21,
-	EVENT_PID_1 = 1 << 22,
 };
 
 enum stdio_kind {

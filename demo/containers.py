@@ -127,11 +127,6 @@ class Container:
         variables = [f"--env={name}={value}" for name, value in (env or {}).items()]
         return self._runtime("exec", *variables, self.container_id, *args, timeout_s=timeout_s)
 
-    def popen_exec(self, args: Sequence[str], **pipes: int) -> subprocess.Popen[bytes]:
-        """Begin *args* inside; *pipes* are Popen's stdin, stdout and stderr. The caller waits."""
-        command = [*COMMANDS[self.runtime], "exec", self.container_id, *args]
-        return subprocess.Popen(command, **pipes)  # type: ignore[call-overload,no-any-return]
-
     def kill(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send *number* to its first process."""
         result = self._runtime("kill", self.container_id, str(int(number)))

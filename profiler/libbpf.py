@@ -35,10 +35,6 @@ class _Triple(c.Structure):
     _fields_ = (("a", c.c_uint32), ("b", c.c_uint32), ("c", c.c_uint32))
 
 
-class _IterOptions(c.Structure):
-    _fields_ = (("size", c.c_size_t), ("info", c.c_void_p), ("info_len", c.c_uint32))
-
-
 _POINTERS = (
     "bpf_object__open_file", "bpf_object__next_program", "bpf_object__next_map",
     "bpf_object__btf", "bpf_program__attach", "bpf_program__attach_cgroup",

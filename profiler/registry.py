@@ -302,12 +302,6 @@ class Registry:
         """Return how many workloads are recorded."""
         return len({i.workload for i in self._instances.values() if i.verdict == "wanted"})
 
-    def name_of(self, instance: Instance) -> str:
-        """Return a short name for a screen."""
-        identity = instance.identity
-        parts = (identity.namespace, identity.name, identity.container)
-        return "/".join(part for part in parts if part)
-
     def instance_of(self, slot: int) -> Instance | None:
         """Return the instance of a slot; None for `NO_SLOT` and unknown ones."""
         found = None if slot == NO_SLOT else self.slots.get(slot)

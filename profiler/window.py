@@ -290,11 +290,6 @@ def _chosen(batch: Records, mask: np.ndarray) -> Records:
     return Records(batch.heads[mask], tails)
 
 
-def _picked(columns: dict[str, list[Any]], mask: np.ndarray) -> dict[str, list[Any]]:
-    indices = np.flatnonzero(mask).tolist()
-    return {name: [column[index] for index in indices] for name, column in columns.items()}
-
-
 def _overlap(instance: Instance, started_ns: int, ended_ns: int) -> int:
     end = ended_ns if instance.ended_ns is None else min(instance.ended_ns, ended_ns)
     return max(0, end - max(instance.started_ns, started_ns))

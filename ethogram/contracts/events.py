@@ -67,7 +67,6 @@ class EventFlag(IntFlag):
     READ_FAULT = 1 << 19
     REMOVED = 1 << 20
     GRANTED = 1 << 21
-    PID_1 = 1 << 22
 
 
 _NUMPY = {"u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8", "i32": "<i4"}
