@@ -141,7 +141,7 @@ class Quarantined(Frozen):
 
 
 class Subject(Frozen):
-    """What the baseline was learnt from."""
+    """What the baseline was learnt from; *selector* is its owner's, from the inventory."""
 
     cluster: Text | None = None
     namespace: Text | None = None
@@ -151,6 +151,7 @@ class Subject(Frozen):
     container_kind: ContainerKind | None = None
     image: Text | None = None
     image_digest: Text | None = None
+    selector: dict[str, str] = Field(default_factory=dict)
 
 
 class Match(Frozen):
@@ -174,7 +175,10 @@ class Observation(Frozen):
     """How much was watched, and how well.
 
     *windows* counts windows of instances, *phases* the same by phase, *losses* events by kind.
-    *image_digests* are all that were seen, sorted; the subject names the newest.
+    *image_digests* are all that were seen, sorted; the subject names the newest. Null is not known:
+    *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
+    caller; *bounding*, the capabilities that any instance could have used. *host_namespaces* are
+    those that any instance shared with the host.
     """
 
     windows: Count
@@ -184,6 +188,10 @@ class Observation(Frozen):
     losses: dict[str, Count] = Field(default_factory=dict)
     state: State
     image_digests: tuple[Text, ...] = ()
+    host_namespaces: tuple[Text, ...] = ()
+    no_new_privs: bool | None = None
+    privileges_gained: bool | None = None
+    bounding: tuple[Text, ...] | None = None
 
 
 class Coverage(Frozen):

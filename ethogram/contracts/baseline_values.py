@@ -29,6 +29,8 @@ __all__ = [
     "Frozen",
     "ListenValue",
     "OperationValue",
+    "PeerIdentity",
+    "PeerKind",
     "PeerValue",
     "Phase",
     "Real",
@@ -46,6 +48,7 @@ ContainerKind = Literal["main", "init", "sidecar", "ephemeral", "none"]
 Dimension = Literal[
     "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations"
 ]
+PeerKind = Literal["pod", "service", "node", "apiserver", "dns", "external"]
 State = Literal["complete", "partial", "lossy", "enforced"]
 
 # YAML turns `port: yes` into a bool and "5" stays a string: neither is a number here.
@@ -70,9 +73,13 @@ class SyscallValue(Frozen):
 
 
 class ExecValue(Frozen):
-    """An executable, by its resolved path."""
+    """An executable, by its resolved path; *upper* where it is not the image's.
+
+    It lies in the overlay's upper layer then: the container wrote it.
+    """
 
     path: Text
+    upper: Literal[True] | None = None
 
 
 class FileValue(Frozen):
@@ -85,14 +92,37 @@ class FileValue(Frozen):
     access: Annotated[str, Field(pattern=r"^r?w?x?c?t?a?$")]
 
 
+class PeerIdentity(Frozen):
+    """Whose an address was when it was talked to, as the inventory had it.
+
+    A pod is named by its *owner*'s kind and name, everything else by its own name. *selector* are
+    the labels that pick the pods which answer, *targets* the pods' own ports behind a service's
+    port, *addresses* what answers where no labels pick it: nodes, the API server, outside.
+    """
+
+    kind: PeerKind
+    namespace: Text | None = None
+    owner: Text | None = None
+    name: Text
+    selector: dict[str, str] = Field(default_factory=dict)
+    targets: tuple[Text, ...] = ()
+    addresses: tuple[Text, ...] = ()
+
+
 class PeerValue(Frozen):
-    """Who was talked to: *port* is the peer's for `out`, absent for `in` and for UNIX sockets."""
+    """Who was talked to.
+
+    *port* is the one that was connected to: the peer's for `out`, the workload's own for `in`.
+    *address* is empty where *identity* says who it was and pods come and go under addresses.
+    *name* is what a configured resolver had answered the address for.
+    """
 
     direction: Literal["in", "out"]
     protocol: Text
     address: str
     port: Port | None = None
     name: Text | None = None
+    identity: PeerIdentity | None = None
 
 
 class ListenValue(Frozen):

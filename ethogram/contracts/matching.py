@@ -6,7 +6,7 @@ Everything that was recorded outside quarantine is allowed by the baseline that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias, assert_never
 
 from ethogram.contracts.baseline import (
@@ -19,6 +19,7 @@ from ethogram.contracts.baseline import (
     FileValue,
     ListenValue,
     OperationValue,
+    PeerIdentity,
     PeerValue,
     SyscallValue,
 )
@@ -40,7 +41,7 @@ class Allowlist:
         self._exact: dict[Dimension, set[_Identity]] = {}
         self._access: dict[str, set[str]] = {}
         for dimension, rule in baseline.rules.all():
-            self._exact.setdefault(dimension, set()).add(_identity(rule.value))
+            self._exact.setdefault(dimension, set()).update(_identities(rule.value))
         patterns: dict[str, set[str]] = {}
         for value in (rule.value for rule in baseline.rules.files):
             table = patterns if "*" in value.path else self._access
@@ -57,7 +58,7 @@ class Allowlist:
         """
         if isinstance(value, FileValue):
             return dimension == "files" and self._allows_file(value)
-        return _identity(value) in self._exact.get(dimension, ())
+        return not self._exact.get(dimension, set()).isdisjoint(_identities(value))
 
     def _allows_file(self, value: FileValue) -> bool:
         known = self._access.get(value.path)
@@ -74,20 +75,41 @@ def pattern_to_regex(pattern: str) -> re.Pattern[str]:
     return re.compile("[^/]*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
 
 
-def _identity(value: AnyValue) -> _Identity:
-    """Return the parts of *value* that decide; a name that goes with an address does not."""
+def _identities(value: AnyValue) -> Iterator[_Identity]:
+    """Yield the parts of *value* that decide: one of them in common, and a rule allows it."""
     match value:
         case SyscallValue():
-            return (value.arch, value.nr)
-        case ExecValue() | FileValue():
-            return (value.path,)
+            yield (value.arch, value.nr)
+        case ExecValue():
+            yield (value.path, "upper" if value.upper else "")
+        case FileValue():
+            yield (value.path,)
         case PeerValue():
-            return (value.direction, value.protocol, value.address, value.port)
+            yield from _peer_identities(value)
         case ListenValue():
-            return (value.protocol, value.address, value.port)
+            yield (value.protocol, value.address, value.port)
         case DnsValue() | CapabilityValue():
-            return (value.name,)
+            yield (value.name,)
         case OperationValue():
-            return (value.operation, value.target)
+            yield (value.operation, value.target)
         case _:
             assert_never(value)
+
+
+def _peer_identities(value: PeerValue) -> Iterator[_Identity]:
+    """Yield what a peer is known by: its identity where there is one, else address or name.
+
+    Nodes come and go, and the API server moves: any of them is the same. The name of a peer counts
+    where it talks to the outside: addresses behind names change.
+    """
+    way = (value.direction, value.protocol, value.port)
+    who = value.identity
+    match who:
+        case None:
+            yield (*way, "address", value.address)
+        case PeerIdentity(kind="node" | "apiserver"):
+            yield (*way, who.kind)
+        case _:
+            yield (*way, who.kind, who.namespace, who.owner, who.name)
+    if value.name is not None and (who is None or who.kind == "external"):
+        yield (*way, "name", value.name)

@@ -12,12 +12,13 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-__all__ = ["ATTACK_VERSION", "Indicator", "IndicatorMetadata", "Severity", "Technique"]
+__all__ = ["ATTACK_VERSION", "Gate", "Indicator", "IndicatorMetadata", "Severity", "Technique"]
 
 # MITRE renumbers techniques between versions: an id means nothing without its version.
 ATTACK_VERSION = "19"
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
+Gate = Literal["always", "baseline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class IndicatorMetadata:
 
     *table* is the table whose rows it judges, as `rows.with_executables` completes them. *reason*
     says in one sentence what a match means.
+
+    *gate* `always`: it fires whatever was learnt, and what matches is not learnt. `baseline`: it
+    fires where the baseline does not have the same behaviour; what matches may be what the
+    workload is there for, and only what `taints` names is not learnt.
     """
 
     id: str
@@ -42,6 +47,7 @@ class IndicatorMetadata:
     table: str
     severity: Severity
     attack: tuple[Technique, ...]
+    gate: Gate = "always"
 
 
 class Indicator(Protocol):

@@ -55,6 +55,10 @@ class Address:
                 {"port": port.port, "target": port.target, "protocol": port.protocol}
                 for port in self.ports
             ],
+            "namespace": None if self.pod is None else self.pod.namespace,
+            "owner_kind": None if self.pod is None else self.pod.owner.kind,
+            "owner_name": None if self.pod is None else self.pod.owner.name,
+            "selector": {} if self.pod is None else dict(self.pod.owner.selector),
             "valid_from": valid_from_ns,
             "valid_to": None,
             "source": "inventory",

@@ -65,7 +65,8 @@ def columns_of(table: Table, rows: list[dict[str, Any]]) -> dict[str, list[Any]]
     columns = {column.name: [row[column.name] for row in rows] for column in table.columns}
     for column in table.columns:
         if column.word == "map":
-            columns[column.name] = [dict(pairs) for pairs in columns[column.name]]
+            pairs_of = columns[column.name]
+            columns[column.name] = [None if pairs is None else dict(pairs) for pairs in pairs_of]
     return columns
 
 

@@ -1,0 +1,1 @@
+"""Watches workloads and reports what strays from their baselines."""

@@ -1,0 +1,114 @@
+"""A finding of `ethogram watch`: one JSON line, schema `ethogram.finding/1`.
+
+Text that a workload chose (paths, arguments, names) is escaped as `ethogram.contracts.escape` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from ethogram.contracts.baseline_models import Subject
+from ethogram.contracts.baseline_values import Count, Frozen, Real, Text, Time
+
+__all__ = [
+    "FINDING_SCHEMA",
+    "SEVERITIES",
+    "Ancestor",
+    "Attack",
+    "Finding",
+    "FindingEvidence",
+    "FindingProcess",
+    "Layer",
+    "SensorState",
+    "Severity",
+    "WorkloadState",
+    "fingerprint_of",
+]
+
+FINDING_SCHEMA: Literal["ethogram.finding/1"] = "ethogram.finding/1"
+
+Layer = Literal["deviation", "anomaly", "indicator"]
+Severity = Literal["info", "low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+SensorState = Literal["ok", "degraded", "blind"]
+WorkloadState = Literal["ok", "learning", "degraded", "blind", "rollout", "unknown"]
+
+
+class Attack(Frozen):
+    """A technique of MITRE ATT&CK, and the version of the catalogue that has it."""
+
+    technique: Annotated[str, Field(pattern=r"^T\d{4}(\.\d{3})?$")]
+    version: Text
+
+
+class Ancestor(Frozen):
+    """One step up the process tree, the nearest first."""
+
+    exec_id: Text
+    exe: str
+
+
+class FindingProcess(Frozen):
+    """The process that did it, as it was recorded; *ancestry* ends at the container's first."""
+
+    exec_id: Text
+    pid: Count
+    exe: str
+    argv: tuple[str, ...] = ()
+    ancestry: tuple[Ancestor, ...] = ()
+
+
+class FindingEvidence(Frozen):
+    """What was seen, and what the baseline has that is nearest to it."""
+
+    dimension: Text
+    observed: str
+    expected: tuple[str, ...] = ()
+    p_value: Real | None = None
+
+
+class Finding(Frozen):
+    """Something that strays from the baseline, or is bad whatever was learnt.
+
+    *state* is how well the sensor saw, *workload_state* also says how far the baseline applies.
+    *count* is how often since *first_seen*; a line with a known *fingerprint* brings it up to date.
+    *process* is absent where the kernel side only knows the container, as for system calls.
+    """
+
+    schema_name: Literal["ethogram.finding/1"] = Field(FINDING_SCHEMA, alias="schema")
+    time: Time
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    layer: Layer
+    rule: Text
+    title: Text
+    reason: Text
+    severity: Severity
+    attack: tuple[Attack, ...]
+    workload: Subject
+    instance_key: Text
+    container_id: Text | None = None
+    process: FindingProcess | None = None
+    evidence: FindingEvidence
+    state: SensorState
+    workload_state: WorkloadState
+    phase: Text
+    baseline: Text | None = None
+    first_seen: Time
+    last_seen: Time
+    count: Count
+
+    def line(self) -> str:
+        """Return this as one line of JSON, without the line end."""
+        return json.dumps(
+            self.model_dump(mode="json", by_alias=True, exclude_none=True), ensure_ascii=False
+        )
+
+
+def fingerprint_of(parts: Iterable[str | None]) -> str:
+    """Return what tells findings apart: the same for the same *parts* on every host, always."""
+    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:32]
