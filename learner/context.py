@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from ethogram.contracts.keys import instance_key, workload_key_of
-from ethogram.contracts.recording import Recording
+from ethogram.contracts.manifest import Manifest
 
-__all__ = ["Context", "Windows", "context_of"]
+__all__ = ["Context", "Source", "Windows", "context_of"]
+
+
+class Source(Protocol):
+    """Where rows come from: a recording on disk, or the window that is open now.
+
+    Tables have exactly the schema of `ethogram.contracts.tables`; of the rows of a table that one
+    column identifies, only the last one of a key.
+    """
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def table(self, name: str) -> pa.Table:
+        """Return table *name* whole, empty where it has no rows."""
+        ...
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Yield table *name* in batches."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,7 @@ class Windows:
 class Context:
     """What the rows of a recording refer to."""
 
-    recording: Recording
+    recording: Source
     windows: Windows
     executables: pa.Table
     paths: tuple[bytes, ...]
@@ -81,7 +100,7 @@ class Context:
         return pa.array(found.astype(np.int32), mask=found < 0)
 
 
-def context_of(recording: Recording) -> Context:
+def context_of(recording: Source) -> Context:
     """Return the lookups of *recording*."""
     executables = recording.table("executables")
     workloads = {row["workload"]: row for row in recording.table("workloads").to_pylist()}
@@ -122,7 +141,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     )
 
 
-def _windows(recording: Recording) -> Windows:
+def _windows(recording: Source) -> Windows:
     table = recording.table("windows").sort_by("window")
     starts = table.column("start").cast(pa.int64()).to_numpy()
     began = recording.manifest.started

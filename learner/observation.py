@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ethogram.contracts.manifest import MANIFEST_NAME
+from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from learner.context import Context
 from learner.dimensions import canonical
@@ -31,9 +32,9 @@ from learner.rows import Row, new_row
 __all__ = ["observation_rows"]
 
 
-def observation_rows(context: Context) -> Iterator[Row]:
-    """Yield the rows of a summary that say how much was watched in a recording, and how well."""
-    yield _input(context)
+def observation_rows(context: Context, recording: Recording) -> Iterator[Row]:
+    """Yield the rows of a summary that say how much was watched in *recording*, and how well."""
+    yield _input(context, recording)
     yield from _instances(context)
     yield from _coverage(context)
     yield from _losses(context)
@@ -45,8 +46,8 @@ def _object(fields: Row) -> bytes:
     )
 
 
-def _input(context: Context) -> Row:
-    recording, manifest = context.recording, context.recording.manifest
+def _input(context: Context, recording: Recording) -> Row:
+    manifest = recording.manifest
     digest = hashlib.sha256((recording.path / MANIFEST_NAME).read_bytes()).hexdigest()
     fields = {
         "clean_end": manifest.clean_end and not recording.is_truncated,
