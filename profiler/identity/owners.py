@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ethogram.contracts.labels import VOLATILE_LABELS
 from profiler.identity.kubernetes import Controller, Metadata
 from profiler.identity.model import bounded, bounded_mapping
 
-__all__ = ["VOLATILE_LABELS", "Owner", "Owners", "looks_replicated", "stable_labels"]
+__all__ = ["Owner", "Owners", "looks_replicated", "stable_labels"]
 
-# Labels that controllers put on pods to tell one revision or replica from another.
-VOLATILE_LABELS = frozenset(
-    {
-        "pod-template-hash",
-        "controller-revision-hash",
-        "pod-template-generation",
-        "statefulset.kubernetes.io/pod-name",
-        "apps.kubernetes.io/pod-index",
-        "job-name",
-        "controller-uid",
-        "batch.kubernetes.io/job-name",
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-completion-index",
-    }
-)
 _HASH = "pod-template-hash"
 # Kubernetes' own alphabet for generated names: no vowels, and no digits that look like letters.
 _SAFE = frozenset("bcdfghjklmnpqrstvwxz2456789")
