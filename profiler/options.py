@@ -8,17 +8,16 @@ from typing import Literal
 
 from profiler.targets import Targets
 
-__all__ = ["RecordOptions", "RecordResult"]
+__all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOptions:
-    """What to record, where to, and how.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOptions:
+    """Whom to watch, and how.
 
-    *duration_s* None: until stopped, or until the command ends. *max_loss* is for the caller.
+    *duration_s* None: until stopped, or until the command ends.
     """
 
-    output: Path
     targets: Targets
     window_ms: int = 5000
     duration_s: float | None = None
@@ -27,8 +26,15 @@ class RecordOptions:
     tier: Literal["full", "light"] = "full"
     keep_args: bool = False
     ready_file: Path | None = None
-    max_loss: int | None = None
     cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOptions(SessionOptions):
+    """What to record, where to, and how. *max_loss* is for the caller."""
+
+    output: Path
+    max_loss: int | None = None
     force: bool = False
 
 

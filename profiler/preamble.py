@@ -12,12 +12,12 @@ from ethogram.contracts.manifest import Clock, Command, Manifest, Redaction, Tar
 from profiler import redaction
 from profiler.clock import BootClock
 from profiler.host import HostFacts
-from profiler.options import RecordOptions
+from profiler.options import SessionOptions
 
 __all__ = ["first_manifest", "redactor", "shown_values"]
 
 
-def first_manifest(options: RecordOptions, facts: HostFacts, clock: BootClock) -> Manifest:
+def first_manifest(options: SessionOptions, facts: HostFacts, clock: BootClock) -> Manifest:
     """Return the manifest of a recording that begins now."""
     machine: Literal["x86_64", "aarch64"] = (
         "aarch64" if platform.machine() == "aarch64" else "x86_64"
@@ -44,7 +44,7 @@ def first_manifest(options: RecordOptions, facts: HostFacts, clock: BootClock) -
     )
 
 
-def shown_values(options: RecordOptions) -> tuple[str, ...]:
+def shown_values(options: SessionOptions) -> tuple[str, ...]:
     """Return the targets' names; of a command, its arguments without what looks like a secret."""
     if options.targets.kind != "command":
         return options.targets.values
@@ -52,7 +52,7 @@ def shown_values(options: RecordOptions) -> tuple[str, ...]:
     return tuple(os.fsdecode(value) for value in shown)
 
 
-def redactor(options: RecordOptions) -> Callable[[Sequence[bytes]], tuple[list[bytes], int]]:
+def redactor(options: SessionOptions) -> Callable[[Sequence[bytes]], tuple[list[bytes], int]]:
     """Return what is done to arguments before they are kept."""
     return _keep if options.keep_args else redaction.redact
 

@@ -1,4 +1,4 @@
-"""Writes a window: from what the kernel side drained to rows in the journal."""
+"""Writes a window: from what the kernel side drained to rows for the sink."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ethogram.contracts.events import RecordKind
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly
 from profiler.clock import BootClock
-from profiler.journal import Journal
 from profiler.loaders.base import Drained
 from profiler.losses import Losses, Lost
 from profiler.names import DnsRows
@@ -22,6 +21,7 @@ from profiler.registry import Instance, Registry
 from profiler.ring import Records
 from profiler.sets import PENDING, WANTED, Carried
 from profiler.sights import Sights, peer_of
+from profiler.sink import Sink
 
 __all__ = ["WindowReport", "WindowWriter"]
 
@@ -55,7 +55,7 @@ class WindowWriter:
     def __init__(
         self,
         *,
-        journal: Journal,
+        sink: Sink,
         registry: Registry,
         processes: Processes,
         executables: Executables,
@@ -65,7 +65,7 @@ class WindowWriter:
         is_blind: bool = False,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        self._journal = journal
+        self._sink = sink
         self._unknown = unknown
         self._is_blind = is_blind
         self._meanwhile = meanwhile
@@ -118,7 +118,7 @@ class WindowWriter:
         self._append(
             "windows", {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
         )
-        self._journal.flush(between=self._meanwhile)
+        self._sink.flush(between=self._meanwhile)
         return self._report(window, sets, losses, new, (ended_ns - started_ns) / 1e9)
 
     # --- what goes, what waits -----------------------------------------------------------------
@@ -163,7 +163,7 @@ class WindowWriter:
             nothing = {
                 name: [None] * rows for name in columns if f"{table}.{name}" in self._unknown
             }
-            self._journal.append(table, columns | nothing)
+            self._sink.append(table, columns | nothing)
             self._meanwhile()
             if "exe" in columns and table != "executables":
                 self._used.update(map(int, columns["exe"]))

@@ -223,8 +223,10 @@ def test_a_disk_that_fills_ends_the_recording_and_keeps_it(tmp_path: Path, runs:
         assert hint.startswith("hint: free space, or name another place")
         assert set(runs.glob("*/")) <= before
         windows = Recording.open(recording).table("windows").column("window").to_pylist()
-        assert sorted(windows) == list(range(windows_of(recording)))
         assert windows
+        assert sorted(windows) == list(range(len(windows)))
+        # The rows of a window come first: then the manifest may not fit any more.
+        assert windows_of(recording) in (len(windows), len(windows) - 1)
         assert_readable(recording, tmp_path)
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)

@@ -1,0 +1,309 @@
+"""One run of the kernel side: attach, seed, drain by windows, hand the rows to a sink, end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ethogram.contracts.events import RecordKind
+from ethogram.contracts.manifest import Program
+from ethogram.errors import PreflightError, UsageError
+from profiler import privileges
+from profiler.clock import BootClock
+from profiler.command import CommandRun, resolve_command
+from profiler.host import HostFacts
+from profiler.identity.hierarchy import Hierarchy, unified_mount
+from profiler.identity.inventory import Inventory
+from profiler.identity.resolver import Resolver
+from profiler.identity.runtimes import version_of
+from profiler.loaders import open_loader
+from profiler.loaders.base import KernelConfig, Loader
+from profiler.options import SessionOptions
+from profiler.preamble import redactor
+from profiler.processes import ExecIds, Executables, Processes
+from profiler.registry import Registry
+from profiler.ring import Records
+from profiler.sink import Sink
+from profiler.window import WindowReport, WindowWriter
+
+__all__ = ["GRACE_S", "OnWindow", "Session"]
+
+OnWindow = Callable[[WindowReport], None]
+
+GRACE_S = 15.0
+_POLL_S = 0.05
+# While a new container has no name yet: it may live, and its runtime say so, for a moment only.
+_POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
+_PRIORITY = -10
+_SCAN_EVERY = 50  # of those polls: all state directories are read, not only the awaited one's
+# After attaching: maps and rings stay readable. What remains is for reading what runtimes and
+# processes say of themselves, and for ending the command of another user.
+_KEPT = frozenset({"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_KILL"})
+
+
+class Session:
+    """Watches what *options* name. `start`, `run`, `end`, and `close` in every case.
+
+    `PreflightError` where this host cannot, `UsageError` for targets that do not exist.
+    """
+
+    def __init__(self, options: SessionOptions) -> None:
+        if os.geteuid() != 0:
+            raise PreflightError("recording needs root", hint="run it with `sudo`")
+        unified_mount()
+        self._options = options
+        self.facts = HostFacts.read()
+        self.clock = BootClock.now()
+        self._hierarchy = Hierarchy()
+        targets = options.targets
+        self._cgroups = targets.cgroups(self._hierarchy)
+        self._argv = targets.values if targets.kind == "command" else ()
+        if self._argv:
+            resolve_command(self._argv)
+        self._inventory = Inventory.load(options.inventory) if options.inventory else None
+        self._resolver = Resolver(inventory=self._inventory, cluster=options.cluster)
+        self._registry = Registry(self._resolver, self.clock, choose=targets.choose)
+        self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
+        self._executables = Executables(self.clock)
+        self._processes = Processes(
+            self._registry, self._executables, self._ids, self.clock, redact=redactor(options)
+        )
+        self._loader: Loader | None = None
+        self._writer: WindowWriter | None = None
+        self._command: CommandRun | None = None
+        self._silenced: set[int] = set()
+        self._window_began = 0
+        self._polls = 0
+        self._is_live = False
+        self.command_exit: int | None = None
+        self.windows = 0
+        self.has_begun = False
+
+    # --- what came of it ---------------------------------------------------------------------
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The kernel programs, attached or refused."""
+        return tuple(
+            Program(name=p.name, hook=p.hook, tier=p.tier, state=p.state, error=p.error)
+            for p in self._attached.programs
+        )
+
+    @property
+    def loader_name(self) -> str:
+        return self._attached.name
+
+    @property
+    def calls(self) -> int:
+        return self._writer.calls if self._writer else 0
+
+    @property
+    def lost(self) -> int:
+        return self._writer.lost if self._writer else 0
+
+    @property
+    def workloads(self) -> int:
+        return self._registry.workload_count()
+
+    @property
+    def redacted(self) -> int:
+        """How many arguments were withheld."""
+        return self._processes.redacted
+
+    @property
+    def _attached(self) -> Loader:
+        assert self._loader is not None, "the session was not started"
+        return self._loader
+
+    # --- start -------------------------------------------------------------------------------
+
+    def start(self, open_sink: Callable[[], Sink]) -> tuple[str, ...]:
+        """Attach, open the sink, seed what runs already, and begin; return dropped privileges."""
+        options = self._options
+        loader = self._loader = open_loader(
+            options.loader,
+            KernelConfig(
+                record_by_default=options.targets.records_by_default,
+                recorder_tgid=os.getpid(),
+                tier=options.tier,
+            ),
+        )
+        loader.attach(self._set_targets)
+        sink = open_sink()
+        self._writer = WindowWriter(
+            sink=sink,
+            registry=self._registry,
+            processes=self._processes,
+            executables=self._executables,
+            ids=self._ids,
+            clock=self.clock,
+            unknown=loader.unknown,
+            is_blind=any(program.state == "refused" for program in loader.programs),
+            meanwhile=self._glance,
+        )
+        seeds = self._take_new_names()
+        self._is_live = True
+        if self._argv:
+            self._prepare_command()
+        for runtime in ("runc", "crun"):
+            version_of(runtime)  # asked for once, while it may be run
+        # After the command was forked, which keeps its own. On a busy host a container may else
+        # be gone before its name was asked for.
+        os.setpriority(os.PRIO_PROCESS, 0, min(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
+        loader.arm()
+        self._window_began = self.clock.boot_ns()
+        self._write_addresses(sink)
+        if options.ready_file:
+            _write_ready(options.ready_file)
+        dropped = privileges.drop(_KEPT)
+        self._processes.read_snapshots(seeds.get(RecordKind.EXEC, []))
+        if self._command:
+            self._command.release()
+        self.has_begun = True
+        return dropped
+
+    def _set_targets(self) -> None:
+        """Tell the kernel side what to record, before what runs already is seeded."""
+        self._registry.host_mntns = self._attached.host_namespaces[0]
+        for path, number in self._hierarchy.walk():
+            self._registry.cgroup_made(number, path)
+        for _, number in self._cgroups:
+            self._attached.set_target(number, is_recorded=True)
+
+    def _prepare_command(self) -> None:
+        run = self._command = CommandRun.prepare(self._argv, hierarchy=self._hierarchy)
+        self._registry.cgroup_made(run.cgroup_id, run.cgroup_path)
+        self._resolver.register_command(run.cgroup_path, self._argv, run.run_id)
+        self._attached.set_target(run.cgroup_id, is_recorded=True)
+
+    def _write_addresses(self, sink: Sink) -> None:
+        if self._inventory is None:
+            return
+        since = self.clock.utc_ns(self._window_began)
+        rows = [row.row(valid_from_ns=since) for row in self._inventory.addresses()]
+        if rows:
+            sink.append("addresses", {name: [row[name] for row in rows] for name in rows[0]})
+
+    # --- run ---------------------------------------------------------------------------------
+
+    def run(self, on_window: OnWindow | None, stop: threading.Event) -> None:
+        """Drain until *stop* is set, the duration is over or the command ended."""
+        began = self.clock.boot_ns()
+        limit = self._options.duration_s
+        while not stop.is_set():
+            self._pause(self._attached)
+            self._take()
+            now = self.clock.boot_ns()
+            if now - self._window_began >= self._options.window_ms * 1_000_000:
+                self._end_window(on_window)
+            if limit is not None and now - began >= limit * 1e9:
+                return
+            if self._command and (status := self._command.poll()) is not None:
+                self.command_exit = status
+                return
+
+    def _pause(self, loader: Loader) -> None:
+        since = self.clock.boot_ns() - _NEW_NS
+        is_urgent = self._registry.has_pending(newer_than_ns=since)
+        loader.wait(_POLL_NEW_S if is_urgent else _POLL_S)
+
+    def _take(self) -> None:
+        """Empty the rings, and give names to what is new while it still lives."""
+        self._take_new_names()
+        if self._registry.has_pending():
+            self._polls += 1
+            if self._polls % _SCAN_EVERY == 1:
+                self._resolver.prefetch()
+            self._registry.resolve_pending()
+
+    def _take_new_names(self) -> dict[RecordKind, list[Records]]:
+        taken = self._attached.poll()
+        self._registry.take(taken, is_live=self._is_live)
+        return taken
+
+    def _glance(self) -> None:
+        """Empty the rings while a window is written, and read what new containers' runtimes say.
+
+        Nothing gets another verdict here: half of its rows may be written.
+        """
+        self._take_new_names()
+        for instance in self._registry.pending():
+            self._resolver.prefetch(instance.identity.container_id)
+
+    def _end_window(self, on_window: OnWindow | None, *, is_last: bool = False) -> None:
+        assert self._writer is not None
+        ended = self.clock.boot_ns()  # the kernel side begins the next window first of all
+        drained = self._attached.end_window()
+        self._registry.take(drained.records, is_live=self._is_live)
+        self._registry.resolve_pending()
+        report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
+        self._window_began = ended
+        self.windows += 1
+        self._silence_unwanted()
+        self._forget_ended()
+        if on_window:
+            on_window(report)
+
+    def _silence_unwanted(self) -> None:
+        """Spare the kernel side the work for workloads that nobody asked for."""
+        for instance in self._registry.unwanted():
+            namespaces = {mntns for _, mntns in instance.kernel_keys}
+            if instance.cgroup_id not in self._silenced and self._attached.silence(
+                instance.cgroup_id, namespaces
+            ):
+                self._silenced.add(instance.cgroup_id)
+
+    def _forget_ended(self) -> None:
+        """Give back the slots of instances that ended at least a whole window ago."""
+        before = self._window_began - 2 * self._options.window_ms * 1_000_000
+        for instance in list(self._registry.instances()):
+            is_settled = instance.verdict != "pending"  # or its rows wait for their slots
+            if is_settled and instance.ended_ns is not None and instance.ended_ns < before:
+                slots = self._registry.forget(instance)
+                self._silenced.discard(instance.cgroup_id)
+                for cgroup_id, mntns in instance.kernel_keys:
+                    is_gone = cgroup_id == instance.cgroup_id
+                    self._attached.forget(cgroup_id, mntns, slots, is_gone=is_gone)
+                    slots = []
+
+    # --- end ---------------------------------------------------------------------------------
+
+    def end(self, on_window: OnWindow | None) -> None:
+        """End the command if it still runs, then the open window."""
+        if self._command and self.command_exit is None:
+            self._end_command(self._command)
+        self._end_window(on_window, is_last=True)
+
+    def _end_command(self, command: CommandRun) -> None:
+        """Ask the command to end, ever more firmly, and go on emptying the rings meanwhile."""
+        deadline = self.clock.boot_ns() + int(GRACE_S * 1e9)
+        while command.wait(_POLL_S) is None and self.clock.boot_ns() < deadline:
+            command.interrupt()
+            self._take()
+        self.command_exit = command.poll()
+
+    def detach(self) -> None:
+        """Take the programs out of the kernel; may be called again."""
+        if self._loader:
+            self._loader.close()
+            self._loader = None
+
+    def close(self, *, grace_s: float) -> None:
+        """Detach, and end the command, however it came to this."""
+        self.detach()
+        if self._command:
+            self._command.end(grace_s=grace_s)
+            self._command.close()
+            self._command = None
+
+
+def _write_ready(path: Path) -> None:
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}",
+            hint="name another place for `--ready-file`",
+        ) from error
