@@ -6,13 +6,15 @@ profile itself has no place for reasons, so a second file says why each name is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ethogram.contracts.baseline import Baseline, Dimension, Rule, Subject, SyscallValue
 from ethogram.contracts.exports import artifact_path
+from ethogram.contracts.file_names import safe_part
 from ethogram.contracts.keys import workload_key
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
 from ethogram.errors import ExportError
@@ -44,6 +46,9 @@ PROVENANCE_SCHEMA = "ethogram.seccomp-provenance/1"
 # numbers above the largest one listed unless the profile does.
 _ENOSYS = 38
 _EPERM = 1
+# Below the kubelet's seccomp directory.
+_FOLDER = "ethogram"
+_DIGEST_LENGTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class SeccompExporter:
             calls = _calls(of_machine, archs, choices)
             target = self.name if len(machines) == 1 else f"{self.name}.{machine}"
             profile = _profile(calls, archs, choices)
-            yield _artifact(baseline.subject, target, profile)
+            yield _installable(_artifact(baseline.subject, target, profile), baseline.subject)
             yield _artifact(
                 baseline.subject,
                 f"{target}.provenance",
@@ -173,6 +178,17 @@ def _artifact(subject: Subject, target: str, document: Mapping[str, Any]) -> Art
         suffix="json",
     )
     return Artifact(path, target, _key(subject), (json.dumps(document, indent=2) + "\n").encode())
+
+
+def _installable(profile: Artifact, subject: Subject) -> Artifact:
+    """Return *profile* with the name that pods ask for it by.
+
+    A digest of its bytes is in the name: another profile never takes its place on a node, and the
+    namespace is not, so that what was learnt in staging has the same name in production.
+    """
+    parts = (safe_part(part) for part in (subject.name, subject.container) if part is not None)
+    digest = hashlib.sha256(profile.content).hexdigest()[:_DIGEST_LENGTH]
+    return replace(profile, installs_as=f"{_FOLDER}/{'-'.join((*parts, digest))}.json")
 
 
 def _key(subject: Subject) -> str:

@@ -43,12 +43,17 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One policy file: *path* is relative to the export's directory, with `/` between parts."""
+    """One policy file: *path* is relative to the export's directory, with `/` between parts.
+
+    *installs_as* is where it has to be put to be found by a policy that names it; a profile's is
+    relative to the kubelet's seccomp directory, and holds a digest of *content*.
+    """
 
     path: str
     target: str
     workload_key: str
     content: bytes
+    installs_as: str | None = None
 
 
 def _is_inside(path: str) -> bool:
@@ -66,11 +71,12 @@ class IndexEntry(BaseModel):
     workload_key: str
     sha256: Digest
     baseline_sha256: Digest
+    installs_as: str | None = None
 
-    @field_validator("path")
+    @field_validator("path", "installs_as")
     @classmethod
-    def _stays_inside(cls, path: str) -> str:
-        if not _is_inside(path):
+    def _stays_inside(cls, path: str | None) -> str | None:
+        if path is not None and not _is_inside(path):
             raise ValueError(f"leads out of the directory: {path!r}")
         return path
 
@@ -194,6 +200,7 @@ def _change(directory: Path, artifact: Artifact, baseline_sha256: str) -> Change
         workload_key=artifact.workload_key,
         sha256=hashlib.sha256(artifact.content).hexdigest(),
         baseline_sha256=baseline_sha256,
+        installs_as=artifact.installs_as,
     )
     path = directory / artifact.path
     try:
@@ -216,7 +223,7 @@ def _refuse_collisions(artifacts: Sequence[Artifact]) -> None:
 
 
 def _dump_index(entries: Sequence[IndexEntry]) -> bytes:
-    document = [entry.model_dump() for entry in entries]
+    document = [entry.model_dump(exclude_none=True) for entry in entries]
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_an_export_is_its_files_and_an_index(tmp_path):
         "baseline_sha256": DIGEST,
     }
     assert (tmp_path / "out" / artifact().path).read_bytes() == b"{}\n"
+
+
+def test_the_index_says_where_a_file_is_installed(tmp_path):
+    profile = replace(artifact(), installs_as="ethogram/checkout-0123456789ab.json")
+    write(tmp_path, profile)
+    (entry,) = read_index(tmp_path)
+    assert entry.installs_as == profile.installs_as
+
+
+def test_a_file_is_not_installed_elsewhere(tmp_path):
+    write(tmp_path, replace(artifact(), installs_as="ethogram/a.json"))
+    index = tmp_path / INDEX_NAME
+    index.write_text(index.read_text().replace("ethogram/a.json", "../../a.json"))
+    with pytest.raises(UsageError):
+        read_index(tmp_path)
 
 
 def test_exporting_again_writes_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """What the seccomp exporter writes, and what it says about it."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -299,3 +300,24 @@ def test_the_shipped_data_is_handed_in_not_read():
     bare = replace(SECCOMP, bases=(), known_names={})
     with pytest.raises(UsageError):
         list(bare.export(make_baseline("read"), parse_options(bare, [])))
+
+
+def installed_as(*, enforce=False, **subject):
+    items = SECCOMP.export(
+        make_baseline("read", subject=subject), parse_options(SECCOMP, [], enforce=enforce)
+    )
+    return {item.target: item.installs_as for item in items if isinstance(item, Artifact)}
+
+
+def test_a_profile_is_installed_by_its_content():
+    name = installed_as()["seccomp"]
+    assert re.fullmatch(r"ethogram/checkout-nginx-[0-9a-f]{12}\.json", name)
+    assert installed_as(namespace="shop")["seccomp"] == name
+    assert installed_as(enforce=True)["seccomp"] != name
+    assert installed_as()["seccomp.provenance"] is None
+
+
+def test_an_installed_name_leads_nowhere_else():
+    name = installed_as(name="../x", container="a/../b")["seccomp"]
+    assert re.fullmatch(r"ethogram/[A-Za-z0-9_.-]+\.json", name)
+    assert ".." not in name.split("/")
