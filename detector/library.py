@@ -22,12 +22,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ethogram.contracts.baseline import Baseline, load_baselines
+from ethogram.contracts.baseline import Baseline, Subject, load_baselines
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
 from ethogram.errors import BaselineError
 
-__all__ = ["Known", "Library"]
+__all__ = ["Known", "Library", "subject_of"]
 
 # Namespace, letters of its pattern, digest, container: higher is more specific.
 _Rank: TypeAlias = "tuple[int, int, int, int]"
@@ -91,6 +91,18 @@ class Library:
         ranks = [(rank, one) for one in named if (rank := _rank(one.baseline, workload))]
         highest = max((rank for rank, _ in ranks), default=None)
         return tuple(one for rank, one in ranks if rank == highest)
+
+
+def subject_of(workload: Mapping[str, Any]) -> Subject:
+    """Return a row of table `workloads` as baselines and findings name a workload."""
+    names = ("cluster", "namespace", "container", "image", "image_digest")
+    return Subject(
+        kind=escape(workload["kind"]),
+        name=escape(workload["name"]),
+        container_kind=workload.get("container_kind"),
+        selector={escape(k): escape(v) for k, v in dict(workload.get("selector") or {}).items()},
+        **{name: escape(workload[name]) for name in names if workload.get(name)},
+    )
 
 
 def _rank(baseline: Baseline, workload: Mapping[str, Any]) -> _Rank | None:

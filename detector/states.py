@@ -1,0 +1,232 @@
+"""How far what is seen of a workload can be relied on, window by window.
+
+From the gravest; the first that holds is the state:
+
+- `unknown`: no baseline is for it, so that nothing it does is a deviation
+- `blind`: the kernel refused a program, or a seccomp filter refuses calls and nobody sees which
+- `degraded`: events of it were lost in this window or in the last few, or events of which nobody
+  knows whose they were
+- `rollout`: it runs an image that the baseline was not learnt from
+- `learning`: the baseline is thin; what it lacks may be normal
+- `ok`
+
+A seccomp filter alone, as container engines install it, leaves nobody blind: the calls that it
+refuses are recorded as refused. Silence is to be trusted in `ok`, `learning` and `rollout` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detector.library import Known, subject_of
+from detector.visibility import Visibility
+from ethogram.contracts.baseline import Baseline, Dimension, Subject
+from ethogram.contracts.escape import escape
+from ethogram.contracts.finding import WorkloadState
+from ethogram.contracts.keys import workload_key_of
+from learner.coverage import expected_new
+
+__all__ = ["HEALED_AFTER", "Judged", "StateChange", "States", "judge", "thinness"]
+
+HEALED_AFTER = 5
+# More new values than this are expected of as many windows again as the baseline was learnt from.
+_SETTLED = 1.0
+_FEWEST_WINDOWS = 2
+_JUDGED: tuple[Dimension, ...] = ("execs", "syscalls")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A state, and why in one sentence."""
+
+    state: WorkloadState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A workload is in another state than *before*, which is None the first time; *time* ISO."""
+
+    workload_key: str
+    subject: Subject
+    before: WorkloadState | None
+    after: WorkloadState
+    reason: str
+    baseline: Path | None
+    time: str
+
+
+# --- one window -----------------------------------------------------------------------------------
+
+
+def judge(
+    workload: Mapping[str, Any],
+    known: Known | None,
+    seen: Visibility,
+    *,
+    rivals: Sequence[Known] = (),
+    refused: Sequence[str] = (),
+    sees_denied: bool = True,
+) -> Judged:
+    """Return the state of a row of table `workloads` in a window that was seen as *seen* says.
+
+    *known* is its baseline; *rivals* are those of which none applies. *refused* names the programs
+    that the kernel refused. *sees_denied*: calls that a filter refuses are recorded.
+    """
+    if known is None:
+        return Judged("unknown", _why_unknown(workload, rivals))
+    for state, reason in (
+        ("blind", _why_blind(seen, refused, sees_denied=sees_denied)),
+        ("degraded", _why_degraded(seen)),
+        ("rollout", _why_rollout(workload, known.baseline)),
+        ("learning", thinness(known.baseline) or _why_bolder(seen, known.baseline)),
+    ):
+        if reason:
+            return Judged(state, reason)  # type: ignore[arg-type]  # the words stand above
+    return Judged("ok", "everything was seen")
+
+
+def _why_unknown(workload: Mapping[str, Any], rivals: Sequence[Known]) -> str:
+    if rivals:
+        files = " and ".join(f"`{one.file}`" for one in rivals)
+        return f"{files} apply equally: `match.namespace` of each can say where"
+    if workload.get("state") == "pending":
+        return "its name is still to come"
+    return "no baseline is for it"
+
+
+def _why_blind(seen: Visibility, refused: Sequence[str], *, sees_denied: bool) -> str | None:
+    if refused:
+        others = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        return f"the kernel refused the program `{refused[0]}`{others}, so that part is not seen"
+    if seen.is_blind:
+        return "the kernel refused a program, so that part of it is not seen"
+    if seen.has_filter and not sees_denied:
+        return "a seccomp filter refuses calls, and this loader or tier does not see which"
+    return None
+
+
+def _why_degraded(seen: Visibility) -> str | None:
+    if seen.lost:
+        return f"{_events(seen.lost)} of it lost in this window"
+    if seen.unowned:
+        return f"{_events(seen.unowned)} lost in this window, nobody knows whose"
+    return None
+
+
+def _events(number: int) -> str:
+    return "1 event" if number == 1 else f"{number:,} events"
+
+
+def _why_rollout(workload: Mapping[str, Any], baseline: Baseline) -> str | None:
+    digest, learnt = workload.get("image_digest"), baseline.observation.image_digests
+    if not digest or not learnt or escape(digest) in learnt:
+        return None
+    return f"the baseline was not learnt from its image `{escape(digest)}`"
+
+
+def thinness(baseline: Baseline) -> str | None:
+    """Return why what *baseline* lacks may be normal all the same, or None where it is settled.
+
+    It is where nothing was lost, a start was seen, and no more than one new executable or system
+    call is expected of as many windows again as it was learnt from.
+    """
+    observation = baseline.observation
+    if observation.state == "lossy":
+        return "the baseline was learnt from recordings that lost events"
+    if observation.state == "partial":
+        return "the baseline was learnt from part of its life: no start was seen, or not all of it"
+    return next(_unsettled(baseline), None)
+
+
+def _unsettled(baseline: Baseline) -> Iterator[str]:
+    windows = max((one.windows for one in baseline.coverage.values()), default=0)
+    if windows < _FEWEST_WINDOWS:
+        yield "the baseline was learnt from too few windows to tell what is still to come"
+        return
+    for dimension in _JUDGED:
+        coverage = baseline.coverage.get(dimension)
+        expected = expected_new(coverage, coverage.windows) if coverage else 0.0
+        if expected > _SETTLED:
+            things = {"execs": "executables", "syscalls": "system calls"}[dimension]
+            yield (
+                f"the baseline is not settled: {expected:.1f} new {things} are expected of as long "
+                "a time again"
+            )
+
+
+def _why_bolder(seen: Visibility, baseline: Baseline) -> str | None:
+    if baseline.observation.state == "enforced" and seen.has_none:
+        return "it was learnt under a seccomp filter and now runs without one"
+    return None
+
+
+# --- over time ------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Current:
+    judged: Judged
+    windows_since_loss: int
+
+
+class States:
+    """Keeps the state of every workload. *refused* and *sees_denied*: see `judge`.
+
+    A loss is over after `HEALED_AFTER` windows without one: what was lost may still be going on.
+    """
+
+    def __init__(self, *, refused: Sequence[str] = (), sees_denied: bool = True) -> None:
+        self._refused = tuple(refused)
+        self._sees_denied = sees_denied
+        self._current: dict[str, _Current] = {}
+
+    def update(
+        self,
+        workload: Mapping[str, Any],
+        known: Known | None,
+        seen: Visibility,
+        *,
+        time: str,
+        rivals: Sequence[Known] = (),
+    ) -> StateChange | None:
+        """Take the window that ended at *time*; return what changed, None where nothing did."""
+        key = workload_key_of(workload)
+        before = self._current.get(key)
+        judged = judge(
+            workload, known, seen,
+            rivals=rivals, refused=self._refused, sees_denied=self._sees_denied,
+        )  # fmt: skip
+        since = before.windows_since_loss + 1 if before else HEALED_AFTER
+        if seen.lost or seen.unowned:
+            since = 0
+        if 0 < since < HEALED_AFTER and judged.state not in {"unknown", "blind"}:
+            judged = Judged("degraded", f"events were lost {_windows(since)} ago")
+        self._current[key] = _Current(judged, since)
+        if before is not None and before.judged.state == judged.state:
+            return None
+        return StateChange(
+            workload_key=key,
+            subject=subject_of(workload),
+            before=before.judged.state if before else None,
+            after=judged.state,
+            reason=judged.reason,
+            baseline=known.file if known else None,
+            time=time,
+        )
+
+    def of(self, workload_key: str) -> Judged | None:
+        """Return the state that a workload is in, None before its first window."""
+        current = self._current.get(workload_key)
+        return current.judged if current else None
+
+    def forget(self, workload_key: str) -> None:
+        """Let go of a workload of which nothing runs any more."""
+        self._current.pop(workload_key, None)
+
+
+def _windows(number: int) -> str:
+    return "1 window" if number == 1 else f"{number} windows"
