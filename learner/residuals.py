@@ -70,14 +70,30 @@ class ResidualDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # ha
         """Return 1 for each normal row of *X* and -1 for each outlier."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def contributions(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Return the share of each feature in the distance of each row of *X*.
+
+        A row of the result sums up to minus the row's score.
+        """
+        check_is_fitted(self)
+        rows = validate_data(self, X, dtype=np.float64, reset=False)
+        scaled, inside, residual = self._parts(rows)
+        pull = (inside / self.variances_) @ self.components_ + residual / self.noise_variance_
+        shares: np.ndarray = scaled * pull / rows.shape[1]
+        return shares
+
     def _scores(self, rows: np.ndarray) -> np.ndarray:
-        scaled = (_logarithm(rows) - self.mean_) / self.scale_
-        inside = scaled @ self.components_.T
-        residual = scaled - inside @ self.components_
+        _, inside, residual = self._parts(rows)
         distance = (inside**2 / self.variances_).sum(axis=1)
         distance += (residual**2).sum(axis=1) / self.noise_variance_
         scores: np.ndarray = -distance / rows.shape[1]
         return scores
+
+    def _parts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return *rows* scaled, where they lie in the subspace, and what it leaves of them."""
+        scaled = (_logarithm(rows) - self.mean_) / self.scale_
+        inside = scaled @ self.components_.T
+        return scaled, inside, scaled - inside @ self.components_
 
 
 def _logarithm(rows: np.ndarray) -> np.ndarray:
