@@ -1,0 +1,38 @@
+"""What a text of another kind is, so that a refusal can name it: a guess from how it begins."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HEAD_CHARACTERS", "recognise"]
+
+HEAD_CHARACTERS = 64 * 1024
+
+_SCHEMAS = {
+    "baseline": "a baseline",
+    "map": "a map of environments",
+    "finding": "a file of findings",
+    "recording": "the manifest of a recording",
+    "show": "what `ethogram show --format json` printed",
+}
+# At the beginning of a line: YAML and JSON alike, with quotes or without.
+_SCHEMA = re.compile(r"""^[{ \t]*["']?schema["']?[ \t]*:[ \t]*["']?ethogram\.([a-z]+)/""", re.M)
+_KUBERNETES = re.compile(r"""["']?\bapiVersion["']?[ \t]*:""")
+_ITEMS = re.compile(r"""["']?\bitems["']?[ \t]*:""")
+_OTHERS = (
+    (re.compile(r'"baseline_sha256"[ \t]*:'), "the index of an export"),
+    (re.compile(r'"defaultAction"[ \t]*:'), "a seccomp profile"),
+)
+
+
+def recognise(text: str) -> str | None:
+    """Return what *text* probably is, such as `a baseline`; None where nothing tells.
+
+    Only its first `HEAD_CHARACTERS` are looked at, and it need not be complete.
+    """
+    head = text[:HEAD_CHARACTERS]
+    if (schema := _SCHEMA.search(head)) and (words := _SCHEMAS.get(schema[1])):
+        return words
+    if _KUBERNETES.search(head):
+        return "a list of Kubernetes objects" if _ITEMS.search(head) else "a Kubernetes object"
+    return next((words for sign, words in _OTHERS if sign.search(head)), None)
