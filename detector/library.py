@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ethogram.contracts.baseline import Baseline, Subject, load_baselines
+from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
 from ethogram.errors import BaselineError
@@ -56,8 +57,8 @@ class Library:
                 _refuse_overlap(first, second)
 
     @classmethod
-    def load(cls, path: Path) -> Library:
-        """Return the baselines in file or directory *path*.
+    def load(cls, path: Path, environment: Environment | None = None) -> Library:
+        """Return the baselines in file or directory *path*, carried over to *environment*.
 
         `BaselineError` where there is none, one is malformed, or two overlap; it names the file.
         """
@@ -67,9 +68,10 @@ class Library:
                 f"`{path}` is a recording, not baselines",
                 hint=f"`ethogram learn {path} -o baselines` makes them of it",
             )
-        return cls(
-            Known(file, baseline, Allowlist(baseline)) for file, baseline in load_baselines(path)
-        )
+        loaded = load_baselines(path)
+        if environment is not None:
+            loaded = [(file, apply_environment(one, environment)) for file, one in loaded]
+        return cls(Known(file, one, Allowlist(one)) for file, one in loaded)
 
     @property
     def known(self) -> tuple[Known, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from detector.library import Library
 from ethogram.contracts.baseline import Baseline, Match, dump_baseline
+from ethogram.contracts.environment import parse_environment
 from ethogram.contracts.escape import escape
 from ethogram.errors import BaselineError
 from profiler.identity.model import bounded
@@ -17,6 +18,8 @@ from tests.baselines import make_baseline
 pytestmark = pytest.mark.unit
 
 DIGEST, OTHER_DIGEST = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+
+MAP = "schema: ethogram.map/1\nnamespaces: {shop-staging: shop}\n"
 
 
 def row(**fields: Any) -> dict[str, Any]:
@@ -172,6 +175,20 @@ def test_an_odd_name_is_found_as_it_was_learnt(name: str, tmp_path: Path) -> Non
     learnt = escape(recorded)  # what a baseline has
     one = library(tmp_path, a=baseline(kind="Container", name=learnt, container=None))
     assert name_of(one, row(kind="Container", name=recorded, container=None)) == "a"
+
+
+def test_a_map_says_where_a_baseline_of_staging_applies_first(tmp_path: Path) -> None:
+    library(tmp_path, a=baseline(learnt_in="shop-staging"), b=baseline(learnt_in="bank"))
+    carried = Library.load(tmp_path, parse_environment(MAP))
+    assert name_of(carried, row(namespace="shop")) == "a"
+    assert name_of(carried, row(namespace="shop-staging")) is None
+    assert [one.baseline.subject.namespace for one in carried.known] == ["shop", "bank"]
+
+
+def test_a_map_that_makes_two_baselines_overlap_is_refused(tmp_path: Path) -> None:
+    library(tmp_path, a=baseline(namespace="shop-staging"), b=baseline(namespace="shop"))
+    with pytest.raises(BaselineError, match="neither more specifically"):
+        Library.load(tmp_path, parse_environment(MAP))
 
 
 def test_a_recording_is_not_taken_for_baselines(tmp_path: Path) -> None:
