@@ -22,7 +22,12 @@ __all__ = ["GROUP", "exporters", "find_exporter", "parse_options"]
 
 GROUP = "ethogram.exporters"
 # One module a target; each has a function `exporter`.
-_BUILT_IN: Mapping[str, str] = MappingProxyType({"seccomp": "exporters.seccomp"})
+_BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "networkpolicy": "exporters.networkpolicy",
+        "seccomp": "exporters.seccomp",
+    }
+)
 
 
 def exporters() -> Mapping[str, Exporter]:

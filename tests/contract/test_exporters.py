@@ -14,10 +14,14 @@ import yaml
 from ethogram.contracts.baseline import Baseline, Rules, load_baseline
 from ethogram.contracts.exports import plan
 from ethogram.contracts.keys import parse_workload_key
+from ethogram.contracts.policy_network import Endpoint
+from ethogram.contracts.policy_network import allows as network_allows
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
+from ethogram.contracts.syscall_names import names_of
 from exporters.protocol import Artifact, Exporter, Finding, Options
 from exporters.registry import exporters, parse_options
 from tests.baselines import make_baseline, syscall_rule
+from tests.peers import EVERY_PEER, connections, make_network_baseline
 
 pytestmark = pytest.mark.contract
 
@@ -31,6 +35,7 @@ BASELINES = {
     "32 bits": make_baseline("read", syscall_rule("mmap2", arch="i386")),
     "unnamed": make_baseline("read", syscall_rule(None, nr=999)),
     "hostile": make_baseline("read", subject={"name": "../`$(x)`\n\x1b[31m", "container": "{}"}),
+    "peers": make_network_baseline(*EVERY_PEER),
     "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
 }
 EVERY = [
@@ -55,7 +60,24 @@ def seccomp_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     )
 
 
-READERS: Mapping[str, Reader] = {"seccomp": seccomp_allows}
+def networkpolicy_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    policies = [policy for _, found in documents for policy in found]
+    if not policies:
+        return True  # what no policy picks may do everything
+    selector = policies[0]["spec"]["podSelector"]["matchLabels"]
+    pod = Endpoint(namespace=policies[0]["metadata"]["namespace"], labels=selector)
+    return all(
+        network_allows(
+            policies, pod, it.peer, direction=it.direction, protocol=it.protocol, port=it.port
+        )
+        for it in connections(rule)
+    )
+
+
+READERS: Mapping[str, Reader] = {
+    "networkpolicy": networkpolicy_allows,
+    "seccomp": seccomp_allows,
+}
 
 
 def run(exporter: Exporter, baseline: Baseline, enforce: bool) -> list[Artifact | Finding]:
@@ -80,6 +102,8 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*_: object) -> None:
         raise AssertionError("an exporter reads nothing but its arguments")
 
+    for arch in ARCHITECTURES:
+        names_of(arch)  # the tables of calls are modules, imported when they are first asked for
     for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter"):
         monkeypatch.setattr(time, name, refuse)
     monkeypatch.setattr(random, "random", refuse)
@@ -118,7 +142,7 @@ def test_it_says_what_it_is(exporter: Exporter) -> None:
 @pair
 def test_it_reads_nothing_but_its_arguments(exporter, baseline, enforce, sealed) -> None:
     options = Options(enforce=enforce)
-    assert artifacts(list(exporter.export(baseline, options)))
+    assert list(exporter.export(baseline, options))
 
 
 @pair
@@ -139,7 +163,7 @@ def test_the_order_of_rules_does_not_show(exporter, baseline, enforce) -> None:
 @pair
 def test_every_artifact_parses_and_ends_in_a_line_end(exporter, baseline, enforce) -> None:
     items = run(exporter, baseline, enforce)
-    assert documents(items)
+    assert documents(items) or any(isinstance(item, Finding) for item in items)
     for artifact in artifacts(items):
         text = artifact.content.decode()
         assert text.endswith("\n")

@@ -1,0 +1,191 @@
+"""What NetworkPolicies decide: a reader of `networking.k8s.io/v1`, for replay and tests.
+
+It answers as the specification says. Policies are a union: a pod that any of them picks for a
+direction may do there what any of them allows; a pod that none picks may do everything. Whether a
+connection comes about is two questions, one for each end. What the specification leaves to the
+plugin is answered so: a block holds any peer with such an address, and protocols other than TCP,
+UDP and SCTP are not restricted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Any, Literal, TypeAlias
+
+from ethogram.errors import ExportError
+
+__all__ = ["Direction", "Endpoint", "allows", "connects", "selects"]
+
+Direction: TypeAlias = Literal["in", "out"]
+_SIDES: Mapping[Direction, tuple[str, str, str]] = {
+    "in": ("Ingress", "ingress", "from"),
+    "out": ("Egress", "egress", "to"),
+}
+_PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One end of a connection: a pod of *namespace*, or without one an address alone.
+
+    *named_ports* are the pod's, by protocol and name.
+    """
+
+    namespace: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
+    named_ports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def connects(
+    policies: Sequence[Mapping[str, Any]],
+    source: Endpoint,
+    destination: Endpoint,
+    *,
+    protocol: str,
+    port: int,
+) -> bool:
+    """Return whether *source* may connect to *port* of *destination*: both ends allow it."""
+    return allows(
+        policies, source, destination, direction="out", protocol=protocol, port=port
+    ) and allows(policies, destination, source, direction="in", protocol=protocol, port=port)
+
+
+def allows(
+    policies: Iterable[Mapping[str, Any]],
+    pod: Endpoint,
+    peer: Endpoint,
+    *,
+    direction: Direction,
+    protocol: str,
+    port: int,
+) -> bool:
+    """Return whether *policies* let *pod* talk to *peer*; they say nothing of peer's own side.
+
+    *port* is the receiver's own: of *pod* for `in`, of *peer* for `out`. `ExportError` names
+    what is malformed in a policy.
+    """
+    kind, section, side = _SIDES[direction]
+    mine = [policy for policy in policies if selects(policy, pod) and kind in _types(_spec(policy))]
+    if not mine or pod.namespace is None or protocol not in _PROTOCOLS:
+        return True
+    receiver = pod if direction == "in" else peer
+    return any(
+        _picks_peer(rule, side, peer, str(pod.namespace))
+        and _picks_port(rule, receiver, protocol, port)
+        for policy in mine
+        for rule in _list(_spec(policy), section)
+    )
+
+
+def selects(policy: Mapping[str, Any], pod: Endpoint) -> bool:
+    """Return whether *policy* is for *pod*."""
+    namespace = _mapping(policy, "metadata").get("namespace")
+    return pod.namespace == namespace and _matches(
+        _mapping(_spec(policy), "podSelector"), pod.labels
+    )
+
+
+def _spec(policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _mapping(policy, "spec")
+
+
+def _types(spec: Mapping[str, Any]) -> list[Any]:
+    """Return the directions that a policy restricts; egress is inferred from its section only."""
+    stated = _list(spec, "policyTypes")
+    return stated or ["Ingress", *(["Egress"] if _list(spec, "egress") else [])]
+
+
+def _picks_peer(rule: Any, side: str, peer: Endpoint, namespace: str) -> bool:
+    """Return whether *peer* is in `from` or `to`; without a list, or an empty one, anybody is."""
+    items = _list(rule, side)
+    return not items or any(_is_peer(item, peer, namespace) for item in items)
+
+
+def _is_peer(item: Any, peer: Endpoint, namespace: str) -> bool:
+    if "ipBlock" in item:
+        block = _mapping(item, "ipBlock")
+        excluded = [_in_network(peer.address, cidr) for cidr in _list(block, "except")]
+        return _in_network(peer.address, block.get("cidr")) and not any(excluded)
+    if peer.namespace is None:
+        return False
+    if "namespaceSelector" in item:
+        labels = {_NAMESPACE_NAME: peer.namespace} | dict(peer.namespace_labels)
+        if not _matches(_mapping(item, "namespaceSelector"), labels):
+            return False
+    elif peer.namespace != namespace:
+        return False
+    elif "podSelector" not in item:
+        raise _malformed("a peer without `podSelector`, `namespaceSelector` or `ipBlock`")
+    return _matches(_mapping(item, "podSelector"), peer.labels)
+
+
+def _in_network(address: str | None, cidr: Any) -> bool:
+    try:
+        network = ip_network(cidr)
+    except ValueError as error:
+        raise _malformed(f"the CIDR {cidr!r}") from error
+    return address is not None and ip_address(address) in network
+
+
+def _picks_port(rule: Any, receiver: Endpoint, protocol: str, port: int) -> bool:
+    items = _list(rule, "ports")
+    return not items or any(_is_port(item, receiver, protocol, port) for item in items)
+
+
+def _is_port(item: Any, receiver: Endpoint, protocol: str, port: int) -> bool:
+    if item.get("protocol", "TCP") != protocol:
+        return False
+    match item.get("port"):
+        case None:
+            return True
+        case int(first):
+            return first <= port <= int(item.get("endPort", first))
+        case str(name):
+            return receiver.named_ports.get((protocol, name)) == port
+        case other:
+            raise _malformed(f"the port {other!r}")
+
+
+def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    """Return whether *labels* meet all of *selector*; an empty one is met by any."""
+    return all(
+        labels.get(key) == value for key, value in _mapping(selector, "matchLabels").items()
+    ) and all(_meets(each, labels) for each in _list(selector, "matchExpressions"))
+
+
+def _meets(expression: Any, labels: Mapping[str, str]) -> bool:
+    value, values = labels.get(expression["key"]), _list(expression, "values")
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case other:
+            raise _malformed(f"the operator {other!r}")
+
+
+def _mapping(document: Any, key: str) -> Mapping[str, Any]:
+    value = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(value, Mapping | None) or not isinstance(document, Mapping):
+        raise _malformed(f"`{key}` is no mapping")
+    return value or {}
+
+
+def _list(document: Any, key: str) -> list[Any]:
+    value = document.get(key) if isinstance(document, Mapping) else None
+    if not isinstance(value, list | None) or not isinstance(document, Mapping):
+        raise _malformed(f"`{key}` is no list")
+    return value or []
+
+
+def _malformed(what: str) -> ExportError:
+    return ExportError(f"the NetworkPolicy is malformed: {what}")

@@ -1,0 +1,192 @@
+"""What the reader of a NetworkPolicy has to know that the policy cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from ethogram.contracts.baseline import Baseline, ListenValue, Rule
+from ethogram.contracts.escape import printable
+from exporters.kubernetes import is_dns_label, refused_label, stable_selector
+from exporters.networkpolicy_addresses import is_own, parse_address
+from exporters.networkpolicy_peers import DNS_PORT, PROTOCOLS, Block, Flow, Pods
+from exporters.protocol import Finding, Options
+
+__all__ = ["findings_about", "refusal"]
+
+_STATES: Mapping[str, str] = {
+    "lossy": "the recorder lost events of this workload: peers may be missing from the policy",
+    "enforced": "the workload was learnt under enforcement: what that kept it from is denied again",
+    "partial": "the baseline is partial: peers that it has not seen yet are denied",
+}
+_MANY_PORTS = 20
+_SHOWN = 5
+
+
+def refusal(baseline: Baseline) -> Finding | None:
+    """Return why there can be no policy for the subject of *baseline*, or None.
+
+    A loss where somebody would believe that there is one, a warning where none can apply.
+    """
+    subject = baseline.subject
+    if subject.namespace is None:
+        return Finding(
+            "warning",
+            f"no policy: {printable(subject.kind)} `{printable(subject.name)}` has no namespace,"
+            " and a NetworkPolicy is for pods of Kubernetes",
+            hint="if it is a pod, record with `--inventory`",
+        )
+    if "net" in baseline.observation.host_namespaces:
+        return Finding(
+            "warning",
+            f"no policy: `{printable(subject.name)}` is on its host's network, where a"
+            " NetworkPolicy does not apply",
+            hint="protect the node instead, or give the pod a network of its own",
+        )
+    if not is_dns_label(subject.namespace):
+        return Finding(
+            "loss", f"no policy: Kubernetes refuses the namespace `{printable(subject.namespace)}`"
+        )
+    selector = stable_selector(subject.selector)
+    if not selector:
+        return Finding(
+            "loss",
+            f"no policy: nothing picks the pods of `{printable(subject.name)}`, and an empty"
+            " selector is every pod of the namespace",
+            hint="record with `--inventory`; the pods need a label that all of them keep",
+        )
+    if refused := refused_label(selector):
+        return Finding(
+            "loss", f"no policy: Kubernetes refuses the label `{printable(refused)}` of `selector`"
+        )
+    return None
+
+
+def findings_about(
+    baseline: Baseline, flows: Sequence[Flow], options: Options
+) -> Iterator[Finding]:
+    """Yield the findings of the policy that allows *flows*."""
+    yield from _effect(baseline, flows, options)
+    yield from _addresses(flows)
+    yield from _many_ports(flows)
+    yield from _dns(flows)
+    yield from _unused_ports(baseline, flows)
+    yield from _baseline_state(baseline)
+
+
+def _effect(baseline: Baseline, flows: Sequence[Flow], options: Options) -> Iterator[Finding]:
+    if not flows:
+        yield Finding(
+            "warning",
+            "no connection is allowed: the policy cuts the pods off",
+            hint="if they do talk to others, record them doing it and learn again",
+        )
+    if not options.enforce:
+        yield Finding(
+            "info",
+            "a NetworkPolicy denies as soon as it is applied: there is none that only logs",
+            hint="`ethogram watch` shows what it would deny before you apply it",
+        )
+    if container := baseline.subject.container:
+        yield Finding(
+            "info",
+            f"a policy is for the whole pod: its containers all get what `{printable(container)}`"
+            " was seen to do, and the policies of its containers add up",
+            hint="export and apply those of all containers together",
+        )
+
+
+def _addresses(flows: Sequence[Flow]) -> Iterator[Finding]:
+    if public := _shown(flows, "public"):
+        yield Finding(
+            "warning",
+            f"addresses outside will be somebody else's in time: {public}",
+            hint="export again when they change, or name their ranges: `group-cidrs=CIDR,...`",
+        )
+    if nodes := _shown(flows, "node"):
+        yield Finding(
+            "warning",
+            f"addresses of nodes and of the API server are those of the recording: {nodes}",
+            hint="where nodes come and go, name their network: `group-cidrs=CIDR`",
+        )
+
+
+def _shown(flows: Iterable[Flow], reason: str) -> str:
+    blocks = {
+        flow.peer.cidr.partition("/")[0]: flow.peer.name
+        for flow in flows
+        if isinstance(flow.peer, Block) and flow.peer.rots == reason
+    }
+    texts = [
+        f"{address} ({printable(name)})" if name else address for address, name in blocks.items()
+    ]
+    more = [f"and {len(texts) - _SHOWN} more"] if len(texts) > _SHOWN else []
+    return ", ".join(texts[:_SHOWN] + more)
+
+
+def _many_ports(flows: Sequence[Flow]) -> Iterator[Finding]:
+    ports: dict[tuple[str, str], set[object]] = {}
+    for flow in flows:
+        match flow.peer:
+            case Block(cidr=cidr):
+                who = cidr
+            case Pods(namespace=namespace, selector=selector):
+                who = f"{namespace}/{','.join(f'{key}={value}' for key, value in selector)}"
+        ports.setdefault((flow.direction, who), set()).update(flow.ports)
+    for (direction, who), found in sorted(ports.items()):
+        if len(found) > _MANY_PORTS:
+            way = "from" if direction == "in" else "to"
+            yield Finding(
+                "warning",
+                f"{len(found)} ports {way} `{who}` were seen: if they are chosen anew each time,"
+                " the next one is denied",
+                hint="fix the ports in the application, or widen the rule by hand with `endPort`",
+            )
+
+
+def _dns(flows: Sequence[Flow]) -> Iterator[Finding]:
+    if not any(flow.direction == "out" and ("UDP", DNS_PORT) in flow.ports for flow in flows):
+        yield Finding(
+            "info",
+            "no DNS was seen: the policy allows none",
+            hint="`dns=always` allows the cluster's resolver all the same",
+        )
+
+
+def _unused_ports(baseline: Baseline, flows: Sequence[Flow]) -> Iterator[Finding]:
+    used = {port for flow in flows if flow.direction == "in" for port in flow.ports}
+    silent: dict[tuple[str, int], str] = {}
+    for rule in sorted(baseline.rules.listens, key=lambda rule: rule.id):
+        port = _open_port(rule)
+        if port is not None and port not in used:
+            silent.setdefault(port, rule.id)
+    for (protocol, number), rule_id in sorted(silent.items()):
+        yield Finding(
+            "info",
+            f"it listens on port {number}/{protocol}, and nobody was seen connecting: no rule"
+            " allows it",
+            hint="record it while it is used; probes of the kubelet need no rule",
+            subject=rule_id,
+        )
+
+
+def _open_port(rule: Rule[ListenValue]) -> tuple[str, int] | None:
+    """Return what others could connect to, None where nobody outside of the pod can."""
+    value = rule.value
+    protocol, address = PROTOCOLS.get(value.protocol), parse_address(value.address)
+    if protocol is None or not value.port:
+        return None
+    if address is not None and is_own(address) and not address.is_unspecified:
+        return None
+    return (protocol, value.port)
+
+
+def _baseline_state(baseline: Baseline) -> Iterator[Finding]:
+    if message := _STATES.get(baseline.observation.state):
+        yield Finding("warning", message)
+    count = sum(each.dimension == "peers" for each in baseline.quarantined)
+    if count:
+        yield Finding(
+            "info",
+            f"{count} quarantined {'peer is' if count == 1 else 'peers are'} not allowed",
+            hint="a reviewed overlay in the baseline allows them",
+        )

@@ -1,0 +1,292 @@
+"""A rule of a baseline about a peer -> the flows that a NetworkPolicy allows for it.
+
+A policy speaks of pods by their labels and of everything else by its address, and of the port
+that the receiving pod itself has. What cannot be said so is a finding, never a wider rule: an
+empty selector is every pod, and an empty list every peer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias, assert_never
+
+from ethogram.contracts.baseline import PeerIdentity, PeerValue, Rule
+from ethogram.contracts.escape import printable
+from exporters.kubernetes import is_dns_label, refused_label, stable_selector
+from exporters.networkpolicy_addresses import (
+    NODE_LOCAL_DNS,
+    Address,
+    block,
+    is_own,
+    is_public,
+    is_unicast,
+    parse_address,
+    widest,
+)
+from exporters.networkpolicy_choices import Choices
+from exporters.protocol import Finding
+
+__all__ = [
+    "DNS_PORT",
+    "PROTOCOLS",
+    "Block",
+    "Flow",
+    "Peer",
+    "Pods",
+    "Port",
+    "cluster_dns",
+    "describe",
+    "flows_of",
+]
+
+Port: TypeAlias = "tuple[str, int | str]"
+Direction: TypeAlias = Literal["in", "out"]
+
+PROTOCOLS = MappingProxyType({"tcp": "TCP", "udp": "UDP", "sctp": "SCTP"})
+DNS_PORT = 53
+# Sockets of these never reach the network that a policy is about.
+_INSIDE = frozenset({"unix", "netlink"})
+_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_LAST_PORT = 65535
+_INVENTORY_HINT = "record with `--inventory`, so that addresses get owners and labels"
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods of *namespace* that carry the labels of *selector*, which is never empty."""
+
+    namespace: str
+    selector: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Addresses that no labels pick; *rots* where they will be somebody else's in time.
+
+    *name* is what DNS called them when they were seen.
+    """
+
+    cidr: str
+    rots: Literal["public", "node"] | None = None
+    name: str | None = None
+
+
+Peer: TypeAlias = Pods | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Connections to allow between the workload and *peer*, on the receiver's *ports*."""
+
+    direction: Direction
+    peer: Peer
+    ports: frozenset[Port]
+    is_cluster_dns: bool = False
+
+
+_RESOLVER = Pods("kube-system", (("k8s-app", "kube-dns"),))
+_NODE_LOCAL = Flow(
+    "out",
+    Block(block(NODE_LOCAL_DNS)),
+    frozenset({("TCP", DNS_PORT), ("UDP", DNS_PORT)}),
+    is_cluster_dns=True,
+)
+
+
+class _UnresolvedError(Exception):
+    """The policy has no words for it; *hint* is what to do about that."""
+
+    def __init__(self, message: str, hint: str | None = _INVENTORY_HINT) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding]:
+    """Yield what *rule* comes to: flows, findings, or nothing where no policy has a say."""
+    value = rule.value
+    address = parse_address(value.address)
+    if value.protocol in _INSIDE or (address is not None and is_own(address)):
+        return
+    if value.protocol not in PROTOCOLS:
+        yield _beyond(rule)
+        return
+    try:
+        ports, peers = _ports(value), _peers(value, address, choices)
+    except _UnresolvedError as error:
+        yield _loss(rule, str(error), error.hint)
+        return
+    numbers = frozenset(port for port in ports if isinstance(port[1], int))
+    is_cluster_dns = _is_cluster_dns(value, address)
+    for peer in peers:
+        if isinstance(peer, Pods) or numbers == ports:
+            yield Flow(value.direction, peer, ports, is_cluster_dns=is_cluster_dns)
+        else:
+            # A named port is looked up in the pod; an address has none.
+            yield _loss(rule, f"named ports say nothing of {peer.cidr}", _INVENTORY_HINT)
+    if is_cluster_dns:
+        yield _NODE_LOCAL
+
+
+def cluster_dns() -> Iterator[Flow]:
+    """Yield the flows to where most clusters have their resolver, for when none was seen."""
+    yield Flow("out", _RESOLVER, _NODE_LOCAL.ports, is_cluster_dns=True)
+    yield _NODE_LOCAL
+
+
+def describe(value: PeerValue) -> str:
+    """Return *value* for a message: way, protocol, port and peer."""
+    who = printable(value.identity.name if value.identity else value.address) or "nobody"
+    if value.identity and value.identity.namespace and "/" not in who:
+        who = f"{printable(value.identity.namespace)}/{who}"
+    kind = f"{value.identity.kind} " if value.identity else ""
+    name = f" ({printable(value.name)})" if value.name and value.name != who else ""
+    way = "from" if value.direction == "in" else "to"
+    port = "" if value.port is None else f" port {value.port}"
+    return f"{printable(value.protocol)} {way} {kind}`{who}`{name}{port}"
+
+
+def _loss(rule: Rule[PeerValue], why: str, hint: str | None) -> Finding:
+    return Finding("loss", f"{describe(rule.value)} is not allowed: {why}", hint, rule.id)
+
+
+def _beyond(rule: Rule[PeerValue]) -> Finding:
+    protocol = rule.value.protocol
+    if protocol == "packet" or protocol.startswith("family-"):
+        return Finding(
+            "info",
+            f"{describe(rule.value)}: no NetworkPolicy speaks of sockets that are not IP",
+            subject=rule.id,
+        )
+    return Finding(
+        "warning",
+        f"{describe(rule.value)}: a NetworkPolicy speaks of TCP, UDP and SCTP only, so the"
+        " network plugin decides whether it goes through",
+        hint="look up what your plugin does with it, and try it before relying on it",
+        subject=rule.id,
+    )
+
+
+def _is_dns(value: PeerValue) -> bool:
+    return value.direction == "out" and value.port == DNS_PORT and value.protocol in {"tcp", "udp"}
+
+
+def _is_cluster_dns(value: PeerValue, address: Address | None) -> bool:
+    is_resolver = value.identity is not None and value.identity.kind in {"dns", "node"}
+    return _is_dns(value) and (is_resolver or address == NODE_LOCAL_DNS)
+
+
+def _ports(value: PeerValue) -> frozenset[Port]:
+    """Return the ports that the receiving pod itself has."""
+    numbers: set[int | str]
+    match value.identity:
+        case PeerIdentity(addresses=addresses) if value.address in addresses:
+            # It went past the service, straight to what answers.
+            numbers = {_own_port(value)}
+        case PeerIdentity(kind="dns") if _is_dns(value):
+            numbers = {DNS_PORT, *map(_target, value.identity.targets)}
+        case PeerIdentity(kind="service" | "dns" | "apiserver") if value.direction == "out":
+            numbers = set(map(_target, value.identity.targets))
+            if not numbers:
+                raise _UnresolvedError("the port of what answers behind it is not known")
+        case _:
+            numbers = {_own_port(value)}
+    protocols = ("TCP", "UDP") if _is_dns(value) else (PROTOCOLS[value.protocol],)
+    return frozenset((protocol, number) for protocol in protocols for number in numbers)
+
+
+def _target(text: str) -> int | str:
+    if _PORT_NUMBER.fullmatch(text) and int(text) <= _LAST_PORT:
+        return int(text)
+    if _PORT_NAME.fullmatch(text):
+        return text
+    raise _UnresolvedError(f"the target port `{printable(text)}` is none", hint=None)
+
+
+def _own_port(value: PeerValue) -> int:
+    if value.port:
+        return value.port
+    if value.direction == "in":
+        raise _UnresolvedError("the workload's own port is not known, or the kernel chose it", None)
+    raise _UnresolvedError("its port is not known", None)
+
+
+def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[Peer]:
+    """Return who *value* is about; at least one."""
+    who = value.identity
+    if who is None:
+        return [_stranger(value, address, choices)]
+    match who.kind:
+        case "pod":
+            return [_pods(who)]
+        case "service" | "dns":
+            found: list[Peer] = [_pods(who)] if who.selector else []
+            found += [_block(text, value, choices, is_known=True) for text in who.addresses]
+            if not found:
+                raise _UnresolvedError("nobody knows what answers for it: no labels, no addresses")
+            return found
+        case "node" | "external":
+            texts = [value.address] if value.address else sorted(set(who.addresses))
+        case "apiserver":
+            # Coming in, it has the address of where it runs; its service's address has only rules
+            # of the service's own, and a policy never sees it.
+            is_seen = value.direction == "in" and value.address
+            texts = sorted({*who.addresses, *([value.address] if is_seen else [])})
+        case _:
+            assert_never(who.kind)
+    if not texts:
+        raise _UnresolvedError("its addresses are not known")
+    return [_block(text, value, choices, is_known=True) for text in texts]
+
+
+def _pods(who: PeerIdentity) -> Pods:
+    # A service's selector is what a person wrote: it may well pick one replica of many.
+    selector = dict(sorted(who.selector.items()))
+    if who.kind == "pod":
+        selector = stable_selector(selector)
+    if not selector:
+        raise _UnresolvedError("nothing picks its pods: no labels that all of them keep")
+    if refused := refused_label(selector):
+        raise _UnresolvedError(f"Kubernetes refuses the label `{printable(refused)}`", hint=None)
+    if who.namespace is None:
+        raise _UnresolvedError("its namespace is not known")
+    if not is_dns_label(who.namespace):
+        raise _UnresolvedError(
+            f"Kubernetes refuses the namespace `{printable(who.namespace)}`", hint=None
+        )
+    return Pods(who.namespace, tuple(selector.items()))
+
+
+def _stranger(value: PeerValue, address: Address | None, choices: Choices) -> Block:
+    is_allowed = address is not None and (
+        is_public(address)
+        or (address == NODE_LOCAL_DNS and _is_dns(value))
+        or widest(address, (*choices.external, *choices.groups)) is not None
+    )
+    return _block(value.address, value, choices, is_known=is_allowed)
+
+
+def _block(text: str, value: PeerValue, choices: Choices, *, is_known: bool) -> Block:
+    address = parse_address(text)
+    if not text:
+        raise _UnresolvedError("its address is not known")
+    if address is None:
+        raise _UnresolvedError(f"`{printable(text)}` is no address")
+    if not is_unicast(address):
+        raise _UnresolvedError(f"{address} is the address of a group or of the pod itself", None)
+    if not is_known:
+        raise _UnresolvedError(
+            "nobody in the inventory has that private address",
+            f"{_INVENTORY_HINT}; where it is outside, name its range:"
+            f" `external-cidrs={block(address)}`",
+        )
+    if group := widest(address, choices.groups):
+        return Block(str(group))
+    is_node = value.identity is not None and value.identity.kind in {"node", "apiserver"}
+    rots: Literal["public", "node"] | None = (
+        "node" if is_node else "public" if is_public(address) else None
+    )
+    return Block(block(address), rots, value.name)
