@@ -1,0 +1,163 @@
+"""Judges window after window: what strays from baselines, and what is bad in any case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from detector.deviations import Deviation, Deviations
+from detector.findings import Findings
+from detector.grading import grade
+from detector.indications import Indication, Indications
+from detector.live import Live
+from detector.processes import ProcessTree
+from detector.sighting import Sighting
+from detector.watched import Watched
+from detector.words import in_words, nearest
+from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
+from ethogram.contracts.escape import unescape
+from ethogram.contracts.finding import Finding
+from learner.context import Context, context_of
+
+__all__ = ["Judge"]
+
+# Of one instance and dimension in one window; the rest is one finding that says how many.
+_SHOWN = 50
+
+
+class Judge:
+    """Judges each window of a `Live`, and tells *on_finding* what it finds."""
+
+    def __init__(self, watched: Watched, on_finding: Callable[[Finding], None]) -> None:
+        self._watched = watched
+        self._tree = ProcessTree()
+        self._deviations = Deviations()
+        self._indications = Indications()
+        self.findings = Findings(self._tree, on_finding)
+
+    def judge(self, live: Live, between: Callable[[], None]) -> None:
+        """Judge the window of *live*; *between* is called between steps that take their time."""
+        began_ns, now_ns = _span(live)
+        context = context_of(live)
+        self._tree.take(live.changed_processes(), live.table("executables"))
+        self._watched.take(live, time=_iso(now_ns))
+        between()
+        instances = self._watched.instances()
+        indications = list(self._indications.of(live, instances, (began_ns, now_ns)))
+        for indication in indications:
+            self._tell(_sighting_of(indication), now_ns)
+        between()
+        for sighting in self._strayed(context, indications):
+            self._tell(sighting, now_ns)
+        between()
+        self._tree.forget_ended(began_ns)
+        self.findings.tell_again(now_ns)
+
+    def _tell(self, sighting: Sighting, now_ns: int) -> None:
+        before = self.findings.total
+        self.findings.take(sighting, self._watched.whose(sighting.instance), now_ns)
+        self._watched.of_instance(sighting.instance).findings += self.findings.total - before
+
+    # --- deviations --------------------------------------------------------------------------
+
+    def _strayed(self, context: Context, indications: Iterable[Indication]) -> Iterator[Sighting]:
+        """Yield what strays from the baselines; what an indicator told of is not told twice."""
+        told = {(one.instance, one.dimension, _object_of(one.value)) for one in indications}
+        number_of = {key: number for number, key in context.instance_keys.items()}
+        groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
+        for deviation in self._deviations.of(context, self._watched.baselines()):
+            instance = number_of[deviation.instance_key]
+            if (instance, deviation.dimension, _object_of(deviation.value)) not in told:
+                groups[instance, deviation.dimension].append(deviation)
+        for (instance, _), group in groups.items():
+            for deviation in group[:_SHOWN]:
+                yield self._sighting(deviation, instance)
+            if len(group) > _SHOWN:
+                yield self._more(group[_SHOWN:], instance)
+
+    def _sighting(self, deviation: Deviation, instance: int) -> Sighting:
+        workload = self._watched.of_instance(instance)
+        assert workload.known is not None
+        value, dimension = deviation.value, deviation.dimension
+        graded = grade(value, workload_state=self._watched.state_of(workload).state)
+        return Sighting(
+            layer="deviation",
+            rule=f"deviation-{dimension}",
+            title=graded.title,
+            reason=graded.reason,
+            severity=graded.severity,
+            attack=graded.attack,
+            instance=instance,
+            phase=deviation.phase,
+            dimension=dimension,
+            observed=in_words(value),
+            expected=nearest(workload.known.baseline, dimension, value),
+            exe=deviation.exe,
+            exec_id=self._executed(value, instance),
+            first_ns=deviation.first_ns,
+            last_ns=deviation.last_ns,
+            count=deviation.count,
+        )
+
+    def _executed(self, value: AnyValue, instance: int) -> str | None:
+        """Return the process that ran what was executed: `exe` is the one that executed it."""
+        if not isinstance(value, ExecValue):
+            return None
+        process = self._tree.newest(instance, unescape(value.path))
+        return process.exec_id if process else None
+
+    def _more(self, group: list[Deviation], instance: int) -> Sighting:
+        first = self._sighting(group[0], instance)
+        return replace(
+            first,
+            reason=f"{first.reason}; so much at once that the rest is only counted",
+            observed="much more at once",
+            expected=(),
+            exe=None,
+            exec_id=None,
+            first_ns=min(one.first_ns for one in group),
+            last_ns=max(one.last_ns for one in group),
+            count=len(group),
+        )
+
+
+def _sighting_of(found: Indication) -> Sighting:
+    metadata = found.metadata
+    return Sighting(
+        layer="indicator",
+        rule=metadata.id,
+        title=metadata.title,
+        reason=metadata.reason,
+        severity=metadata.severity,
+        attack=metadata.attack,
+        instance=found.instance,
+        phase=found.phase,
+        dimension=found.dimension,
+        observed=found.observed,
+        expected=(),
+        exe=found.exe,
+        exec_id=found.exec_id,
+        first_ns=found.first_ns,
+        last_ns=found.last_ns,
+        count=found.count,
+    )
+
+
+def _object_of(value: AnyValue) -> str:
+    """Return what *value* is about, however it was used."""
+    return value.path if isinstance(value, FileValue | ExecValue) else value.model_dump_json()
+
+
+def _span(live: Live) -> tuple[int, int]:
+    """Return when the window began and ended, in nanoseconds UTC."""
+    windows = live.window("windows")
+    began, ended = (windows.column(name).cast(pa.int64())[0].as_py() for name in ("start", "end"))
+    return began, ended
+
+
+def _iso(utc_ns: int) -> str:
+    return datetime.fromtimestamp(utc_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,61 @@
+"""What a watch is asked to do, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ethogram.contracts.baseline import Subject
+from ethogram.contracts.finding import Severity, WorkloadState
+from profiler.options import SessionOptions
+
+__all__ = ["WatchOptions", "WatchResult", "WindowStatus", "WorkloadStatus"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchOptions(SessionOptions):
+    """Which baselines to watch by; *environment* is the map to where they are watched."""
+
+    baselines: Path
+    environment: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadStatus:
+    """How one workload stands: *reason* says in a sentence why it is in *state*."""
+
+    subject: Subject
+    state: WorkloadState
+    reason: str
+    baseline: Path | None
+    instances: int
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStatus:
+    """What a window came to; the counts are totals since the watch began."""
+
+    window: int
+    calls: int
+    lost: int
+    findings: int
+    workloads: tuple[WorkloadStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchResult:
+    """What a watch came to.
+
+    *worst* is the gravest severity of any finding, *unmatched* are files of baselines that no
+    workload was found for. *command_exit* is negative where a signal ended the command.
+    """
+
+    windows: int
+    calls: int
+    lost: int
+    findings: int
+    worst: Severity | None
+    workloads: tuple[WorkloadStatus, ...]
+    unmatched: tuple[Path, ...]
+    command_exit: int | None

@@ -1,0 +1,121 @@
+"""The watch: a session whose windows are judged instead of written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from detector.judge import Judge
+from detector.library import Library
+from detector.live import Live
+from detector.options import WatchOptions, WatchResult, WindowStatus
+from detector.states import StateChange, States
+from detector.watched import Watched
+from ethogram.contracts.finding import Finding
+from profiler.preamble import first_manifest
+from profiler.session import GRACE_S, Session
+from profiler.window import WindowReport
+
+__all__ = ["watch"]
+
+
+def watch(
+    options: WatchOptions,
+    *,
+    library: Library,
+    on_finding: Callable[[Finding], None],
+    on_state: Callable[[StateChange], None],
+    on_window: Callable[[WindowStatus], None] | None = None,
+    stop: threading.Event,
+) -> WatchResult:
+    """Watch by the baselines of *library* until *stop* is set or the duration is over.
+
+    Findings and states are told as soon as the window in which they came about has ended. Raises
+    as `profiler.recorder.record` does.
+    """
+    watcher = _Watcher(options, library, on_finding, on_state)
+    grace_s = GRACE_S / 3
+    try:
+        watcher.start()
+        watcher.session.run(watcher.telling(on_window), stop)
+        return watcher.finish(on_window)
+    except KeyboardInterrupt:
+        grace_s = 0
+        raise
+    finally:
+        watcher.session.close(grace_s=grace_s)
+
+
+class _Watcher:
+    """One watch, from attaching to the last window."""
+
+    def __init__(
+        self,
+        options: WatchOptions,
+        library: Library,
+        on_finding: Callable[[Finding], None],
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        self._options = options
+        self._library = library
+        self._on_finding = on_finding
+        self._on_state = on_state
+        self.session = Session(options)
+        self._watched: Watched | None = None
+        self._judge: Judge | None = None
+
+    def start(self) -> None:
+        self.session.start(self._open)
+
+    def _open(self) -> Live:
+        session = self.session
+        refused = [one.name for one in session.programs if one.state == "refused"]
+        states = States(refused=refused, sees_denied=session.loader_name == "core"
+                        and self._options.tier == "full")  # fmt: skip
+        self._watched = Watched(
+            self._library, states, host_id=session.facts.host_id, on_state=self._on_state
+        )
+        self._judge = Judge(self._watched, self._on_finding)
+        manifest = first_manifest(self._options, session.facts, session.clock)
+        return Live(manifest, self._judge.judge)
+
+    def telling(
+        self, on_window: Callable[[WindowStatus], None] | None
+    ) -> Callable[[WindowReport], None] | None:
+        """Return what tells *on_window* how things stand after each window."""
+        if on_window is None:
+            return None
+
+        def tell(report: WindowReport) -> None:
+            on_window(self._status(report.window))
+
+        return tell
+
+    def _status(self, window: int) -> WindowStatus:
+        assert self._judge is not None
+        assert self._watched is not None
+        return WindowStatus(
+            window=window,
+            calls=self.session.calls,
+            lost=self.session.lost,
+            findings=self._judge.findings.total,
+            workloads=self._watched.statuses(),
+        )
+
+    def finish(self, on_window: Callable[[WindowStatus], None] | None) -> WatchResult:
+        """End the open window, and bring every finding up to date."""
+        assert self._judge is not None
+        assert self._watched is not None
+        session, findings = self.session, self._judge.findings
+        session.end(self.telling(on_window))
+        findings.tell_again(session.clock.utc_ns(session.clock.boot_ns()), is_last=True)
+        return WatchResult(
+            windows=session.windows,
+            calls=session.calls,
+            lost=session.lost,
+            findings=findings.total,
+            worst=findings.worst,
+            workloads=self._watched.statuses(),
+            unmatched=tuple(self._watched.unmatched()),
+            command_exit=session.command_exit,
+        )

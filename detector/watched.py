@@ -1,0 +1,152 @@
+"""The workloads of this host, the baselines that are for them, and how each stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detector.findings import Whose
+from detector.library import Known, Library, subject_of
+from detector.live import Live
+from detector.options import WorkloadStatus
+from detector.states import Judged, StateChange, States
+from detector.visibility import visibilities
+from ethogram.contracts.baseline import Subject
+from ethogram.contracts.finding import SensorState, WorkloadState
+from ethogram.contracts.keys import instance_key, workload_key_of
+
+__all__ = ["Watched", "Workload"]
+
+_SENSOR: Mapping[WorkloadState, SensorState] = {"degraded": "degraded", "blind": "blind"}
+_NOT_JUDGED = Judged("unknown", "no window of it has ended yet")
+
+
+@dataclass(slots=True)
+class Workload:
+    """One workload: its row of `workloads`, its baseline, and what was found of it."""
+
+    row: Mapping[str, Any]
+    key: str
+    subject: Subject
+    known: Known | None
+    instances: set[int] = field(default_factory=set)
+    findings: int = 0
+
+    @property
+    def is_container(self) -> bool:
+        return self.row["container"] is not None
+
+
+class Watched:
+    """Keeps who is watched, by the numbers that rows have."""
+
+    def __init__(
+        self,
+        library: Library,
+        states: States,
+        *,
+        host_id: str,
+        on_state: Callable[[StateChange], None],
+    ) -> None:
+        self._library = library
+        self._states = states
+        self._host_id = host_id
+        self._on_state = on_state
+        self._workloads: dict[int, Workload] = {}
+        self._instances: dict[int, Mapping[str, Any]] = {}
+
+    # --- what a window says of them ----------------------------------------------------------
+
+    def take(self, live: Live, *, time: str) -> None:
+        """Take the workloads and instances of the window that ended at *time*, and their states."""
+        for row in live.window("workloads").to_pylist():
+            self._take_workload(row)
+        for row in live.window("instances").to_pylist():
+            self._instances[row["instance"]] = row
+            if owner := self._workloads.get(row["workload"]):
+                owner.instances.add(row["instance"])
+        seen = visibilities(live.window("coverage"), live.window("losses"), live.table("instances"))
+        for number, visibility in seen.items():
+            if (workload := self._workloads.get(number)) is None:
+                continue
+            rivals = () if workload.known else self._library.rivals(workload.row)
+            change = self._states.update(
+                workload.row, workload.known, visibility, time=time, rivals=rivals
+            )
+            if change:
+                self._on_state(change)
+
+    def _take_workload(self, row: Mapping[str, Any]) -> None:
+        """Take a row of `workloads`: a new one, or one whose names came later."""
+        before = self._workloads.get(row["workload"])
+        self._workloads[row["workload"]] = Workload(
+            row=row,
+            key=workload_key_of(row),
+            subject=subject_of(row),
+            known=self._library.of(row),
+            instances=before.instances if before else set(),
+            findings=before.findings if before else 0,
+        )
+
+    # --- whom to judge -----------------------------------------------------------------------
+
+    def baselines(self) -> dict[str, Known]:
+        """Return the baselines that apply, by workload key."""
+        return {one.key: one.known for one in self._workloads.values() if one.known is not None}
+
+    def instances(self) -> dict[int, Known | None]:
+        """Return the instances that indicators judge, with their baselines.
+
+        Without a baseline only what runs in a container is judged: a host's own programs read
+        secrets and load modules for a living.
+        """
+        return {
+            number: one.known
+            for one in self._workloads.values()
+            if one.known is not None or one.is_container
+            for number in one.instances
+        }
+
+    def of_instance(self, instance: int) -> Workload:
+        """Return the workload that *instance* runs."""
+        return self._workloads[self._instances[instance]["workload"]]
+
+    def state_of(self, workload: Workload) -> Judged:
+        """Return the state of *workload* as of the last window."""
+        return self._states.of(workload.key) or _NOT_JUDGED
+
+    def whose(self, instance: int) -> Whose:
+        """Return what a finding says of *instance*."""
+        workload, row = self.of_instance(instance), self._instances[instance]
+        state = self.state_of(workload).state
+        return Whose(
+            subject=workload.subject,
+            instance_key=instance_key(self._host_id, row["runtime_id"]),
+            container_id=row["runtime_id"] if workload.is_container else None,
+            state=_SENSOR.get(state, "ok"),
+            workload_state=state,
+            baseline=workload.known.file.name if workload.known else None,
+        )
+
+    # --- what to say of them -----------------------------------------------------------------
+
+    def statuses(self) -> tuple[WorkloadStatus, ...]:
+        """Return how every workload stands, by name."""
+        return tuple(
+            WorkloadStatus(
+                subject=one.subject,
+                state=(judged := self.state_of(one)).state,
+                reason=judged.reason,
+                baseline=one.known.file if one.known else None,
+                instances=len(one.instances),
+                findings=one.findings,
+            )
+            for one in sorted(self._workloads.values(), key=lambda one: one.key)
+        )
+
+    def unmatched(self) -> Iterator[Path]:
+        """Yield the files of baselines that were for no workload."""
+        used = {one.known.file for one in self._workloads.values() if one.known}
+        yield from (one.file for one in self._library.known if one.file not in used)

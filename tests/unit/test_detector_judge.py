@@ -1,0 +1,136 @@
+"""What the detector tells of windows: nothing of what was learnt, and all that strays from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ethogram.contracts.baseline import dump_baseline
+from ethogram.contracts.flags import Access
+from ethogram.contracts.recording import Recording
+from learner.learn import learn
+from learner.summary import summarize
+from tests.recordings import START_NS, shop_recording
+from tests.replay import Replay
+
+pytestmark = pytest.mark.unit
+
+NGINX, SH = 2, 3
+
+
+@pytest.fixture
+def baselines(tmp_path: Path) -> Path:
+    """Baselines learnt from the shop in staging."""
+    summary = summarize(Recording.open(shop_recording(tmp_path / "rec")))
+    directory = tmp_path / "baselines"
+    directory.mkdir()
+    for number, baseline in enumerate(learn(summary)):
+        (directory / f"{number}.baseline.yaml").write_text(dump_baseline(baseline))
+    return directory
+
+
+@pytest.fixture
+def shop(baselines: Path, tmp_path: Path) -> Replay:
+    """The shop, seen once more from its start by a detector that knows it."""
+    replay = Replay(baselines)
+    replay.recording(shop_recording(tmp_path / "again"))
+    return replay
+
+
+def file_row(path: str, **columns: Any) -> dict[str, Any]:
+    row = {"workload": 1, "instance": 1, "exe": NGINX, "path": path.encode(), "calls": 1}
+    return row | {"access": int(Access.READ)} | columns
+
+
+def test_what_was_learnt_raises_nothing(shop: Replay) -> None:
+    assert shop.findings == []
+    assert {change.before for change in shop.changes} == {None}
+
+
+def test_a_file_that_was_never_opened_is_told_with_its_process(shop: Replay) -> None:
+    (found,) = shop.rows(8, files=[file_row("/etc/hosts.deny")])
+    assert (found.layer, found.rule) == ("deviation", "deviation-files")
+    assert found.evidence.observed == "/etc/hosts.deny (r)"
+    assert found.workload.name == "checkout"
+    assert found.workload.namespace == "shop-staging"
+    assert found.container_id == f"{1:064x}"
+    assert found.process is not None
+    assert found.process.exe.endswith("nginx")
+    assert found.count == 1
+
+
+def test_a_repeat_is_counted_and_told_at_the_end(shop: Replay) -> None:
+    first = shop.rows(8, files=[file_row("/etc/hosts.deny")])
+    again = shop.rows(9, files=[file_row("/etc/hosts.deny", calls=4)])
+    assert (len(first), len(again)) == (1, 0)
+    shop.judge.findings.tell_again(START_NS, is_last=True)
+    last = shop.findings[-1]
+    assert last.fingerprint == first[0].fingerprint
+    assert last.count == 5
+    assert last.first_seen < last.last_seen
+    shop.judge.findings.tell_again(START_NS, is_last=True)
+    assert shop.findings[-1] is last
+
+
+def test_the_same_in_another_replica_is_the_same_finding(shop: Replay) -> None:
+    shop.rows(8, files=[file_row("/etc/hosts.deny")])
+    assert shop.rows(9, files=[file_row("/etc/hosts.deny", instance=2)]) == []
+    assert shop.judge.findings.total == 1
+
+
+def test_another_program_that_does_it_is_another_finding(shop: Replay) -> None:
+    found = shop.rows(8, files=[file_row("/etc/hosts.deny"), file_row("/etc/hosts.deny", exe=SH)])
+    assert len({finding.fingerprint for finding in found}) == 2
+
+
+def test_what_an_indicator_tells_is_not_told_twice(shop: Replay) -> None:
+    (found,) = shop.rows(8, files=[file_row("/etc/shadow", exe=SH)])
+    assert (found.layer, found.rule) == ("indicator", "sensitive-file-read")
+    assert found.severity == "high"
+    assert {attack.technique for attack in found.attack} >= {"T1003.008"}
+
+
+def test_what_the_runtime_does_on_its_way_in_is_not_judged(shop: Replay) -> None:
+    assert shop.rows(8, files=[file_row("/etc/hosts.deny", phase="runtime")]) == []
+
+
+def test_a_flood_of_new_files_is_one_finding_that_counts(shop: Replay) -> None:
+    found = shop.rows(8, files=[file_row(f"/tmp/junk/{number:04}") for number in range(500)])
+    assert len(found) == 51
+    assert found[-1].evidence.observed == "much more at once"
+    assert found[-1].count == 450
+
+
+def test_a_path_of_the_workload_cannot_break_the_line(shop: Replay) -> None:
+    (found,) = shop.rows(8, files=[file_row('/tmp/a\n{"schema": "x"}\x1b[2J')])
+    assert "\n" not in found.line()
+    assert "\x1b" not in found.line()
+    assert found.evidence.observed.startswith('/tmp/a\\x0a{"schema"')
+
+
+def test_a_workload_without_baseline_is_unknown_and_only_indicators_judge_it(shop: Replay) -> None:
+    strange = {"workload": 9, "namespace": "shop-staging", "kind": "Deployment", "name": "mail"}
+    found = shop.rows(
+        8,
+        workloads=[strange | {"container": "smtpd", "labels": {}, "selector": {}}],
+        instances=[{"instance": 9, "workload": 9, "runtime_id": "9" * 64}],
+        coverage=[{"workload": 9, "instance": 9, "state": "complete"}],
+        files=[
+            file_row("/etc/hosts.deny", workload=9, instance=9),
+            file_row("/etc/shadow", workload=9, instance=9, exe=SH),
+        ],
+    )
+    assert [finding.rule for finding in found] == ["sensitive-file-read"]
+    assert found[0].workload_state == "unknown"
+    assert found[0].baseline is None
+
+
+def test_lost_events_make_a_finding_say_that_the_sensor_was_degraded(shop: Replay) -> None:
+    (found,) = shop.rows(
+        8,
+        files=[file_row("/etc/hosts.deny")],
+        coverage=[{"workload": 1, "instance": 1, "state": "incomplete"}],
+        losses=[{"workload": 1, "instance": 1, "kind": "ring_full", "place": "x", "count": 7}],
+    )
+    assert (found.state, found.workload_state) == ("degraded", "degraded")
+    assert shop.changes[-1].after == "degraded"
