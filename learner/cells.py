@@ -27,11 +27,11 @@ class Cells:
 
     def bits(self, instance: np.ndarray, what: np.ndarray, window: np.ndarray) -> np.ndarray:
         """Return the bits of each row's cell, 0 where there is none."""
-        result = np.zeros(len(instance), np.uint32)
+        result = np.zeros(len(instance), np.uint64)
         if not self._cells:
             return result
         columns = np.array(sorted(self._cells), np.int64).T
-        values = np.array([self._cells[cell] for cell in sorted(self._cells)], np.uint32)
+        values = np.array([self._cells[cell] for cell in sorted(self._cells)], np.uint64)
         rows = [np.asarray(column).astype(np.int64) for column in (instance, what, window)]
         inside = np.ones(len(instance), bool)
         cell_code, row_code = np.zeros(len(values), np.int64), np.zeros(len(instance), np.int64)

@@ -1,7 +1,9 @@
 """What was seen while an indicator fired: which rows of a recording must not be learnt.
 
-An indicator names rows. A row that makes its process suspect also condemns what that process and
-all that it started did, as finely as each table can tell them from others:
+An indicator names rows. Where it fires whatever was learnt, they are condemned; where it asks the
+baseline first, they are learnt, or there would be nothing to ask. A row of either kind that makes
+its process suspect condemns what that process and all that it started did, as finely as each table
+can tell them from others:
 
 - rows with an `exec_id` (processes, privileges, refused calls): exactly those of the tree;
 - files: by executable, in the windows in which a process of the tree ran it;
@@ -27,7 +29,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.protocol import Indicator
-from ethogram.indicators.rows import with_executables
+from ethogram.indicators.rows import completed, refused_operations
 from learner.cells import Cells
 from learner.context import Context
 
@@ -42,7 +44,7 @@ class Taint:
     """Answers for each row of a table which indicators condemn it, as bits."""
 
     indicators: tuple[Indicator, ...]
-    executables: pa.Table
+    context: Context
     exec_ids: Mapping[str, int] = field(default_factory=dict)
     files: Cells = field(default_factory=Cells)
     peers: Cells = field(default_factory=Cells)
@@ -58,7 +60,7 @@ class Taint:
 
     def bits(self, name: str, batch: pa.RecordBatch) -> np.ndarray:
         """Return for each row of *batch*, of table *name*, the indicators that condemn it."""
-        bits = _row_bits(self.indicators, name, batch, self.executables)
+        bits = _row_bits(self.indicators, name, batch, self.context)
         if not self.exec_ids:
             return bits
         instance = batch.column("instance").to_numpy()
@@ -80,7 +82,7 @@ class Taint:
 
     def _of_exec_ids(self, column: pa.Array) -> np.ndarray:
         index = pc.index_in(column, value_set=pa.array(self.exec_ids, pa.string()))
-        found = pa.array(list(self.exec_ids.values()), pa.uint32()).take(index)
+        found = pa.array(list(self.exec_ids.values()), pa.uint64()).take(index)
         bits: np.ndarray = pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
         return bits
 
@@ -91,7 +93,7 @@ def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
     processes = _processes(context)
     roots = _roots(context, rules, processes)
     if not roots:
-        return Taint(rules, context.executables)
+        return Taint(rules, context)
     tree = _spread(roots, _children(processes))
     lives, files = Cells(), Cells()
     for process, bits in _rows_of(processes, tree):
@@ -103,25 +105,31 @@ def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
         for exe in _ancestor_exes(processes, process.exec_id, tree):
             for window in range(max(0, process.first_window - 1), process.last_window + 1):
                 peers.add(process.instance, exe, window, bits)
-    return Taint(rules, context.executables, tree, files, peers, lives)
+    return Taint(rules, context, tree, files, peers, lives)
 
 
 def _row_bits(
-    rules: tuple[Indicator, ...], name: str, batch: pa.RecordBatch, executables: pa.Table
+    rules: tuple[Indicator, ...], name: str, batch: pa.RecordBatch, context: Context
 ) -> np.ndarray:
-    bits = np.zeros(batch.num_rows, np.uint32)
-    judging = [(index, rule) for index, rule in enumerate(rules) if rule.metadata.table == name]
+    """Return for each row the indicators that condemn it whatever else was learnt."""
+    bits = np.zeros(batch.num_rows, np.uint64)
+    judging = [
+        (index, rule)
+        for index, rule in enumerate(rules)
+        if rule.metadata.table == name and rule.metadata.gate == "always"
+    ]
     if judging:
-        rows = _completed(batch, executables)
+        rows = _completed(pa.Table.from_batches([batch]), context)
         for index, rule in judging:
             matches = rule.matches(rows).to_numpy(zero_copy_only=False)
-            bits |= matches.astype(np.uint32) << np.uint32(index)
+            bits |= matches.astype(np.uint64) << np.uint64(index)
     return bits
 
 
-def _completed(batch: pa.RecordBatch, executables: pa.Table) -> pa.Table:
-    rows = pa.Table.from_batches([batch])
-    return with_executables(rows, executables) if "exe" in batch.schema.names else rows
+def _completed(rows: pa.Table, context: Context) -> pa.Table:
+    exec_ids, exes = context.processes
+    processes = pa.table({"exec_id": exec_ids, "exe": exes})
+    return completed(rows, context.executables, context.recording.table("instances"), processes)
 
 
 def _processes(context: Context) -> pd.DataFrame:
@@ -150,14 +158,28 @@ def _roots(
 ) -> dict[str, int]:
     """Return the processes that an indicator makes suspect, with its bits."""
     roots: dict[str, int] = defaultdict(int)
+    judging: dict[str, list[tuple[int, Indicator]]] = defaultdict(list)
     for index, rule in enumerate(rules):
-        table = rule.metadata.table
-        for batch in context.recording.batches(table):
-            rows = _completed(batch, context.executables)
-            suspect = rows.filter(rule.taints(rows))
-            for exec_id in _suspects(suspect, processes):
-                roots[exec_id] |= 1 << index
+        judging[rule.metadata.table].append((index, rule))
+    for table, judges in judging.items():
+        for batch in _judged(context, table):
+            rows = _completed(batch, context)
+            for index, rule in judges:
+                for exec_id in _suspects(rows.filter(rule.taints(rows)), processes):
+                    roots[exec_id] |= 1 << index
     return dict(roots)
+
+
+def _judged(context: Context, table: str) -> Iterator[pa.Table]:
+    """Yield the rows that the indicators of *table* judge, in batches.
+
+    What a filter refused would have been an operation.
+    """
+    for batch in context.recording.batches(table):
+        yield pa.Table.from_batches([batch])
+    if table == "privileges":
+        for batch in context.recording.batches("denied"):
+            yield refused_operations(pa.Table.from_batches([batch]))
 
 
 def _suspects(rows: pa.Table, processes: pd.DataFrame) -> Iterator[str]:

@@ -12,10 +12,19 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
-__all__ = ["ATTACK_VERSION", "Gate", "Indicator", "IndicatorMetadata", "Severity", "Technique"]
+__all__ = [
+    "ATTACK_VERSION",
+    "Gate",
+    "Indicator",
+    "IndicatorMetadata",
+    "Severity",
+    "Technique",
+    "renumbered",
+]
 
 # MITRE renumbers techniques between versions: an id means nothing without its version.
 ATTACK_VERSION = "19"
+_LAST_NUMBERING = "18"
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Gate = Literal["always", "baseline"]
@@ -29,16 +38,23 @@ class Technique:
     version: str = ATTACK_VERSION
 
 
+def renumbered(technique: str, before: str) -> tuple[Technique, Technique]:
+    """Return a technique under its number in this version and under its last one *before*."""
+    return Technique(technique), Technique(before, _LAST_NUMBERING)
+
+
 @dataclass(frozen=True, slots=True)
 class IndicatorMetadata:
     """What an indicator says of itself.
 
-    *table* is the table whose rows it judges, as `rows.with_executables` completes them. *reason*
-    says in one sentence what a match means.
+    *table* is the table whose rows it judges, as `rows.completed` completes them. *reason* says in
+    one sentence what a match means. The first technique is the main one.
 
     *gate* `always`: it fires whatever was learnt, and what matches is not learnt. `baseline`: it
     fires where the baseline does not have the same behaviour; what matches may be what the
-    workload is there for, and only what `taints` names is not learnt.
+    workload is there for, and only what `taints` names is not learnt. The behaviour is the row's:
+    the executable of an exec, path and access of a file and who opened it, a capability, an
+    operation with its target, a peer.
     """
 
     id: str
@@ -57,7 +73,7 @@ class Indicator(Protocol):
     def metadata(self) -> IndicatorMetadata: ...
 
     def matches(self, rows: pa.Table) -> pa.BooleanArray:
-        """Return which *rows* are bad: each is quarantined, and alerted on."""
+        """Return which *rows* are what the indicator is about: its gate says what follows."""
         ...
 
     def taints(self, rows: pa.Table) -> pa.BooleanArray:

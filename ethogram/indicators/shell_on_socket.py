@@ -6,36 +6,45 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.predicates import (
+    INTERPRETERS,
+    SHELLS,
+    Mask,
+    among,
+    executed,
+    matching,
+    runs,
+    text,
+    words,
+)
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
-from ethogram.indicators.rows import INTERPRETERS, SHELLS, base_name_is, text, truth
+from ethogram.indicators.rule import Rule, everything
 
-__all__ = ["ShellOnSocket"]
+__all__ = ["INDICATOR"]
+
+# Nothing but options, or one that asks for commands from standard input all the same.
+_READS_INPUT = r"^[^\x00]*(?:\x00[-+][^\x00]*|\x00)*$|\x00-[a-zA-Z]*[is][a-zA-Z]*(?:\x00|$)"
+_HAS_PROGRAM = r"\x00-[a-zA-Z]*[ce][a-zA-Z]*(?:\x00|$)"
+_MULTI_CALL_NAME = r"^(?:[^\x00]*/)?(?:busybox(?:\.[a-z]+)?|toybox)\x00"
+_SSH = r"^/usr/(?:local/)?(?:sbin/sshd|lib(?:exec)?/(?:openssh/|ssh/)?sshd-(?:session|auth))$"
 
 
-class ShellOnSocket:
-    """Judges at exec, by file descriptor 0 alone.
+def _bad(rows: pa.Table) -> Mask:
+    """Judge at exec, by file descriptor 0 alone.
 
-    Output on a socket is not enough: systemd gives every service a socket to the journal as its
-    stdout and stderr.
+    Output on a socket is not enough: systemd gives every service a socket to the journal. Nor is
+    input, where the commands come with the arguments: Node.js talks with every child through
+    socket pairs. What sshd starts is a login.
     """
+    on_socket = pc.and_(pc.equal(_first(rows.column("stdio")), "socket"), executed(rows))
+    return among(rows, on_socket, _takes_commands)
 
-    metadata = IndicatorMetadata(
-        id="shell-on-socket",
-        title="Shell or interpreter with a socket as its standard input",
-        reason="whoever is at the other end of the socket types the commands",
-        table="processes",
-        severity="high",
-        attack=(Technique("T1059.004"), Technique("T1059.006")),
-    )
 
-    def matches(self, rows: pa.Table) -> pa.BooleanArray:
-        is_shell = base_name_is(rows.column("exe_path"), f"{SHELLS}|{INTERPRETERS}")
-        reads_socket = pc.equal(_first(rows.column("stdio")), "socket")
-        executed = pc.is_null(rows.column("errno"))
-        return truth(pc.and_(pc.and_(is_shell, reads_socket), executed))
-
-    def taints(self, rows: pa.Table) -> pa.BooleanArray:
-        return self.matches(rows)
+def _takes_commands(rows: pa.Table) -> Mask:
+    arguments = pc.replace_substring_regex(words(rows), _MULTI_CALL_NAME, "")
+    reads = pc.and_not(matching(arguments, _READS_INPUT), matching(arguments, _HAS_PROGRAM))
+    login = pc.fill_null(matching(rows.column("parent_path"), _SSH), fill_value=False)
+    return pc.and_(runs(rows, f"{SHELLS}|{INTERPRETERS}"), pc.and_not(reads, login))
 
 
 def _first(lists: pa.ChunkedArray) -> pa.Array:
@@ -47,3 +56,17 @@ def _first(lists: pa.ChunkedArray) -> pa.Array:
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     members = text(whole.flatten())
     return members.take(pa.array(starts, mask=lengths == 0))
+
+
+INDICATOR = Rule(
+    IndicatorMetadata(
+        id="shell-on-socket",
+        title="Shell or interpreter with a socket as its standard input",
+        reason="whoever is at the other end of the socket types the commands",
+        table="processes",
+        severity="high",
+        attack=(Technique("T1059.004"), Technique("T1059.006")),
+    ),
+    bad=_bad,
+    suspect=everything,
+)

@@ -109,6 +109,14 @@ def attacked() -> dict[str, list[dict[str, Any]]]:
     }  # fmt: skip
 
 
+def quiet() -> dict[str, list[dict[str, Any]]]:
+    """The same service, but nobody types into its shell."""
+    tables = attacked()
+    for row in tables["processes"]:
+        row["stdio"] = ["pipe"] * 3
+    return tables
+
+
 def learnt(path: Path, tables: dict[str, list[dict[str, Any]]]) -> Baseline:
     recording = Recording.open(make_recording(path / "recording", **tables))
     (baseline,) = learn(summarize(recording))
@@ -176,10 +184,7 @@ def test_what_a_clean_instance_does_in_that_window_stays_allowed(tmp_path: Path)
 
 
 def test_without_the_shell_all_of_it_is_learnt(tmp_path: Path) -> None:
-    tables = attacked()
-    for row in tables["processes"]:
-        row["stdio"] = ["pipe"] * 3
-    baseline = learnt(tmp_path, tables)
+    baseline = learnt(tmp_path, quiet())
     assert baseline.quarantined == ()
     assert {"/bin/cat", "/tmp/evil"} <= allowed(baseline, "execs")
     assert "ptrace" in allowed(baseline, "syscalls")
@@ -229,9 +234,7 @@ def test_a_session_is_condemned_apart_from_the_workload(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_a_service_reads_is_condemned_and_the_service_is_not(tmp_path: Path) -> None:
-    tables = attacked()
-    for row in tables["processes"]:
-        row["stdio"] = ["pipe"] * 3
+    tables = quiet()
     secret = {"path": b"/etc/shadow", "access": int(Access.READ), "calls": 1}
     tables["files"].append(mine(5) | {"exe": APP} | secret)
     baseline = learnt(tmp_path, tables)
@@ -240,9 +243,7 @@ def test_a_secret_that_a_service_reads_is_condemned_and_the_service_is_not(tmp_p
 
 
 def test_a_tool_that_reads_a_secret_is_condemned_with_what_it_did(tmp_path: Path) -> None:
-    tables = attacked()
-    for row in tables["processes"]:
-        row["stdio"] = ["pipe"] * 3
+    tables = quiet()
     secret = {"path": b"/etc/shadow", "access": int(Access.READ), "calls": 1}
     tables["files"].append(mine(ATTACK) | {"exe": CAT} | secret)
     baseline = learnt(tmp_path, tables)
@@ -251,15 +252,54 @@ def test_a_tool_that_reads_a_secret_is_condemned_with_what_it_did(tmp_path: Path
     assert "/tmp/evil" in allowed(baseline, "execs")
 
 
+TOKEN = b"/run/secrets/kubernetes.io/serviceaccount/..2026_01_01/token"
+
+
+def test_a_token_that_the_service_itself_reads_is_learnt(tmp_path: Path) -> None:
+    tables = quiet()
+    token = {"path": TOKEN, "access": int(Access.READ), "calls": 1}
+    tables["files"].append(mine(2) | {"exe": APP} | token)
+    baseline = learnt(tmp_path, tables)
+    assert TOKEN.decode() in allowed(baseline, "files")
+    assert baseline.quarantined == ()
+
+
+def test_a_token_that_a_tool_reads_condemns_what_the_tool_did(tmp_path: Path) -> None:
+    tables = quiet()
+    token = {"path": TOKEN, "access": int(Access.READ), "calls": 1}
+    tables["files"].append(mine(ATTACK) | {"exe": CAT} | token)
+    baseline = learnt(tmp_path, tables)
+    by = ("service-account-token",)
+    assert condemned(baseline, "files") == {TOKEN.decode(): by, "/srv/customers": by}
+    assert condemned(baseline, "execs") == {"/bin/cat": by}
+
+
+def test_what_staging_itself_wrote_and_ran_is_learnt(tmp_path: Path) -> None:
+    tables = quiet()
+    tables["executables"] = [row | {"upper": row["exe"] == EVIL} for row in EXECUTABLES]
+    for row in tables["processes"]:
+        if row["exec_id"] == "evil":
+            row["flags"] = int(ProcessFlag.UPPER_LAYER)
+    baseline = learnt(tmp_path, tables)
+    assert "/tmp/evil" in allowed(baseline, "execs")
+    assert baseline.quarantined == ()
+
+
+def test_a_process_whose_module_a_filter_refused_is_condemned(tmp_path: Path) -> None:
+    tables = quiet()
+    init_module = {"nr": 175, "action": "errno", "errno": 1, "calls": 1}
+    tables["denied"] = [mine(ATTACK) | {"exec_id": "evil"} | init_module]
+    baseline = learnt(tmp_path, tables)
+    assert condemned(baseline, "execs") == {"/tmp/evil": ("kernel-module",)}
+    assert condemned(baseline, "dns") == {"c2.example": ("kernel-module",)}
+
+
 def test_another_recording_can_show_that_it_is_normal(tmp_path: Path) -> None:
     from learner.summary import merge  # noqa: PLC0415
 
-    clean = attacked()
-    for row in clean["processes"]:
-        row["stdio"] = ["pipe"] * 3
     recordings = [
         Recording.open(make_recording(tmp_path / name, manifest={"recording_id": name}, **tables))
-        for name, tables in (("clean", clean), ("attacked", attacked()))
+        for name, tables in (("clean", quiet()), ("attacked", attacked()))
     ]
     (baseline,) = learn(merge([summarize(recording) for recording in recordings]))
     assert baseline.quarantined == ()

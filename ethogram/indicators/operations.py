@@ -1,0 +1,39 @@
+"""Rules that go by the name of a privileged operation alone."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.indicators.predicates import Mask, text
+from ethogram.indicators.protocol import IndicatorMetadata
+from ethogram.indicators.rule import Rule, everything
+
+__all__ = ["on_operations"]
+
+Outcome = Literal["granted", "refused", "any"]
+
+
+def on_operations(
+    metadata: IndicatorMetadata, *names: str, outcome: Outcome = "any", in_containers: bool = False
+) -> Rule:
+    """Return a rule on rows of `privileges` with one of the operations *names*.
+
+    The *outcome* may be asked for. Preparing a container is the runtime's work: that phase is not
+    judged. With *in_containers* only what a container does is. Where the gate is `always`, all
+    that matches taints.
+    """
+
+    def bad(rows: pa.Table) -> Mask:
+        named = pc.is_in(text(rows.column("operation")), value_set=pa.array(names, pa.string()))
+        found = pc.and_not(named, pc.equal(text(rows.column("phase")), "runtime"))
+        if outcome != "any":
+            granted = rows.column("granted")
+            found = pc.and_(found, granted if outcome == "granted" else pc.invert(granted))
+        if in_containers:
+            found = pc.and_(found, rows.column("instance_is_container"))
+        return found
+
+    return Rule(metadata, bad, everything if metadata.gate == "always" else None)

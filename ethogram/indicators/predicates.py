@@ -1,0 +1,133 @@
+"""The words that indicators share: masks over whole columns, true, false or null for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.flags import Access, ProcessFlag
+
+__all__ = [
+    "INTERPRETERS",
+    "MULTI_CALL",
+    "SHELLS",
+    "SYSTEM_DIRECTORIES",
+    "TOOLS",
+    "Mask",
+    "among",
+    "base_name_is",
+    "by_tool",
+    "entering",
+    "executed",
+    "has_any",
+    "matching",
+    "opened",
+    "runs",
+    "text",
+    "truth",
+    "words",
+]
+
+Mask: TypeAlias = "pa.BooleanArray | pa.ChunkedArray"
+
+SHELLS = r"(?:ba|da|a|z|k|mk|pdk|tc|c|fi|rba|ya)?sh"
+INTERPRETERS = (
+    r"python[0-9.]*|pypy[0-9.]*|perl[0-9.]*|ruby[0-9.]*|php[0-9.]*|lua(?:jit)?[0-9.]*|node(?:js)?"
+    r"|tclsh[0-9.]*|gawk|mawk|awk"
+)
+MULTI_CALL = r"busybox(?:\.[a-z]+)?|toybox"
+TOOLS = (
+    rf"{SHELLS}|{MULTI_CALL}|cat|tac|nl|head|tail|less|more|cp|mv|dd|install|rsync|tar|gzip|bzip2"
+    r"|xz|zip|base64|base32|xxd|od|hexdump|strings|e?grep|fgrep|g?awk|mawk|sed|cut|tee|sort|vi|vim"
+    r"|view|nano|ed|curl|wget|nc|ncat|netcat|socat|scp|ssh|openssl|find|xargs|coreutils"
+)
+SYSTEM_DIRECTORIES = r"^/(?:usr/(?:local/)?)?(?:s?bin|lib(?:exec|32|64)?)/"
+_MOUNT_NAMESPACE = 1
+
+
+def among(rows: pa.Table, cheap: Mask, then: Callable[[pa.Table], Mask]) -> pa.BooleanArray:
+    """Return where *cheap* holds and *then* does as well, which is asked only of these rows."""
+    candidates = truth(cheap)
+    chosen = truth(then(rows.filter(candidates)))
+    return pc.replace_with_mask(candidates, candidates, chosen)
+
+
+def base_name_is(paths: pa.ChunkedArray, names: str) -> Mask:
+    """Return where the last component of *paths* is one of *names*, a regular expression."""
+    return matching(paths, rf"(?:^|/)(?:{names})$")
+
+
+def by_tool(rows: pa.Table) -> Mask:
+    """Return where a shell, or a tool that shows or copies files, did it."""
+    return base_name_is(rows.column("exe_path"), TOOLS)
+
+
+def matching(column: pa.ChunkedArray, pattern: str) -> Mask:
+    """Return where *column*, plain or a dictionary, has something that *pattern* matches."""
+    if not pa.types.is_dictionary(column.type):
+        return pc.match_substring_regex(column, pattern)
+    chunks = [
+        pc.match_substring_regex(chunk.dictionary, pattern).take(chunk.indices)
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, pa.bool_())
+
+
+def runs(rows: pa.Table, names: str) -> Mask:
+    """Return which processes run one of the programs *names*, a script or a part of busybox too."""
+    program = pc.or_kleene(
+        base_name_is(rows.column("exe_path"), names), base_name_is(rows.column("script"), names)
+    )
+    multi = base_name_is(rows.column("exe_path"), MULTI_CALL)
+    called = rf"^-?(?:[^\x00]*/)?(?:(?:{MULTI_CALL})\x00)?(?:[^\x00]*/)?(?:{names})(?:\x00|$)"
+    return pc.or_kleene(program, among(rows, multi, lambda some: matching(words(some), called)))
+
+
+def words(rows: pa.Table) -> pa.ChunkedArray:
+    """Return the arguments of processes as one value each, with a NUL between two of them."""
+    return pc.binary_join(rows.column("argv"), pa.scalar(b"\0", pa.binary()))
+
+
+def executed(rows: pa.Table) -> Mask:
+    """Return which rows of `processes` are execs that succeeded.
+
+    A fork shares the image of its parent, which was judged when it executed.
+    """
+    forked = has_any(rows.column("flags"), ProcessFlag.FORKED)
+    return pc.and_not(pc.is_null(rows.column("errno")), forked)
+
+
+def entering(rows: pa.Table) -> Mask:
+    """Return which processes are the container runtime's, or on their way into the container.
+
+    On its way is the first exec of a tree while it is still in the host's mount namespace. A
+    workload can bring about neither.
+    """
+    is_first = pc.equal(rows.column("exec_id"), rows.column("session_exec_id"))
+    is_outside = has_any(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE)
+    on_its_way = pc.and_(pc.fill_null(is_first, fill_value=False), truth(is_outside))
+    return pc.or_(on_its_way, pc.equal(text(rows.column("phase")), "runtime"))
+
+
+def opened(rows: pa.Table, access: Access) -> Mask:
+    """Return which files were opened, and with any of *access*."""
+    return pc.and_(has_any(rows.column("access"), access), pc.is_null(rows.column("errno")))
+
+
+def has_any(column: pa.ChunkedArray, bits: int) -> Mask:
+    """Return where any of *bits* is set."""
+    return pc.not_equal(pc.bit_wise_and(column, pa.scalar(int(bits), column.type)), 0)
+
+
+def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return an enum *column* as plain strings, whatever dictionary it comes with."""
+    return column.cast(pa.string())
+
+
+def truth(mask: Mask) -> pa.BooleanArray:
+    """Return *mask* as one array without nulls: what is not known is no match."""
+    filled = pc.fill_null(mask, fill_value=False)
+    return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled

@@ -1,0 +1,54 @@
+"""Password hashes that were opened for reading."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.flags import Access
+from ethogram.indicators.predicates import Mask, among, by_tool, matching, opened, truth
+from ethogram.indicators.protocol import IndicatorMetadata, Technique
+from ethogram.indicators.rule import Rule
+
+__all__ = ["INDICATOR"]
+
+# Matched at the end of the resolved path, so that a host's file under a mount is seen as well.
+_HASHES = (
+    r"/etc/g?shadow-?$|/etc/master\.passwd$|/etc/security/opasswd$|/etc/tcb/[^/]+/shadow$"
+    r"|/etc/krb5\.keytab$"
+)
+# What logs people in reads them for a living. By the path: a copy elsewhere is none of these.
+_READERS = (
+    r"^/(?:usr/)?s?bin/(?:su|sudo|login|passwd|chage|chpasswd|chfn|chsh|newgrp|gpasswd|unix_chkpwd"
+    r"|unix_update|user(?:add|mod|del)|group(?:add|mod|del)|pwck|grpck|pwconv|grpconv|vipw|cron"
+    r"|crond|atd|sshd|sulogin|runuser|agetty|useradd|nscd|sssd|polkitd|accounts-daemon)$"
+    r"|^/usr/lib(?:exec)?/(?:openssh/|ssh/)?sshd-(?:session|auth)$"
+    r"|^/(?:usr/)?lib/systemd/(?:systemd(?:-[a-z]+)?|\(sd-pam\))$"
+)
+
+
+def _bad(rows: pa.Table) -> Mask:
+    """Judge resolved paths of successful opens for reading."""
+    return among(rows, opened(rows, Access.READ), _reads_hashes)
+
+
+def _reads_hashes(rows: pa.Table) -> Mask:
+    is_secret = matching(rows.column("path"), _HASHES)
+    # One that the container wrote itself is not the image's `su`.
+    genuine = pc.invert(truth(rows.column("exe_upper")))
+    reader = pc.and_(truth(matching(rows.column("exe_path"), _READERS)), genuine)
+    return pc.and_not(is_secret, reader)
+
+
+INDICATOR = Rule(
+    IndicatorMetadata(
+        id="sensitive-file-read",
+        title="Password hashes read",
+        reason="a file with password hashes was opened for reading, by what logs nobody in",
+        table="files",
+        severity="high",
+        attack=(Technique("T1003.008"),),
+    ),
+    bad=_bad,
+    suspect=by_tool,
+)

@@ -1,0 +1,67 @@
+"""What holds of every indicator."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ethogram.contracts.tables import TABLES
+from ethogram.indicators.protocol import Indicator, Technique, renumbered
+from ethogram.indicators.registry import indicators
+from ethogram.indicators.rows import completed
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+ALL = pytest.mark.parametrize("rule", indicators().values(), ids=list(indicators()))
+
+
+@ALL
+def test_an_indicator_says_what_it_is(rule: Indicator) -> None:
+    metadata = rule.metadata
+    assert re.fullmatch(r"[a-z]+(?:-[a-z]+)*", metadata.id)
+    assert metadata.table in TABLES
+    assert metadata.attack
+    assert all(technique.version for technique in metadata.attack)
+    assert all(re.fullmatch(r"T\d{4}(?:\.\d{3})?", one.technique) for one in metadata.attack)
+    assert metadata.title[0].isupper()
+    assert not metadata.reason.endswith(".")
+    assert metadata.severity != "info"
+
+
+@ALL
+def test_an_indicator_takes_no_rows(rule: Indicator) -> None:
+    rows, executables, instances = (
+        TABLES[name].arrow_schema().empty_table()
+        for name in (rule.metadata.table, "executables", "instances")
+    )
+    rows = completed(rows, executables, instances)
+    assert rule.matches(rows).to_pylist() == []
+    assert rule.taints(rows).to_pylist() == []
+
+
+@ALL
+def test_an_indicator_has_a_module_and_a_test_of_its_name(rule: Indicator) -> None:
+    name = rule.metadata.id.replace("-", "_")
+    assert (ROOT / f"ethogram/indicators/{name}.py").exists()
+    assert (ROOT / f"tests/unit/indicators/test_{name}.py").exists()
+
+
+def test_there_is_no_second_indicator_of_one_name() -> None:
+    modules = {path.stem for path in (ROOT / "ethogram/indicators").glob("*.py")}
+    of_them = {name.replace("-", "_") for name in indicators()}
+    shared = {"__init__", "operations", "predicates", "protocol", "registry", "rows", "rule"}
+    assert modules - shared == of_them
+
+
+def test_the_bits_of_all_indicators_fit_one_number() -> None:
+    assert len(indicators()) <= 64
+
+
+def test_a_technique_that_was_renumbered_is_found_by_both_numbers() -> None:
+    assert renumbered("T1685.006", "T1070.002") == (
+        Technique("T1685.006", "19"),
+        Technique("T1070.002", "18"),
+    )
