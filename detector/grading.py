@@ -1,0 +1,100 @@
+"""How grave a deviation is, and which technique of ATT&CK it may be part of.
+
+The value decides: `grades`, `file_grades` and `network_grades` have the classes. Then the state of
+the workload tempers it. Nothing is hidden by that, and the reason says so:
+
+- `learning`: one step down, because what a thin baseline lacks may be normal
+- `rollout`: at most low, because a new version does new things
+- what was tried and refused: one step down, at least low
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from detector.file_grades import of_file
+from detector.grades import Class, of_capability, of_exec, of_operation, of_syscall
+from detector.network_grades import of_dns, of_listen, of_peer
+from ethogram.contracts.baseline import (
+    AnyValue,
+    CapabilityValue,
+    Dimension,
+    DnsValue,
+    ExecValue,
+    FileValue,
+    ListenValue,
+    OperationValue,
+    PeerValue,
+    SyscallValue,
+)
+from ethogram.contracts.finding import SEVERITIES, Severity, WorkloadState
+from ethogram.indicators.protocol import Technique
+
+__all__ = ["Grade", "grade", "rule_of"]
+
+_TRIED = "it was tried and refused"
+_LEARNING = "graded one step down, because the baseline is thin and may lack what is normal"
+_ROLLOUT = "graded low at most, because the image is new and a new version does new things"
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """How a deviation is told: *reason* says in a sentence why it matters, and what tempers it."""
+
+    severity: Severity
+    attack: tuple[Technique, ...]
+    title: str
+    reason: str
+
+
+def rule_of(dimension: Dimension) -> str:
+    """Return the name of the rule that a deviation of *dimension* breaks."""
+    return f"deviation-{dimension}"
+
+
+def grade(value: AnyValue, workload_state: WorkloadState = "ok", *, granted: bool = True) -> Grade:
+    """Return how grave it is that a workload in *workload_state* shows *value*.
+
+    *granted*: it happened; else it was tried and refused.
+    """
+    found = _class_of(value)
+    severity, reasons = found.severity, [found.reason]
+    if not granted:
+        severity = max(_lowered(severity), "low", key=SEVERITIES.index)
+        reasons.append(_TRIED)
+    if workload_state == "learning":
+        severity = _lowered(severity)
+        reasons.append(_LEARNING)
+    elif workload_state == "rollout" and SEVERITIES.index(severity) > SEVERITIES.index("low"):
+        severity = "low"
+        reasons.append(_ROLLOUT)
+    return Grade(
+        severity=severity,
+        attack=tuple(Technique(name) for name in found.techniques),
+        title=found.title,
+        reason="; ".join(reasons),
+    )
+
+
+def _lowered(severity: Severity) -> Severity:
+    return SEVERITIES[max(0, SEVERITIES.index(severity) - 1)]
+
+
+def _class_of(value: AnyValue) -> Class:  # noqa: PLR0911  one for each kind of value
+    match value:
+        case SyscallValue():
+            return of_syscall(value)
+        case ExecValue():
+            return of_exec(value)
+        case FileValue():
+            return of_file(value)
+        case PeerValue():
+            return of_peer(value)
+        case ListenValue():
+            return of_listen(value)
+        case DnsValue():
+            return of_dns(value)
+        case CapabilityValue():
+            return of_capability(value)
+        case OperationValue():
+            return of_operation(value)
