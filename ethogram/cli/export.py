@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ethogram.cli.inputs import kind_of
-from ethogram.cli.options import examples, force_option
+from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_changed_by_enforcing
+from ethogram.cli.inputs import WORDS, kind_of, use_of
+from ethogram.cli.options import examples, force_option, map_option
 from ethogram.cli.screen import count, next_command, say, shell
-from ethogram.contracts.escape import printable
-from ethogram.errors import ExportError, UsageError
+from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
-    from ethogram.contracts.exports import Artifact, Plan
-    from exporters.protocol import Exporter, Finding, Options
+    from ethogram.contracts.baseline import Baseline
+    from ethogram.contracts.exports import Plan
 
 __all__ = ["command"]
 
@@ -29,6 +28,8 @@ __all__ = ["command"]
         "ethogram export baselines --to seccomp -o policies",
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --force",
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
+        "ethogram export baselines --to networkpolicy --map production.yaml -o policies",
+        "ethogram export baselines --to seccomp --to admission --mode warn -o policies",
     ),
 )
 @click.argument("baseline", type=click.Path(exists=True, path_type=Path))
@@ -38,7 +39,7 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="TARGET",
-    help="Kind of policy, such as `seccomp`. May be repeated.",
+    help="Kind of policy: `seccomp`, `networkpolicy`, `admission`. May be repeated.",
 )
 @click.option(
     "-o",
@@ -48,18 +49,29 @@ __all__ = ["command"]
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory to write the policies and their index to.",
 )
-@click.option("--enforce", is_flag=True, help="Deny; without it policies only log.")
+@map_option
+@click.option("--enforce", is_flag=True, help="Deny; without it policies log where they can.")
 @click.option(
     "--runtime",
     metavar="NAME=VERSION",
     help="Container runtime that will apply the policy, such as `runc=1.1.5`.",
 )
 @click.option(
+    "--mode",
+    type=click.Choice(["audit", "warn", "deny"]),
+    help="What admission does about a pod that a policy refuses.",
+)
+@click.option(
+    "--bind-digest",
+    is_flag=True,
+    help="Refuse images whose digest was not learnt; without it they are audited.",
+)
+@click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A setting of the target's own. May be repeated.",
+    help="A setting of a target's own. May be repeated.",
 )
 @click.option("--allow-lossy", is_flag=True, help="Write what the target can express of it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
@@ -70,8 +82,11 @@ def command(
     baseline: Path,
     targets: tuple[str, ...],
     output: Path,
+    map_file: Path | None,
     enforce: bool,
     runtime: str | None,
+    mode: str | None,
+    bind_digest: bool,
     settings: tuple[str, ...],
     allow_lossy: bool,
     dry_run: bool,
@@ -81,15 +96,18 @@ def command(
     """Write policies for BASELINE, a file or a directory of `*.baseline.yaml`.
 
     The same baseline gives the same bytes. What a target cannot express is said, and refused
-    unless `--allow-lossy` is given.
+    unless `--allow-lossy` is given. A setting goes to the targets that know it.
     """
     from ethogram.contracts.exports import check_plan, plan, write_plan
 
     if check and dry_run:
         raise UsageError("`--check` and `--dry-run` are different questions", hint="ask one")
-    pairs = [*settings, *([f"runtime={runtime}"] if runtime is not None else [])]
-    exporters = _exporters(targets, pairs, enforce=enforce)
-    planned = plan(output, _artifacts(baseline, exporters, allow_lossy=allow_lossy))
+    pairs = [*settings]
+    pairs += [f"{name}={value}" for name, value in (("runtime", runtime), ("mode", mode)) if value]
+    pairs += ["bind-digest=true"] if bind_digest else []
+    exporters = chosen_exporters(targets, pairs, enforce=enforce)
+    loaded = _baselines(baseline, map_file)
+    planned = plan(output, artifacts(loaded, exporters, allow_lossy=allow_lossy))
     if check:
         check_plan(planned)
         say(f"`{output}` is up to date: {count(len(planned.changes), 'file')}")
@@ -102,75 +120,32 @@ def command(
     for change in planned.changes:
         state = "wrote" if change.artifact.path in written else "unchanged"
         say(f"{state} `{output / change.artifact.path}`")
-    _say_next(planned, baseline, targets, pairs, enforce=enforce)
+    words: list[str | Path] = ["ethogram", "export", baseline]
+    words += [word for target in targets for word in ("--to", target)]
+    words += ["--map", map_file] if map_file is not None else []
+    words += [word for pair in pairs for word in _option_of(pair)]
+    words += ["--allow-lossy"] if allow_lossy else []
+    _say_next(
+        [*words, "-o", output],
+        enforce=enforce,
+        is_changed=not enforce and is_changed_by_enforcing([one for _, one in loaded], exporters),
+    )
 
 
-def _exporters(
-    targets: Sequence[str], pairs: Sequence[str], *, enforce: bool
-) -> list[tuple[Exporter, Options]]:
-    """Return each target's exporter with its options; a setting goes to those that know it."""
-    from exporters.registry import find_exporter, parse_options
-
-    found = [find_exporter(name) for name in dict.fromkeys(targets)]
-    known = {setting for exporter in found for setting in exporter.settings}
-    strange = [pair for pair in pairs if pair.partition("=")[0] not in known]
-    return [
-        (
-            exporter,
-            parse_options(
-                exporter,
-                [pair for pair in pairs if pair.partition("=")[0] in exporter.settings] + strange,
-                enforce=enforce,
-            ),
-        )
-        for exporter in found
-    ]
-
-
-def _artifacts(
-    path: Path, exporters: Sequence[tuple[Exporter, Options]], *, allow_lossy: bool
-) -> Iterator[tuple[Artifact, str]]:
-    """Yield every policy with its baseline's digest, then say what was found."""
-    from ethogram.cli.baseline_screen import subject_of
+def _baselines(path: Path, map_file: Path | None) -> list[tuple[Path, Baseline]]:
+    """Return the baselines in *path* with their files, as the map carries them."""
+    from ethogram.cli.environments import carried
     from ethogram.contracts.baseline import load_baselines
-    from ethogram.contracts.exports import Artifact
 
-    if kind_of(path) not in {"baseline", "baselines"}:
+    kind = kind_of(path)
+    if kind in {"recording", "summary"}:
         raise UsageError(
-            f"`{path}` is a {kind_of(path)}, not a baseline",
+            f"`{path}` is {WORDS[kind]}, not a baseline",
             hint=f"`{shell('ethogram', 'learn', path, '-o', 'baselines')}` makes one of it",
         )
-    findings: dict[tuple[str, Finding], list[str]] = {}
-    loaded = load_baselines(path)
-    for file, baseline in loaded:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        for exporter, options in exporters:
-            for item in exporter.export(baseline, options):
-                if isinstance(item, Artifact):
-                    yield item, digest
-                else:
-                    findings.setdefault((exporter.name, item), []).append(subject_of(baseline))
-    for (target, finding), subjects in findings.items():
-        _say_finding(target, finding, subjects if len(loaded) > 1 else [])
-    losses = sum(len(who) for (_, found), who in findings.items() if found.severity == "loss")
-    if losses and not allow_lossy:
-        raise ExportError(
-            f"{count(losses, 'rule')} cannot be expressed, and nothing was written",
-            hint="pass `--allow-lossy` to write the rest",
-        )
-
-
-def _say_finding(target: str, finding: Finding, subjects: Sequence[str]) -> None:
-    """Print *finding*, and whom it is about where that is one of many *subjects*."""
-    about = f" ({printable(finding.subject)})" if finding.subject else ""
-    match subjects:
-        case [one]:
-            about += f" ({one})"
-        case [_, _, *_]:
-            about += f" ({len(subjects)} times)"
-    say(f"{finding.severity}: {target}: {printable(finding.message)}{about}")
-    if finding.hint:
-        say(f"  hint: {printable(finding.hint)}")
+    if kind not in {"baseline", "baselines"}:
+        raise UsageError(f"`{path}` is {WORDS[kind]}, not a baseline", hint=use_of(kind, path))
+    return carried(map_file, load_baselines(path))
 
 
 def _print_plan(planned: Plan) -> None:
@@ -178,21 +153,19 @@ def _print_plan(planned: Plan) -> None:
         print(f"{change.state}\t{planned.directory / change.artifact.path}")
 
 
-def _option_of(pair: str) -> tuple[str, str]:
+def _option_of(pair: str) -> tuple[str, ...]:
+    """Return how a setting is written on a command line."""
     name, _, value = pair.partition("=")
-    return ("--runtime", value) if name == "runtime" else ("--set", pair)
+    if pair == "bind-digest=true":
+        return (FLAGS[name],)
+    return (FLAGS[name], value) if name in ("runtime", "mode") else ("--set", pair)
 
 
-def _say_next(
-    planned: Plan, baseline: Path, targets: Sequence[str], pairs: Sequence[str], *, enforce: bool
-) -> None:
-    words = ["ethogram", "export", str(baseline)]
-    words += [word for target in targets for word in ("--to", target)]
-    words += [word for pair in pairs for word in _option_of(pair)]
-    words += ["-o", str(planned.directory)]
-    if enforce:
-        next_command(shell(*words, "--enforce", "--check"), why="in CI: is it up to date?")
-    else:
+def _say_next(words: Sequence[str | Path], *, enforce: bool, is_changed: bool) -> None:
+    if is_changed:
         next_command(
             shell(*words, "--enforce", "--force"), why="it logs; once nothing shows, let it deny"
         )
+    else:
+        flag = ("--enforce",) if enforce else ()
+        next_command(shell(*words, *flag, "--check"), why="in CI: is it up to date?")

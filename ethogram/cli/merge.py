@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ethogram.cli.inputs import kind_of, summarized
+from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
 from ethogram.cli.options import force_option, refuse_existing, summary_output_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.errors import UsageError
@@ -27,10 +27,10 @@ def command(summaries: tuple[Path, ...], output: Path, force: bool) -> None:
     for path in summaries:
         if (kind := kind_of(path)) != "summary":
             raise UsageError(
-                f"`{path}` is a {kind.removesuffix('s')}, not a summary",
+                f"`{path}` is {WORDS[kind]}, not a summary",
                 hint="`ethogram summarize` makes one of recordings"
                 if kind == "recording"
-                else f"`{shell('ethogram', 'show', path)}` prints it",
+                else use_of(kind, path),
             )
     summary = summarized(summaries)
     write_summary(summary, output, force=force)

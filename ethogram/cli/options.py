@@ -17,6 +17,7 @@ __all__ = [
     "examples",
     "force_option",
     "format_option",
+    "map_option",
     "refuse_existing",
     "summary_output_option",
 ]
@@ -68,6 +69,17 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
 def force_option(command: Any) -> Any:
     """Add the option `--force`."""
     return click.option("--force", is_flag=True, help="Replace output that exists.")(command)
+
+
+def map_option(command: Any) -> Any:
+    """Add the option `--map`, which `ethogram.cli.environments` applies."""
+    return click.option(
+        "--map",
+        "map_file",
+        metavar="ENV.yaml",
+        type=click.Path(readable=False, path_type=Path),
+        help="Take names and addresses to production, as this file maps them.",
+    )(command)
 
 
 def summary_output_option(command: Any) -> Any:

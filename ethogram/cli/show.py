@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from ethogram.cli.inputs import kind_of
+from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import format_option
 from ethogram.cli.screen import next_command, output, shell
+from ethogram.errors import UsageError
 
 __all__ = ["command"]
 
@@ -29,8 +30,13 @@ def command(path: Path, output_format: str) -> None:
             _show_recording(path, output_format)
         case "summary":
             _show_summary(path, output_format)
-        case _:
+        case "baseline" | "baselines":
             _show_baselines(path, output_format)
+        case kind:
+            raise UsageError(
+                f"`{path}` is {WORDS[kind]}, not a recording, summary or baseline",
+                hint=use_of(kind, path),
+            )
 
 
 def _print_json(kind: str, path: Path, content: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ethogram.cli.inputs import kind_of, summarized
+from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
 from ethogram.cli.options import force_option, refuse_existing, summary_output_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.errors import UsageError
@@ -27,10 +27,10 @@ def command(recordings: tuple[Path, ...], output: Path, force: bool) -> None:
     for path in recordings:
         if (kind := kind_of(path)) != "recording":
             raise UsageError(
-                f"`{path}` is a {kind.removesuffix('s')}, not a recording",
+                f"`{path}` is {WORDS[kind]}, not a recording",
                 hint="`ethogram merge` merges summaries"
                 if kind == "summary"
-                else f"`{shell('ethogram', 'show', path)}` prints it",
+                else use_of(kind, path),
             )
     summary = summarized(recordings)
     write_summary(summary, output, force=force)

@@ -27,7 +27,6 @@ _MAPPED: tuple[Dimension, ...] = ("peers", "listens", "dns")
 _OTHER_FAMILIES = ("unix", "netlink", "packet", "family-")
 # `checkout.shop.svc.cluster.local`: what stands before one of these is a namespace.
 _CLUSTER_ZONES = frozenset(["svc", "pod"])
-_WILDCARDS = frozenset("*?[")
 
 
 def apply_environment(baseline: Baseline, environment: Environment) -> Baseline:
@@ -83,7 +82,7 @@ class _Mapping:
         )
 
     def _match(self, match: Match) -> Match:
-        if match.namespace is None or not _WILDCARDS.isdisjoint(match.namespace):
+        if match.namespace is None or "*" in match.namespace:
             return match
         return match.model_copy(update={"namespace": self._namespace(match.namespace)})
 

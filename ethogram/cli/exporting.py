@@ -1,0 +1,162 @@
+"""Runs exporters over baselines: which settings each gets, what they give, what they say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ethogram.cli.group import closest
+from ethogram.cli.screen import count, say
+from ethogram.contracts.escape import printable
+from ethogram.errors import ExportError, UsageError
+
+if TYPE_CHECKING:
+    from ethogram.contracts.baseline import Baseline
+    from ethogram.contracts.exports import Artifact
+    from exporters.protocol import Exporter, Finding, Options
+
+__all__ = ["artifacts", "chosen_exporters", "is_changed_by_enforcing"]
+
+# Settings that have an option of their own.
+FLAGS = {"runtime": "--runtime", "mode": "--mode", "bind-digest": "--bind-digest"}
+
+
+def chosen_exporters(
+    targets: Sequence[str], pairs: Sequence[str], *, enforce: bool
+) -> list[tuple[Exporter, Options]]:
+    """Return each target's exporter with its options; a setting goes to all that know it.
+
+    *pairs* are `NAME=VALUE`. Raises `UsageError` for a setting that none of them has.
+    """
+    from exporters.registry import find_exporter, parse_options
+
+    found = [find_exporter(name) for name in dict.fromkeys(targets)]
+    known = {setting for exporter in found for setting in exporter.settings}
+    for pair in pairs:
+        name, is_pair, _ = pair.partition("=")
+        if is_pair and name not in known:
+            raise _unknown(name, found)
+    return [
+        (
+            exporter,
+            parse_options(
+                exporter,
+                [
+                    pair
+                    for pair in pairs
+                    if "=" not in pair or pair.partition("=")[0] in exporter.settings
+                ],
+                enforce=enforce,
+            ),
+        )
+        for exporter in found
+    ]
+
+
+def _unknown(name: str, found: Sequence[Exporter]) -> UsageError:
+    """Return that none of the exporters *found* has setting *name*, and who has."""
+    from exporters.registry import exporters
+
+    targets = " or ".join(f"`{exporter.name}`" for exporter in found)
+    others = [other.name for other in exporters().values() if name in other.settings]
+    option = FLAGS.get(name)
+    known = sorted({setting for exporter in found for setting in exporter.settings})
+    if others:
+        hint = "it is for " + ", ".join(f"`--to {other}`" for other in others)
+    elif guess := closest(name, known):
+        hint = f"did you mean `{guess}`?"
+    else:
+        hint = "known: " + (", ".join(f"`{setting}`" for setting in known) or "none")
+    if option:
+        return UsageError(f"`{option}` says nothing to {targets}", hint=hint)
+    return UsageError(f"{targets} has no setting `{name}`", hint=hint)
+
+
+def artifacts(
+    loaded: Sequence[tuple[Path, Baseline]],
+    exporters: Sequence[tuple[Exporter, Options]],
+    *,
+    allow_lossy: bool,
+) -> Iterator[tuple[Artifact, str]]:
+    """Yield every policy with the digest of its baseline's file, then say what was found.
+
+    A baseline that has no policy of a kind is a finding; `ExportError` where none has any, and for
+    losses that nobody allowed.
+    """
+    from ethogram.cli.baseline_screen import subject_of
+    from ethogram.contracts.exports import Artifact
+
+    findings: dict[tuple[str, Finding], list[str]] = {}
+    is_empty = True
+    for file, baseline in loaded:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        for exporter, options in exporters:
+            for item in _exported(baseline, exporter, options, len(loaded) * len(exporters)):
+                if isinstance(item, Artifact):
+                    is_empty = False
+                    yield item, digest
+                else:
+                    findings.setdefault((exporter.name, item), []).append(subject_of(baseline))
+    for (target, finding), subjects in findings.items():
+        _say_finding(target, finding, subjects if len(loaded) > 1 else [])
+    losses = sum(len(who) for (_, found), who in findings.items() if found.severity == "loss")
+    if losses and not allow_lossy:
+        raise ExportError(
+            f"{count(losses, 'loss', 'losses')} that nobody allowed, and nothing was written",
+            hint="see `loss:` above; pass `--allow-lossy` to write the rest",
+        )
+    if is_empty:
+        targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)
+        raise ExportError(
+            f"no baseline has a policy for {targets}: nothing was written",
+            hint="see above why" if findings else None,
+        )
+
+
+def _exported(
+    baseline: Baseline, exporter: Exporter, options: Options, jobs: int
+) -> list[Artifact | Finding]:
+    """Return what *exporter* gives; its refusal of one of several *jobs* is a loss like others."""
+    from exporters.protocol import Finding
+
+    try:
+        return list(exporter.export(baseline, options))
+    except ExportError as error:
+        if jobs == 1:
+            raise
+        return [Finding("loss", error.message, hint=error.hint)]
+
+
+def _say_finding(target: str, finding: Finding, subjects: Sequence[str]) -> None:
+    """Print *finding*, and whom it is about where that is one of many *subjects*."""
+    about = f" ({printable(finding.subject)})" if finding.subject else ""
+    match subjects:
+        case [one]:
+            about += f" ({one})"
+        case [_, _, *_]:
+            about += f" ({len(subjects)} times)"
+    say(f"{finding.severity}: {target}: {printable(finding.message)}{about}")
+    if finding.hint:
+        say(f"  hint: {printable(finding.hint)}")
+
+
+def is_changed_by_enforcing(
+    baselines: Sequence[Baseline], exporters: Sequence[tuple[Exporter, Options]]
+) -> bool:
+    """Return whether a policy reads otherwise with `--enforce`: not all kinds can only log."""
+    from dataclasses import replace
+
+    def policies(baseline: Baseline, exporter: Exporter, options: Options) -> list[Artifact]:
+        from ethogram.contracts.exports import Artifact
+
+        found = _exported(baseline, exporter, options, jobs=2)
+        return [item for item in found if isinstance(item, Artifact)]
+
+    return any(
+        policies(baseline, exporter, replace(options, enforce=False))
+        != policies(baseline, exporter, replace(options, enforce=True))
+        for baseline in baselines
+        for exporter, options in exporters
+    )
