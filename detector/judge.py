@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from detector.deviations import Deviation, Deviations
 from detector.findings import Findings
-from detector.grading import grade
 from detector.indications import Indication, Indications
 from detector.live import Live
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
+from detector.sightings import sightings
 from detector.watched import Watched
-from detector.words import in_words, nearest
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
-from ethogram.contracts.escape import unescape
 from ethogram.contracts.finding import Finding
 from learner.context import Context, context_of
 
 __all__ = ["Judge"]
-
-# Of one instance and dimension in one window; the rest is one finding that says how many.
-_SHOWN = 50
 
 
 class Judge:
@@ -74,55 +68,15 @@ class Judge:
             if (instance, deviation.dimension, _object_of(deviation.value)) not in told:
                 groups[instance, deviation.dimension].append(deviation)
         for (instance, _), group in groups.items():
-            for deviation in group[:_SHOWN]:
-                yield self._sighting(deviation, instance)
-            if len(group) > _SHOWN:
-                yield self._more(group[_SHOWN:], instance)
-
-    def _sighting(self, deviation: Deviation, instance: int) -> Sighting:
-        workload = self._watched.of_instance(instance)
-        assert workload.known is not None
-        value, dimension = deviation.value, deviation.dimension
-        graded = grade(value, workload_state=self._watched.state_of(workload).state)
-        return Sighting(
-            layer="deviation",
-            rule=f"deviation-{dimension}",
-            title=graded.title,
-            reason=graded.reason,
-            severity=graded.severity,
-            attack=graded.attack,
-            instance=instance,
-            phase=deviation.phase,
-            dimension=dimension,
-            observed=in_words(value),
-            expected=nearest(workload.known.baseline, dimension, value),
-            exe=deviation.exe,
-            exec_id=self._executed(value, instance),
-            first_ns=deviation.first_ns,
-            last_ns=deviation.last_ns,
-            count=deviation.count,
-        )
-
-    def _executed(self, value: AnyValue, instance: int) -> str | None:
-        """Return the process that ran what was executed: `exe` is the one that executed it."""
-        if not isinstance(value, ExecValue):
-            return None
-        process = self._tree.newest(instance, unescape(value.path))
-        return process.exec_id if process else None
-
-    def _more(self, group: list[Deviation], instance: int) -> Sighting:
-        first = self._sighting(group[0], instance)
-        return replace(
-            first,
-            reason=f"{first.reason}; so much at once that the rest is only counted",
-            observed="much more at once",
-            expected=(),
-            exe=None,
-            exec_id=None,
-            first_ns=min(one.first_ns for one in group),
-            last_ns=max(one.last_ns for one in group),
-            count=len(group),
-        )
+            workload = self._watched.of_instance(instance)
+            assert workload.known is not None
+            yield from sightings(
+                group,
+                instance=instance,
+                known=workload.known,
+                state=self._watched.state_of(workload).state,
+                tree=self._tree,
+            )
 
 
 def _sighting_of(found: Indication) -> Sighting:

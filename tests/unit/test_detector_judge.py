@@ -18,9 +18,10 @@ pytestmark = pytest.mark.unit
 NGINX, SH = 2, 3
 
 
-@pytest.fixture
-def baselines(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Baselines learnt from the shop in staging."""
+    tmp_path = tmp_path_factory.mktemp("learnt")
     summary = summarize(Recording.open(shop_recording(tmp_path / "rec")))
     directory = tmp_path / "baselines"
     directory.mkdir()
@@ -94,11 +95,28 @@ def test_what_the_runtime_does_on_its_way_in_is_not_judged(shop: Replay) -> None
     assert shop.rows(8, files=[file_row("/etc/hosts.deny", phase="runtime")]) == []
 
 
-def test_a_flood_of_new_files_is_one_finding_that_counts(shop: Replay) -> None:
-    found = shop.rows(8, files=[file_row(f"/tmp/junk/{number:04}") for number in range(500)])
+def test_small_change_of_one_program_is_one_finding(shop: Replay) -> None:
+    (found,) = shop.rows(8, files=[file_row(f"/usr/share/x/{number:04}") for number in range(500)])
+    assert found.severity == "low"
+    assert found.evidence.observed.startswith("500 at once: /usr/share/x/0000 (r), /usr/share/x/0")
+    assert found.evidence.observed.endswith(" and 492 more")
+    assert found.count == 500
+
+
+def test_a_flood_of_graver_ones_is_fifty_and_one_that_counts(shop: Replay) -> None:
+    write = int(Access.WRITE | Access.CREATE)
+    rows = [file_row(f"/usr/bin/junk{number:04}", access=write) for number in range(500)]
+    found = shop.rows(8, files=rows)
+    assert {finding.severity for finding in found} == {"high"}
     assert len(found) == 51
     assert found[-1].evidence.observed == "much more at once"
     assert found[-1].count == 450
+
+
+def test_what_is_grave_stands_apart_from_small_change(shop: Replay) -> None:
+    small = [file_row(f"/usr/share/x/{number:04}", exe=SH) for number in range(500)]
+    found = shop.rows(8, files=[*small, file_row("/etc/shadow", exe=SH)])
+    assert [finding.rule for finding in found] == ["sensitive-file-read", "deviation-files"]
 
 
 def test_a_path_of_the_workload_cannot_break_the_line(shop: Replay) -> None:
