@@ -68,10 +68,18 @@ class Library:
                 f"`{path}` is a recording, not baselines",
                 hint=f"`ethogram learn {path} -o baselines` makes them of it",
             )
-        loaded = load_baselines(path)
-        if environment is not None:
-            loaded = [(file, apply_environment(one, environment)) for file, one in loaded]
-        return cls(Known(file, one, Allowlist(one)) for file, one in loaded)
+        library = cls(Known(file, one, Allowlist(one)) for file, one in load_baselines(path))
+        return library if environment is None else library.carried(environment)
+
+    def carried(self, environment: Environment) -> Library:
+        """Return these baselines as they read in the other *environment*.
+
+        `BaselineError` where that makes two of them overlap.
+        """
+        after = (
+            (known.file, apply_environment(known.baseline, environment)) for known in self._known
+        )
+        return Library(Known(file, one, Allowlist(one)) for file, one in after)
 
     @property
     def known(self) -> tuple[Known, ...]:

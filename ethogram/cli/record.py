@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, Duration, examples, force_option
+from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
-from ethogram.cli.targets import chosen, target_options
-from ethogram.errors import CaptureError, UsageError
+from ethogram.cli.session_options import require_parent, session_fields, session_options
+from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.errors import CaptureError
 
 if TYPE_CHECKING:
     from profiler.recorder import RecordOptions, RecordResult
-    from profiler.targets import TargetKind
 
-__all__ = ["command", "describe_result", "stop_on_signals"]
+__all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
 
 
 @click.command(
@@ -45,57 +45,8 @@ __all__ = ["command", "describe_result", "stop_on_signals"]
     type=click.Path(path_type=Path),
     help="Directory to write the recording to; without `--force` new or empty.",
 )
-@click.option(
-    "--duration",
-    type=Duration(least_ms=10),
-    metavar="TIME",
-    help="Stop after TIME, such as `30s`; without it on Ctrl-C or the command's end.",
-)
-@click.option(
-    "--window",
-    type=Duration(least_ms=100),
-    metavar="TIME",
-    default="5s",
-    show_default=True,
-    help="How long a window is; a kill loses the open one at most.",
-)
-@click.option(
-    "--inventory",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Owners, selectors and addresses of the cluster, as `kubectl` prints them (see below).",
-)
-@click.option("--cluster", metavar="NAME", help="Name of the cluster that this host belongs to.")
-@click.option(
-    "--ready-file",
-    metavar="PATH",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to create once the programs are attached.",
-)
-@click.option(
-    "--max-loss",
-    metavar="N",
-    type=click.IntRange(min=0),
-    help="Fail with exit code 4 when more than N events were lost.",
-)
-@click.option(
-    "--loader",
-    type=click.Choice(["auto", "core", "bcc"]),
-    default="auto",
-    show_default=True,
-    help="How the kernel programs are loaded.",
-)
-@click.option(
-    "--tier",
-    type=click.Choice(["full", "light"]),
-    default="full",
-    show_default=True,
-    help="`light` leaves out the hooks on every system call.",
-)
-@click.option(
-    "--keep-args",
-    is_flag=True,
-    help="Keep arguments as they are; without it what looks like a secret is redacted.",
+@session_options(
+    window="5s", window_help="How long a window is; a kill loses the open one at most."
 )
 @click.option("--exit-code", is_flag=True, help="Exit with the exit status of COMMAND.")
 @force_option
@@ -107,8 +58,8 @@ def command(**values: Any) -> None:
     Ctrl-C ends the recording and keeps what was seen.
     """
     target = chosen(values)
-    _check_ready_file(values["ready_file"])
-    result = _record(_options(values, kind=target.kind, names=target.values))
+    require_parent("--ready-file", values["ready_file"])
+    result = _record(_options(values, target))
     for line in describe_result(result):
         say(line)
     _raise_when_lossy(result, values["max_loss"])
@@ -118,24 +69,14 @@ def command(**values: Any) -> None:
         raise click.exceptions.Exit(status if status >= 0 else 128 - status)
 
 
-def _options(values: dict[str, Any], *, kind: TargetKind, names: tuple[str, ...]) -> RecordOptions:
+def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
     from profiler.recorder import RecordOptions
-    from profiler.targets import Targets
 
-    duration_ms = values["duration"]
     return RecordOptions(
         output=values["output"],
-        targets=Targets(kind=kind, values=names),
-        window_ms=values["window"],
-        duration_s=None if duration_ms is None else duration_ms / 1000,
-        inventory=values["inventory"],
-        loader=values["loader"],
-        tier=values["tier"],
-        keep_args=values["keep_args"],
-        ready_file=values["ready_file"],
         max_loss=values["max_loss"],
-        cluster=values["cluster"],
         force=values["force"],
+        **session_fields(values, target),
     )
 
 
@@ -179,13 +120,15 @@ def describe_result(result: RecordResult) -> list[str]:
     if not result.clean:
         lines.append("the recording did not end cleanly: its last window may be short")
     if result.command_exit is not None:
-        status = result.command_exit
-        lines.append(
-            f"the command exited with status {status}"
-            if status >= 0
-            else f"the command was ended by {_signal_name(-status)}"
-        )
+        lines.append(describe_exit(result.command_exit))
     return lines
+
+
+def describe_exit(status: int) -> str:
+    """Return how a command ended: its exit status, negative where a signal ended it, in words."""
+    if status >= 0:
+        return f"the command exited with status {status}"
+    return f"the command was ended by {_signal_name(-status)}"
 
 
 def _say_next(result: RecordResult) -> None:
@@ -216,14 +159,4 @@ def _raise_when_lossy(result: RecordResult, max_loss: int | None) -> None:
             f"{count(result.lost, 'event')} lost, more than the {max_loss:,} allowed",
             hint=f"`{shell('ethogram', 'show', result.recording)}` says where; the recording "
             "is kept",
-        )
-
-
-def _check_ready_file(path: Path | None) -> None:
-    """Raise `UsageError` where *path* has no directory to be in, before anything is attached."""
-    if path is not None and not path.absolute().parent.is_dir():
-        parent = path.absolute().parent
-        raise UsageError(
-            f"`--ready-file`: there is no directory `{parent}`",
-            hint=f"`{shell('mkdir', '-p', parent)}` makes it",
         )

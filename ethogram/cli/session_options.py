@@ -1,0 +1,115 @@
+"""Options of the commands that load programs into the kernel, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ethogram.cli.options import Duration
+from ethogram.cli.screen import shell
+from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from ethogram.cli.targets import Chosen
+
+__all__ = ["require_parent", "session_fields", "session_options"]
+
+
+def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
+    """Return what adds the options of a session; *window* is how long one is by default."""
+    options = (
+        click.option(
+            "--duration",
+            type=Duration(least_ms=10),
+            metavar="TIME",
+            help="Stop after TIME, such as `30s`; without it on Ctrl-C or the command's end.",
+        ),
+        click.option(
+            "--window",
+            type=Duration(least_ms=100),
+            metavar="TIME",
+            default=window,
+            show_default=True,
+            help=window_help,
+        ),
+        click.option(
+            "--inventory",
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Owners, selectors and addresses of the cluster, as `kubectl` prints them "
+            "(see below).",
+        ),
+        click.option(
+            "--cluster", metavar="NAME", help="Name of the cluster that this host belongs to."
+        ),
+        click.option(
+            "--ready-file",
+            metavar="PATH",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File to create once the programs are attached.",
+        ),
+        click.option(
+            "--max-loss",
+            metavar="N",
+            type=click.IntRange(min=0),
+            help="Fail with exit code 4 when more than N events were lost.",
+        ),
+        click.option(
+            "--loader",
+            type=click.Choice(["auto", "core", "bcc"]),
+            default="auto",
+            show_default=True,
+            help="How the kernel programs are loaded.",
+        ),
+        click.option(
+            "--tier",
+            type=click.Choice(["full", "light"]),
+            default="full",
+            show_default=True,
+            help="`light` leaves out the hooks on every system call.",
+        ),
+        click.option(
+            "--keep-args",
+            is_flag=True,
+            help="Keep arguments as they are; without it what looks like a secret is redacted.",
+        ),
+    )
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
+    """Return the fields of `SessionOptions` that the option *values* and the *target* stand for."""
+    from profiler.targets import Targets
+
+    duration_ms = values["duration"]
+    return {
+        "targets": Targets(kind=target.kind, values=target.values),
+        "window_ms": values["window"],
+        "duration_s": None if duration_ms is None else duration_ms / 1000,
+        **{
+            name: values[name]
+            for name in ("inventory", "loader", "tier", "keep_args", "ready_file", "cluster")
+        },
+    }
+
+
+def require_parent(option: str, path: Path | None) -> None:
+    """Raise `UsageError` where the *path* of *option* has no directory to be in.
+
+    Asked before anything is attached.
+    """
+    if path is not None and not path.absolute().parent.is_dir():
+        parent = path.absolute().parent
+        raise UsageError(
+            f"`{option}`: there is no directory `{parent}`",
+            hint=f"`{shell('mkdir', '-p', parent)}` makes it",
+        )
