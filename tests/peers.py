@@ -19,7 +19,14 @@ from ethogram.contracts.policy_network import Endpoint
 from tests.baselines import make_baseline, syscall_rule
 
 __all__ = [
+    "API_SERVER",
+    "DATABASE",
+    "DNS",
     "EVERY_PEER",
+    "LOADGEN",
+    "NODE",
+    "PROMETHEUS",
+    "REDIS",
     "Connection",
     "connections",
     "listen_rule",
@@ -31,6 +38,60 @@ _EVIDENCE = syscall_rule("read").evidence
 _TRANSPORTS = {"tcp": "TCP", "udp": "UDP", "sctp": "SCTP"}
 # What named ports are in the pods that answer.
 _NAMED_PORT = 9999
+_SHOP = "shop-staging"
+REDIS = {
+    "kind": "service",
+    "namespace": _SHOP,
+    "name": "redis",
+    "selector": {"app": "redis"},
+    "targets": ("6379",),
+}
+DATABASE = {
+    "kind": "service",
+    "namespace": _SHOP,
+    "name": "database",
+    "targets": ("5432",),
+    "addresses": ("10.20.0.5", "fd00:20::5"),
+}
+DNS = {
+    "kind": "dns",
+    "namespace": "kube-system",
+    "name": "kube-dns",
+    "selector": {"k8s-app": "kube-dns"},
+    "targets": ("53",),
+}
+_OPENSHIFT_DNS = {
+    "kind": "dns",
+    "namespace": "openshift-dns",
+    "name": "dns-default",
+    "selector": {"dns.operator.openshift.io/daemonset-dns": "default"},
+    "targets": ("5353",),
+}
+LOADGEN = {
+    "kind": "pod",
+    "namespace": _SHOP,
+    "owner": "Deployment",
+    "name": "loadgen",
+    "selector": {"app": "loadgen"},
+}
+PROMETHEUS = {
+    "kind": "pod",
+    "namespace": "monitoring",
+    "owner": "StatefulSet",
+    "name": "prometheus",
+    "selector": {"app": "prometheus"},
+}
+API_SERVER = {
+    "kind": "apiserver",
+    "namespace": "default",
+    "name": "kubernetes",
+    "targets": ("6443",),
+    "addresses": ("10.77.0.2", "10.77.0.3"),
+}
+NODE = {"kind": "node", "name": "node-1"}
+_OUTSIDE = {"kind": "external", "namespace": _SHOP, "name": "database"}
+_NOBODY = {"kind": "pod", "namespace": _SHOP, "owner": "Pod", "name": "debug"}
+_REFUSED = {**LOADGEN, "name": "junk", "selector": {"app": r"\x1b[31m"}}
 
 
 @dataclass(frozen=True)
@@ -122,71 +183,27 @@ def _is_own(address: str) -> bool:
     return parsed.is_loopback or parsed.is_unspecified
 
 
-_SHOP = "shop-staging"
-_REDIS = {
-    "kind": "service",
-    "namespace": _SHOP,
-    "name": "redis",
-    "selector": {"app": "redis"},
-    "targets": ("6379", "redis"),
-}
-_DATABASE = {
-    "kind": "service",
-    "namespace": _SHOP,
-    "name": "database",
-    "targets": ("5432",),
-    "addresses": ("10.20.0.5", "fd00:20::5"),
-}
-_DNS = {
-    "kind": "dns",
-    "namespace": "openshift-dns",
-    "name": "dns-default",
-    "selector": {"dns.operator.openshift.io/daemonset-dns": "default"},
-    "targets": ("5353",),
-}
-_LOADGEN = {
-    "kind": "pod",
-    "namespace": _SHOP,
-    "owner": "Deployment",
-    "name": "loadgen",
-    "selector": {"app": "loadgen"},
-}
-_PROMETHEUS = {
-    "kind": "pod",
-    "namespace": "monitoring",
-    "owner": "StatefulSet",
-    "name": "prometheus",
-    "selector": {"app": "prometheus"},
-}
-_API_SERVER = {
-    "kind": "apiserver",
-    "namespace": "default",
-    "name": "kubernetes",
-    "targets": ("6443",),
-    "addresses": ("10.77.0.2", "10.77.0.3"),
-}
-_NODE = {"kind": "node", "name": "node-1"}
-_OUTSIDE = {"kind": "external", "namespace": _SHOP, "name": "database"}
-_NOBODY = {"kind": "pod", "namespace": _SHOP, "owner": "Pod", "name": "debug"}
-_REFUSED = {**_LOADGEN, "name": "junk", "selector": {"app": r"\x1b[31m"}}
 # One of every kind, those that a policy cannot say among them.
 EVERY_PEER = (
-    peer_rule("out", "tcp", port=6379, identity=_REDIS),
-    peer_rule("out", "tcp", port=5432, identity=_DATABASE),
-    peer_rule("out", "tcp", port=80, identity={**_REDIS, "name": "no-targets", "targets": ()}),
-    peer_rule("out", "udp", port=53, identity=_DNS),
-    peer_rule("in", "tcp", port=80, identity=_LOADGEN),
-    peer_rule("in", "tcp", port=80, identity=_PROMETHEUS),
-    peer_rule("in", "tcp", port=9100, identity=_PROMETHEUS),
-    peer_rule("in", "sctp", port=3868, identity=_LOADGEN),
-    peer_rule("in", "tcp", identity=_LOADGEN),
+    peer_rule("out", "tcp", port=6379, identity=REDIS),
+    peer_rule(
+        "out", "tcp", port=80, identity={**REDIS, "name": "web", "targets": ("8080", "http")}
+    ),
+    peer_rule("out", "tcp", port=5432, identity=DATABASE),
+    peer_rule("out", "tcp", port=80, identity={**REDIS, "name": "no-targets", "targets": ()}),
+    peer_rule("out", "udp", port=53, identity=_OPENSHIFT_DNS),
+    peer_rule("in", "tcp", port=80, identity=LOADGEN),
+    peer_rule("in", "tcp", port=80, identity=PROMETHEUS),
+    peer_rule("in", "tcp", port=9100, identity=PROMETHEUS),
+    peer_rule("in", "sctp", port=3868, identity=LOADGEN),
+    peer_rule("in", "tcp", identity=LOADGEN),
     peer_rule("in", "tcp", port=80, identity=_NOBODY),
     peer_rule("in", "tcp", port=80, identity=_REFUSED),
-    peer_rule("out", "tcp", "10.96.0.1", 443, identity=_API_SERVER),
-    peer_rule("out", "tcp", "10.77.0.3", 6443, identity=_API_SERVER),
-    peer_rule("in", "tcp", "10.77.0.2", 8443, identity=_API_SERVER),
-    peer_rule("in", "tcp", "10.77.0.1", 80, identity=_NODE),
-    peer_rule("out", "udp", "10.77.0.1", 53, identity=_NODE),
+    peer_rule("out", "tcp", "10.96.0.1", 443, identity=API_SERVER),
+    peer_rule("out", "tcp", "10.77.0.3", 6443, identity=API_SERVER),
+    peer_rule("in", "tcp", "10.77.0.2", 8443, identity=API_SERVER),
+    peer_rule("in", "tcp", "10.77.0.1", 80, identity=NODE),
+    peer_rule("out", "udp", "10.77.0.1", 53, identity=NODE),
     peer_rule("out", "tcp", "10.20.0.5", 5432, identity=_OUTSIDE),
     peer_rule("out", "udp", "169.254.20.10", 53),
     peer_rule("out", "tcp", "203.0.113.9", 443, name="pay.example.com"),

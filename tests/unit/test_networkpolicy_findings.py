@@ -1,0 +1,194 @@
+"""What a NetworkPolicy cannot say is said beside it, and never written as a wider rule."""
+
+from typing import Any
+
+import pytest
+
+from ethogram.contracts.baseline import Rule
+from tests.networkpolicies import export, losses, one
+from tests.peers import (
+    API_SERVER,
+    LOADGEN,
+    NODE,
+    REDIS,
+    listen_rule,
+    make_network_baseline,
+    peer_rule,
+)
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        peer_rule("out", "tcp", "127.0.0.1", 80),
+        peer_rule("out", "tcp", "0.0.0.0", 80),
+        peer_rule("in", "tcp", "::1", 80),
+        peer_rule("out", "tcp", "::ffff:127.0.0.1", 80),
+        peer_rule("out", "unix", "/run/app.sock"),
+        peer_rule("out", "netlink", ""),
+    ],
+    ids=lambda rule: f"{rule.value.protocol}-{rule.value.address}",
+)
+def test_what_never_leaves_the_pod_needs_no_rule(rule: Rule[Any]) -> None:
+    policy, findings = export(make_network_baseline(rule))
+    assert policy["spec"].keys() == {"podSelector", "policyTypes"}
+    assert [found for found in findings if found.subject == rule.id] == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "severity"),
+    [
+        ("icmp", "warning"),
+        ("icmpv6", "warning"),
+        ("udplite", "warning"),
+        ("protocol-47", "warning"),
+        ("packet", "info"),
+        ("family-40", "info"),
+    ],
+)
+def test_what_no_policy_speaks_of_is_said(protocol: str, severity: str) -> None:
+    rule = peer_rule("out", protocol, "10.1.0.9")
+    _, findings = export(make_network_baseline(rule))
+    [found] = [found for found in findings if found.subject == rule.id]
+    assert found.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("rule", "word"),
+    [
+        (peer_rule("in", "tcp", identity=LOADGEN), "own port"),
+        (peer_rule("in", "tcp", port=0, identity=LOADGEN), "own port"),
+        (peer_rule("out", "udp", "203.0.113.9"), "port is not known"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"targets": ()}), "behind it"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"targets": ("70000",)}), "70000"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"targets": ("0",)}), "`0`"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"targets": ("a--b",)}), "a--b"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"targets": ("a\nb",)}), r"a\x0ab"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"selector": {}}), "no labels"),
+        (peer_rule("out", "tcp", port=80, identity=REDIS | {"namespace": "Shop"}), "`Shop`"),
+        (peer_rule("in", "tcp", port=80, identity=LOADGEN | {"namespace": None}), "namespace"),
+        (peer_rule("in", "tcp", port=80, identity=LOADGEN | {"selector": {}}), "nothing picks"),
+        (
+            peer_rule("in", "tcp", port=80, identity=LOADGEN | {"selector": {"job-name": "x"}}),
+            "nothing picks",
+        ),
+        (
+            peer_rule("in", "tcp", port=80, identity=LOADGEN | {"selector": {"app": "a b"}}),
+            "`app: a b`",
+        ),
+        (peer_rule("out", "tcp", port=80, identity=NODE), "addresses are not known"),
+        (peer_rule("out", "tcp", "", 80), "address is not known"),
+        (peer_rule("out", "tcp", r"\x00\x01", 80), "no address"),
+        (peer_rule("out", "tcp", "fe80::1%eth0", 80), "no address"),
+        (peer_rule("out", "udp", "224.0.0.251", 5353), "group"),
+        (peer_rule("out", "udp", "255.255.255.255", 67), "group"),
+        (peer_rule("out", "tcp", "169.254.169.254", 80), "private address"),
+        (
+            peer_rule(
+                "out", "tcp", port=80, identity=API_SERVER | {"addresses": ("127.0.0.1",)}
+            ),
+            "the pod itself",
+        ),
+        (
+            peer_rule("out", "tcp", port=80, identity={**REDIS, "selector": {}, "targets": ("www",),
+                "addresses": ("10.20.0.5",)}),
+            "named ports",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_said_is_a_loss_and_no_rule(rule: Rule[Any], word: str) -> None:
+    [loss] = losses(rule)
+    assert loss.subject == rule.id
+    assert word in loss.message
+    assert loss.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("subject", "observation", "severity", "word"),
+    [
+        ({"namespace": None, "kind": "Unit"}, {}, "warning", "has no namespace"),
+        ({}, {"host_namespaces": ("net", "pid")}, "warning", "host's network"),
+        ({"selector": {}}, {}, "loss", "nothing picks"),
+        ({"selector": {"pod-template-hash": "5d4c"}}, {}, "loss", "nothing picks"),
+        ({"selector": {"app": r"\x1b"}}, {}, "loss", "refuses the label"),
+        ({"namespace": "../etc"}, {}, "loss", "refuses the namespace"),
+    ],
+)
+def test_a_subject_that_no_policy_can_be_for(subject, observation, severity, word) -> None:
+    policy, [found] = export(
+        make_network_baseline(
+            peer_rule("in", "tcp", port=80, identity=LOADGEN),
+            subject=subject,
+            observation=observation,
+        )
+    )
+    assert policy is None
+    assert found.severity == severity
+    assert word in found.message
+
+
+def test_sharing_other_namespaces_of_the_host_is_no_obstacle() -> None:
+    policy, _ = export(make_network_baseline(observation={"host_namespaces": ("pid",)}))
+    assert policy is not None
+
+
+def test_a_port_that_nobody_came_to_gets_no_rule() -> None:
+    listens = [
+        listen_rule("tcp", "0.0.0.0", 80),
+        listen_rule("tcp", "0.0.0.0", 8080),
+        listen_rule("tcp", "::", 8080),
+        listen_rule("udp", "10.1.0.9", 514),
+        listen_rule("tcp", "127.0.0.1", 9000),
+        listen_rule("unix", "/run/app.sock", None),
+    ]
+    rule = peer_rule("in", "tcp", port=80, identity=LOADGEN)
+    policy, findings = export(make_network_baseline(rule, listens=listens))
+    assert len(policy["spec"]["ingress"]) == 1
+    said = [found.message.split(",")[0] for found in findings if "it listens" in found.message]
+    assert said == ["it listens on port 8080/TCP", "it listens on port 514/UDP"]
+
+
+@pytest.mark.parametrize("state", ["partial", "lossy", "enforced"])
+def test_a_baseline_that_is_not_complete_gets_a_warning(state: str) -> None:
+    policy, findings = export(make_network_baseline(observation={"state": state}))
+    assert policy["metadata"]["annotations"]["ethogram.dev/state"] == state
+    before = export(make_network_baseline())[1]
+    [more] = [found for found in findings if found not in before]
+    assert more.severity == "warning"
+
+
+def test_containers_of_a_pod_add_up_and_that_is_said() -> None:
+    _, findings = export(make_network_baseline())
+    assert "`nginx`" in one(findings, "add up").message
+    policy, findings = export(make_network_baseline(subject={"container": None}))
+    assert policy["metadata"]["name"] == "ethogram.deployment.checkout"
+    assert not any("add up" in found.message for found in findings)
+
+
+def test_without_enforcement_it_says_that_a_policy_denies_all_the_same() -> None:
+    baseline = make_network_baseline(peer_rule("in", "tcp", port=80, identity=LOADGEN))
+    softly, findings = export(baseline, enforce=False)
+    strictly, fewer = export(baseline)
+    assert softly == strictly
+    [more] = [found for found in findings if found not in fewer]
+    assert "denies as soon as it is applied" in more.message
+
+
+def test_many_ports_of_one_peer_may_be_chosen_anew() -> None:
+    rules = [peer_rule("out", "tcp", "203.0.113.9", 40000 + port) for port in range(23)]
+    _, findings = export(make_network_baseline(*rules))
+    assert one(findings, "23 ports to `203.0.113.9/32`").severity == "warning"
+
+
+def test_names_of_the_outside_do_not_fill_the_annotations() -> None:
+    rules = [
+        peer_rule("out", "tcp", f"203.0.113.{host}", 443, name=f"{host}.example.com")
+        for host in range(200)
+    ]
+    rules.append(peer_rule("out", "tcp", "203.0.113.201", 443, name="x" * 30000))
+    policy, _ = export(make_network_baseline(*rules))
+    text = policy["metadata"]["annotations"]["ethogram.dev/external"]
+    assert text.endswith("and 150 more")
+    assert len(text) < 4096
