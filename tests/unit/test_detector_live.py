@@ -1,0 +1,132 @@
+"""The open window as a source of rows, and the process tree that outlives it."""
+
+from typing import Any
+
+import pytest
+
+from detector.live import Live
+from detector.processes import ProcessTree
+from ethogram.contracts.flags import ProcessFlag
+from tests.recordings import START_NS, columns_of, make_manifest
+
+pytestmark = pytest.mark.unit
+
+EXECUTABLES = [{"exe": 1, "path": b"/usr/sbin/nginx"}, {"exe": 2, "path": b"/bin/sh"}]
+
+
+def process(exec_id: str, **columns: Any) -> dict[str, Any]:
+    return {"exec_id": exec_id, "tgid": 7, "instance": 1, "exe": 1, "start": START_NS} | columns
+
+
+class Eye:
+    """Keeps what each window showed."""
+
+    def __init__(self) -> None:
+        self.new: list[list[str]] = []
+        self.known: list[list[str]] = []
+        self.changed: list[int] = []
+        self.live = Live(make_manifest(), self.judge)
+
+    def judge(self, live: Live, between: Any) -> None:
+        between()
+        self.new.append(live.window("processes").column("exec_id").to_pylist())
+        self.known.append(sorted(live.table("processes").column("exec_id").to_pylist()))
+        self.changed.append(live.changed_processes().num_rows)
+
+    def window(self, **tables: list[dict[str, Any]]) -> None:
+        for name, rows in tables.items():
+            self.live.append(name, columns_of(name, rows))
+        self.live.flush()
+
+
+def test_a_process_is_new_once_and_known_until_it_has_ended() -> None:
+    eye = Eye()
+    eye.window(processes=[process("a")])
+    eye.window(processes=[process("b")])
+    eye.window(processes=[process("a", end=START_NS + 1)])
+    eye.window()
+    assert eye.new == [["a"], ["b"], [], []]
+    assert eye.known == [["a"], ["a", "b"], ["a", "b"], ["b"]]
+    assert eye.changed == [1, 1, 1, 0]
+
+
+def test_a_later_row_replaces_the_one_with_its_key() -> None:
+    eye = Eye()
+    eye.window(workloads=[{"workload": 1, "kind": "Container", "name": "x"}])
+    eye.window(workloads=[{"workload": 1, "kind": "Deployment", "name": "shop"}])
+    rows = eye.live.table("workloads").to_pylist()
+    assert [(row["workload"], row["name"]) for row in rows] == [(1, "shop")]
+
+
+def test_the_rows_of_a_window_are_gone_with_it() -> None:
+    eye = Eye()
+    eye.window(files=[{"path": b"/x", "workload": 1, "instance": 1}])
+    assert list(eye.live.batches("files")) == []
+    assert eye.live.window("files").num_rows == 0
+
+
+def test_rows_that_the_table_cannot_hold_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="has no column `colour`"):
+        Eye().live.append("files", {"colour": ["red"]})
+
+
+def tree_of(*rows: dict[str, Any], limit: int = 100) -> ProcessTree:
+    tree, eye = ProcessTree(limit), Eye()
+    eye.live.append("executables", columns_of("executables", EXECUTABLES))
+    for row in rows:
+        eye.live.append("processes", columns_of("processes", [row]))
+        tree.take(eye.live.changed_processes(), eye.live.table("executables"))
+        eye.live.flush()
+    return tree
+
+
+def test_ancestors_are_told_the_nearest_first_and_end_with_the_instance() -> None:
+    tree = tree_of(
+        process("runtime", instance=9),
+        process("main", parent_exec_id="runtime"),
+        process("worker", fork_parent_exec_id="main", flags=int(ProcessFlag.FORKED)),
+        process("shell", parent_exec_id="worker", exe=2, argv=[b"sh", b"-i\n"]),
+    )
+    shell = tree.get("shell")
+    assert shell is not None
+    described = tree.described(shell)
+    assert described.exe == "/bin/sh"
+    assert described.argv == ("sh", "-i\\x0a")
+    assert [one.exec_id for one in described.ancestry] == ["worker", "main"]
+
+
+def test_a_circle_of_parents_ends() -> None:
+    tree = tree_of(process("a", parent_exec_id="b"), process("b", parent_exec_id="a"))
+    first = tree.get("a")
+    assert first is not None
+    assert [one.exec_id for one in tree.described(first).ancestry] == ["b"]
+
+
+def test_the_newest_that_runs_it_did_it_and_a_fork_only_if_nobody_else() -> None:
+    forked = process("forked", start=START_NS + 5, flags=int(ProcessFlag.FORKED))
+    tree = tree_of(process("old"), process("new", start=START_NS + 1), forked)
+    newest = tree.newest(1, b"/usr/sbin/nginx")
+    assert newest is not None
+    assert newest.exec_id == "new"
+    assert tree.newest(1, b"/bin/sh") is None
+    assert tree.newest(1, None) is None
+    assert tree.newest(2, b"/usr/sbin/nginx") is None
+
+
+def test_who_ended_before_the_window_did_nothing_in_it_and_is_still_an_ancestor() -> None:
+    tree = tree_of(process("gone"), process("gone", end=START_NS + 1))
+    tree.forget_ended(START_NS + 2)
+    assert tree.newest(1, b"/usr/sbin/nginx") is None
+    assert tree.get("gone") is not None
+
+
+def test_a_failed_exec_is_no_process() -> None:
+    assert tree_of(process("failed", errno=13)).get("failed") is None
+
+
+def test_of_too_many_those_that_ended_are_forgotten_first() -> None:
+    ended = [process(f"ended{number}", end=START_NS + 1) for number in range(30)]
+    tree = tree_of(process("main"), *ended, limit=20)
+    assert tree.get("main") is not None
+    assert tree.get("ended0") is None
+    assert tree.get("ended29") is not None
