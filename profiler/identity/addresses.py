@@ -33,7 +33,11 @@ class AddressPort:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address; `pod` is the pod that has it, whose owner is the workload."""
+    """One address; `pod` is the pod that has it, whose owner is the workload.
+
+    `selector` are the labels that pick the pods which answer: the owner's of a pod, the service's
+    own, empty for a service that has endpoints instead. None: no labels pick it.
+    """
 
     addr: bytes
     kind: Kind
@@ -41,6 +45,8 @@ class Address:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     ports: tuple[AddressPort, ...] = ()
     pod: Pod | None = None
+    namespace: str | None = None
+    selector: Mapping[str, str] | None = field(default=None, hash=False)
 
     def row(self, *, valid_from_ns: int, workload: int | None = None) -> dict[str, object]:
         """Return this as a row of the `addresses` table; *workload* is the pod's, if recorded."""
@@ -55,10 +61,10 @@ class Address:
                 {"port": port.port, "target": port.target, "protocol": port.protocol}
                 for port in self.ports
             ],
-            "namespace": None if self.pod is None else self.pod.namespace,
+            "namespace": self.namespace,
             "owner_kind": None if self.pod is None else self.pod.owner.kind,
             "owner_name": None if self.pod is None else self.pod.owner.name,
-            "selector": {} if self.pod is None else dict(self.pod.owner.selector),
+            "selector": None if self.selector is None else dict(self.selector),
             "valid_from": valid_from_ns,
             "valid_to": None,
             "source": "inventory",
@@ -104,8 +110,15 @@ def _pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
                 yield Address(packed(ip), "node", bounded(pod.node or "_"))
                 continue
             name = f"{pod.namespace}/{pod.name}"
-            labels = bounded_mapping(item.metadata.labels)
-            yield Address(packed(ip), "pod", name, labels, pod=pod)
+            yield Address(
+                packed(ip),
+                "pod",
+                name,
+                bounded_mapping(item.metadata.labels),
+                pod=pod,
+                namespace=pod.namespace,
+                selector=pod.owner.selector,
+            )
 
 
 def _services(services: Iterable[Service], slices: Sequence[EndpointSlice]) -> Iterator[Address]:
@@ -119,8 +132,17 @@ def _services(services: Iterable[Service], slices: Sequence[EndpointSlice]) -> I
         addresses = {*spec.cluster_ips, spec.cluster_ip or "", *spec.external_ips}
         addresses |= {entry.ip or "" for entry in service.status.load_balancer.ingress}
         ports = _ports(service, behind.get(names, []))
+        # Every label of it counts: it may well pick one replica of many.
+        selector = bounded_mapping(spec.selector)
         for address in addresses - {"", "None"}:
-            yield Address(packed(address), kind, bounded("/".join(names)), ports=ports)
+            yield Address(
+                packed(address),
+                kind,
+                bounded("/".join(names)),
+                ports=ports,
+                namespace=bounded(names[0]),
+                selector=selector,
+            )
 
 
 def _ports(service: Service, slices: Sequence[EndpointSlice]) -> tuple[AddressPort, ...]:
@@ -154,11 +176,11 @@ def _endpoints(slices: Iterable[EndpointSlice], known: set[bytes]) -> Iterator[A
             )
         )
         for address in {text for endpoint in item.endpoints for text in endpoint.addresses}:
-            addr = packed(address)
+            addr, name, namespace = packed(address), bounded("/".join(names)), bounded(names[0])
             if names == _API_SERVER:
-                yield Address(addr, "apiserver", "default/kubernetes", ports=ports)
+                yield Address(addr, "apiserver", name, ports=ports, namespace=namespace)
             elif addr not in known:
-                yield Address(addr, "external", bounded("/".join(names)), ports=ports)
+                yield Address(addr, "external", name, ports=ports, namespace=namespace)
 
 
 def _service_of(item: EndpointSlice) -> tuple[str, str] | None:

@@ -151,6 +151,7 @@ class _ServiceSpec(_Object):
     )
     external_ips: Items[Address] = Field(default=[], alias="externalIPs")
     ports: Items[_ServicePort] = []
+    selector: Labels = {}
 
 
 class _Ingress(_Object):

@@ -21,7 +21,10 @@ _CHAIN_LIMIT = 4
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The owner of a pod; `reason` is what it rests on where no object says it outright."""
+    """The owner of a pod; `reason` is what it rests on where no object says it outright.
+
+    A pod that nothing controls is its own owner, and its own labels are its selector.
+    """
 
     kind: str
     name: str
@@ -71,7 +74,7 @@ class Owners:
         """Return the owner of *pod*: itself where nothing controls it, or only its node does."""
         reference = pod.controller
         if reference is None or reference.kind == "Node":
-            return Owner("Pod", bounded(pod.name))
+            return Owner("Pod", bounded(pod.name), stable_labels(pod.labels))
         namespace = pod.namespace or ""
         owner = self._top(namespace, reference.kind, reference.name)
         if owner.kind == "ReplicaSet" and (namespace, "ReplicaSet", owner.name) not in (

@@ -119,7 +119,7 @@ def test_a_job_belongs_to_its_cron_job(load):
 
 def test_a_pod_that_nothing_made_is_itself(load):
     found = load(pod(name="alone", metadata={"ownerReferences": None}))
-    assert owner(found, "alone") == ("Pod", "alone", {})
+    assert owner(found, "alone") == ("Pod", "alone", {"app": "checkout"})
 
 
 def test_a_static_pod_is_known_by_the_uid_that_its_node_has(load):
@@ -383,6 +383,43 @@ def test_an_address_is_a_row_of_the_table(load):
     assert by_kind["pod"].labels["pod-template-hash"] == HASH
 
 
+def picked(inventory, kind):
+    found = [address.row(valid_from_ns=5) for address in inventory.addresses()]
+    names = ("namespace", "owner_kind", "owner_name", "selector")
+    return [tuple(row[name] for name in names) for row in found if row["kind"] == kind]
+
+
+def test_a_pods_address_is_its_owners(load):
+    labels = {"app": "checkout"}
+    assert picked(load(pod(), REPLICA_SET), "pod") == [(NS, "Deployment", "checkout", labels)]
+    alone = pod(name="alone", metadata={"ownerReferences": None})
+    assert picked(load(alone), "pod") == [(NS, "Pod", "alone", labels)]
+
+
+def test_a_services_address_has_the_services_own_selector(load):
+    by_pod = {"statefulset.kubernetes.io/pod-name": "redis-0"}
+    assert picked(load(service(selector=by_pod)), "service") == [(NS, None, None, by_pod)]
+    for absent in ({}, {"selector": None}):
+        assert picked(load(service(**absent)), "service") == [(NS, None, None, {})]
+    dns = service("kube-dns", namespace="kube-system", selector={"k8s-app": "kube-dns"})
+    assert picked(load(dns), "dns") == [("kube-system", None, None, {"k8s-app": "kube-dns"})]
+
+
+def test_no_labels_pick_nodes_and_endpoints(load):
+    found = load(
+        NODE,
+        service("kubernetes", namespace="default", clusterIP="10.96.0.1", clusterIPs=["10.96.0.1"]),
+        endpoints("kubernetes", namespace="default", addresses=["192.0.2.1"], port=6443),
+        endpoints(addresses=["198.51.100.4"]),
+    )
+    assert picked(found, "node") == [(None, None, None, None)]
+    assert picked(found, "external") == [(NS, None, None, None)]
+    assert sorted(picked(found, "apiserver"), key=str) == [
+        ("default", None, None, None),
+        ("default", None, None, {}),
+    ]
+
+
 def test_what_is_not_used_may_be_anything(load):
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7}
     knative = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": []}
@@ -418,6 +455,7 @@ def test_a_field_of_the_wrong_type_is_refused_by_name(load, change, field):
     [
         (service(ports=[{"port": 70_000}]), "`spec.ports.0.port`"),
         (service(clusterIP="ten"), "`spec.clusterIP`"),
+        (service(selector={"app": 7}), "`spec.selector.app`"),
         (endpoints(addresses=["somewhere"]), "does not appear to be an IPv4 or IPv6 address"),
         ({**NODE, "status": {"addresses": [{"type": "InternalIP", "address": "?"}]}},
          "`status.addresses.0`"),
