@@ -19,7 +19,13 @@ from ethogram.contracts.escape import escape
 from ethogram.contracts.flags import ProcessFlag
 from ethogram.contracts.tables import ENUMS
 from learner.context import Context
-from learner.dimensions import access_letters, address_text, canonical, protocol_word
+from learner.dimensions import (
+    AF_INET,
+    access_letters,
+    address_text,
+    canonical,
+    protocol_word,
+)
 
 __all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
 
@@ -27,6 +33,7 @@ Columns: TypeAlias = "dict[str, pa.Array | pa.ChunkedArray]"
 _Named: TypeAlias = "tuple[str, bytes]"
 _LETTER_BITS = 63
 _CAPABILITY = ENUMS["operation"].index("capability")
+_RESOLVER = ENUMS["name_trust"].index("resolver")
 _OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
 
 
@@ -36,12 +43,13 @@ class Behaviour:
 
     *prepare* returns the columns to group by and, where the table has them, `calls`, `first` and
     `last`; with `keep` a mask of the rows that count. *name* turns one group, as a mapping of
-    these columns, into its dimension and key.
+    these columns, into its dimension and key. What has one key should be one group: the counts of
+    groups do not add up.
     """
 
     table: str
     prepare: Callable[[Context, pa.RecordBatch], Columns]
-    name: Callable[[dict[str, Any]], _Named]
+    name: Callable[[Context, dict[str, Any]], _Named]
 
 
 def _codes(batch: pa.RecordBatch, column: str) -> pa.Array:
@@ -90,22 +98,29 @@ def _files(context: Context, batch: pa.RecordBatch) -> Columns:
 
 
 def _network(context: Context, batch: pa.RecordBatch) -> Columns:
+    """Return who was talked to, at which port of theirs, or who came to which port of ours."""
     direction = _codes(batch, "direction")
     codes = direction.to_numpy()
-    is_peer = pa.array((codes == _OUT) | (codes == _IN))
-    is_out = pa.array(codes == _OUT)
-    none = pa.scalar(None, pa.uint16())
-    port = pc.if_else(is_out, batch.column("peer_port"), none)
+    is_peer, is_out = pa.array((codes == _OUT) | (codes == _IN)), pa.array(codes == _OUT)
+    peer = context.peers.whose(batch)
+    is_moving = context.peers.are_moving(peer)
+    no_address, no_name = pa.scalar(None, pa.binary()), pa.scalar(None, pa.string())
+    is_named = pc.and_(is_peer, pc.equal(_codes(batch, "name_trust"), _RESOLVER))
+    address = pc.if_else(is_peer, batch.column("peer_addr"), batch.column("local_addr"))
     return (
         {
             "direction": direction,
-            "family": batch.column("family"),
+            # An identity is the same under IPv4 and IPv6.
+            "family": pc.if_else(
+                is_moving, pa.scalar(AF_INET, pa.uint16()), batch.column("family")
+            ),
             "type": batch.column("type"),
             "protocol": batch.column("protocol"),
-            "address": pc.if_else(is_peer, batch.column("peer_addr"), batch.column("local_addr")),
-            "port": pc.if_else(is_peer, port, batch.column("local_port")),
+            "address": pc.if_else(is_moving, no_address, address),
+            "port": pc.if_else(is_out, batch.column("peer_port"), batch.column("local_port")),
             "unix_path": batch.column("unix_path"),
-            "name": pc.if_else(is_peer, batch.column("name"), pa.scalar(None, pa.string())),
+            "name": pc.if_else(pc.and_not(is_named, is_moving), batch.column("name"), no_name),
+            "peer": peer,
             "calls": batch.column("connections"),
         }
         | _exe(context, batch.column("exe"))
@@ -130,6 +145,7 @@ def _execs(context: Context, batch: pa.RecordBatch) -> Columns:
         # The row was written again when the process ended: it executed when it started.
         "window": pa.array(window.astype(np.uint32)),
         "path": path,
+        "upper": context.are_upper(batch.column("exe")),
         "calls": pa.array(np.ones(batch.num_rows, np.uint64)),
         "keep": pc.and_(executed, pc.is_valid(path)),
         "first": start,
@@ -149,17 +165,22 @@ def _privileges(context: Context, batch: pa.RecordBatch) -> Columns:
     } | _exe_of(context, batch.column("exec_id"))
 
 
-def _name_of_network(group: dict[str, Any]) -> _Named:
+def _name_of_network(context: Context, group: dict[str, Any]) -> _Named:
     word = protocol_word(group["family"], group["type"], group["protocol"])
     address = address_text(group["address"], group["unix_path"])
     if group["direction"] in (_OUT, _IN):
         direction = ENUMS["direction"][group["direction"]]
         name = None if group["name"] is None else escape(group["name"])
-        return "peers", canonical([direction, word, address, group["port"], name])
+        who = None if group["peer"] is None else context.peers.identity(group["peer"])
+        return "peers", canonical([direction, word, address, group["port"], name, who])
     return "listens", canonical([word, address, group["port"]])
 
 
-def _name_of_privilege(group: dict[str, Any]) -> _Named:
+def _name_of_exec(_: Context, group: dict[str, Any]) -> _Named:
+    return "execs", canonical([escape(group["path"]), group["upper"]])
+
+
+def _name_of_privilege(_: Context, group: dict[str, Any]) -> _Named:
     if group["operation"] == _CAPABILITY:
         return "capabilities", capability_name(group["capability"]).encode()
     target = group["target"]
@@ -167,25 +188,25 @@ def _name_of_privilege(group: dict[str, Any]) -> _Named:
     return "operations", canonical([name, None if target is None else escape(target)])
 
 
-def _name_of_denied(group: dict[str, Any]) -> _Named:
+def _name_of_denied(_: Context, group: dict[str, Any]) -> _Named:
     return "denied", canonical([group["nr"], ENUMS["action"][group["action"]], group["errno"]])
 
 
-def _name_of_file(group: dict[str, Any]) -> _Named:
+def _name_of_file(_: Context, group: dict[str, Any]) -> _Named:
     return "files", canonical([escape(group["path"]), access_letters(group["access"])])
 
 
 BEHAVIOURS: tuple[Behaviour, ...] = (
-    Behaviour("syscalls", _syscalls, lambda group: ("syscalls", b"%d" % group["nr"])),
+    Behaviour("syscalls", _syscalls, lambda _, group: ("syscalls", b"%d" % group["nr"])),
     Behaviour(
-        "errors", _errors, lambda group: ("errors", canonical([group["nr"], group["errno"]]))
+        "errors", _errors, lambda _, group: ("errors", canonical([group["nr"], group["errno"]]))
     ),
     Behaviour("denied", _denied, _name_of_denied),
-    Behaviour("ngrams", _ngrams, lambda group: ("ngrams", group["gram"])),
+    Behaviour("ngrams", _ngrams, lambda _, group: ("ngrams", group["gram"])),
     Behaviour("files", _files, _name_of_file),
     Behaviour("network", _network, _name_of_network),
-    Behaviour("dns", _dns, lambda group: ("dns", group["qname"])),
-    Behaviour("processes", _execs, lambda group: ("execs", group["path"])),
+    Behaviour("dns", _dns, lambda _, group: ("dns", group["qname"])),
+    Behaviour("processes", _execs, _name_of_exec),
     Behaviour("privileges", _privileges, _name_of_privilege),
 )
 

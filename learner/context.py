@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ethogram.contracts.keys import instance_key, workload_key_of
 from ethogram.contracts.manifest import Manifest
+from learner.peers import Peers
 
 __all__ = ["Context", "Source", "Windows", "context_of"]
 
@@ -79,12 +81,15 @@ class Context:
     executables: pa.Table
     paths: tuple[bytes, ...]
     path_of_exe: Mapping[int, int]
+    upper_exes: frozenset[int]
+    """Executables that are not the image's: the container wrote them."""
     workload_keys: Mapping[int, str]
     instance_keys: Mapping[int, str]
     workload_rows: Mapping[int, dict[str, Any]]
     instance_rows: Mapping[int, dict[str, Any]]
     processes: tuple[pa.Array, pa.Array]
     """`exec_id` and `exe` of every process."""
+    peers: Peers
 
     def path_indices(self, exes: pa.Array) -> pa.Array:
         """Return for each number of an executable the index of its path, null where unknown.
@@ -98,6 +103,10 @@ class Context:
             table[exe] = index
         found = table[np.minimum(numbers, size)]
         return pa.array(found.astype(np.int32), mask=found < 0)
+
+    def are_upper(self, exes: pa.Array) -> pa.Array:
+        """Return for each number of an executable whether it is known not to be the image's."""
+        return pc.is_in(exes, value_set=pa.array(sorted(self.upper_exes), pa.uint32()))
 
 
 def context_of(recording: Source) -> Context:
@@ -123,6 +132,7 @@ def context_of(recording: Source) -> Context:
         executables=executables,
         paths=tuple(paths),
         path_of_exe=path_of_exe,
+        upper_exes=_upper_exes(executables),
         workload_keys={number: workload_key_of(row) for number, row in workloads.items()},
         instance_keys={
             number: instance_key(host, row["runtime_id"]) for number, row in instances.items()
@@ -130,7 +140,13 @@ def context_of(recording: Source) -> Context:
         workload_rows=workloads,
         instance_rows=instances,
         processes=(_column(processes, "exec_id"), _column(processes, "exe")),
+        peers=Peers(recording.table("addresses"), workloads),
     )
+
+
+def _upper_exes(executables: pa.Table) -> frozenset[int]:
+    upper = executables.filter(pc.fill_null(executables.column("upper"), False))
+    return frozenset(upper.column("exe").to_pylist())
 
 
 def _column(table: pa.Table, name: str) -> pa.Array:

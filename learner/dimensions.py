@@ -2,7 +2,8 @@
 
 Canonical, so that two recordings of the same behaviour give the same key: JSON arrays without
 spaces in UTF-8, with bytes that are not printable UTF-8 escaped as `\\xNN`; numbers of system
-calls in decimal; paths of executables, DNS names and n-grams raw.
+calls in decimal; DNS names and n-grams raw. A key of an earlier version that has another form is
+malformed.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ _LETTERS = (
 
 
 def canonical(parts: list[Any]) -> bytes:
-    """Return *parts* as a key: a JSON array without spaces, in UTF-8."""
-    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return *parts* as a key: a JSON array without spaces, in UTF-8, its objects' keys sorted."""
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return text.encode()
 
 
 def parse_key(key: bytes, length: int) -> list[Any]:
@@ -123,6 +125,13 @@ def _syscall(arch: str | None, key: bytes) -> SyscallValue:
     return SyscallValue(arch=arch, name=name_of(str(arch), number), nr=number)  # type: ignore[arg-type]  # pydantic refuses a word that is no architecture
 
 
+def _exec(_arch: str | None, key: bytes) -> ExecValue:
+    path, is_upper = parse_key(key, 2)
+    if not isinstance(is_upper, bool):
+        raise _malformed(key)
+    return ExecValue(path=path, upper=is_upper or None)
+
+
 def _file(_arch: str | None, key: bytes) -> FileValue:
     path, access = parse_key(key, 2)
     # In a rule a bare `*` is a wildcard; in a key it is a character like any other.
@@ -130,8 +139,8 @@ def _file(_arch: str | None, key: bytes) -> FileValue:
 
 
 def _peer(_arch: str | None, key: bytes) -> PeerValue:
-    direction, protocol, address, port, name = parse_key(key, 5)
-    return PeerValue(direction=direction, protocol=protocol, address=address, port=port, name=name)
+    fields = ("direction", "protocol", "address", "port", "name", "identity")
+    return PeerValue.model_validate(dict(zip(fields, parse_key(key, len(fields)), strict=True)))
 
 
 def _listen(_arch: str | None, key: bytes) -> ListenValue:
@@ -147,7 +156,7 @@ def _operation(_arch: str | None, key: bytes) -> OperationValue:
 _DECODERS: Mapping[Dimension, Callable[[str | None, bytes], AnyValue]] = MappingProxyType(
     {
         "syscalls": _syscall,
-        "execs": lambda _, key: ExecValue(path=escape(key)),
+        "execs": _exec,
         "files": _file,
         "peers": _peer,
         "listens": _listen,
@@ -162,5 +171,5 @@ def decode_value(dimension: Dimension, arch: str | None, key: bytes) -> AnyValue
     """Return the value that *key* stands for; `RecordingError` where it stands for none."""
     try:
         return _DECODERS[dimension](arch, key)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise _malformed(key) from error

@@ -91,7 +91,7 @@ def _named(
     lists = [groups.column(name).to_pylist() for name in by]
     dimensions, keys = [], []
     for bits, values in zip(condemned, zip(*lists, strict=True), strict=True):
-        dimension, key = behaviour.name(dict(zip(by, values, strict=True)))
+        dimension, key = behaviour.name(context, dict(zip(by, values, strict=True)))
         if bits:
             dimension, key = "quarantine", quarantine_key(dimension, key, taint.names(bits))
         dimensions.append(_DIMENSIONS[dimension])

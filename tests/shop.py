@@ -300,22 +300,24 @@ def _processes() -> Iterator[Row]:
 
 
 _ADDRESSES: list[Row] = [
-    {"addr": addr, "kind": kind, "workload": workload, "name": f"shop-staging/{name}"}
-    | {"ports": ports, "labels": {"app": name.split("-")[0]}, "source": "inventory"}
-    for addr, kind, workload, name, ports in (
-        (_ADDRESS[1], "pod", _CHECKOUT, "checkout-6d4c9-aaaaa", []),
-        (_ADDRESS[2], "pod", _CHECKOUT, "checkout-6d4c9-bbbbb", []),
-        (_ADDRESS[3], "pod", _LOADGEN, "loadgen-7b8f5-ccccc", []),
-        (
-            _SERVICE,
-            "service",
-            None,
-            "checkout",
-            [{"port": 80, "target": "http", "protocol": "TCP"}],
-        ),
-        (_RESOLVER, "dns", None, "kube-dns", [{"port": 53, "target": "53", "protocol": "UDP"}]),
+    {"addr": addr, "kind": "pod", "workload": workload, "name": f"shop-staging/{pod}"}
+    | {"labels": {"app": owner, "tier": "web"}, "namespace": "shop-staging"}
+    | {"owner_kind": kind, "owner_name": owner, "selector": {"app": owner}, "source": "inventory"}
+    for addr, workload, pod, kind, owner in (
+        (_ADDRESS[1], _CHECKOUT, "checkout-6d4c9-aaaaa", "Deployment", "checkout"),
+        (_ADDRESS[2], _CHECKOUT, "checkout-6d4c9-bbbbb", "Deployment", "checkout"),
+        (_ADDRESS[3], _LOADGEN, "loadgen-7b8f5-ccccc", "Deployment", "loadgen"),
+        (_REDIS, None, "redis-0", "StatefulSet", "redis"),
     )
-]
+] + [
+    {"addr": addr, "kind": kind, "name": f"{namespace}/{name}", "namespace": namespace}
+    | {"selector": selector, "source": "inventory"}
+    | {"ports": [{"port": port, "target": str(port), "protocol": protocol}]}
+    for addr, kind, namespace, name, selector, port, protocol in (
+        (_SERVICE, "service", "shop-staging", "checkout", {"app": "checkout"}, 80, "TCP"),
+        (_RESOLVER, "dns", "kube-system", "kube-dns", {"k8s-app": "kube-dns"}, 53, "UDP"),
+    )
+]  # fmt: skip
 
 _PRIVILEGES: list[Row] = [
     _key(0, instance, "startup")

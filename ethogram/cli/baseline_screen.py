@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from ethogram.cli.screen import count, seconds
 from ethogram.contracts.escape import printable
+from ethogram.contracts.wording import in_words
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule
+    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule, Subject
 
-__all__ = ["print_baseline", "subject_of", "value_words"]
+__all__ = ["print_baseline", "subject_of", "subject_words"]
 
 # How many rules of a dimension a screen names; the file has them all.
 NAMED = 12
@@ -23,7 +24,11 @@ NAMED = 12
 
 def subject_of(baseline: Baseline) -> str:
     """Return what a baseline was learnt from: `shop/Deployment/checkout (nginx)`."""
-    subject = baseline.subject
+    return subject_words(baseline.subject)
+
+
+def subject_words(subject: Subject) -> str:
+    """Return how people call a workload: `shop/Deployment/checkout (nginx)`."""
     parts = (subject.cluster, subject.namespace, subject.kind, subject.name)
     title = "/".join(part for part in parts if part is not None)
     return printable(f"{title} ({subject.container})" if subject.container else title)
@@ -51,7 +56,7 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         )
         for one in baseline.quarantined[:NAMED]:
             indicators = ", ".join(one.indicators)
-            console.print(f"    {printable(value_words(one.value))} ({printable(indicators)})")
+            console.print(f"    {printable(in_words(one.value))} ({printable(indicators)})")
     if baseline.model is not None:
         console.print(f"  model {printable(baseline.model.file)}")
 
@@ -86,7 +91,7 @@ def _grid(baseline: Baseline, *, rules: bool) -> Table:
 
 
 def _named(rules: Sequence[Rule[AnyValue]]) -> str:
-    words = ", ".join(value_words(rule.value) for rule in rules[:NAMED])
+    words = ", ".join(in_words(rule.value) for rule in rules[:NAMED])
     more = f" and {len(rules) - NAMED:,} more" if len(rules) > NAMED else ""
     return printable(words) + more
 
@@ -101,25 +106,3 @@ def _expected(baseline: Baseline) -> Iterator[str]:
     if sentences and not open_ends:
         horizon = next(iter(sentences)).rpartition(" in the next ")[2]
         yield f"settled: nothing new is expected of one instance in the next {horizon}"
-
-
-def value_words(value: AnyValue) -> str:
-    """Return an allowed value in a few words."""
-    fields = value.model_dump(exclude_none=True)
-    match fields:
-        case {"arch": arch, "nr": nr}:
-            name = fields.get("name", str(nr))
-            return name if arch in {"x86_64", "aarch64"} else f"{name} ({arch})"
-        case {"direction": direction, "protocol": protocol, "address": address}:
-            to = "to" if direction == "out" else "from"
-            name = f" ({fields['name']})" if "name" in fields else ""
-            return f"{protocol} {to} {_endpoint(address, fields.get('port'))}{name}"
-        case {"protocol": protocol, "address": address}:
-            return f"{protocol} {_endpoint(address, fields.get('port'))}"
-    return " ".join(str(part) for part in fields.values())
-
-
-def _endpoint(address: str, port: int | None) -> str:
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ethogram.contracts.escape import escape, printable
 from ethogram.contracts.tables import ENUMS
@@ -14,6 +14,8 @@ from ethogram.errors import RecordingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ethogram.contracts.baseline import Dimension
 
 __all__ = ["Behaviour", "Seen", "behaviours", "losses_of", "title_of", "words_of"]
 
@@ -159,45 +161,29 @@ def title_of(workload_key: str) -> str:
 def words_of(dimension: str, arch: str | None, key: bytes) -> str:
     """Return what *key* of *dimension* stands for in words; a key of another form as it is."""
     try:
-        match dimension:
-            case "syscalls":
-                return _call(arch, int(key))
-            case "execs" | "dns" | "capabilities":
-                return escape(key)
-            case "quarantine":
-                return _quarantined(arch, key)
-        values = json.loads(key)
-        match dimension, values:
-            case "files", [str(path), str(access)]:
-                words = f"{path} {access}"
-            case "peers", [str(direction), str(protocol), str(address), port, name]:
-                to = {"out": "to", "in": "from"}.get(direction, direction)
-                words = f"{protocol} {to} {_endpoint(address, port)}"
-                words += f" ({name})" if name else ""
-            case "listens", [str(protocol), str(address), port]:
-                words = f"{protocol} {_endpoint(address, port)}"
-            case "operations", [str(operation), *target]:
-                words = " ".join([operation, *(str(part) for part in target if part is not None)])
-            case "errors", [int(nr), int(errno)]:
-                words = f"{_call(arch, nr)}: {_error_name(errno)}"
-            case "denied", [int(nr), str(action), errno]:
-                reason = f" {_error_name(errno)}" if isinstance(errno, int) else ""
-                words = f"{_call(arch, nr)}: {action}{reason}"
-            case _:
-                return escape(key)
-    except (ValueError, RecursionError):
-        return escape(key)
-    return printable(words)
+        words = _words(dimension, arch, key)
+    except (ValueError, RecursionError, RecordingError):
+        words = None
+    return escape(key) if words is None else printable(words)
 
 
-def _quarantined(arch: str | None, key: bytes) -> str:
-    from learner.dimensions import split_quarantine_key
+def _words(dimension: str, arch: str | None, key: bytes) -> str | None:
+    from ethogram.contracts.baseline import VALUE_MODELS
+    from ethogram.contracts.wording import in_words
+    from learner.dimensions import decode_value, split_quarantine_key
 
-    try:
+    if dimension in VALUE_MODELS:
+        return in_words(decode_value(cast("Dimension", dimension), arch, key))
+    if dimension == "quarantine":
         dimension, inner, indicators = split_quarantine_key(key)
-    except RecordingError:
-        return escape(key)
-    return f"{words_of(dimension, arch, inner)} ({printable(', '.join(indicators))})"
+        return f"{words_of(dimension, arch, inner)} ({', '.join(indicators)})"
+    match dimension, json.loads(key):
+        case "errors", [int(nr), int(errno)]:
+            return f"{_call(arch, nr)}: {_error_name(errno)}"
+        case "denied", [int(nr), str(action), errno]:
+            reason = f" {_error_name(errno)}" if isinstance(errno, int) else ""
+            return f"{_call(arch, nr)}: {action}{reason}"
+    return None
 
 
 def _call(arch: str | None, nr: int) -> str:
@@ -206,12 +192,6 @@ def _call(arch: str | None, nr: int) -> str:
     name = (name_of(arch, nr) if arch in ENUMS["arch"] else None) or str(nr)
     # One architecture is the rule; another one on the same host is worth saying.
     return name if arch in {None, "x86_64", "aarch64"} else f"{name} ({escape(str(arch))})"
-
-
-def _endpoint(address: str, port: object) -> str:
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _error_name(number: int) -> str:

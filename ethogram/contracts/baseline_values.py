@@ -108,6 +108,10 @@ class PeerIdentity(Frozen):
     targets: tuple[Text, ...] = ()
     addresses: tuple[Text, ...] = ()
 
+    def __hash__(self) -> int:
+        # Values are gathered in sets; pydantic's own hash cannot take a field that is a dict.
+        return hash((self.kind, self.namespace, self.owner, self.name, self.targets))
+
 
 class PeerValue(Frozen):
     """Who was talked to.

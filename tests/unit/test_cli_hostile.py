@@ -31,7 +31,7 @@ def hostile(path: Path) -> Path:
             {
                 "workload": 1, "namespace": EVIL_TEXT, "kind": "Container", "name": EVIL_TEXT,
                 "container": EVIL_TEXT, "image": EVIL_TEXT, "labels": {EVIL_TEXT: EVIL_TEXT},
-                "selector": {}, "source": "podman", "state": "resolved",
+                "selector": {EVIL_TEXT: EVIL_TEXT}, "source": "podman", "state": "resolved",
             }
         ],
         instances=[{"instance": 1, "workload": 1, "runtime_id": EVIL_TEXT}],
@@ -43,7 +43,18 @@ def hostile(path: Path) -> Path:
         network=[
             {
                 **row, "exe": 1, "direction": "out", "family": 1, "type": 1, "unix_path": EVIL,
-                "name": EVIL_TEXT, "name_trust": "untrusted", "connections": 1,
+                "name": EVIL_TEXT, "name_trust": "resolver", "connections": 1,
+            },
+            {
+                **row, "exe": 1, "direction": "out", "family": 2, "type": 1, "protocol": 6,
+                "peer_addr": bytes([10, 0, 0, 1]), "peer_port": 1, "connections": 1,
+            },
+        ],
+        addresses=[
+            {
+                "addr": bytes([10, 0, 0, 1]), "kind": "pod", "name": f"{EVIL_TEXT}/x",
+                "namespace": EVIL_TEXT, "owner_kind": EVIL_TEXT, "owner_name": EVIL_TEXT,
+                "selector": {EVIL_TEXT: EVIL_TEXT}, "source": "inventory",
             }
         ],
         dns=[{**row, "exe": 1, "qname": EVIL, "qtype": 1, "resolver": bytes(4), "trusted": True}],
@@ -70,8 +81,11 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_recording_is_as_hostile_as_it_looks(directory: Path) -> None:
-    keys = summarize(Recording.open(directory / "r"))["key"].to_pylist()
-    assert b"/bin/" + EVIL in keys
+    recording = Recording.open(directory / "r")
+    assert recording.table("executables")["path"].to_pylist() == [b"/bin/" + EVIL]
+    keys = summarize(recording)["key"].to_pylist()
+    assert EVIL in keys
+    assert any(b'"owner":' in key for key in keys)
 
 
 def test_no_screen_carries_a_control(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

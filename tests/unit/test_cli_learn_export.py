@@ -140,7 +140,7 @@ def test_a_baseline_is_shown_with_its_rules(
 ) -> None:
     assert run(["show", str(baselines / NAMES[0])]) == 0
     printed = capsys.readouterr().out
-    assert "tcp to 10.0.0.31:6379" in printed
+    assert "tcp to StatefulSet shop-staging/redis:6379" in " ".join(printed.split())
     assert "caf\\xe9.tmp rwc" in printed
     assert run(["show", str(baselines), "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -28,7 +28,9 @@ def test_a_recording_is_shown_by_workload(shop: Path, capsys: pytest.CaptureFixt
     captured = capsys.readouterr()
     assert "staging/shop-staging/Deployment/checkout (nginx)\n  2 instances;" in captured.out
     assert "/usr/sbin/nginx" in captured.out
-    assert "tcp to 10.0.0.31:6379 (redis.shop-staging.svc.cluster.local)" in captured.out
+    words = " ".join(captured.out.split())
+    assert "tcp from Deployment shop-staging/loadgen to :80" in words
+    assert "tcp to StatefulSet shop-staging/redis:6379" in words
     assert captured.out.endswith("nothing lost\n")
     assert captured.err == f"\nnext: `ethogram learn {shop} -o baselines`\n"
 
@@ -113,14 +115,31 @@ def test_losses_and_a_missing_end_are_said(
         ("syscalls", "i386", b"5", "open (i386)"),
         ("syscalls", "x86_64", b"9999", "9999"),
         ("syscalls", "x86_64", b"not a number", "not a number"),
-        ("execs", None, b"/bin/\x1b[2J", "/bin/\\x1b[2J"),
+        ("syscalls", "nonsense", b"9999", "9999"),
+        ("execs", None, b'["/bin/\\\\x1b[2J",false]', "/bin/\\x1b[2J"),
+        ("execs", None, b'["/bin/\\u001b[2J",false]', "/bin/\\x1b[2J"),
+        ("execs", None, b'["/tmp/x",true]', "/tmp/x (not from the image)"),
+        ("execs", None, b"/bin/of-old\x1b", "/bin/of-old\\x1b"),
         ("files", None, b'["/a\\\\xff","rw"]', "/a\\xff rw"),
         ("files", None, b'["/a\\u001b","r"]', "/a\\x1b r"),
         ("files", None, b"[1,2,3]", "[1,2,3]"),
         ("files", None, b"[" * 10_000, "[" * 10_000),
-        ("peers", None, b'["out","tcp","10.0.0.2",6379,"redis"]', "tcp to 10.0.0.2:6379 (redis)"),
-        ("peers", None, b'["out","udp","fd00::1",53,null]', "udp to [fd00::1]:53"),
-        ("peers", None, b'["in","tcp","10.0.0.2",null,null]', "tcp from 10.0.0.2"),
+        (
+            "peers",
+            None,
+            b'["out","tcp","10.0.0.2",6379,"redis",null]',
+            "tcp to 10.0.0.2:6379 (redis)",
+        ),
+        ("peers", None, b'["out","udp","fd00::1",53,null,null]', "udp to [fd00::1]:53"),
+        ("peers", None, b'["in","tcp","10.0.0.2",null,null,null]', "tcp from 10.0.0.2"),
+        ("peers", None, b'["in","tcp","10.0.0.2",80,null,null]', "tcp from 10.0.0.2 to :80"),
+        ("peers", None, b'["out","unix","/run/a:b",null,null,null]', "unix to /run/a:b"),
+        (
+            "peers",
+            None,
+            b'["out","tcp","10.0.0.2",6379,null]',
+            '["out","tcp","10.0.0.2",6379,null]',
+        ),
         ("listens", None, b'["tcp","0.0.0.0",80]', "tcp 0.0.0.0:80"),
         ("operations", None, b'["mount","/proc"]', "mount /proc"),
         ("operations", None, b'["unshare",null]', "unshare"),
@@ -138,6 +157,26 @@ def test_losses_and_a_missing_end_are_said(
 )
 def test_a_key_is_said_in_words(dimension: str, arch: str | None, key: bytes, words: str) -> None:
     assert words_of(dimension, arch, key) == words
+
+
+@pytest.mark.parametrize(
+    ("direction", "address", "port", "who", "words"),
+    [
+        ("out", "", 6379, {"kind": "pod", "owner": "Deployment"}, "to Deployment shop/it:6379"),
+        ("in", "", 80, {"kind": "pod", "owner": "Pod"}, "from Pod shop/it to :80"),
+        ("out", "", 6379, {"kind": "service"}, "to service shop/it:6379"),
+        ("out", "", 53, {"kind": "dns"}, "to resolver shop/it:53"),
+        ("out", "10.96.0.1", 443, {"kind": "apiserver"}, "to the API server:443"),
+        ("in", "192.0.2.1", 80, {"kind": "node", "namespace": None}, "from node it to :80"),
+        ("out", "fd00::9", 5432, {"kind": "external"}, "to shop/it at [fd00::9]:5432"),
+    ],
+)
+def test_a_peer_is_said_by_what_it_is(
+    direction: str, address: str, port: int, who: dict[str, str | None], words: str
+) -> None:
+    identity = {"namespace": "shop", "name": "it"} | who
+    key = json.dumps([direction, "tcp", address, port, None, identity]).encode()
+    assert words_of("peers", None, key) == f"tcp {words}"
 
 
 def test_a_workload_is_named_as_people_say_it() -> None:

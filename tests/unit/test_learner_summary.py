@@ -95,10 +95,16 @@ def test_a_file_is_named_by_path_and_access(shop: pa.Table) -> None:
 
 def test_peers_and_listeners_are_told_apart(shop: pa.Table) -> None:
     frame = frame_of(shop)
-    assert b'["in","tcp","10.0.0.21",null,null]' in keys(frame, "peers")
-    redis = b'["out","tcp","10.0.0.31",6379,"redis.shop-staging.svc.cluster.local"]'
-    assert redis in keys(frame, "peers")
-    assert b'["out","udp","10.96.0.10",53,null]' in keys(frame, "peers")
+    assert keys(frame, "peers") == [
+        b'["in","tcp","",80,null,{"kind":"pod","name":"loadgen","namespace":"shop-staging",'
+        b'"owner":"Deployment","selector":{"app":"loadgen"}}]',
+        b'["out","tcp","",6379,null,{"kind":"pod","name":"redis","namespace":"shop-staging",'
+        b'"owner":"StatefulSet","selector":{"app":"redis"}}]',
+        b'["out","tcp","",80,null,{"kind":"service","name":"checkout","namespace":"shop-staging",'
+        b'"selector":{"app":"checkout"},"targets":["80"]}]',
+        b'["out","udp","",53,null,{"kind":"dns","name":"kube-dns","namespace":"kube-system",'
+        b'"selector":{"k8s-app":"kube-dns"},"targets":["53"]}]',
+    ]
     assert keys(frame, "listens") == [b'["tcp","0.0.0.0",80]']
 
 
@@ -115,9 +121,25 @@ def test_execs_are_those_that_succeeded(tmp_path: Path) -> None:
         ],
     )
     execs = frame[frame.dimension == "execs"].sort_values("key")
-    assert list(execs.key) == [b"/bin/a", b"/bin/b\xff"]
+    assert list(execs.key) == [b'["/bin/a",false]', b'["/bin/b\\\\xff",false]']
     assert list(execs.exe_path) == [None, b"/bin/a"]
     assert list(execs.calls) == [1, 1]
+
+
+def test_what_the_container_wrote_is_another_executable_than_the_images(tmp_path: Path) -> None:
+    same = {"path": b"/bin/a"}
+    frame = summary_of(
+        tmp_path,
+        executables=[
+            same | {"exe": 1, "upper": False},
+            same | {"exe": 2, "upper": True},
+            same | {"exe": 3, "upper": None},
+        ],
+        processes=[MINE | {"exec_id": str(exe), "exe": exe} for exe in (1, 2, 3)],
+    )
+    execs = frame[frame.dimension == "execs"].sort_values("key")
+    assert list(execs.key) == [b'["/bin/a",false]', b'["/bin/a",true]']
+    assert list(execs.calls) == [2, 1]
 
 
 def test_what_was_not_granted_is_no_behaviour(tmp_path: Path) -> None:
@@ -141,14 +163,14 @@ def test_what_was_not_granted_is_no_behaviour(tmp_path: Path) -> None:
     ("row", "key"),
     [
         ({"family": 10, "type": 1, "peer_addr": bytes(15) + b"\1", "peer_port": 443},
-         b'["out","tcp","::1",443,null]'),
+         b'["out","tcp","::1",443,null,null]'),
         ({"family": 1, "type": 1, "unix_path": b"\0abstract"},
-         b'["out","unix","\\\\x00abstract",null,null]'),
-        ({"family": 16, "type": 3, "protocol": 0}, b'["out","netlink","",null,null]'),
+         b'["out","unix","\\\\x00abstract",null,null,null]'),
+        ({"family": 16, "type": 3, "protocol": 0}, b'["out","netlink","",null,null,null]'),
         ({"family": 2, "type": 3, "protocol": 89, "peer_addr": b"\1\2\3\4"},
-         b'["out","protocol-89","1.2.3.4",null,null]'),
+         b'["out","protocol-89","1.2.3.4",null,null,null]'),
         ({"family": 2, "type": 2, "protocol": 0, "peer_addr": b"\1\2\3\4", "peer_port": 53},
-         b'["out","udp","1.2.3.4",53,null]'),
+         b'["out","udp","1.2.3.4",53,null,null]'),
     ],
 )  # fmt: skip
 def test_sockets_of_each_family_have_a_key(tmp_path: Path, row: dict[str, Any], key: bytes) -> None:
