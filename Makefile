@@ -12,7 +12,7 @@ QUIET_TIERS := tests/unit tests/property tests/contract tests/golden
 NO_NETWORK := $(shell unshare -n true 2>/dev/null && echo unshare -n --)
 PYTEST := -m pytest
 
-.PHONY: help install packages objects lint unit test demo docs clean
+.PHONY: help install packages objects lint unit test cases demo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ unit: objects $(INSTALLED) ## the quick tests alone
 test: install lint ## everything, on this kernel and on real containers (as root)
 	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
 	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
+
+cases: install ## attack-like and benign cases under `ethogram watch`, into docs/cases.md (as root)
+	@$(PYTHON) -m tests.cases --write docs/cases.md
 
 demo: install ## the product doing its job on a real container, in about two minutes (as root)
 	@demo/run
