@@ -20,7 +20,6 @@ __all__ = [
     "EndpointSlice",
     "Metadata",
     "Node",
-    "ObjectList",
     "OwnerReference",
     "PodObject",
     "Service",
@@ -236,10 +235,3 @@ class Controller(_Object):
 
     metadata: Metadata
     spec: _ControllerSpec = _ControllerSpec()
-
-
-class ObjectList(_Object):
-    """What `kubectl get ... -o json` prints."""
-
-    kind: Literal["List"]
-    items: list[object]

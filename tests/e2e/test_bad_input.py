@@ -142,7 +142,7 @@ def test_a_directory_that_a_user_made_becomes_the_recorders(tmp_path: Path) -> N
     ("content", "cause"),
     [
         (b'{"kind": "List", "items": [', "is not JSON"),
-        (b'{"name": "foreign"}', "`kind`: field required"),
+        (b'{"name": "foreign"}', "is not a List: it has no `kind`"),
         (b"PAR1\x00\xff", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
     ],

@@ -231,7 +231,7 @@ def test_a_pod_that_came_later_belongs_to_its_listed_replica_set(load, tmp_path)
 
 
 def test_a_pod_that_came_later_under_no_listed_owner_is_itself(load, tmp_path):
-    identity = resolved(load, tmp_path)
+    identity = resolved(load, tmp_path, NODE)
     assert (identity.kind, identity.name) == ("Pod", f"checkout-{HASH}-x2x9z")
     assert "owner not known" in identity.reason
 
@@ -468,32 +468,3 @@ def test_an_object_that_is_malformed_is_refused(load, item, field):
         load(item)
     assert field in caught.value.message
     assert "\n" not in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is not JSON"),
-        (b"apiVersion: v1", "is not JSON"),
-        (b"\xff\xfe\x00", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
-        (b"[]", "valid dictionary"),
-        (b'{"kind": "Pod", "items": []}', "`kind`"),
-        (b'{"kind": "List"}', "`items`"),
-        (b'{"kind": "List", "items": {}}', "`items`"),
-    ],
-)
-def test_what_is_no_list_is_refused_with_the_command_that_makes_one(tmp_path, content, message):
-    file = tmp_path / "inventory.json"
-    file.write_bytes(content)
-    with pytest.raises(UsageError) as caught:
-        Inventory.load(file)
-    assert message in caught.value.message
-    assert str(file) in caught.value.message
-    assert "kubectl get pods,services" in caught.value.hint
-
-
-def test_a_file_that_is_not_there_is_refused(tmp_path):
-    for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(UsageError, match="cannot be read"):
-            Inventory.load(path)
