@@ -24,6 +24,7 @@ GROUP = "ethogram.exporters"
 # One module a target; each has a function `exporter`.
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "admission": "exporters.admission",
         "networkpolicy": "exporters.networkpolicy",
         "seccomp": "exporters.seccomp",
     }

@@ -20,8 +20,10 @@ from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
 from ethogram.contracts.syscall_names import names_of
 from exporters.protocol import Artifact, Exporter, Finding, Options
 from exporters.registry import exporters, parse_options
+from tests.admission import capability_rule, make_admission_baseline, make_pod
 from tests.baselines import make_baseline, syscall_rule
 from tests.peers import EVERY_PEER, connections, make_network_baseline
+from tests.vap import review
 
 pytestmark = pytest.mark.contract
 
@@ -36,6 +38,9 @@ BASELINES = {
     "unnamed": make_baseline("read", syscall_rule(None, nr=999)),
     "hostile": make_baseline("read", subject={"name": "../`$(x)`\n\x1b[31m", "container": "{}"}),
     "peers": make_network_baseline(*EVERY_PEER),
+    "capabilities": make_admission_baseline(
+        "CAP_CHOWN", "CAP_NET_ADMIN", capability_rule("CAP_SYS_ADMIN", "runtime")
+    ),
     "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
 }
 EVERY = [
@@ -74,7 +79,19 @@ def networkpolicy_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     )
 
 
+def admission_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    if not documents:
+        return True  # what no policy matches may ask for everything
+    ((_, policy),) = documents
+    container = policy[0]["metadata"]["name"].rpartition(".")[2]
+    adds = {"name": container, "securityContext": {"capabilities": {"add": [rule.value.name]}}}
+    answer = review(policy, make_pod(None, adds))
+    assert answer.is_matched
+    return not any("capability" in message for message in answer.violations)
+
+
 READERS: Mapping[str, Reader] = {
+    "admission": admission_allows,
     "networkpolicy": networkpolicy_allows,
     "seccomp": seccomp_allows,
 }
