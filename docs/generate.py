@@ -11,6 +11,7 @@ import click
 from ethogram import errors
 from ethogram.cli.group import COMMANDS, cli
 from ethogram.cli.schema import markdown
+from ethogram.cli.watch import DEVIATION
 from ethogram.contracts.events import STRUCTS
 from ethogram.contracts.tables import ENUMS, RECORDING_SCHEMA, SUMMARY, SUMMARY_SCHEMA, TABLES
 
@@ -76,7 +77,13 @@ def _paragraphs(text: str) -> str:
 
 
 def _exit_codes() -> str:
-    rows = [(0, "done"), *_error_codes(), (130, "interrupted"), (141, "nobody reads the output")]
+    rows = [
+        (0, "done"),
+        *_error_codes(),
+        (DEVIATION, "`watch` found something at least as grave as `--fail-on`"),
+        (130, "interrupted"),
+        (141, "nobody reads the output"),
+    ]
     lines = ["## Exit codes\n", "| code | meaning |", "|---|---|"]
     return "\n".join([*lines, *(f"| {code} | {text} |" for code, text in rows), ""])
 

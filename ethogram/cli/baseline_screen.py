@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ethogram.cli.screen import count, seconds
+from ethogram.cli.screen import count, seconds, subject_words
 from ethogram.contracts.escape import printable
 from ethogram.contracts.wording import in_words
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule, Subject
+    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule
 
-__all__ = ["print_baseline", "subject_of", "subject_words"]
+__all__ = ["print_baseline", "subject_of"]
 
 # How many rules of a dimension a screen names; the file has them all.
 NAMED = 12
@@ -25,13 +25,6 @@ NAMED = 12
 def subject_of(baseline: Baseline) -> str:
     """Return what a baseline was learnt from: `shop/Deployment/checkout (nginx)`."""
     return subject_words(baseline.subject)
-
-
-def subject_words(subject: Subject) -> str:
-    """Return how people call a workload: `shop/Deployment/checkout (nginx)`."""
-    parts = (subject.cluster, subject.namespace, subject.kind, subject.name)
-    title = "/".join(part for part in parts if part is not None)
-    return printable(f"{title} ({subject.container})" if subject.container else title)
 
 
 def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: bool) -> None:

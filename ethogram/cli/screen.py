@@ -16,7 +16,18 @@ from ethogram.contracts.escape import escape, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["count", "errors", "next_command", "output", "say", "seconds", "shell"]
+    from ethogram.contracts.baseline import Subject
+
+__all__ = [
+    "count",
+    "errors",
+    "next_command",
+    "output",
+    "say",
+    "seconds",
+    "shell",
+    "subject_words",
+]
 
 # Wide enough for a table that goes to a file or into a pipe.
 WIDTH = 100
@@ -86,6 +97,13 @@ def _quoted(word: str) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return *number* with its *noun*: `1 call`, `1,234 calls`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def subject_words(subject: Subject) -> str:
+    """Return how people call a workload: `shop/Deployment/checkout (nginx)`."""
+    parts = (subject.cluster, subject.namespace, subject.kind, subject.name)
+    title = "/".join(part for part in parts if part is not None)
+    return printable(f"{title} ({subject.container})" if subject.container else title)
 
 
 def seconds(value: float) -> str:

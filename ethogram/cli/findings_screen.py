@@ -1,0 +1,139 @@
+"""Findings on standard output: blocks for people, or one line of JSON each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from ethogram.cli.screen import count, output, shell, subject_words
+from ethogram.contracts.escape import printable
+
+if TYPE_CHECKING:
+    from ethogram.contracts.finding import Finding, FindingProcess
+
+__all__ = ["FORMATS", "Format", "block", "printer", "repeat"]
+
+Format = Literal["text", "jsonl"]
+FORMATS: tuple[Format, ...] = ("text", "jsonl")
+_CONTAINER_DIGITS = 12
+_STYLES = {
+    "critical": "bold white on red",
+    "high": "bold red",
+    "medium": "bold yellow",
+    "low": "cyan",
+    "info": "dim",
+}
+_STATES = {
+    "learning": "the baseline is thin",
+    "degraded": "events were lost: there may be more",
+    "blind": "part of it is not seen: there may be more",
+    "rollout": "the baseline was not learnt from this image",
+    "unknown": "no baseline is for this workload",
+}
+
+
+def printer(output_format: Format | None) -> Callable[[Finding], None]:
+    """Return what prints a finding at once; None is text on a terminal, JSON lines elsewhere.
+
+    A finding that was printed before is told again in one line of text, or whole in JSON.
+    """
+    chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
+    return _print_json if chosen == "jsonl" else _text_printer()
+
+
+def _print_json(finding: Finding) -> None:
+    print(finding.line(), flush=True)
+
+
+def _text_printer() -> Callable[[Finding], None]:
+    known: set[str] = set()
+    write = _styled if sys.stdout.isatty() else _plain
+
+    def show(finding: Finding) -> None:
+        is_new = finding.fingerprint not in known
+        known.add(finding.fingerprint)
+        lines = [*block(finding), ""] if is_new else [repeat(finding)]
+        write([printable(line) for line in lines], _STYLES[finding.severity])
+
+    return show
+
+
+def _plain(lines: Sequence[str], _style: str) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def _styled(lines: Sequence[str], style: str) -> None:
+    from rich.text import Text
+
+    console = output()
+    # What is longer than the terminal goes on in the next line, so that it can be copied.
+    console.print(Text(lines[0], style), soft_wrap=True)
+    for line in lines[1:]:
+        console.print(Text(line), soft_wrap=True)
+    sys.stdout.flush()
+
+
+def block(finding: Finding) -> list[str]:
+    """Return *finding* in lines; what a workload chose in it is escaped already."""
+    return [
+        f"{finding.severity.upper()}  {finding.title}",
+        *(f"  {name:<8}  {text}" for name, text in _fields(finding)),
+    ]
+
+
+def repeat(finding: Finding) -> str:
+    """Return in one line that *finding* goes on."""
+    return (
+        f"again {finding.severity}: {finding.title}: {finding.evidence.observed}, "
+        f"{subject_words(finding.workload)}: {count(finding.count, 'time')} until "
+        f"{_moment(finding.last_seen)}"
+    )
+
+
+def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
+    yield "why", finding.reason
+    evidence = finding.evidence
+    yield "seen", f"{evidence.dimension}: {evidence.observed}, {_moment(finding.first_seen)}"
+    if evidence.expected:
+        yield "nearest", ", ".join(evidence.expected)
+    elif finding.layer == "deviation":
+        yield "nearest", "nothing in the baseline is like it"
+    if evidence.p_value is not None:
+        yield "p-value", f"{evidence.p_value:.3g}"
+    yield "process", _process(finding.process) if finding.process else "not known"
+    if finding.process and finding.process.ancestry:
+        yield "", "".join(f"<- {one.exe} " for one in finding.process.ancestry).rstrip()
+    yield "workload", _workload(finding)
+    yield "rule", _rule(finding)
+    if finding.workload_state != "ok":
+        yield "state", f"{finding.workload_state}: {_STATES[finding.workload_state]}"
+    if finding.count > 1:
+        yield "count", f"{finding.count:,} until {_moment(finding.last_seen)}"
+
+
+def _process(process: FindingProcess) -> str:
+    words = f"{process.exe}, pid {process.pid}"
+    return f"{words}: {shell(*process.argv)}" if process.argv else words
+
+
+def _workload(finding: Finding) -> str:
+    words = subject_words(finding.workload)
+    if finding.container_id:
+        words += f", container {finding.container_id[:_CONTAINER_DIGITS]}"
+    return f"{words}, phase {finding.phase}"
+
+
+def _rule(finding: Finding) -> str:
+    words = finding.rule if finding.layer == "deviation" else f"{finding.layer} {finding.rule}"
+    by_version: dict[str, list[str]] = {}
+    for one in finding.attack:
+        by_version.setdefault(one.version, []).append(one.technique)
+    for version, techniques in by_version.items():
+        words += f", {' '.join(techniques)} of ATT&CK {version}"
+    return f"{words}, baseline `{finding.baseline}`" if finding.baseline else words
+
+
+def _moment(time: str) -> str:
+    """Return an ISO *time* to the second: `2026-11-23 06:00:01 UTC`."""
+    return f"{time[:10]} {time[11:19]} UTC"

@@ -1,0 +1,204 @@
+"""`ethogram watch`: what strays from the baselines, as it happens."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
+from ethogram.cli.record import describe_exit, stop_on_signals
+from ethogram.cli.screen import count, say, shell, subject_words
+from ethogram.cli.session_options import require_parent, session_fields, session_options
+from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.errors import BaselineError, CaptureError, EthogramError
+
+if TYPE_CHECKING:
+    from detector.library import Library
+    from detector.options import WatchOptions, WatchResult, WindowStatus
+
+__all__ = ["DEVIATION", "SEVERITIES", "command", "conclude"]
+
+DEVIATION = 12
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+
+@click.command(
+    "watch",
+    short_help="Watch workloads, and report what strays from their baselines.",
+    context_settings=COMMAND_SETTINGS,
+    epilog=examples(
+        "ethogram watch --baseline baselines --all",
+        "ethogram watch --baseline baselines --map production.yaml --namespace shop "
+        "--inventory inventory.json",
+        "ethogram watch --baseline baselines --container 3f2a9c --duration 60s --fail-on medium",
+        "ethogram watch --baseline baselines --all --format jsonl --status /run/ethogram.json",
+        "kubectl get pods,services,endpointslices,nodes,namespaces,replicasets -A -o json "
+        "> inventory.json",
+    ),
+)
+@click.option(
+    "--baseline",
+    required=True,
+    metavar="FILE|DIR",
+    type=click.Path(readable=False, path_type=Path),
+    help="A baseline, or a directory of `*.baseline.yaml`.",
+)
+@map_option
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "jsonl"]),
+    help="How to print findings; without it text on a terminal, JSON lines elsewhere.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    help="Exit with code 12 at the end where a finding was at least as grave.",
+)
+@click.option(
+    "--status",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to replace after each window with how things stand, as JSON.",
+)
+@session_options(window="1s", window_help="How long a window is; findings come at the end of each.")
+@target_options
+def command(**values: Any) -> None:
+    """Watch workloads, and report what strays from their baselines.
+
+    Name one kind of target, or a COMMAND after `--`, which runs as the user who invoked this.
+    Findings go to standard output, states and the summary to standard error. Ctrl-C ends the watch.
+    """
+    from ethogram.cli.watch_screen import summary
+
+    target = chosen(values)
+    require_parent("--ready-file", values["ready_file"])
+    require_parent("--status", values["status"])
+    library = _library(values["baseline"], values["map_file"])
+    _warn(library, values)
+    result = _watch(values, target, library)
+    for line in summary(result, library.known):
+        say(line)
+    if result.command_exit is not None:
+        say(describe_exit(result.command_exit))
+    conclude(result, library, fail_on=values["fail_on"], max_loss=values["max_loss"])
+
+
+def _library(path: Path, map_file: Path | None) -> Library:
+    """Return the baselines in *path*, as the map carries them."""
+    from detector.library import Library
+
+    library = Library.load(path)
+    if map_file is None:
+        return library
+    from ethogram.cli.environments import check_map
+    from ethogram.contracts.environment import load_environment
+
+    environment = load_environment(map_file)
+    check_map(map_file, environment, [known.baseline for known in library.known])
+    return library.carried(environment)
+
+
+def _warn(library: Library, values: dict[str, Any]) -> None:
+    """Say what the options leave out of sight."""
+    named = [
+        known
+        for known in library.known
+        if any(rule.value.identity is not None for rule in known.baseline.rules.peers)
+    ]
+    if named and values["inventory"] is None:
+        say(
+            f"warning: {count(len(named), 'baseline')} know peers as pods, services or nodes; "
+            "without `--inventory` these are addresses that no rule has, and stray"
+        )
+    if values["tier"] == "light":
+        say("warning: with `--tier light` system calls, files and operations are not watched")
+
+
+def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchResult:
+    from detector.watch import watch
+    from ethogram.cli.findings_screen import printer
+    from ethogram.cli.watch_screen import WatchScreen
+    from ethogram.cli.watch_status import StatusFile
+
+    status = StatusFile(values["status"]) if values["status"] else None
+    screen = WatchScreen(printer(values["output_format"]), has_progress=target.kind != "command")
+
+    def on_window(window: WindowStatus) -> None:
+        screen.on_window(window)
+        if status:
+            status.take(window)
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        stack.callback(screen.close)
+        if status:
+            stack.callback(status.end)
+        return watch(
+            _options(values, target),
+            library=library,
+            on_finding=screen.on_finding,
+            on_state=screen.on_state,
+            on_window=on_window,
+            stop=stop,
+        )
+
+
+def _options(values: dict[str, Any], target: Chosen) -> WatchOptions:
+    from detector.options import WatchOptions
+
+    return WatchOptions(
+        baselines=values["baseline"],
+        environment=values["map_file"],
+        **session_fields(values, target),
+    )
+
+
+def conclude(
+    result: WatchResult, library: Library, *, fail_on: str | None, max_loss: int | None
+) -> None:
+    """Exit as *result* asks: a finding as grave as *fail_on* goes before whatever else is wrong.
+
+    Raises `BaselineError` where no baseline was for anything, `CaptureError` where more than
+    *max_loss* events were lost.
+    """
+    problem = _no_match(result, library)
+    if problem is None and max_loss is not None and result.lost > max_loss:
+        problem = CaptureError(
+            f"{count(result.lost, 'event')} lost, more than the {max_loss:,} allowed",
+            hint="watch fewer workloads, or longer windows; states say which were hit",
+        )
+    if (
+        fail_on is not None
+        and result.worst is not None
+        and SEVERITIES.index(result.worst) >= SEVERITIES.index(fail_on)
+    ):
+        if problem is not None:
+            say(f"warning: {problem.message}")
+        say(f"failed: a finding of severity {result.worst}, and `--fail-on {fail_on}`")
+        raise click.exceptions.Exit(DEVIATION)
+    if problem is not None:
+        raise problem
+
+
+def _no_match(result: WatchResult, library: Library) -> EthogramError | None:
+    """Return what is wrong where no baseline was for anything that ran."""
+    from ethogram.cli.watch_screen import baseline_words, listed
+
+    if any(one.baseline is not None for one in result.workloads):
+        return None
+    meant = listed(baseline_words(known.baseline) for known in library.known)
+    if not result.workloads:
+        return BaselineError(
+            "nothing of the target ran while it was watched",
+            hint=f"`{shell('ethogram', 'record', '-o', 'everything', '--all', '--duration', '10s')}"
+            f"` says what runs on this host; the baselines are for {meant}",
+        )
+    ran = listed(subject_words(one.subject) for one in result.workloads)
+    return BaselineError(
+        f"no baseline is for what ran here: {ran}",
+        hint=f"they are for {meant}; `match` in a baseline says what it applies to",
+    )

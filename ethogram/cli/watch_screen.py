@@ -1,0 +1,151 @@
+"""What a watch says on standard error: states as they change, progress, and what it came to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ethogram.cli.screen import count, say, subject_words
+from ethogram.contracts.escape import printable
+
+if TYPE_CHECKING:
+    from detector.library import Known
+    from detector.options import WatchResult, WindowStatus, WorkloadStatus
+    from detector.states import StateChange
+    from ethogram.contracts.baseline import Baseline, Subject
+    from ethogram.contracts.finding import Finding
+
+__all__ = ["WatchScreen", "baseline_words", "listed", "summary"]
+
+_NAMED = 5
+_NO_BASELINE = "no baseline is for it"
+_SEES_ALL = frozenset({"ok", "learning", "rollout"})
+_CLEAR_LINE = "\r\x1b[2K"
+
+
+class WatchScreen:
+    """Says states, and on a terminal one line of progress that findings push down.
+
+    *show* prints a finding. A command that writes to the same terminal wants no line between its
+    own: *has_progress* is false then.
+    """
+
+    def __init__(self, show: Callable[[Finding], None], *, has_progress: bool) -> None:
+        self._show = show
+        self._has_progress = has_progress and sys.stderr.isatty()
+        self._unknown: list[Subject] = []
+
+    def on_finding(self, finding: Finding) -> None:
+        """Print *finding* at once."""
+        self._clear()
+        self._show(finding)
+
+    def on_state(self, change: StateChange) -> None:
+        """Say *change*; workloads that no baseline is for are said together."""
+        if change.before is None and change.after == "unknown" and change.reason == _NO_BASELINE:
+            self._unknown.append(change.subject)
+            return
+        self._clear()
+        say(_state_words(change))
+
+    def on_window(self, status: WindowStatus) -> None:
+        """Say what the window left to say."""
+        if self._unknown:
+            self._clear()
+            say(f"no baseline is for {listed(map(subject_words, self._unknown))}")
+            self._unknown.clear()
+        if self._has_progress:
+            line = _progress(status)[: os.get_terminal_size(sys.stderr.fileno()).columns - 1]
+            print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._has_progress:
+            print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
+
+
+def _state_words(change: StateChange) -> str:
+    who = subject_words(change.subject)
+    if change.before is not None:
+        return f"{who}: {change.before} -> {change.after}: {change.reason}"
+    by = f" by `{change.baseline}`" if change.baseline else ""
+    why = "" if change.after == "ok" else f": {change.after}: {change.reason}"
+    return f"watching {who}{by}{why}"
+
+
+def _progress(status: WindowStatus) -> str:
+    return (
+        f"watching {count(len(status.workloads), 'workload')}: "
+        f"{count(status.window + 1, 'window')}, {count(status.calls, 'call')}, "
+        f"{_lost(status.lost)}; {count(status.findings, 'finding')}; Ctrl-C ends it"
+    )
+
+
+def _lost(number: int) -> str:
+    return f"{count(number, 'event')} lost" if number else "nothing lost"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return the first few of *words*, sorted, each once, and how many more there are."""
+    names = sorted(set(words))
+    more = len(names) - _NAMED
+    if more > 0:
+        return f"{', '.join(names[:_NAMED])} and {more:,} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def baseline_words(baseline: Baseline) -> str:
+    """Return what *baseline* applies to: `Deployment/checkout (nginx) in namespace shop-*`."""
+    match = baseline.match
+    words = f"{match.kind}/{match.name}"
+    words += f" ({match.container})" if match.container else ""
+    words += f" in namespace {match.namespace}" if match.namespace else ""
+    words += " with its digests" if match.image_digest else ""
+    return printable(words)
+
+
+# --- at the end -----------------------------------------------------------------------------------
+
+
+def summary(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
+    """Yield in lines what a watch by the baselines *known* came to; the last one is what counts."""
+    yield (
+        f"watched {count(len(result.workloads), 'workload')} for "
+        f"{count(result.windows, 'window')}: {count(result.calls, 'call')}; {_lost(result.lost)}"
+    )
+    judged = [one for one in result.workloads if one.baseline is not None]
+    for one in judged:
+        why = "" if one.state == "ok" else f": {one.reason}"
+        yield (
+            f"  {one.state:<8}  {subject_words(one.subject)}, "
+            f"{count(one.instances, 'instance')}, {count(one.findings, 'finding')}{why}"
+        )
+    if others := [one for one in result.workloads if one.baseline is None]:
+        yield f"  unknown   {listed(subject_words(one.subject) for one in others)}"
+    if judged:
+        yield from _unmatched(result, known)
+    yield _outcome(result, judged)
+
+
+def _unmatched(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
+    for one in known:
+        if one.file in result.unmatched:
+            yield (
+                f"warning: `{one.file}` was for nothing that ran here: "
+                f"it is for {baseline_words(one.baseline)}"
+            )
+
+
+def _outcome(result: WatchResult, judged: Sequence[WorkloadStatus]) -> str:
+    if result.findings:
+        return f"{count(result.findings, 'finding')}, the worst of severity {result.worst}"
+    if not judged:
+        return "no findings"
+    if all(one.state in _SEES_ALL for one in judged):
+        return "no findings: nothing strayed from the baselines"
+    return "no findings in what was seen: not everything was"

@@ -1,0 +1,95 @@
+"""How a watch stands, in a file that is replaced after each window, for probes."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ethogram.cli.screen import say
+from ethogram.contracts.durable import replace_file
+from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detector.options import WindowStatus, WorkloadStatus
+
+__all__ = ["STATUS_SCHEMA", "StatusFile"]
+
+STATUS_SCHEMA = "ethogram.watch-status/1"
+
+
+class StatusFile:
+    """Keeps *path* up to date, readable by everybody; a `UsageError` where it never could be.
+
+    Later failures, of a full disk for instance, do not end the watch: they are said once, and the
+    time in the file says how old it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._is_written = False
+        self._is_failing = False
+        self._last: dict[str, Any] = {}
+
+    def take(self, status: WindowStatus) -> None:
+        """Say how things stand after a window."""
+        self._last = {
+            "windows": status.window + 1,
+            "calls": status.calls,
+            "lost": status.lost,
+            "findings": status.findings,
+            "workloads": _workloads(status.workloads),
+        }
+        self._write("watching")
+
+    def end(self) -> None:
+        """Say that nobody watches any more."""
+        if self._is_written:
+            self._write("ended")
+
+    def _write(self, state: Literal["watching", "ended"]) -> None:
+        document = {
+            "schema": STATUS_SCHEMA,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "pid": os.getpid(),
+            "state": state,
+            **self._last,
+        }
+        data = json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        try:
+            replace_file(self._path, data, mode=0o644, sync=False)
+        except OSError as error:
+            self._failed(error)
+        else:
+            self._is_written, self._is_failing = True, False
+
+    def _failed(self, error: OSError) -> None:
+        why = os.strerror(error.errno or 0).lower()
+        message = f"`{self._path}` cannot be written: {why}"
+        if not self._is_written:
+            raise UsageError(
+                message,
+                hint="name a place in a directory of root's for `--status`: a watch gives up the "
+                "privilege to write elsewhere",
+            ) from error
+        if not self._is_failing:
+            say(f"warning: {message}; it stays as it is until it can be")
+        self._is_failing = True
+
+
+def _workloads(statuses: Sequence[WorkloadStatus]) -> list[dict[str, Any]]:
+    return [
+        {
+            "workload": one.subject.model_dump(mode="json", exclude_none=True),
+            "state": one.state,
+            "reason": one.reason,
+            "baseline": None if one.baseline is None else str(one.baseline),
+            "instances": one.instances,
+            "findings": one.findings,
+        }
+        for one in statuses
+    ]
