@@ -6,19 +6,19 @@ import signal
 import subprocess
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from demo.containers import Container
 from demo.inventory import PlacedPod, inventory
 from demo.network import Attachment, Network
 from demo.oci import Pod, Spec
 
-__all__ = ["NAMESPACE", "ROUNDS", "Shop", "open_shop"]
+__all__ = ["PRODUCTION", "ROUNDS", "STAGING", "Shop", "Site", "open_shop"]
 
-NAMESPACE = "shop-staging"
 ROUNDS = 40
 SERVE = ("nginx", "-g", "daemon off;")
 # Each round asks every replica for two pages that are there and one that is not.
@@ -37,6 +37,30 @@ done
 LOOK_AROUND = "id -un; ls /var/www/html; head -n 1 /var/log/nginx/access.log > /tmp/last"
 # What Kubernetes makes names of: no vowels, so no words.
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a shop runs: its namespace, the label that all pods there have, its addresses."""
+
+    namespace: str
+    environment: str
+    subnet: int
+    service_address: str
+
+    def inventory(self, pods: Iterable[PlacedPod]) -> dict[str, Any]:
+        """Return what `kubectl get` would print of *pods* here."""
+        return inventory(
+            self.namespace,
+            pods,
+            labels={"environment": self.environment},
+            node_address=f"10.77.{self.subnet}.1",
+            service_address=self.service_address,
+        )
+
+
+STAGING = Site("shop-staging", "staging", subnet=0, service_address="10.96.0.80")
+PRODUCTION = Site("shop", "production", subnet=1, service_address="10.97.0.80")
 
 
 @dataclass(frozen=True)
@@ -81,9 +105,10 @@ def open_shop(
     *,
     revision: str,
     inventory_file: Path,
+    site: Site = STAGING,
     profiles: Mapping[str, Path] | None = None,
 ) -> Iterator[Shop]:
-    """Prepare the shop's containers and write *inventory_file*; nothing runs yet.
+    """Prepare the shop's containers at *site* and write *inventory_file*; nothing runs yet.
 
     *revision* is the pod template's hash; *profiles* are seccomp profiles by app.
     """
@@ -91,10 +116,10 @@ def open_shop(
     load = Spec(("sh", "-c", LOAD))
     placed: list[PlacedPod] = []
     with ExitStack() as stack:
-        network = stack.enter_context(Network())
+        network = stack.enter_context(Network(subnet=site.subnet))
 
         def prepare(app: str, at: Attachment, spec: Spec) -> Container:
-            pod = _place(app, revision, at)
+            pod = _place(site.namespace, app, revision, at)
             placed.append(pod)
             profile = (profiles or {}).get(app)
             spec = replace(spec, netns=at.path, pod=pod.pod, hostname=pod.pod.name, seccomp=profile)
@@ -105,15 +130,15 @@ def open_shop(
         hosts = " ".join(each.address for each in servers)
         load = replace(load, env={"HOSTS": hosts, "ROUNDS": str(ROUNDS)})
         shop = Shop(replicas, prepare("loadgen", client, load))
-        inventory_file.write_text(json.dumps(inventory(NAMESPACE, placed), indent=2))
+        inventory_file.write_text(json.dumps(site.inventory(placed), indent=2))
         yield shop
 
 
-def _place(app: str, revision: str, at: Attachment) -> PlacedPod:
+def _place(namespace: str, app: str, revision: str, at: Attachment) -> PlacedPod:
     replica_set = f"{app}-{revision}"
     suffix = "".join(secrets.choice(NAME_LETTERS) for _ in range(5))
     pod = Pod(
-        namespace=NAMESPACE,
+        namespace=namespace,
         name=f"{replica_set}-{suffix}",
         uid=str(uuid.uuid4()),
         container="nginx" if app == "checkout" else "curl",

@@ -19,7 +19,7 @@ from demo.life import INTRUSION, LET_THROUGH, REFUSED, UNSHARE, live
 from demo.narrator import FalseClaimError, Narrator
 from demo.recorder import recording
 from demo.rootfs import web_root
-from demo.shop import NAMESPACE, open_shop
+from demo.shop import STAGING, open_shop
 from tests.workloads import build_known
 
 __all__ = ["main"]
@@ -94,7 +94,8 @@ def _build(narrator: Narrator) -> Path:
         "A shop",
         "Two replicas of `checkout` (Debian's nginx) and their client `loadgen` (curl): OCI\n"
         "containers under runc, each in a network namespace of its own. Annotations and an\n"
-        f"inventory, as Kubernetes writes them, make them pods of Deployments in {NAMESPACE}.",
+        "inventory, as Kubernetes writes them, make them pods of Deployments in\n"
+        f"{STAGING.namespace}.",
     )
     image = web_root(narrator.directory / "image")
     tool = image / INTRUSION[0].lstrip("/")
@@ -114,7 +115,7 @@ def _record(narrator: Narrator, image: Path) -> None:
     inventory = narrator.directory / "inventory.json"
     with (
         open_shop(image, revision="7c9d6b5f8d", inventory_file=inventory) as shop,
-        recording(narrator, NAMESPACE, "rec"),
+        recording(narrator, STAGING.namespace, "rec"),
     ):
         live(narrator, shop)
     narrator.run("ethogram", "show", "rec")
@@ -128,7 +129,9 @@ def _learn(narrator: Narrator) -> None:
     )
     narrator.run("ethogram", "learn", "rec", "-o", "baselines")
     baselines = sorted(path.name for path in (narrator.directory / "baselines").rglob("*.yaml"))
-    expected = [f"{NAMESPACE}.Deployment-{name}" for name in ("checkout.nginx", "loadgen.curl")]
+    expected = [
+        f"{STAGING.namespace}.Deployment-{name}" for name in ("checkout.nginx", "loadgen.curl")
+    ]
     narrator.claim(
         "a baseline for checkout and one for loadgen, and for nobody else",
         is_true=[name.removesuffix(".baseline.yaml") for name in baselines] == expected,
@@ -204,7 +207,7 @@ def _enforce(narrator: Narrator, image: Path) -> None:
         open_shop(
             image, revision="86f5d7c94b", inventory_file=inventory, profiles=profiles
         ) as shop,
-        recording(narrator, NAMESPACE, "rec-enforced"),
+        recording(narrator, STAGING.namespace, "rec-enforced"),
     ):
         live(narrator, shop, intruder=REFUSED)
     narrator.run("ethogram", "show", "rec-enforced")

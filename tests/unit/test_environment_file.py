@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import demo
+from demo.shop import PRODUCTION, STAGING
 from ethogram.contracts.environment import load_environment, parse_environment
 from ethogram.errors import UsageError
 
@@ -126,3 +128,9 @@ def test_a_file_that_cannot_be_a_map_is_refused_unread(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=cause) as caught:
             load_environment(path)
         assert str(path) in caught.value.message
+
+
+def test_the_demonstrations_map_takes_its_staging_to_its_production() -> None:
+    found = load_environment(Path(demo.__file__).parent / "production-map.yaml")
+    assert found.namespaces == {STAGING.namespace: PRODUCTION.namespace}
+    assert found.labels == {"environment": {STAGING.environment: PRODUCTION.environment}}
