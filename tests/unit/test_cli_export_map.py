@@ -175,6 +175,30 @@ def test_the_next_command_repeats_what_was_asked(
     )
 
 
+def test_each_target_gets_what_it_knows(
+    write: Write, map_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines, mapped = write(image_digest="sha256:" + "ab" * 32), map_file(**MAP)
+    targets = ("--to", "seccomp", "--to", "networkpolicy", "--to", "admission")
+    words = (*targets, "--map", mapped, "--mode", "warn", "--bind-digest", "--allow-lossy")
+    code, place = export(baselines, *words)
+    assert code == 0
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith(
+            f"next: `ethogram export {baselines} --to seccomp --to networkpolicy --to admission"
+            f" --map {mapped} --mode warn --bind-digest --allow-lossy -o {place} --enforce --force`"
+        )
+    )
+    folder = place / "shop" / "Deployment-checkout"
+    admission = (folder / "nginx.admission.yaml").read_text()
+    assert "validationActions: [Warn, Audit]" in admission
+    assert "kubernetes.io/metadata.name: shop" in admission
+    (profile,) = (entry["installs_as"] for entry in index_of(place) if "installs_as" in entry)
+    assert profile in admission
+
+
 def test_where_enforcing_changes_nothing_it_is_not_the_next_command(
     write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,7 +215,11 @@ def test_where_enforcing_changes_nothing_it_is_not_the_next_command(
     ("words", "cause", "hint"),
     [
         (["--to", "networkpolicy", "--runtime", "runc=1.1.5"],
-         "`--runtime` says nothing to `networkpolicy`", "it is for `--to seccomp`"),
+         "`--runtime` says nothing to `networkpolicy`", "`--to admission`, `--to seccomp`"),
+        (["--to", "seccomp", "--mode", "deny"],
+         "`--mode` says nothing to `seccomp`", "it is for `--to admission`"),
+        (["--to", "seccomp", "--to", "networkpolicy", "--bind-digest"],
+         "`--bind-digest` says nothing to `seccomp` or `networkpolicy`", "`--to admission`"),
         (["--to", "seccomp", "--set", "dns=always"],
          "`seccomp` has no setting `dns`", "it is for `--to networkpolicy`"),
         (["--to", "seccomp", "--to", "networkpolicy", "--set", "dms=always"],
