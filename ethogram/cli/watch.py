@@ -111,7 +111,8 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
     ]
     if named and values["inventory"] is None:
         say(
-            f"warning: {count(len(named), 'baseline')} know peers as pods, services or nodes; "
+            f"warning: {count(len(named), 'baseline knows', 'baselines know')} peers as pods, "
+            "services or nodes; "
             "without `--inventory` these are addresses that no rule has, and stray"
         )
     if values["tier"] == "light":

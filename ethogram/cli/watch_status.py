@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from datetime import UTC, datetime
@@ -23,17 +24,18 @@ STATUS_SCHEMA = "ethogram.watch-status/1"
 
 
 class StatusFile:
-    """Keeps *path* up to date, readable by everybody; a `UsageError` where it never could be.
+    """Keeps *path* up to date, readable by everybody; a `UsageError` where it cannot be made.
 
-    Later failures, of a full disk for instance, do not end the watch: they are said once, and the
-    time in the file says how old it is.
+    Failures after the first window, of a full disk for instance, do not end the watch: they are
+    said once, and the time in the file says how old it is.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_written = False
+        self._is_kept = False
         self._is_failing = False
         self._last: dict[str, Any] = {}
+        self._write("starting")
 
     def take(self, status: WindowStatus) -> None:
         """Say how things stand after a window."""
@@ -45,13 +47,14 @@ class StatusFile:
             "workloads": _workloads(status.workloads),
         }
         self._write("watching")
+        self._is_kept = True
 
     def end(self) -> None:
         """Say that nobody watches any more."""
-        if self._is_written:
-            self._write("ended")
+        self._is_kept = True  # whatever ended the watch is what to tell
+        self._write("ended")
 
-    def _write(self, state: Literal["watching", "ended"]) -> None:
+    def _write(self, state: Literal["starting", "watching", "ended"]) -> None:
         document = {
             "schema": STATUS_SCHEMA,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -65,17 +68,16 @@ class StatusFile:
         except OSError as error:
             self._failed(error)
         else:
-            self._is_written, self._is_failing = True, False
+            self._is_failing = False
 
     def _failed(self, error: OSError) -> None:
         why = os.strerror(error.errno or 0).lower()
         message = f"`{self._path}` cannot be written: {why}"
-        if not self._is_written:
-            raise UsageError(
-                message,
-                hint="name a place in a directory of root's for `--status`: a watch gives up the "
-                "privilege to write elsewhere",
-            ) from error
+        if not self._is_kept:
+            hint = "name another place for `--status`"
+            if error.errno in {errno.EACCES, errno.EPERM}:
+                hint += ", in a directory of root's: a watch gives up the privilege to write others"
+            raise UsageError(message, hint=hint) from error
         if not self._is_failing:
             say(f"warning: {message}; it stays as it is until it can be")
         self._is_failing = True

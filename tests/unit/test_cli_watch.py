@@ -99,8 +99,7 @@ def test_names_are_listed_once_and_in_order() -> None:
 
 def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path) -> None:
     status = StatusFile(tmp_path / "status.json")
-    status.end()
-    assert not (tmp_path / "status.json").exists()
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "starting"
     status.take(window())
     document = json.loads((tmp_path / "status.json").read_text())
     assert document.pop("time").endswith("Z")
@@ -130,9 +129,18 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
 
 
-def test_a_status_that_can_never_be_written_ends_the_watch(tmp_path: Path) -> None:
+def test_a_status_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be written: no such file"):
-        StatusFile(tmp_path / "gone" / "status.json").take(window())
+        StatusFile(tmp_path / "gone" / "status.json")
+
+
+def test_a_status_that_the_watch_may_not_write_ends_it_in_the_first_window(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    status = StatusFile(place / "status.json")
+    place.rename(tmp_path / "moved")
+    with pytest.raises(UsageError, match="cannot be written"):
+        status.take(window())
 
 
 def test_a_status_that_fails_later_is_said_once(
