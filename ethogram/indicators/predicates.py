@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,8 +27,11 @@ __all__ = [
     "has_any",
     "matching",
     "opened",
+    "outside_runtime",
     "runs",
+    "stream_is",
     "text",
+    "tried",
     "truth",
     "words",
 ]
@@ -91,6 +96,17 @@ def words(rows: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join(rows.column("argv"), pa.scalar(b"\0", pa.binary()))
 
 
+def stream_is(rows: pa.Table, descriptor: int, kind: str) -> pa.BooleanArray:
+    """Return which processes have a *kind* of file as standard stream *descriptor*."""
+    lists = pa.concat_arrays(rows.column("stdio").chunks) if rows.num_rows else None
+    if lists is None:
+        return pa.array([], pa.bool_())
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    places = np.cumsum(lengths, dtype=np.int64) - lengths + descriptor
+    members = lists.flatten().cast(pa.string())
+    return pc.equal(members.take(pa.array(places, mask=lengths <= descriptor)), kind)
+
+
 def executed(rows: pa.Table) -> Mask:
     """Return which rows of `processes` are execs that succeeded.
 
@@ -110,6 +126,20 @@ def entering(rows: pa.Table) -> Mask:
     is_outside = has_any(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE)
     on_its_way = pc.and_(pc.fill_null(is_first, fill_value=False), truth(is_outside))
     return pc.or_(on_its_way, pc.equal(text(rows.column("phase")), "runtime"))
+
+
+def outside_runtime(rows: pa.Table) -> Mask:
+    """Return which rows are not the container runtime's own."""
+    return pc.not_equal(text(rows.column("phase")), "runtime")
+
+
+def tried(rows: pa.Table, access: Access) -> Mask:
+    """Return which files were opened with any of *access*, or would have been, were it allowed.
+
+    That a file is not there says nothing.
+    """
+    is_there = pc.not_equal(pc.fill_null(rows.column("errno"), 0), errno.ENOENT)
+    return pc.and_(has_any(rows.column("access"), access), is_there)
 
 
 def opened(rows: pa.Table, access: Access) -> Mask:

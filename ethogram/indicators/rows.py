@@ -13,6 +13,7 @@ __all__ = ["completed", "refused_operations"]
 
 # The bits of `host_namespace_bits`, in their order.
 _NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
+_MOUNTS_AND_PROCESSES = 0b11
 _CONTAINER_ID = r"(?:^|/)[0-9a-f]{64}$"
 _NO_SUCH_CALL = 38  # ENOSYS
 
@@ -109,17 +110,26 @@ def _with_instances(rows: pa.Table, instances: pa.Table) -> pa.Table:
         [_namespace_bits(names) for names in instances.column("host_namespaces").to_pylist()],
         pa.uint32(),
     )
-    by_runtime = pc.is_valid(instances.column("runtime"))
-    by_name = pc.match_substring_regex(instances.column("runtime_id"), _CONTAINER_ID)
     rows = rows.append_column("instance_namespace_bits", bits.take(found))
-    container = _whole(pc.or_(by_runtime, by_name)).take(found)
-    return rows.append_column("instance_is_container", container)
+    return rows.append_column("instance_is_container", _are_containers(instances, bits).take(found))
+
+
+def _are_containers(instances: pa.Table, bits: pa.Array) -> pa.Array:
+    """Return which instances are containers: by their runtime, their id, or what they share.
+
+    A service of systemd may have mounts of its own, hardly ever processes of its own as well.
+    """
+    by_runtime = pc.is_valid(instances.column("runtime"))
+    by_id = pc.match_substring_regex(instances.column("runtime_id"), _CONTAINER_ID)
+    shared = pc.bit_wise_and(bits, pa.scalar(_MOUNTS_AND_PROCESSES, pa.uint32()))
+    by_namespaces = pc.fill_null(pc.equal(shared, 0), fill_value=False)
+    return pc.or_(_whole(pc.or_(by_runtime, by_id)), by_namespaces)
 
 
 def _namespace_bits(names: list[str] | None) -> int | None:
     """Return the bits of the namespaces *names*, None where none is known.
 
-    An instance that shares nothing at all does not occur: it has no time namespace of its own.
+    No instance shares nothing at all: hardly any has a time namespace of its own.
     """
     if not names:
         return None

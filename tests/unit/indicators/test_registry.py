@@ -52,7 +52,18 @@ def test_an_indicator_has_a_module_and_a_test_of_its_name(rule: Indicator) -> No
 def test_there_is_no_second_indicator_of_one_name() -> None:
     modules = {path.stem for path in (ROOT / "ethogram/indicators").glob("*.py")}
     of_them = {name.replace("-", "_") for name in indicators()}
-    shared = {"__init__", "operations", "predicates", "protocol", "registry", "rows", "rule"}
+    shared = {
+        "__init__",
+        "arguments",
+        "operations",
+        "pipes",
+        "predicates",
+        "protocol",
+        "registry",
+        "rows",
+        "rule",
+        "writes",
+    }
     assert modules - shared == of_them
 
 

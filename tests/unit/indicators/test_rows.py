@@ -57,6 +57,23 @@ def test_a_row_knows_what_its_instance_shares_with_the_host() -> None:
     assert rows.column("instance_is_container").to_pylist() == [True, False, True, None]
 
 
+def test_a_container_is_known_by_its_runtime_its_id_or_what_it_shares() -> None:
+    unit = {"runtime_id": "d" * 32}
+    instances = [
+        unit | {"runtime": "runc"},
+        {"runtime_id": "p0d/" + "a" * 64},
+        unit | {"host_namespaces": ["net", "time"]},
+        unit | {"host_namespaces": ["pid", "net", "uts", "ipc", "user", "cgroup", "time"]},
+        unit | {"host_namespaces": []},
+        unit,
+    ]
+    numbered = [row | {"instance": number} for number, row in enumerate(instances)]
+    rows = table("files", *({"instance": number} for number in range(len(instances))))
+    found = completed(rows, table("executables"), table("instances", *numbered))
+    expected = [True, True, True, False, False, False]
+    assert found.column("instance_is_container").to_pylist() == expected
+
+
 def test_nothing_is_added_that_was_there() -> None:
     rows = seen("dns", {"qname": b"x"})
     names = [column.name for column in TABLES["dns"].columns]

@@ -42,7 +42,7 @@ def test_its_input_alone_decides() -> None:
     [
         [], [b"sh"], [b"-sh"], [b"bash", b"-i"], [b"bash", b"--norc", b"-i"], [b"sh", b"-p"],
         [b"bash", b"--rcfile", b"/dev/null", b"-i"], [b"sh", b"-s", b"10.0.0.1"],
-        [b"sh", b"-is"], [b"bash", b"+m"],
+        [b"sh", b"-is"], [b"bash", b"+m"], [b"bash", b"-e"], [b"bash", b"-eo", b"pipefail"],
     ],
 )  # fmt: skip
 def test_a_shell_that_takes_commands_fires(argv: list[bytes]) -> None:
@@ -51,7 +51,13 @@ def test_a_shell_that_takes_commands_fires(argv: list[bytes]) -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [[b"/bin/sh", b"-c", b"ls -la"], [b"bash", b"-lc", b"id"], [b"bash", b"/app/run.sh", b"x"]],
+    [
+        [b"/bin/sh", b"-c", b"ls -la"],
+        [b"bash", b"-lc", b"id"],
+        [b"bash", b"/app/run.sh", b"x"],
+        [b"bash", b"/app/run.sh", b"-i"],
+        [b"bash", b"-i", b"/app/run.sh"],
+    ],
 )
 def test_one_that_was_given_its_program_does_not(argv: list[bytes]) -> None:
     assert fires(NAME, seen("processes", SOCKET | {"argv": argv})) == [False]

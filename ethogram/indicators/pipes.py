@@ -1,0 +1,40 @@
+"""Rules on pipelines: what one program writes, a shell executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.indicators.arguments import takes_commands
+from ethogram.indicators.predicates import Mask, executed, stream_is, truth
+from ethogram.indicators.protocol import IndicatorMetadata
+from ethogram.indicators.rule import Rule, everything
+
+__all__ = ["on_pipes"]
+
+
+def on_pipes(metadata: IndicatorMetadata, *, source: Callable[[pa.Table], Mask]) -> Rule:
+    """Return a rule on shells that take commands from a pipe beside a *source*.
+
+    Which pipe it is nobody records: both were started by the same process, in the same window, the
+    source with a pipe as its output and the shell with one as its input.
+    """
+
+    def bad(rows: pa.Table) -> Mask:
+        done = executed(rows)
+        writes = truth(pc.and_(done, stream_is(rows, 1, "pipe")))
+        sources = _siblings(rows.filter(writes))
+        chosen = pc.drop_null(sources.filter(truth(source(rows.filter(writes)))))
+        reads = pc.and_(pc.and_(done, stream_is(rows, 0, "pipe")), takes_commands(rows))
+        return pc.and_(reads, pc.is_in(_siblings(rows), value_set=chosen))
+
+    return Rule(metadata, bad, everything)
+
+
+def _siblings(rows: pa.Table) -> pa.Array:
+    """Return what processes of one parent have in common within a window."""
+    windows = rows.column("window").cast(pa.string())
+    named = pc.binary_join_element_wise(rows.column("parent_exec_id"), windows, "/")
+    return pa.concat_arrays(named.chunks) if named.num_chunks else pa.array([], pa.string())

@@ -1,0 +1,37 @@
+"""A program or a script in a directory that is memory."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.indicators.arguments import runs_script_below
+from ethogram.indicators.predicates import Mask, executed, matching, truth
+from ethogram.indicators.protocol import IndicatorMetadata, Technique
+from ethogram.indicators.rule import Rule, everything
+
+__all__ = ["INDICATOR"]
+
+_DIRECTORIES = r"/(?:dev|run)/shm/"
+
+
+def _bad(rows: pa.Table) -> Mask:
+    """Judge at exec: the executable, the script that the kernel or an interpreter was given."""
+    executable = truth(matching(rows.column("exe_path"), rf"^(?:{_DIRECTORIES})"))
+    script = truth(matching(rows.column("script"), rf"^(?:{_DIRECTORIES})"))
+    told = runs_script_below(rows, _DIRECTORIES)
+    return pc.and_(pc.or_(pc.or_(executable, script), told), executed(rows))
+
+
+INDICATOR = Rule(
+    IndicatorMetadata(
+        id="shared-memory-program",
+        title="Program or script in shared memory",
+        reason="what runs lies where no image and no disk keeps it, and every user may write",
+        table="processes",
+        severity="high",
+        attack=(Technique("T1059.004"), Technique("T1036.005")),
+    ),
+    bad=_bad,
+    suspect=everything,
+)

@@ -1,0 +1,28 @@
+"""Rules that go by the path of a file that was written to."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.flags import Access
+from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, tried
+from ethogram.indicators.protocol import IndicatorMetadata
+from ethogram.indicators.rule import Rule
+
+__all__ = ["on_writes"]
+
+
+def on_writes(metadata: IndicatorMetadata, *paths: str) -> Rule:
+    """Return a rule on files opened for writing whose path one of *paths* matches.
+
+    Attempts count, unless the file or its directory was not there. Paths are regular expressions:
+    without `^` they match a host's file below a mount as well.
+    """
+    pattern = "|".join(paths)
+
+    def bad(rows: pa.Table) -> Mask:
+        wanted = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
+        return among(rows, wanted, lambda some: matching(some.column("path"), pattern))
+
+    return Rule(metadata, bad)

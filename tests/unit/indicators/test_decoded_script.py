@@ -1,0 +1,76 @@
+"""A shell that executes what was decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.indicators.judging import fires, seen, taints
+
+pytestmark = pytest.mark.unit
+
+NAME = "decoded-script"
+OF = {"parent_exec_id": "bash"}
+SOURCE: dict[str, Any] = OF | {
+    "exe_path": b"/usr/bin/base64",
+    "argv": [b"base64", b"-d"],
+    "stdio": ["pipe", "pipe", "tty"],
+}
+SHELL: dict[str, Any] = OF | {
+    "exe_path": b"/bin/dash",
+    "argv": [b"sh"],
+    "stdio": ["pipe", "tty", "tty"],
+}
+
+
+def found(*rows: dict[str, Any]) -> list[bool]:
+    return fires(NAME, seen("processes", *rows))
+
+
+def test_a_shell_behind_it_fires_and_taints() -> None:
+    assert found(SOURCE, SHELL) == [False, True]
+    assert found(SOURCE, SHELL | {"argv": [b"bash", b"-s", b"--", b"x"]}) == [False, True]
+    assert taints(NAME, seen("processes", SOURCE, SHELL)) == [False, True]
+
+
+def test_neither_fires_alone() -> None:
+    assert found(SOURCE) == [False]
+    assert found(SHELL) == [False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"argv": [b"sh", b"/app/run.sh"]},
+        {"argv": [b"sh", b"-c", b"id"]},
+        {"stdio": ["tty"] * 3},
+        {"exe_path": b"/usr/bin/wc"},
+        {"parent_exec_id": "another"},
+        {"window": 3},
+        {"errno": 2},
+    ],
+)
+def test_what_reads_no_commands_from_it_does_not(change: dict[str, Any]) -> None:
+    assert found(SOURCE, SHELL | change) == [False, False]
+
+
+@pytest.mark.parametrize(
+    "change", [{"argv": [b"base64"]}, {"stdio": ["pipe", "tty", "tty"]}, {"exe_path": b"/bin/cat"}]
+)
+def test_what_is_no_such_source_does_not(change: dict[str, Any]) -> None:
+    assert found(SOURCE | change, SHELL) == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("program", "argv"),
+    [
+        (b"/usr/bin/base64", [b"base64", b"--decode"]),
+        (b"/usr/bin/base64", [b"base64", b"-di"]),
+        (b"/usr/bin/openssl", [b"openssl", b"base64", b"-d"]),
+        (b"/usr/bin/xxd", [b"xxd", b"-r", b"-p"]),
+        (b"/bin/busybox", [b"base64", b"-d"]),
+    ],
+)
+def test_every_decoder_counts(program: bytes, argv: list[bytes]) -> None:
+    assert found(SOURCE | {"exe_path": program, "argv": argv}, SHELL) == [False, True]

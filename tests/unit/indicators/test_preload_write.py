@@ -1,0 +1,44 @@
+"""The list of libraries that every program loads."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.indicators.judging import (
+    APPEND,
+    READ,
+    TRUNCATE,
+    WRITE,
+    fires,
+    fires_on,
+    seen,
+    taints,
+)
+
+pytestmark = pytest.mark.unit
+
+NAME = "preload-write"
+PATHS: list[bytes] = [
+    b"/etc/ld.so.preload",
+    b"/etc/ld.so.conf.d/x.conf",
+    b"/etc/ld-musl-x86_64.path",
+]
+NEIGHBOURS: list[bytes] = [b"/etc/ld.so.cache", b"/srv/ld.so.preload"]
+
+
+def test_what_is_written_there_fires_below_a_mount_as_well() -> None:
+    mounted = [b"/mnt/host" + path for path in PATHS]
+    given = PATHS + mounted + NEIGHBOURS
+    assert fires_on(NAME, "files", WRITE, "path", given) == PATHS + mounted
+
+
+def test_every_way_of_writing_counts_and_attempts_do() -> None:
+    file = {"path": PATHS[0]}
+    rows = seen(
+        "files",
+        *(file | way for way in (APPEND, TRUNCATE, READ)),
+        *(file | WRITE | {"errno": number} for number in (13, 30, 2)),
+        file | WRITE | {"phase": "runtime"},
+    )
+    assert fires(NAME, rows) == [True, True, False, True, True, False, False]
+    assert taints(NAME, rows) == [False] * 7
