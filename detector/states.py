@@ -135,7 +135,8 @@ def thinness(baseline: Baseline) -> str | None:
     call is expected of as many windows again as it was learnt from.
     """
     observation = baseline.observation
-    if observation.state == "lossy":
+    # What was learnt under a filter is called `enforced`, whatever else is true of it.
+    if observation.state == "lossy" or observation.losses:
         return "the baseline was learnt from recordings that lost events"
     if observation.state == "partial":
         return "the baseline was learnt from part of its life: no start was seen, or not all of it"

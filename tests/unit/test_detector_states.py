@@ -113,6 +113,13 @@ def test_a_thin_baseline_is_still_learning(one: Baseline, reason: str) -> None:
     assert judge(WORKLOAD, known(one), CLEAR).state == "learning"
 
 
+def test_a_filter_does_not_hide_that_events_were_lost() -> None:
+    one = baseline(state="enforced")
+    lossy = one.observation.model_copy(update={"losses": {"quota": 3}})
+    assert thinness(one) is None
+    assert "lost events" in str(thinness(one.model_copy(update={"observation": lossy})))
+
+
 def test_one_value_seen_once_leaves_a_baseline_settled() -> None:
     once = Coverage(f1=1, f2=0, windows=50, unseen=0.02, low=0, high=0.1)
     assert thinness(baseline(execs=once, syscalls=once, files=RESTLESS)) is None
