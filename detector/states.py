@@ -4,8 +4,8 @@ From the gravest; the first that holds is the state:
 
 - `unknown`: no baseline is for it, so that nothing it does is a deviation
 - `blind`: the kernel refused a program, or a seccomp filter refuses calls and nobody sees which
-- `degraded`: events of it were lost in this window or in the last few, or events of which nobody
-  knows whose they were
+- `degraded`: in one of the last `HEALED_AFTER` windows events of it were lost, or events of which
+  nobody knows whose they were
 - `rollout`: it runs an image that the baseline was not learnt from
 - `learning`: the baseline is thin; what it lacks may be normal
 - `ok`
@@ -177,7 +177,7 @@ class _Current:
 class States:
     """Keeps the state of every workload. *refused* and *sees_denied*: see `judge`.
 
-    A loss is over after `HEALED_AFTER` windows without one: what was lost may still be going on.
+    A loss is over after `HEALED_AFTER` windows without one, so that states do not flicker.
     """
 
     def __init__(self, *, refused: Sequence[str] = (), sees_denied: bool = True) -> None:
