@@ -21,7 +21,7 @@ __all__ = ["UNIT", "run_service", "unit_cgroup"]
 UNIT = "cases-host.service"
 # Heartbeat, then jobs (id and script by turns), each with time to be told apart from the next.
 SERVICE = """\
-beat() { for ((n = 0; n < $1; n++)); do /bin/true; read -r _ </proc/loadavg; sleep 0.2; done; }
+beat() { for _ in $(seq "$1"); do /bin/true; read -r _ </proc/loadavg; sleep 0.2; done; }
 beat 5
 while (($#)); do
     echo "@case $1 start $(date +%s%N)"

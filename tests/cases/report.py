@@ -22,6 +22,9 @@ COLUMNS = (
 MARKER = "<!-- everything below is written by `make cases` -->"
 
 
+NOISE_SHOWN = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """What was told of containers that ran nothing but the benign service."""
@@ -77,8 +80,10 @@ def _noise(noise: Noise) -> Iterator[str]:
         f"\n{noise.containers} containers ran the benign service alone for {noise.seconds:g} s: "
         f"{len(noise.alerts) or 'no'} findings above `info`, {noise.info or 'none'} of `info`.\n"
     )
-    for alert in noise.alerts:
+    for alert in noise.alerts[:NOISE_SHOWN]:
         yield f"- {_cell(alert)}"
+    if len(noise.alerts) > NOISE_SHOWN:
+        yield f"- and {len(noise.alerts) - NOISE_SHOWN} more"
 
 
 def _table(results: Sequence[Result]) -> Iterator[str]:

@@ -181,10 +181,10 @@ def _is_right_workload(finding: Finding, where: Whereabouts) -> bool:
 
 
 def totals(results: Sequence[Result]) -> Totals:
-    """Return the totals of *results*; latencies are of cases that were found or half found."""
+    """Return the totals of *results*; latencies are of cases that were found."""
     latencies = sorted(
         result.latency_ms for result in results
-        if result.latency_ms is not None and result.verdict in ("found", "partial")
+        if result.latency_ms is not None and result.verdict == "found"
     )  # fmt: skip
     verdicts: dict[Verdict, int] = {}
     for result in results:

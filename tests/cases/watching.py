@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,14 @@ def watching(
     log = directory / f"{name}.log"
     with log.open("w") as messages:
         ready = directory / f"{name}.ready"
-        with running(*words, ready=ready, stderr=messages.fileno()) as process:
+        ready.unlink(missing_ok=True)
+        with ExitStack() as stack:
+            try:
+                process = stack.enter_context(
+                    running(*words, ready=ready, stderr=messages.fileno())
+                )
+            except AssertionError as error:
+                raise HarnessError(f"`ethogram watch` did not begin: {log.read_text()}") from error
             watch = Watch(process)
             yield watch
             watch.stop()

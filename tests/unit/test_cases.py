@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.finding import Attack, Finding, FindingEvidence, Severity, fingerprint_of
 from tests.cases.catalogue import Case, Expectation, Kind, all_cases, learnt_cases
-from tests.cases.report import Noise, kept_of, markdown, noise_of
+from tests.cases.report import MARKER, Noise, kept_of, load_kept, markdown, noise_of
 from tests.cases.scoring import Outcome, Result, Told, Whereabouts, percentile, score, totals
 from tests.cases.waiting import Mark
 
 pytestmark = pytest.mark.unit
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cases.md"
 HERE = Whereabouts("Deployment", "cases-c", "cases-x", "app", "c" * 64)
 START = 1_000_000_000
 NOW = "2026-01-01T00:00:00Z"
@@ -150,6 +153,19 @@ def test_the_cases_given_and_our_own_have_scripts_that_run_something() -> None:
     assert [one.id for one in cases if not one.script and one.kind != "host_runcexec"] == []
     assert {one.expect for one in learnt_cases()} == {"silent"}
     assert {one.kind for one in learnt_cases()} <= {"c", "host_runcexec"}
+
+
+def test_the_table_in_the_documents_is_the_one_that_is_kept() -> None:
+    _, marker, table = DOCUMENT.read_text().partition(MARKER)
+    assert marker
+    rows = re.findall(r"^\| ([A-Z]\d+) \|.*?\| (?:finding|silent|info) \| \**([a-z ]+?)\** \|",
+                      table, re.MULTILINE)  # fmt: skip
+    assert [name for name, _ in rows] == [one.id for one in all_cases()]
+    kept = load_kept()
+    silent_ones = {one.id for one in all_cases() if one.expect != "finding"}
+    assert [name for name, verdict in rows if verdict == "found"] == kept["found"]
+    quiet = [name for name, verdict in rows if verdict == "silent" and name in silent_ones]
+    assert quiet == kept["silent"]
 
 
 def test_what_is_kept_is_what_went_as_it_should() -> None:
