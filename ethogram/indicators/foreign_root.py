@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, asked_or_path, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -19,11 +19,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by the string that was asked for; where it led says the resolved path."""
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
     every = Access.READ | Access.WRITE | Access.PATH_ONLY
-    return among(rows, pc.and_(inside, tried(rows, every)), _through_a_process)
-
-
-def _through_a_process(rows: pa.Table) -> Mask:
-    return matching(pc.coalesce(rows.column("asked"), rows.column("path")), _THROUGH)
+    return pc.and_(pc.and_(inside, tried(rows, every)), asked_or_path(rows, _THROUGH))
 
 
 INDICATOR = Rule(

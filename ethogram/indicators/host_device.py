@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -23,7 +23,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by the path: of what kind a file is nobody records."""
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
     wanted = pc.and_(inside, tried(rows, Access.READ | Access.WRITE))
-    return among(rows, wanted, lambda some: matching(some.column("path"), _DEVICES))
+    return pc.and_(wanted, matching(rows.column("path"), _DEVICES))
 
 
 INDICATOR = Rule(

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, text, tried
+from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -28,17 +28,15 @@ def _bad(rows: pa.Table) -> Mask:
     A file of the image, or of a disk, is neither procfs nor a cgroup.
     """
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
-    return among(rows, pc.and_(inside, tried(rows, Access.WRITE)), _is_interface)
-
-
-def _is_interface(rows: pa.Table) -> Mask:
+    writes = pc.and_(inside, tried(rows, Access.WRITE))
     path, failed = rows.column("path"), pc.is_valid(rows.column("errno"))
     no_disk = pc.and_(
-        pc.equal(text(rows.column("in_image")), "unknown"),
+        word_is(rows.column("in_image"), "unknown"),
         pc.less(rows.column("dev"), _FIRST_MAJOR),
     )
     real = pc.or_(matching(path, _OPENED), matching(path, _RELEASE_AGENT))
-    return pc.if_else(failed, matching(path, _TRIED), pc.and_(real, no_disk))
+    found = pc.if_else(failed, matching(path, _TRIED), pc.and_(real, no_disk))
+    return pc.and_(writes, found)
 
 
 INDICATOR = Rule(

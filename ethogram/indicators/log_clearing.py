@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, opened, outside_runtime
+from ethogram.indicators.predicates import Mask, matching, opened, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, renumbered
 from ethogram.indicators.rule import Rule
 
@@ -18,7 +18,7 @@ _LOGS = r"(?:^|/)var/log/|/var/lib/docker/containers/[^/]+/[^/]+-json\.log$|/var
 def _bad(rows: pa.Table) -> Mask:
     """Judge by the open that cuts the file to nothing; whether it held anything nobody records."""
     cut = pc.and_(opened(rows, Access.TRUNCATE), outside_runtime(rows))
-    return among(rows, cut, lambda some: matching(some.column("path"), _LOGS))
+    return pc.and_(cut, matching(rows.column("path"), _LOGS))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import ipaddress
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ethogram.indicators.predicates import Mask, by_tool, outside_runtime, text
+from ethogram.indicators.predicates import Mask, by_tool, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -34,7 +34,7 @@ _NAMES_AND_TIME = pa.array([53, 123], pa.uint16())  # Google answers both at the
 def _bad(rows: pa.Table) -> Mask:
     """Judge outgoing connections by address."""
     there = pc.is_in(rows.column("peer_addr"), value_set=_ADDRESSES)
-    out = pc.and_(pc.equal(text(rows.column("direction")), "out"), outside_runtime(rows))
+    out = pc.and_(word_is(rows.column("direction"), "out"), outside_runtime(rows))
     harmless = pc.is_in(rows.column("peer_port"), value_set=_NAMES_AND_TIME)
     return pc.and_(out, pc.and_not(there, harmless))
 

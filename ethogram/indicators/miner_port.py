@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ethogram.indicators.predicates import Mask, outside_runtime, text
+from ethogram.indicators.predicates import Mask, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -21,7 +21,7 @@ _TCP = 6
 
 def _bad(rows: pa.Table) -> Mask:
     """Judge outgoing connections by port, which is weak evidence alone."""
-    out = pc.and_(pc.equal(text(rows.column("direction")), "out"), outside_runtime(rows))
+    out = pc.and_(word_is(rows.column("direction"), "out"), outside_runtime(rows))
     tcp = pc.equal(rows.column("protocol"), _TCP)
     return pc.and_(pc.and_(out, tcp), pc.is_in(rows.column("peer_port"), value_set=_PORTS))
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ethogram.indicators.predicates import Mask, outside_runtime, text
+from ethogram.indicators.predicates import Mask, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata
 from ethogram.indicators.rule import Rule, everything
 
@@ -27,7 +27,7 @@ def on_operations(
     """
 
     def bad(rows: pa.Table) -> Mask:
-        named = pc.is_in(text(rows.column("operation")), value_set=pa.array(names, pa.string()))
+        named = word_is(rows.column("operation"), *names)
         found = pc.and_(named, outside_runtime(rows))
         if outcome != "any":
             granted = rows.column("granted")

@@ -9,7 +9,7 @@ from ethogram.contracts.flags import Access
 from ethogram.indicators.predicates import (
     SYSTEM_DIRECTORIES,
     Mask,
-    among,
+    asked_or_path,
     matching,
     outside_runtime,
     tried,
@@ -31,17 +31,12 @@ def _bad(rows: pa.Table) -> Mask:
     Also through a descriptor that stands for a program, as in the overwriting of runc.
     """
     writes = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
-    return among(rows, writes, _is_running_program)
-
-
-def _is_running_program(rows: pa.Table) -> Mask:
-    asked = pc.coalesce(rows.column("asked"), rows.column("path"))
     program = pc.or_(
         truth(matching(rows.column("path"), SYSTEM_DIRECTORIES)),
         truth(pc.equal(rows.column("errno"), _IS_RUNNING)),
     )
-    through = pc.and_(matching(asked, _DESCRIPTOR), program)
-    return pc.or_(matching(asked, _EXECUTABLE), through)
+    through = pc.and_(asked_or_path(rows, _DESCRIPTOR), program)
+    return pc.and_(writes, pc.or_(asked_or_path(rows, _EXECUTABLE), through))
 
 
 INDICATOR = Rule(

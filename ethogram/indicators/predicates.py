@@ -20,6 +20,7 @@ __all__ = [
     "TOOLS",
     "Mask",
     "among",
+    "asked_or_path",
     "base_name_is",
     "by_tool",
     "entering",
@@ -30,9 +31,9 @@ __all__ = [
     "outside_runtime",
     "runs",
     "stream_is",
-    "text",
     "tried",
     "truth",
+    "word_is",
     "words",
 ]
 
@@ -81,6 +82,13 @@ def matching(column: pa.ChunkedArray, pattern: str) -> Mask:
     return pa.chunked_array(chunks, pa.bool_())
 
 
+def asked_or_path(rows: pa.Table, pattern: str) -> Mask:
+    """Return where the string that was asked for has something that *pattern* matches."""
+    asked, path = rows.column("asked"), rows.column("path")
+    same = pc.and_(pc.is_null(asked), matching(path, pattern))
+    return pc.or_(same, truth(matching(asked, pattern)))
+
+
 def runs(rows: pa.Table, names: str) -> Mask:
     """Return which processes run one of the programs *names*, a script or a part of busybox too."""
     program = pc.or_kleene(
@@ -125,12 +133,12 @@ def entering(rows: pa.Table) -> Mask:
     is_first = pc.equal(rows.column("exec_id"), rows.column("session_exec_id"))
     is_outside = has_any(rows.column("host_namespace_bits"), _MOUNT_NAMESPACE)
     on_its_way = pc.and_(pc.fill_null(is_first, fill_value=False), truth(is_outside))
-    return pc.or_(on_its_way, pc.equal(text(rows.column("phase")), "runtime"))
+    return pc.or_(on_its_way, word_is(rows.column("phase"), "runtime"))
 
 
 def outside_runtime(rows: pa.Table) -> Mask:
     """Return which rows are not the container runtime's own."""
-    return pc.not_equal(text(rows.column("phase")), "runtime")
+    return pc.invert(word_is(rows.column("phase"), "runtime"))
 
 
 def tried(rows: pa.Table, access: Access) -> Mask:
@@ -152,9 +160,13 @@ def has_any(column: pa.ChunkedArray, bits: int) -> Mask:
     return pc.not_equal(pc.bit_wise_and(column, pa.scalar(int(bits), column.type)), 0)
 
 
-def text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return an enum *column* as plain strings, whatever dictionary it comes with."""
-    return column.cast(pa.string())
+def word_is(column: pa.ChunkedArray, *words: str) -> Mask:
+    """Return where an enum *column* has one of *words*, whatever dictionary it comes with."""
+    wanted = pa.array(words, pa.string())
+    chunks = [
+        pc.is_in(chunk.dictionary, value_set=wanted).take(chunk.indices) for chunk in column.chunks
+    ]
+    return pa.chunked_array(chunks, pa.bool_())
 
 
 def truth(mask: Mask) -> pa.BooleanArray:

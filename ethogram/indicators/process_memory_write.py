@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -19,12 +19,9 @@ _ITS_OWN = r"(?:^|/)(?:self|thread-self)(?:/task/[0-9]+)?/mem$"
 def _bad(rows: pa.Table) -> Mask:
     """Judge by the resolved path; what asked for itself by that name may write its own."""
     writes = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
-    return among(rows, writes, _is_anothers)
-
-
-def _is_anothers(rows: pa.Table) -> Mask:
+    memory = pc.and_(writes, matching(rows.column("path"), _MEMORY))
     own = pc.fill_null(matching(rows.column("asked"), _ITS_OWN), fill_value=False)
-    return pc.and_not(matching(rows.column("path"), _MEMORY), own)
+    return pc.and_not(memory, own)
 
 
 INDICATOR = Rule(

@@ -51,10 +51,15 @@ def completed(
     | `instance_namespace_bits` | u32 | `instance` | nobody saw which namespaces it has |
     | `instance_is_container` | bool | `instance` | the instance is not known |
 
+    `path` and `asked` of `files` become dictionaries: opens are many, paths few.
+
     *processes* needs `exec_id` and `exe` of the processes that rows name; without it rows of
     `processes` find their parents among themselves, and those of other tables know none.
     """
     names = rows.column_names
+    for name in ("path", "asked"):
+        if name in names:
+            rows = rows.set_column(names.index(name), name, _encoded(rows.column(name)))
     if processes is None and "exe" in names and "exec_id" in names:
         processes = rows
     exes = rows.column("exe") if "exe" in names else None
@@ -151,6 +156,10 @@ def _index_of(values: pa.ChunkedArray | pa.Array, known: pa.ChunkedArray | pa.Ar
 
 def _paths(found: pa.Array, executables: pa.Table) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(found, _whole(executables.column("path")))
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    return column.dictionary_encode().unify_dictionaries().combine_chunks()
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, by_tool, matching, opened, truth
+from ethogram.indicators.predicates import Mask, by_tool, matching, opened, truth
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -29,11 +29,7 @@ _READERS = (
 
 def _bad(rows: pa.Table) -> Mask:
     """Judge resolved paths of successful opens for reading."""
-    return among(rows, opened(rows, Access.READ), _reads_hashes)
-
-
-def _reads_hashes(rows: pa.Table) -> Mask:
-    is_secret = matching(rows.column("path"), _HASHES)
+    is_secret = pc.and_(opened(rows, Access.READ), matching(rows.column("path"), _HASHES))
     # One that the container wrote itself is not the image's `su`.
     genuine = pc.invert(truth(rows.column("exe_upper")))
     reader = pc.and_(truth(matching(rows.column("exe_path"), _READERS)), genuine)

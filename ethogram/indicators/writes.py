@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, among, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata
 from ethogram.indicators.rule import Rule
 
@@ -23,6 +23,6 @@ def on_writes(metadata: IndicatorMetadata, *paths: str) -> Rule:
 
     def bad(rows: pa.Table) -> Mask:
         wanted = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
-        return among(rows, wanted, lambda some: matching(some.column("path"), pattern))
+        return pc.and_(wanted, matching(rows.column("path"), pattern))
 
     return Rule(metadata, bad)
