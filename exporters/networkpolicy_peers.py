@@ -8,7 +8,7 @@ empty selector is every pod, and an empty list every peer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
@@ -116,17 +116,13 @@ def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding
         return
     try:
         ports, peers = _ports(value), _peers(value, address, choices)
+        _check_names(ports, peers)
     except _UnresolvedError as error:
         yield _loss(rule, str(error), error.hint)
         return
-    numbers = frozenset(port for port in ports if isinstance(port[1], int))
     is_cluster_dns = _is_cluster_dns(value, address)
     for peer in peers:
-        if isinstance(peer, Pods) or numbers == ports:
-            yield Flow(value.direction, peer, ports, is_cluster_dns=is_cluster_dns)
-        else:
-            # A named port is looked up in the pod; an address has none.
-            yield _loss(rule, f"named ports say nothing of {peer.cidr}", _INVENTORY_HINT)
+        yield Flow(value.direction, peer, ports, is_cluster_dns=is_cluster_dns)
     if is_cluster_dns:
         yield _NODE_LOCAL
 
@@ -212,6 +208,14 @@ def _own_port(value: PeerValue) -> int:
     if value.direction == "in":
         raise _UnresolvedError("the workload's own port is not known, or the kernel chose it", None)
     raise _UnresolvedError("its port is not known", None)
+
+
+def _check_names(ports: Iterable[Port], peers: Iterable[Peer]) -> None:
+    """Refuse a named port for a block: it is looked up in the pod, and an address has none."""
+    names = [number for _, number in ports if isinstance(number, str)]
+    blocks = [peer.cidr for peer in peers if isinstance(peer, Block)]
+    if names and blocks:
+        raise _UnresolvedError(f"the port `{names[0]}` has no number at {blocks[0]}")
 
 
 def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[Peer]:

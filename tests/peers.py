@@ -15,6 +15,7 @@ from ethogram.contracts.baseline import (
     Rules,
     rule_id,
 )
+from ethogram.contracts.labels import VOLATILE_LABELS
 from ethogram.contracts.policy_network import Endpoint
 from tests.baselines import make_baseline, syscall_rule
 
@@ -155,7 +156,10 @@ def connections(rule: Rule[PeerValue]) -> Iterator[Connection]:
     peers = [Endpoint(address=value.address)] if value.address and not _is_service(rule) else []
     if who is not None:
         if who.selector:
-            peers.append(Endpoint(namespace=who.namespace, labels=who.selector, named_ports=named))
+            labels = dict(who.selector)
+            if who.kind == "pod":  # the next replica is the same peer
+                labels = {key: labels[key] for key in labels.keys() - VOLATILE_LABELS}
+            peers.append(Endpoint(namespace=who.namespace, labels=labels, named_ports=named))
         if not value.address or _is_service(rule):
             peers += [Endpoint(address=address) for address in who.addresses]
     for peer in peers:

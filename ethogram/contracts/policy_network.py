@@ -125,11 +125,15 @@ def _is_peer(item: Any, peer: Endpoint, namespace: str) -> bool:
 
 
 def _in_network(address: str | None, cidr: Any) -> bool:
+    """Return whether *address* lies in *cidr*; what is no address lies nowhere."""
     try:
         network = ip_network(cidr)
     except ValueError as error:
         raise _malformed(f"the CIDR {cidr!r}") from error
-    return address is not None and ip_address(address) in network
+    try:
+        return address is not None and ip_address(address) in network
+    except ValueError:
+        return False
 
 
 def _picks_port(rule: Any, receiver: Endpoint, protocol: str, port: int) -> bool:

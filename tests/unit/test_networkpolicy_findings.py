@@ -94,7 +94,7 @@ def test_what_no_policy_speaks_of_is_said(protocol: str, severity: str) -> None:
         (
             peer_rule("out", "tcp", port=80, identity={**REDIS, "selector": {}, "targets": ("www",),
                 "addresses": ("10.20.0.5",)}),
-            "named ports",
+            "`www` has no number",
         ),
     ],
 )  # fmt: skip
