@@ -29,9 +29,21 @@ from ethogram.contracts.finding import WorkloadState
 from ethogram.contracts.keys import workload_key_of
 from learner.coverage import expected_new
 
-__all__ = ["HEALED_AFTER", "Judged", "StateChange", "States", "judge", "thinness"]
+__all__ = [
+    "HEALED_AFTER",
+    "NAME_TO_COME",
+    "NO_BASELINE",
+    "Judged",
+    "StateChange",
+    "States",
+    "judge",
+    "thinness",
+]
 
 HEALED_AFTER = 5
+# Reasons of `unknown`.
+NO_BASELINE = "no baseline is for it"
+NAME_TO_COME = "its name is still to come"
 # More new values than this are expected of as many windows again as the baseline was learnt from.
 _SETTLED = 1.0
 _FEWEST_WINDOWS = 2
@@ -94,8 +106,8 @@ def _why_unknown(workload: Mapping[str, Any], rivals: Sequence[Known]) -> str:
         files = " and ".join(f"`{one.file}`" for one in rivals)
         return f"{files} apply equally: `match.namespace` of each can say where"
     if workload.get("state") == "pending":
-        return "its name is still to come"
-    return "no baseline is for it"
+        return NAME_TO_COME
+    return NO_BASELINE
 
 
 def _why_blind(seen: Visibility, refused: Sequence[str], *, sees_denied: bool) -> str | None:

@@ -17,6 +17,7 @@ __all__ = ["FORMATS", "Format", "block", "printer", "repeat"]
 Format = Literal["text", "jsonl"]
 FORMATS: tuple[Format, ...] = ("text", "jsonl")
 _CONTAINER_DIGITS = 12
+_REMEMBERED = 100_000
 _STYLES = {
     "critical": "bold white on red",
     "high": "bold red",
@@ -52,6 +53,8 @@ def _text_printer() -> Callable[[Finding], None]:
 
     def show(finding: Finding) -> None:
         is_new = finding.fingerprint not in known
+        if len(known) >= _REMEMBERED:
+            known.clear()
         known.add(finding.fingerprint)
         lines = [*block(finding), ""] if is_new else [repeat(finding)]
         write([printable(line) for line in lines], _STYLES[finding.severity])

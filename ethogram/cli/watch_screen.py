@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from detector.states import NAME_TO_COME, NO_BASELINE
 from ethogram.cli.screen import count, say, subject_words
 from ethogram.contracts.escape import printable
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["WatchScreen", "baseline_words", "listed", "summary"]
 
 _NAMED = 5
-_NO_BASELINE = "no baseline is for it"
 _SEES_ALL = frozenset({"ok", "learning", "rollout"})
+_NARROW = 80
 _CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -43,8 +44,10 @@ class WatchScreen:
         self._show(finding)
 
     def on_state(self, change: StateChange) -> None:
-        """Say *change*; workloads that no baseline is for are said together."""
-        if change.before is None and change.after == "unknown" and change.reason == _NO_BASELINE:
+        """Say *change*; named workloads that no baseline is for are said together."""
+        if change.before is None and change.reason == NAME_TO_COME:
+            return
+        if change.before is None and change.reason == NO_BASELINE:
             self._unknown.append(change.subject)
             return
         self._clear()
@@ -57,7 +60,7 @@ class WatchScreen:
             say(f"no baseline is for {listed(map(subject_words, self._unknown))}")
             self._unknown.clear()
         if self._has_progress:
-            line = _progress(status)[: os.get_terminal_size(sys.stderr.fileno()).columns - 1]
+            line = _progress(status)[: _columns() - 1]
             print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -67,6 +70,14 @@ class WatchScreen:
     def _clear(self) -> None:
         if self._has_progress:
             print(_CLEAR_LINE, end="", file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    """Return how wide the terminal on standard error is; one that does not know is narrow."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _NARROW
+    except OSError:
+        return _NARROW
 
 
 def _state_words(change: StateChange) -> str:

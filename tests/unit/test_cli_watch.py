@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,12 +14,13 @@ import pytest
 
 from detector.library import Known, Library
 from detector.options import WatchResult, WindowStatus, WorkloadStatus
-from detector.states import StateChange
+from detector.states import NAME_TO_COME, NO_BASELINE, StateChange
 from ethogram.cli.run import run
 from ethogram.cli.watch import DEVIATION, conclude
 from ethogram.cli.watch_screen import WatchScreen, listed, summary
 from ethogram.cli.watch_status import StatusFile
 from ethogram.contracts.baseline import Match, Subject, dump_baseline
+from ethogram.contracts.finding import Finding
 from ethogram.contracts.matching import Allowlist
 from ethogram.errors import BaselineError, CaptureError, UsageError
 from tests.baselines import make_baseline
@@ -33,7 +36,7 @@ OTHER = Subject(kind="Unit", name="ssh.service")
 
 
 def change(after: str, *, before: str | None = None, subject: Subject = CHECKOUT) -> StateChange:
-    reason = {"unknown": "no baseline is for it", "ok": "everything was seen"}.get(after, "why not")
+    reason = {"unknown": NO_BASELINE, "ok": "everything was seen"}.get(after, "why not")
     return StateChange(
         workload_key="key", subject=subject, before=before, after=after, reason=reason,
         baseline=None if after == "unknown" else Path("c.yaml"), time="2026-11-23T06:00:01Z",
@@ -79,12 +82,47 @@ def test_workloads_without_a_baseline_are_said_together(capsys: pytest.CaptureFi
     )
 
 
-def test_an_unknown_state_with_another_reason_is_said_with_it(
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_one_line_of_progress_that_findings_push_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", err := Terminal())
+    screen = WatchScreen(lambda _: print("a finding", file=sys.stderr), has_progress=True)
+    screen.on_window(window())
+    screen.on_finding(cast(Finding, None))
+    screen.on_window(window(calls=10**60))
+    screen.close()
+    clear = "\r\x1b[2K"
+    parts = err.getvalue().split(clear)
+    assert parts[1] == (
+        "watching 1 workload: 5 windows, 1,234 calls, nothing lost; 1 finding; Ctrl-C en"
+    )
+    assert parts[2] == "a finding\n"
+    assert len(parts[3]) == 79
+    assert parts[4] == ""
+
+
+def test_beside_a_command_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", err := Terminal())
+    screen = WatchScreen(lambda _: None, has_progress=False)
+    screen.on_window(window())
+    screen.close()
+    assert err.getvalue() == ""
+
+
+def test_another_reason_of_an_unknown_state_is_said_unless_a_name_is_to_come(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     screen = WatchScreen(lambda _: None, has_progress=True)
     screen.on_state(dataclasses.replace(change("unknown"), reason="`a` and `b` apply equally"))
-    assert "unknown: `a` and `b` apply equally" in capsys.readouterr().err
+    screen.on_state(dataclasses.replace(change("unknown"), reason=NAME_TO_COME))
+    assert capsys.readouterr().err == (
+        "watching shop/Deployment/checkout (nginx): unknown: `a` and `b` apply equally\n"
+    )
 
 
 def test_names_are_listed_once_and_in_order() -> None:
