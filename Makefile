@@ -12,7 +12,7 @@ QUIET_TIERS := tests/unit tests/property tests/contract tests/golden
 NO_NETWORK := $(shell unshare -n true 2>/dev/null && echo unshare -n --)
 PYTEST := -m pytest
 
-.PHONY: help install packages objects lint unit test cases demo docs clean
+.PHONY: help install packages objects lint unit test cases demo bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ cases: install ## attack-like and benign cases under `ethogram watch`, into docs
 
 demo: install ## the product doing its job on a real container, in about two minutes (as root)
 	@demo/run
+
+bench: install ## what it costs, as ratios of one run, in some minutes (recording: as root)
+	PYTHONPATH=. $(PYTHON) -m benchmarks
 
 docs: $(INSTALLED) ## generate docs/reference from the code
 	PYTHONPATH=. $(PYTHON) docs/generate.py

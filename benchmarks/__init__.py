@@ -1,0 +1,1 @@
+"""What ethogram costs, as ratios of things measured in the same run: `make bench`."""

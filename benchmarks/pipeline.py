@@ -1,0 +1,124 @@
+"""What the stages after recording cost: rows a second, and how often as much as reading them.
+
+The rows are those of the sample that ships with the repository, many times in a row: later windows,
+other processes, the same behaviour.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.screen import row
+from ethogram.contracts.manifest import DataFile, write_manifest
+from ethogram.contracts.recording import Recording
+from ethogram.contracts.tables import TABLES
+from ethogram.indicators.registry import indicators
+from ethogram.indicators.rows import completed
+from learner.anomaly import fit_model
+from learner.features import feature_frames
+from learner.learn import learn
+from learner.summary import merge, summarize
+
+__all__ = ["lengthened", "measure"]
+
+Made = TypeVar("Made")
+
+
+def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> None:
+    """Print a line for each stage over *sample*, *times* in a row; least of *rounds* rounds."""
+    recording = lengthened(Recording.open(sample), directory / "long.rec", times)
+    size = sum(recording.table(name).num_rows for name in TABLES)
+    reading, _ = _timed(lambda: _read(recording), rounds)
+
+    def tell(name: str, rows: int, seconds: float) -> None:
+        row(name, [f"{rows:,}", f"{rows / seconds:,.0f}", f"{seconds / reading:.2f} x"])
+
+    row("", ["rows", "rows/s", "reading"])
+    tell("read a recording", size, reading)
+    tables = _completed(recording)
+    judged = sum(table.num_rows for table in tables.values())
+    seconds, _ = _timed(lambda: _judge(tables), rounds)
+    tell(f"judge by {len(indicators())} indicators", judged, seconds)
+    seconds, summary = _timed(lambda: summarize(recording), rounds)
+    tell("summarize", size, seconds)
+    seconds, _ = _timed(lambda: merge([summary, summary]), rounds)
+    tell("merge two summaries", 2 * summary.num_rows, seconds)
+    seconds, baselines = _timed(lambda: learn(summary), rounds)
+    tell(f"learn {len(baselines)} baselines", summary.num_rows, seconds)
+    seconds, frames = _timed(lambda: feature_frames([recording]), rounds)
+    tell("features of windows", size, seconds)
+    windows = max(frames.values(), key=len)
+    seconds, _ = _timed(lambda: fit_model(windows), rounds)
+    tell("fit a model, by window", len(windows), seconds)
+
+
+def _timed(work: Callable[[], Made], rounds: int) -> tuple[float, Made]:
+    """Return the least processor time that *work* took, and what it made."""
+    least = float("inf")
+    for _ in range(rounds):
+        began = time.process_time()
+        made = work()
+        least = min(least, time.process_time() - began)
+    return least, made
+
+
+def _read(recording: Recording) -> int:
+    return sum(batch.num_rows for name in TABLES for batch in recording.batches(name))
+
+
+def _completed(recording: Recording) -> dict[str, pa.Table]:
+    """Return each table that an indicator looks at, as it looks at it."""
+    executables, instances, processes = (
+        recording.table(name) for name in ("executables", "instances", "processes")
+    )
+    names = sorted({each.metadata.table for each in indicators().values()})
+    return {
+        name: completed(recording.table(name), executables, instances, processes) for name in names
+    }
+
+
+def _judge(tables: dict[str, pa.Table]) -> int:
+    matches = [each.matches(tables[each.metadata.table]) for each in indicators().values()]
+    return sum(found.true_count for found in matches)
+
+
+def lengthened(recording: Recording, path: Path, times: int) -> Recording:
+    """Write at *path* what *recording* holds, *times* in a row, and return that recording."""
+    path.mkdir()
+    manifest = recording.manifest
+    files = []
+    for name in TABLES:
+        table = recording.table(name)
+        copies = times if "window" in table.column_names else 1
+        whole = pa.concat_tables(_later(table, copy, manifest) for copy in range(copies))
+        file = path / f"{name}-00000.parquet"
+        pq.write_table(whole, file, compression="zstd")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        files.append(DataFile(path=file.name, table=name, rows=whole.num_rows, sha256=digest))
+    windows = manifest.windows * times
+    write_manifest(path, manifest.model_copy(update={"files": tuple(files), "windows": windows}))
+    return Recording.open(path)
+
+
+def _later(table: pa.Table, copy: int, manifest: Any) -> pa.Table:
+    """Return *table* as it would be *copy* whole recordings later, with processes of its own."""
+    shift_ns = copy * manifest.windows * manifest.window_ms * 1_000_000
+    columns = {}
+    for field in table.schema:
+        column = table.column(field.name)
+        if field.name == "window":
+            column = pc.add(column, pa.scalar(copy * manifest.windows, pa.uint32()))
+        elif pa.types.is_timestamp(field.type):
+            column = pc.add(column.cast(pa.int64()), shift_ns).cast(field.type)
+        elif field.name.endswith("exec_id"):
+            column = pc.binary_join_element_wise(column, str(copy), ".")
+        columns[field.name] = column
+    return pa.table(columns, schema=table.schema)
