@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.recordings import START_NS
 from tests.unit.indicators.judging import fires, seen, taints
 
 pytestmark = pytest.mark.unit
@@ -34,6 +35,11 @@ def test_a_shell_behind_it_fires_and_taints() -> None:
     assert taints(NAME, seen("processes", SOURCE, SHELL)) == [False, True]
 
 
+def test_which_of_them_started_first_is_a_matter_of_luck() -> None:
+    started = {"start": START_NS - 400_000_000}
+    assert found(SOURCE, SHELL | started) == [False, True]
+
+
 def test_neither_fires_alone() -> None:
     assert found(SOURCE) == [False]
     assert found(SHELL) == [False]
@@ -47,7 +53,7 @@ def test_neither_fires_alone() -> None:
         {"stdio": ["tty"] * 3},
         {"exe_path": b"/usr/bin/wc"},
         {"parent_exec_id": "another"},
-        {"window": 3},
+        {"start": START_NS + 1_100_000_000},
         {"errno": 2},
     ],
 )
