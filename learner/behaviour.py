@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -177,7 +178,12 @@ def _name_of_network(context: Context, group: dict[str, Any]) -> _Named:
 
 
 def _name_of_exec(_: Context, group: dict[str, Any]) -> _Named:
-    return "execs", canonical([escape(group["path"]), group["upper"]])
+    return "execs", _exec_key(group["path"], group["upper"])
+
+
+@lru_cache(maxsize=4096)
+def _exec_key(path: bytes, is_upper: bool) -> bytes:
+    return canonical([escape(path), is_upper])
 
 
 def _name_of_privilege(_: Context, group: dict[str, Any]) -> _Named:

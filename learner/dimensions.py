@@ -98,6 +98,7 @@ def protocol_word(family: int, kind: int, protocol: int) -> str:
     return _PROTOCOLS.get(number, f"protocol-{number}")
 
 
+@lru_cache(maxsize=4096)
 def address_text(address: bytes | None, unix_path: bytes | None) -> str:
     """Return an address as people write it, a UNIX socket's path escaped, empty for neither."""
     if unix_path is not None:
