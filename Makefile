@@ -11,6 +11,9 @@ INSTALLED := .venv/.installed
 QUIET_TIERS := tests/unit tests/property tests/contract tests/golden
 NO_NETWORK := $(shell unshare -n true 2>/dev/null && echo unshare -n --)
 PYTEST := -m pytest
+# An engine that tests ask, in an environment of its own: it pins other versions than ours.
+ANALYZER := .venv-engines/nca
+ANALYZER_VERSION := 2.1.0
 
 .PHONY: help install packages objects lint unit test cases demo bench docs clean
 
@@ -33,6 +36,13 @@ $(INSTALLED): pyproject.toml | packages $(PYTHON)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
+$(ANALYZER)/$(ANALYZER_VERSION):
+	@echo "Python package: network-config-analyzer, which tests ask about NetworkPolicies, into $(ANALYZER)"
+	/usr/bin/python3 -m venv --clear $(ANALYZER)
+	$(ANALYZER)/bin/python -m pip install --quiet --disable-pip-version-check \
+		network-config-analyzer==$(ANALYZER_VERSION)
+	@touch $@
+
 objects: | packages ## compile the BPF objects for x86_64 and aarch64
 	@/usr/bin/python3 bpf/build.py
 
@@ -45,7 +55,7 @@ lint: $(INSTALLED) ## formatting, style, types, and that imports go one way
 unit: objects $(INSTALLED) ## the quick tests alone
 	$(PYTHON) $(PYTEST) -q tests/unit
 
-test: install lint ## everything, on this kernel and on real containers (as root)
+test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel and on real containers (as root)
 	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
 	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
 
