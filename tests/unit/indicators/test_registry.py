@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from ethogram.contracts.tables import TABLES
-from ethogram.indicators.protocol import Indicator, Technique, renumbered
+from ethogram.indicators.protocol import ATTACK_VERSION, Indicator, Technique, renumbered
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
+DETECTIONS = (ROOT / "docs/detections.md").read_text(encoding="utf-8")
 ALL = pytest.mark.parametrize("rule", indicators().values(), ids=list(indicators()))
 
 
@@ -47,6 +48,39 @@ def test_an_indicator_has_a_module_and_a_test_of_its_name(rule: Indicator) -> No
     name = rule.metadata.id.replace("-", "_")
     assert (ROOT / f"ethogram/indicators/{name}.py").exists()
     assert (ROOT / f"tests/unit/indicators/test_{name}.py").exists()
+
+
+@ALL
+def test_an_indicator_has_a_section_that_says_the_same(rule: Indicator) -> None:
+    metadata = rule.metadata
+    numbers = " ".join(
+        one.technique if one.version == ATTACK_VERSION else f"{one.technique} (v{one.version})"
+        for one in metadata.attack
+    )
+    line = f"{metadata.severity} · {metadata.gate} · {numbers}"
+    _, found, section = DETECTIONS.partition(f"\n## {metadata.id}\n\n{line}\n")
+    assert found
+    section = section.partition("\n## ")[0]
+    for part in ("- Sees: ", "- Blind to: ", "- Evaded by: ", "- What to do: "):
+        assert part in section
+    row = (
+        f"| [`{metadata.id}`](#{metadata.id}) | {metadata.severity} | {metadata.gate} | {numbers} |"
+    )
+    assert row in DETECTIONS
+
+
+def test_no_section_is_of_an_indicator_that_is_gone() -> None:
+    assert set(re.findall(r"^## (.*)$", DETECTIONS, re.MULTILINE)) == set(indicators())
+
+
+@ALL
+def test_no_technique_bears_a_number_that_was_given_up(rule: Indicator) -> None:
+    given_up = re.compile(r"T1562(?:\.\d+)?|T1070\.00[12]")
+    assert not [
+        one
+        for one in rule.metadata.attack
+        if one.version == ATTACK_VERSION and given_up.fullmatch(one.technique)
+    ]
 
 
 def test_there_is_no_second_indicator_of_one_name() -> None:
