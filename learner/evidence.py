@@ -21,7 +21,7 @@ from ethogram.contracts.baseline import (
 )
 from ethogram.contracts.escape import escape
 from learner.dimensions import decode_value
-from learner.generalise import widen
+from learner.generalise import widened
 
 __all__ = ["Item", "gather"]
 
@@ -61,9 +61,10 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
     originals: dict[int, set[str]] = defaultdict(set)
     item_of: list[int] = []
     known: dict[tuple[Dimension, AnyValue], int] = {}
-    for dimension, arch, key in zip(seen.dimension, seen.arch, seen.key, strict=True):
-        exact = decode_value(dimension, arch or None, key)
-        value = widen(dimension, exact)
+    keys = zip(seen.dimension, seen.arch, seen.key, strict=True)
+    decoded = [(dimension, decode_value(dimension, arch or None, key))
+               for dimension, arch, key in keys]  # fmt: skip
+    for (dimension, exact), value in zip(decoded, widened(decoded), strict=True):
         index = known.setdefault((dimension, value), len(known))
         if index == len(values):
             values.append((dimension, value))

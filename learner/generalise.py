@@ -1,4 +1,4 @@
-"""Widens what was seen to what it stands for: pure functions of single values.
+"""Widens what was seen to what it stands for.
 
 A widening never allows less than what was observed, and the rule says what it was widened from.
 """
@@ -6,31 +6,33 @@ A widening never allows less than what was observed, and the rule says what it w
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 
 from ethogram.contracts.baseline import AnyValue, Dimension, FileValue
+from learner.variable_names import variable_names
 
-__all__ = ["WIDENINGS", "widen"]
+__all__ = ["widened"]
 
 _PROCESS = re.compile(r"^(/proc/)[0-9]+(?=/|$)(?:(/task/)[0-9]+(?=/|$))?")
 
 
-def _without_process_numbers(dimension: Dimension, value: AnyValue) -> AnyValue:
-    """Return a file of procfs for any process: numbers of processes say nothing about the next run.
+def widened(seen: Sequence[tuple[Dimension, AnyValue]]) -> Iterable[AnyValue]:
+    """Return for each value that one workload showed what stands for it: itself, or a wider one."""
+    files = [value for _, value in seen if isinstance(value, FileValue)]
+    patterns = variable_names(
+        dict.fromkeys(value.path for value in files),
+        created=dict.fromkeys(value.path for value in files if "c" in value.access),
+    )
+    return [_file(value, patterns) if isinstance(value, FileValue) else value for _, value in seen]
 
-    `/proc/1234/task/1240/comm` becomes `/proc/*/task/*/comm`.
+
+def _file(value: FileValue, patterns: dict[str, str]) -> FileValue:
+    """Return a file by its pattern, and one of procfs for any process.
+
+    Numbers of processes say nothing about the next run: `/proc/1234/task/1240/comm` becomes
+    `/proc/*/task/*/comm`.
     """
-    if dimension != "files" or not isinstance(value, FileValue):
-        return value
-    path = _PROCESS.sub(lambda hit: f"{hit[1]}*" + (f"{hit[2]}*" if hit[2] else ""), value.path)
+    path = patterns.get(value.path) or _PROCESS.sub(
+        lambda hit: f"{hit[1]}*" + (f"{hit[2]}*" if hit[2] else ""), value.path
+    )
     return value if path == value.path else value.model_copy(update={"path": path})
-
-
-WIDENINGS: tuple[Callable[[Dimension, AnyValue], AnyValue], ...] = (_without_process_numbers,)
-
-
-def widen(dimension: Dimension, value: AnyValue) -> AnyValue:
-    """Return the value that stands for *value* in a baseline: itself, or a wider one."""
-    for widening in WIDENINGS:
-        value = widening(dimension, value)
-    return value

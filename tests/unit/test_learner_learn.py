@@ -19,7 +19,7 @@ from ethogram.contracts.flags import Access
 from ethogram.contracts.matching import allows
 from ethogram.contracts.recording import Recording
 from ethogram.errors import RecordingError
-from learner.generalise import widen
+from learner.generalise import widened
 from learner.learn import LearnOptions, learn
 from learner.summary import merge, summarize
 from tests.recordings import make_recording, shop_recording
@@ -205,7 +205,7 @@ def test_numbers_of_processes_are_widened_and_it_is_said(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("path", ["/proc/12/stat", "/proc/12", "/proc/12/task/9/x", "/proc/1/task"])
 def test_a_widened_path_still_allows_what_was_seen(path: str) -> None:
-    value = widen("files", FileValue(path=path, access="r"))
+    (value,) = widened([("files", FileValue(path=path, access="r"))])
     assert isinstance(value, FileValue)
     assert "*" in value.path
 
@@ -215,7 +215,21 @@ def test_a_widened_path_still_allows_what_was_seen(path: str) -> None:
 )
 def test_other_paths_are_not_widened(path: str) -> None:
     value = FileValue(path=path, access="r")
-    assert widen("files", value) == value
+    assert widened([("files", value)]) == [value]
+
+
+def test_temporary_names_become_a_pattern_that_allows_the_next(tmp_path: Path) -> None:
+    names = ["1gp9i3ns", "p_7oea0w", "8b4flwbj", "ods1fb5t", "r4unhyr_"]
+    created = int(Access.READ | Access.WRITE | Access.CREATE)
+    files = [read_of(f"/var/lib/app/state.{name}".encode()) for name in names]
+    baseline = one(tmp_path, files=[row | {"access": created} for row in files])
+    (rule,) = baseline.rules.files
+    assert rule.value.path == "/var/lib/app/state.*"
+    assert rule.widened_from is not None
+    assert rule.widened_from.count == 5
+    tomorrow = FileValue(path="/var/lib/app/state.zz81kq_x", access="rwc")
+    assert allows(baseline, "files", tomorrow)
+    assert not allows(baseline, "files", tomorrow.model_copy(update={"access": "rx"}))
 
 
 def test_a_star_in_a_name_is_no_wildcard(tmp_path: Path) -> None:
