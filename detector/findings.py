@@ -46,10 +46,14 @@ class _Told:
     finding: Finding
     told_ns: int
     is_current: bool
+    instances: set[str]
 
 
 class Findings:
-    """Tells *on_finding* each finding when it is new, and again when its count has grown."""
+    """Tells *on_finding* each finding when it is new to an instance, else counts it.
+
+    A count that has grown is told again, once a minute at most.
+    """
 
     def __init__(self, tree: ProcessTree, on_finding: Callable[[Finding], None]) -> None:
         self._tree = tree
@@ -65,13 +69,19 @@ class Findings:
         if told is None:
             self._tell_new(self._finding(sighting, whose, fingerprint, now_ns), now_ns)
             return
-        told.finding = told.finding.model_copy(
-            update={
-                "count": told.finding.count + sighting.count,
-                "last_seen": max(told.finding.last_seen, _time(sighting.last_ns)),
-            }
-        )
-        told.is_current = False
+        so_far = {
+            "count": told.finding.count + sighting.count,
+            "first_seen": told.finding.first_seen,
+            "last_seen": max(told.finding.last_seen, _time(sighting.last_ns)),
+        }
+        if whose.instance_key in told.instances:
+            told.finding = told.finding.model_copy(update=so_far)
+            told.is_current = False
+            return
+        there = self._finding(sighting, whose, fingerprint, now_ns)
+        told.finding, told.told_ns, told.is_current = there.model_copy(update=so_far), now_ns, True
+        told.instances.add(whose.instance_key)
+        self._on_finding(told.finding)
 
     def tell_again(self, now_ns: int, *, is_last: bool = False) -> None:
         """Bring up to date what was counted since it was told."""
@@ -88,7 +98,9 @@ class Findings:
     def _tell_new(self, finding: Finding, now_ns: int) -> None:
         if len(self._told) >= _LIMIT:
             self._forget()
-        self._told[finding.fingerprint] = _Told(finding, now_ns, is_current=True)
+        self._told[finding.fingerprint] = _Told(
+            finding, now_ns, is_current=True, instances={finding.instance_key}
+        )
         self.total += 1
         if self.worst is None or _rank(finding.severity) > _rank(self.worst):
             self.worst = finding.severity
@@ -106,7 +118,9 @@ class Findings:
         self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int
     ) -> Finding:  # fmt: skip
         process = self._tree.get(sighting.exec_id) if sighting.exec_id else None
-        process = process or self._tree.newest(sighting.instance, sighting.exe)
+        process = process or self._tree.doer(
+            sighting.instance, sighting.exe, sighting.first_ns, sighting.last_ns
+        )
         return Finding(
             schema=FINDING_SCHEMA,
             time=_time(now_ns),

@@ -83,15 +83,16 @@ class ProcessTree:
         """Return the process with *exec_id*."""
         return self._known.get(exec_id)
 
-    def newest(self, instance: int, exe: bytes | None) -> Process | None:
-        """Return the last process of *instance* that began to run *exe* and may have done it.
+    def doer(self, instance: int, exe: bytes | None, first_ns: int, last_ns: int) -> Process | None:
+        """Return the process of *instance* that ran *exe* between these times, None for none.
 
-        Several may run it: then which one did it is not known, and the newest is the likeliest.
+        Where several did, which one it was is not known: the one that ran when it was first seen
+        and began last is the likeliest.
         """
         if exe is None:
             return None
         group = self._living.get((instance, exe), {})
-        return max(group.values(), key=lambda process: (not process.is_fork, process.start_ns),
+        return max(group.values(), key=lambda one: _likelihood(one, first_ns, last_ns),
                    default=None)  # fmt: skip
 
     def described(self, process: Process) -> FindingProcess:
@@ -116,6 +117,13 @@ class ProcessTree:
                 return
             yield found
             parent = found.parent
+
+
+def _likelihood(process: Process, first_ns: int, last_ns: int) -> tuple[bool, bool, bool, int]:
+    end_ns = process.end_ns if process.end_ns is not None else last_ns
+    ran_first = process.start_ns <= first_ns <= end_ns
+    ran_at_all = process.start_ns <= last_ns and first_ns <= end_ns
+    return ran_first, ran_at_all, not process.is_fork, process.start_ns
 
 
 def _processes(rows: pa.Table, executables: pa.Table) -> Iterable[Process]:

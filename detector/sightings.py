@@ -16,7 +16,7 @@ from detector.library import Known
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
 from detector.words import in_words, nearest
-from ethogram.contracts.baseline import AnyValue, ExecValue
+from ethogram.contracts.baseline import ExecValue
 from ethogram.contracts.escape import unescape
 from ethogram.contracts.finding import WorkloadState
 
@@ -54,7 +54,7 @@ def sightings(
         yield replace(
             _sighting(one, grading, instance),
             expected=nearest(known.baseline, one.dimension, one.value),
-            exec_id=_executed(one.value, instance, tree),
+            exec_id=_executed(one, instance, tree),
         )
     if len(apart) > _SHOWN:
         yield _more(apart[_SHOWN:], instance)
@@ -81,11 +81,11 @@ def _sighting(one: Deviation, grading: Grade, instance: int) -> Sighting:
     )
 
 
-def _executed(value: AnyValue, instance: int, tree: ProcessTree) -> str | None:
+def _executed(one: Deviation, instance: int, tree: ProcessTree) -> str | None:
     """Return the process that ran what was executed: `exe` is the one that executed it."""
-    if not isinstance(value, ExecValue):
+    if not isinstance(one.value, ExecValue):
         return None
-    process = tree.newest(instance, unescape(value.path))
+    process = tree.doer(instance, unescape(one.value.path), one.first_ns, one.last_ns)
     return process.exec_id if process else None
 
 

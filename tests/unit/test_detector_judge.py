@@ -73,9 +73,14 @@ def test_a_repeat_is_counted_and_told_at_the_end(shop: Replay) -> None:
     assert shop.findings[-1] is last
 
 
-def test_the_same_in_another_replica_is_the_same_finding(shop: Replay) -> None:
-    shop.rows(8, files=[file_row("/etc/hosts.deny")])
-    assert shop.rows(9, files=[file_row("/etc/hosts.deny", instance=2)]) == []
+def test_the_same_in_another_replica_is_the_same_finding_told_there(shop: Replay) -> None:
+    (first,) = shop.rows(8, files=[file_row("/etc/hosts.deny")])
+    (there,) = shop.rows(9, files=[file_row("/etc/hosts.deny", instance=2, calls=3)])
+    assert there.fingerprint == first.fingerprint
+    assert there.container_id == f"{2:064x}"
+    assert there.count == 4
+    assert there.first_seen == first.first_seen
+    assert shop.rows(10, files=[file_row("/etc/hosts.deny", instance=2)]) == []
     assert shop.judge.findings.total == 1
 
 

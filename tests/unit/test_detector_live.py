@@ -102,21 +102,31 @@ def test_a_circle_of_parents_ends() -> None:
     assert [one.exec_id for one in tree.described(first).ancestry] == ["b"]
 
 
+def doer(tree: ProcessTree, exe: bytes | None, *, instance: int = 1, at: int = 6) -> str | None:
+    found = tree.doer(instance, exe, START_NS + at, START_NS + at)
+    return found.exec_id if found else None
+
+
 def test_the_newest_that_runs_it_did_it_and_a_fork_only_if_nobody_else() -> None:
     forked = process("forked", start=START_NS + 5, flags=int(ProcessFlag.FORKED))
     tree = tree_of(process("old"), process("new", start=START_NS + 1), forked)
-    newest = tree.newest(1, b"/usr/sbin/nginx")
-    assert newest is not None
-    assert newest.exec_id == "new"
-    assert tree.newest(1, b"/bin/sh") is None
-    assert tree.newest(1, None) is None
-    assert tree.newest(2, b"/usr/sbin/nginx") is None
+    assert doer(tree, b"/usr/sbin/nginx") == "new"
+    assert doer(tree, b"/bin/sh") is None
+    assert doer(tree, None) is None
+    assert doer(tree, b"/usr/sbin/nginx", instance=2) is None
+
+
+def test_who_ran_when_it_was_seen_did_it() -> None:
+    first = process("first", end=START_NS + 3)
+    tree = tree_of(first, process("second", start=START_NS + 4, end=START_NS + 5))
+    assert doer(tree, b"/usr/sbin/nginx", at=2) == "first"
+    assert doer(tree, b"/usr/sbin/nginx", at=4) == "second"
 
 
 def test_who_ended_before_the_window_did_nothing_in_it_and_is_still_an_ancestor() -> None:
     tree = tree_of(process("gone"), process("gone", end=START_NS + 1))
     tree.forget_ended(START_NS + 2)
-    assert tree.newest(1, b"/usr/sbin/nginx") is None
+    assert doer(tree, b"/usr/sbin/nginx") is None
     assert tree.get("gone") is not None
 
 
