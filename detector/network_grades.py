@@ -31,7 +31,6 @@ _METADATA = _class(
 _API = _class(
     "medium", "Kubernetes API contacted", "the baseline never talks to the API server", "T1613"
 )
-_LOOPBACK = _class("low", "Peer on the loopback interface", _NEVER_THERE, "T1071")
 _RUNTIME = _class(
     "high",
     "Socket of a container runtime",
@@ -97,14 +96,11 @@ def _of_outgoing(value: PeerValue) -> Class:
         return _METADATA
     if value.identity is not None and value.identity.kind == "apiserver":
         return _API
+    technique = _TECHNIQUE_OF_PORT.get(value.port or 0, "T1071")
     if _is_loopback(value.address):
-        return _LOOPBACK
-    return _class(
-        "medium",
-        "Peer",
-        f"{_NEVER_THERE}: data may leave, or commands come in",
-        _TECHNIQUE_OF_PORT.get(value.port or 0, "T1071"),
-    )
+        return _class("low", "Peer on the loopback interface", _NEVER_THERE, technique)
+    reason = f"{_NEVER_THERE}: data may leave, or commands come in"
+    return _class("medium", "Peer", reason, technique)
 
 
 def _is_of_kernel(protocol: str) -> bool:
