@@ -2,8 +2,9 @@
 
 They are rows like any other, so that merging stays plain set union:
 
-    subject      key `{"container_kind":..,"image":..,"image_digest":..}` of the workload
-    instance     key `{"no_new_privs":..,"observed":..,"runtime":..,"seccomp_mode":..}`
+    subject      key `{"container_kind":..,"image":..,"image_digest":..,"selector":{..}}`
+    instance     key `{"caps_bounding":..,"host_namespaces":..,"no_new_privs":..,"observed":..,
+                 "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known
     observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
                  key `["phase"]`: windows in the row's phase, `calls` system calls;
                  key `["state","incomplete"]`: windows in that state
@@ -21,21 +22,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from ethogram.contracts.flags import ProcessFlag
 from ethogram.contracts.manifest import MANIFEST_NAME
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from learner.context import Context
 from learner.dimensions import canonical
 from learner.rows import Row, new_row
+from learner.taint import Taint
 
 __all__ = ["observation_rows"]
 
+_RUNTIME = ENUMS["phase"].index("runtime")
+_SUBJECT = ("container_kind", "image", "image_digest")
+_INSTANCE = (
+    "caps_bounding", "host_namespaces", "no_new_privs", "observed", "runtime", "seccomp_mode",
+)  # fmt: skip
 
-def observation_rows(context: Context, recording: Recording) -> Iterator[Row]:
+
+def observation_rows(context: Context, taint: Taint, recording: Recording) -> Iterator[Row]:
     """Yield the rows of a summary that say how much was watched in *recording*, and how well."""
     yield _input(context, recording)
-    yield from _instances(context)
+    yield from _instances(context, _instances_that_gained(context, taint))
     yield from _coverage(context)
     yield from _losses(context)
 
@@ -59,7 +69,7 @@ def _input(context: Context, recording: Recording) -> Row:
     return new_row(context, "input", _object(fields), windows=len(context.windows.numbers))
 
 
-def _instances(context: Context) -> Iterator[Row]:
+def _instances(context: Context, gained: frozenset[int]) -> Iterator[Row]:
     for number, instance in context.instance_rows.items():
         workload = context.workload_rows.get(instance["workload"])
         if workload is None:
@@ -70,12 +80,40 @@ def _instances(context: Context) -> Iterator[Row]:
             "first": _nanoseconds(instance["started"]),
             "last": _nanoseconds(instance["ended"] or instance["started"]),
         }
-        subject = ("container_kind", "image", "image_digest")
-        own = ("no_new_privs", "observed", "runtime", "seccomp_mode")
-        yield new_row(
-            context, "subject", _object({name: workload[name] for name in subject}), **keys
-        )
-        yield new_row(context, "instance", _object({name: instance[name] for name in own}), **keys)
+        subject = {name: workload[name] for name in _SUBJECT}
+        subject["selector"] = dict(workload["selector"])
+        own = {name: instance[name] for name in _INSTANCE}
+        own["privileges_gained"] = _gained(context, instance, gained)
+        yield new_row(context, "subject", _object(subject), **keys)
+        yield new_row(context, "instance", _object(own), **keys)
+
+
+def _instances_that_gained(context: Context, taint: Taint) -> frozenset[int]:
+    """Return the instances in which an exec gave a process privileges that its caller lacked.
+
+    What the container runtime executed does not count, nor what an indicator condemns: a policy
+    must not become wider by it.
+    """
+    instances: set[int] = set()
+    forked, raised = int(ProcessFlag.FORKED), int(ProcessFlag.PRIVILEGES_GAINED)
+    for batch in context.recording.batches("processes"):
+        flags = batch.column("flags").to_numpy()
+        phase = batch.column("phase").indices.to_numpy(zero_copy_only=False)
+        is_gain = (flags & (forked | raised)) == raised
+        is_gain &= pc.is_null(batch.column("errno")).to_numpy(zero_copy_only=False)
+        is_gain &= phase != _RUNTIME
+        if is_gain.any():
+            is_gain &= taint.bits("processes", batch) == 0
+            instances.update(batch.column("instance").filter(pa.array(is_gain)).to_pylist())
+    return frozenset(instances)
+
+
+def _gained(context: Context, instance: Row, gained: frozenset[int]) -> bool | None:
+    """Return whether privileges were gained; not known is what nobody saw from the start."""
+    if instance["instance"] in gained:
+        return True
+    saw_all = instance["observed"] == "live" and context.recording.manifest.loader == "core"
+    return False if saw_all else None
 
 
 def _nanoseconds(time: Any) -> int:

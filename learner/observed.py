@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ethogram.contracts.baseline import PHASES, Input, Observation, Subject
+from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.escape import escape
 from ethogram.contracts.keys import parse_workload_key
 from ethogram.errors import RecordingError
@@ -18,6 +19,7 @@ __all__ = ["Observed", "observe"]
 
 _WINDOWS, _PHASE = canonical(["windows"]), canonical(["phase"])
 _SECCOMP_FILTER = 2
+_CAPABILITY_BITS = 64
 
 State = Literal["complete", "partial", "lossy", "enforced"]
 
@@ -62,7 +64,10 @@ def _subject(rows: pd.DataFrame) -> Subject:
     """Return the subject: clusters are named where there is one, the image is the newest."""
     parts = [parse_workload_key(key) for key in sorted(rows.workload_key.unique())]
     clusters = {part.cluster for part in parts}
-    newest = (_objects(rows, "subject") or [{}])[-1]
+    subjects = _objects(rows, "subject")
+    newest = (subjects or [{}])[-1]
+    # A recording without inventory says nothing about the selector.
+    selectors = [fields["selector"] for fields in subjects if fields.get("selector")]
     return Subject(
         cluster=_text(clusters.pop()) if len(clusters) == 1 else None,
         namespace=_text(parts[0].namespace),
@@ -72,7 +77,12 @@ def _subject(rows: pd.DataFrame) -> Subject:
         container_kind=newest.get("container_kind", parts[-1].container_kind),
         image=_text(newest.get("image")),
         image_digest=_text(newest.get("image_digest", parts[-1].image_digest)),
+        selector=_labels(selectors[-1]) if selectors else {},
     )
+
+
+def _labels(labels: dict[str, str]) -> dict[str, str]:
+    return {escape(key): escape(value) for key, value in dict(labels).items()}
 
 
 def _text(text: str | None) -> str | None:
@@ -104,6 +114,45 @@ def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
         losses={escape(str(kind)): int(count) for kind, count in sorted(by_kind.items())},
         state=_state(rows, shared, is_lossy=bool(len(losses))),
         image_digests=tuple(sorted(escape(digest) for digest in digests)),
+        **_privileges(_objects(rows, "instance")),
+    )
+
+
+def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is known of the privileges of *instances*, null where one of them may differ.
+
+    Whether any was gained is known where at least one instance was seen from its start.
+    """
+    if not instances:
+        return {}
+    shared = {name for one in instances for name in one.get("host_namespaces") or ()}
+    limited = _truths(instances, "no_new_privs")
+    gained = _truths(instances, "privileges_gained")
+    bounding = [one.get("caps_bounding") for one in instances]
+    return {
+        "host_namespaces": tuple(sorted(escape(name) for name in shared)),
+        "no_new_privs": False if False in limited else None if None in limited else True,
+        "privileges_gained": True if True in gained else False if False in gained else None,
+        "bounding": _capabilities(bounding),
+    }
+
+
+def _truths(objects: list[dict[str, Any]], name: str) -> set[bool | None]:
+    values = [fields.get(name) for fields in objects]
+    if not all(value is None or isinstance(value, bool) for value in values):
+        raise TypeError(name)
+    return set(values)
+
+
+def _capabilities(sets: list[int | None]) -> tuple[str, ...] | None:
+    """Return the names of the capabilities in any of *sets*, None where one is not known."""
+    known = [bits for bits in sets if bits is not None]
+    if len(known) < len(sets):
+        return None
+    return tuple(
+        capability_name(number)
+        for number in range(_CAPABILITY_BITS)
+        if any(bits >> number & 1 for bits in known)
     )
 
 

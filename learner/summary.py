@@ -30,7 +30,7 @@ def summarize(recording: Recording) -> pa.Table:
     """
     context = context_of(recording)
     taint = taint_of(context, indicators().values())
-    observed = table_of(observation_rows(context, recording))
+    observed = table_of(observation_rows(context, taint, recording))
     return _union([observed, *(extract(context, taint, behaviour) for behaviour in BEHAVIOURS)])
 
 

@@ -63,6 +63,9 @@ _INSTANCES: list[Row] = [
         "runtime": "runc",
         "runtime_version": "1.1.5",
         "caps_bounding": 0xA80425FB,
+        "no_new_privs": False,
+        "seccomp_mode": 0,
+        "host_namespaces": [],
     }
     for number in (*_REPLICAS, _CLIENT)
 ]
