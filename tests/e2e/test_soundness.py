@@ -15,7 +15,7 @@ from ethogram.contracts.baseline import (
     load_baselines,
 )
 from ethogram.contracts.capabilities import capability_name
-from ethogram.contracts.escape import escape_pattern
+from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.flags import Access
 from ethogram.contracts.matching import Allowlist
 from ethogram.contracts.policy_seccomp import allows
@@ -40,7 +40,11 @@ def test_everything_recorded_is_allowed_and_one_more_call_is_not(tmp_path: Path)
         assert done.returncode == 0, done.stderr
     ((_, baseline),) = load_baselines(baselines)
     allowed, seen = Allowlist(baseline), Recording.open(recording)
-    paths = {row["exe"]: row["path"] for row in seen.table("executables").to_pylist()}
+    executed = {
+        row["exe"]: ExecValue(path=escape(row["path"]), upper=row["upper"] or None)
+        for row in seen.table("executables").to_pylist()
+        if row["path"]
+    }
     (file,) = policies.rglob("*.seccomp.json")
     profile = json.loads(file.read_text())
 
@@ -52,7 +56,7 @@ def test_everything_recorded_is_allowed_and_one_more_call_is_not(tmp_path: Path)
         assert row["phase"] == "runtime" or allows(profile, row["arch"], row["name"]), row
     for row in seen.table("processes").to_pylist():
         if row["errno"] is None:
-            assert allowed.allows("execs", ExecValue(path=escape_pattern(paths[row["exe"]]))), row
+            assert allowed.allows("execs", executed[row["exe"]]), row
     for row in seen.table("files").to_pylist():
         if row["errno"] is None:
             letters = access_letters(Access(row["access"]))
