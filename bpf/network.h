@@ -315,7 +315,8 @@ int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
 			tcp_closed(sk, &key, socket);
 		return 0;
 	}
-	key.local_port = sk->__sk_common.skc_num;
+	// The kernel's choice is another one next time.
+	key.local_port = socket->is_bound ? sk->__sk_common.skc_num : 0;
 	key.direction = new_state == TCP_LISTEN ? DIRECTION_LISTEN : DIRECTION_IN;
 	if (new_state == TCP_ESTABLISHED) {
 		socket->is_inbound = 1;

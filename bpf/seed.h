@@ -109,7 +109,7 @@ int tasks_seed(struct bpf_iter__task *context)
 }
 
 // What listened, or had a port of its own for datagrams, before anybody saw it begin to.
-static __always_inline void count_bound(struct sock *sk, struct task_state *state)
+static __always_inline void count_bound(struct sock *sk, struct task_state *state, bool is_bound)
 {
 	bool is_udp = sk->sk_protocol == IPPROTO_UDP;
 	struct flow_key key = { .direction = is_udp ? DIRECTION_BIND : DIRECTION_LISTEN };
@@ -125,7 +125,7 @@ static __always_inline void count_bound(struct sock *sk, struct task_state *stat
 	key.protocol = sk->sk_protocol;
 	key.slot = state->slot;
 	key.exe_key = state->owner.exe_key;
-	key.local_port = sk->__sk_common.skc_num;
+	key.local_port = is_bound ? sk->__sk_common.skc_num : 0;
 	count_flow(&key, bpf_get_socket_cookie(sk));
 }
 
@@ -159,7 +159,7 @@ int sockets_seed(struct bpf_iter__task_file *context)
 	owned->is_bound =
 		(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK) != 0;
 	if (owned->is_bound || sk->__sk_common.skc_state == TCP_LISTEN)
-		count_bound(sk, state);
+		count_bound(sk, state, owned->is_bound);
 	return 0;
 }
 

@@ -19,6 +19,13 @@ def listener() -> socket.socket:
         yield server
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def test_a_connect_is_outgoing_to_its_peer(kernel: Kernel, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     seen = kernel.run(["repeat", 23, [["connect", "127.0.0.1", port]]])
@@ -45,9 +52,7 @@ def test_a_refused_connect_is_a_peer_all_the_same(kernel: Kernel) -> None:
 
 
 def test_an_accepted_connection_is_incoming_without_the_client_s_port(kernel: Kernel) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     def connect() -> None:
         for _ in range(500):
@@ -75,17 +80,31 @@ def test_a_datagram_is_outgoing(kernel: Kernel) -> None:
 
 
 def test_multipath_tcp_listens_accepts_and_connects_as_tcp_does(kernel: Kernel) -> None:
+    port = free_port()
     code = (
         "import socket; kind = socket.AF_INET, socket.SOCK_STREAM, 262\n"
-        "server = socket.socket(*kind); server.bind(('127.0.0.1', 0)); server.listen()\n"
+        f"server = socket.socket(*kind); server.bind(('127.0.0.1', {port})); server.listen()\n"
         "for protocol in (0, 262):\n"
         "    client = socket.socket(*kind[:2], protocol); client.connect(server.getsockname())\n"
         "    server.accept()[0].close(); client.close()"
     )
     found = {flow[0]: flow for flow in kernel.run(argv=[sys.executable, "-S", "-c", code]).flows}
-    port = found["listen"][2]
+    assert found["listen"][2] == port
     assert found["in"] == ("in", "127.0.0.1", port, None, 2)
     assert found["out"] == ("out", "127.0.0.1", None, port, 2)
+
+
+def test_a_port_that_the_kernel_chose_is_null(kernel: Kernel) -> None:
+    code = (
+        "import socket\n"
+        "for _ in range(3):\n"
+        "    server = socket.create_server(('127.0.0.1', 0))\n"
+        "    client = socket.create_connection(server.getsockname()); server.accept()[0].close()\n"
+        "    client.close(); server.close()"
+    )
+    flows = kernel.run(argv=[sys.executable, "-S", "-c", code]).flows
+    assert {(flow[0], flow[2]) for flow in flows} == {("listen", None), ("in", None), ("out", None)}
+    assert sum(flow[4] for flow in flows if flow[0] == "listen") == 3
 
 
 def test_a_socket_that_outlives_its_instance_begins_no_new_one(

@@ -20,7 +20,10 @@ pytestmark = pytest.mark.bpf
 
 _SERVER = """
 import os, socket, subprocess, sys
-tcp = socket.create_server(("127.0.0.1", 0))
+chosen = socket.create_server(("127.0.0.1", 0))
+tcp_port = chosen.getsockname()[1]
+chosen.close()
+tcp = socket.create_server(("127.0.0.1", tcp_port))
 bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 bound.bind(("127.0.0.1", 0))
 port = bound.getsockname()[1]
@@ -29,7 +32,7 @@ bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 bound.bind(("127.0.0.1", port))
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 client.sendto(b"x", ("127.0.0.1", 9))
-print(tcp.getsockname()[1], port, flush=True)
+print(tcp_port, port, flush=True)
 for line in sys.stdin:
     if line == "exec\\n":
         subprocess.run(["/bin/true"])
