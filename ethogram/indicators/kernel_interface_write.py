@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried, word_is
+from ethogram.indicators.predicates import Mask, has_any, matching, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -25,10 +25,11 @@ _FIRST_MAJOR = 1 << 20  # below it no disk is: procfs, cgroups, tmpfs
 def _bad(rows: pa.Table) -> Mask:
     """Judge by the path, and by what the file system can be: a name alone is only a name.
 
-    A file of the image, or of a disk, is neither procfs nor a cgroup.
+    A file of the image, or of a disk, is neither procfs nor a cgroup. That this kernel lacks
+    what was asked for makes it no better.
     """
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
-    writes = pc.and_(inside, tried(rows, Access.WRITE))
+    writes = pc.and_(inside, has_any(rows.column("access"), Access.WRITE))
     path, failed = rows.column("path"), pc.is_valid(rows.column("errno"))
     no_disk = pc.and_(
         word_is(rows.column("in_image"), "unknown"),

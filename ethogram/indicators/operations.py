@@ -17,13 +17,17 @@ Outcome = Literal["granted", "refused", "any"]
 
 
 def on_operations(
-    metadata: IndicatorMetadata, *names: str, outcome: Outcome = "any", in_containers: bool = False
+    metadata: IndicatorMetadata,
+    *names: str,
+    outcome: Outcome = "any",
+    in_containers: bool = False,
+    taints: bool = True,
 ) -> Rule:
     """Return a rule on rows of `privileges` with one of the operations *names*.
 
     The *outcome* may be asked for. Preparing a container is the runtime's work: that phase is not
     judged. With *in_containers* only what a container does is. Where the gate is `always`, all
-    that matches taints.
+    that matches taints, unless *taints* is false.
     """
 
     def bad(rows: pa.Table) -> Mask:
@@ -36,4 +40,4 @@ def on_operations(
             found = pc.and_(found, rows.column("instance_is_container"))
         return found
 
-    return Rule(metadata, bad, everything if metadata.gate == "always" else None)
+    return Rule(metadata, bad, everything if taints and metadata.gate == "always" else None)

@@ -35,7 +35,7 @@ def test_a_name_alone_is_only_a_name() -> None:
         agent | {"dev": DISK},
         OPENED | {"path": b"/tmp/proc/sys/kernel/core_pattern", "in_image": "no"},
     )
-    assert fires(NAME, rows) == [False] * 4
+    assert fires(NAME, rows) == [False] * len(rows)
 
 
 def test_an_attempt_counts_by_the_string_that_was_asked_for() -> None:
@@ -43,11 +43,15 @@ def test_an_attempt_counts_by_the_string_that_was_asked_for() -> None:
     asked = [b"/proc/sys/kernel/core_pattern", b"/sys/fs/cgroup/rdma/release_agent",
              b"/tmp/release_agent", b"core_pattern"]  # fmt: skip
     assert fires_on(NAME, "files", refused, "path", asked) == asked[:2]
+    lacking = WRITE | {"errno": 2, "path": b"/proc/sysrq-trigger"}
+    assert fires(NAME, seen("files", lacking)) == [True]
 
 
 def test_only_writing_in_containers_is_judged() -> None:
     rows = seen(
-        "files", CORE | READ, CORE | OPENED | {"instance": UNIT}, CORE | WRITE | {"errno": 2},
+        "files",
+        CORE | READ,
+        CORE | OPENED | {"instance": UNIT},
         CORE | OPENED | {"phase": "runtime"},
-    )  # fmt: skip
-    assert fires(NAME, rows) == [False] * 4
+    )
+    assert fires(NAME, rows) == [False] * len(rows)
