@@ -16,7 +16,7 @@ enum native_nr {
 	NR_read = 0, NR_open = 2, NR_poll = 7, NR_mmap = 9, NR_mprotect = 10, NR_brk = 12,
 	NR_rt_sigreturn = 15, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_pause = 34,
 	NR_connect = 42, NR_accept = 43, NR_listen = 50, NR_clone = 56, NR_fork = 57,
-	NR_vfork = 58, NR_execve = 59, NR_creat = 85, NR_chmod = 90, NR_fchmod = 91,
+	NR_vfork = 58, NR_execve = 59, NR_creat = 85, NR_link = 86, NR_chmod = 90, NR_fchmod = 91,
 	NR_ptrace = 101, NR_syslog = 103, NR_setuid = 105, NR_setgid = 106, NR_setreuid = 113,
 	NR_setregid = 114, NR_setgroups = 116, NR_setresuid = 117, NR_setresgid = 119,
 	NR_setfsuid = 122, NR_setfsgid = 123, NR_capset = 126, NR_rt_sigtimedwait = 128,
@@ -26,7 +26,7 @@ enum native_nr {
 	NR_init_module = 175, NR_delete_module = 176, NR_quotactl = 179, NR_setxattr = 188,
 	NR_lsetxattr = 189, NR_fsetxattr = 190, NR_epoll_wait = 232, NR_clock_settime = 227,
 	NR_kexec_load = 246, NR_add_key = 248, NR_request_key = 249, NR_keyctl = 250,
-	NR_openat = 257, NR_mknodat = 259, NR_fchmodat = 268, NR_pselect6 = 270, NR_ppoll = 271,
+	NR_openat = 257, NR_mknodat = 259, NR_linkat = 265, NR_fchmodat = 268, NR_pselect6 = 270, NR_ppoll = 271,
 	NR_unshare = 272, NR_epoll_pwait = 281, NR_accept4 = 288, NR_perf_event_open = 298,
 	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
 	NR_finit_module = 313, NR_seccomp = 317, NR_memfd_create = 319,
@@ -69,13 +69,13 @@ enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 295, COMPAT_
 #define TIF_32BIT 22
 #define TIF_SYSCALL_EMU 12
 
-// This table has no open, creat, fork, vfork, chmod, mknod, poll, select, pause, epoll_wait:
+// This table has no open, creat, fork, vfork, chmod, mknod, link, poll, select, pause, epoll_wait:
 // numbers that no call has stand for them, so that one switch serves both machines.
 enum native_nr {
 	NR_open = 100001, NR_poll, NR_select, NR_pause, NR_fork, NR_vfork, NR_creat, NR_chmod,
-	NR_mknod, NR_epoll_wait,
+	NR_mknod, NR_link, NR_epoll_wait,
 	NR_setxattr = 5, NR_lsetxattr = 6, NR_fsetxattr = 7, NR_epoll_pwait = 22,
-	NR_mknodat = 33, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_chroot = 51,
+	NR_mknodat = 33, NR_linkat = 37, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_chroot = 51,
 	NR_fchmod = 52, NR_fchmodat = 53, NR_openat = 56, NR_quotactl = 60, NR_read = 63,
 	NR_pselect6 = 72, NR_ppoll = 73, NR_capset = 91, NR_unshare = 97, NR_kexec_load = 104,
 	NR_init_module = 105, NR_delete_module = 106, NR_clock_settime = 112, NR_syslog = 116,

@@ -119,6 +119,7 @@ enum operation {
 	OPERATION_MKNOD,
 	OPERATION_SECCOMP,
 	OPERATION_NO_NEW_PRIVS,
+	OPERATION_LINK,
 };
 
 enum direction {

@@ -197,6 +197,7 @@ _OPERATIONS: Mapping[str, tuple[Severity, str, tuple[str, ...]]] = MappingProxyT
         "set_capabilities": ("medium", _RIGHTS, ("T1548",)),
         "set_time": ("medium", "it changes the clock of the whole machine", ()),
         "set_hostname": ("medium", "it changes the name of the machine", ()),
+        "link": ("low", "a file gets another name, which no rule about its path knows", ("T1564",)),
         "swap": ("low", "it changes memory of the whole machine", ()),
         "quota": ("low", "it changes limits of a file system", ()),
         "seccomp": ("info", "it installs a filter: afterwards it may do less", ()),

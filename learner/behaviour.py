@@ -33,7 +33,7 @@ __all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
 Columns: TypeAlias = "dict[str, pa.Array | pa.ChunkedArray]"
 _Named: TypeAlias = "tuple[str, bytes]"
 _LETTER_BITS = 63
-_CAPABILITY = ENUMS["operation"].index("capability")
+_CAPABILITY, _LINK = (ENUMS["operation"].index(name) for name in ("capability", "link"))
 _RESOLVER = ENUMS["name_trust"].index("resolver")
 _OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
 
@@ -189,7 +189,8 @@ def _exec_key(path: bytes, is_upper: bool) -> bytes:
 def _name_of_privilege(_: Context, group: dict[str, Any]) -> _Named:
     if group["operation"] == _CAPABILITY:
         return "capabilities", capability_name(group["capability"]).encode()
-    target = group["target"]
+    # Mail and lock files are linked under ever new names: that it links is the behaviour.
+    target = None if group["operation"] == _LINK else group["target"]
     name = ENUMS["operation"][group["operation"]]
     return "operations", canonical([name, None if target is None else escape(target)])
 
