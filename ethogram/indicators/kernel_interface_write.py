@@ -33,7 +33,7 @@ def _bad(rows: pa.Table) -> Mask:
     path, failed = rows.column("path"), pc.is_valid(rows.column("errno"))
     no_disk = pc.and_(
         word_is(rows.column("in_image"), "unknown"),
-        pc.less(rows.column("dev"), _FIRST_MAJOR),
+        pc.less(rows.column("dev"), pa.scalar(_FIRST_MAJOR, pa.uint64())),
     )
     real = pc.or_(matching(path, _OPENED), matching(path, _RELEASE_AGENT))
     found = pc.if_else(failed, matching(path, _TRIED), pc.and_(real, no_disk))
