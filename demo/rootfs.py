@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo.commands import run
 
-__all__ = ["busybox_root", "debian_root", "overlay", "redis_root", "web_root"]
+__all__ = ["add_programs", "busybox_root", "debian_root", "overlay", "redis_root", "web_root"]
 
 DIRECTORIES = (
     *("proc", "sys", "dev", "etc", "run", "root", "home", "var/log", "var/lib", "var/tmp"),
@@ -36,7 +36,7 @@ NGINX_CONF = """\
 user www-data;
 worker_processes 2;
 pid /run/nginx.pid;
-error_log /dev/stderr warn;
+error_log /var/log/nginx/error.log warn;
 events { worker_connections 256; }
 http {
     include /etc/nginx/mime.types;
@@ -71,8 +71,7 @@ def debian_root(root: Path, programs: Iterable[str], *, copies: Iterable[str] = 
     *copies* are files and directories of this machine that come along under the same path.
     """
     _skeleton(root)
-    for program in [*SHELL, *programs]:
-        _copy_program(root, Path(program))
+    add_programs(root, [*SHELL, *programs])
     for name in copies:
         source = Path(name)
         target = root / name.lstrip("/")
@@ -82,6 +81,12 @@ def debian_root(root: Path, programs: Iterable[str], *, copies: Iterable[str] = 
         else:
             shutil.copy2(source, target)
     return root
+
+
+def add_programs(root: Path, programs: Iterable[str]) -> None:
+    """Copy *programs* of this machine, with the libraries that they load, to the same paths."""
+    for program in programs:
+        _copy_program(root, Path(program))
 
 
 def web_root(root: Path) -> Path:

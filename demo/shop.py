@@ -17,9 +17,8 @@ from demo.inventory import PlacedPod, inventory
 from demo.network import Attachment, Network
 from demo.oci import Pod, Spec
 
-__all__ = ["PRODUCTION", "ROUNDS", "STAGING", "Shop", "Site", "open_shop"]
+__all__ = ["PRODUCTION", "STAGING", "Shop", "Site", "open_shop"]
 
-ROUNDS = 40
 SERVE = ("nginx", "-g", "daemon off;")
 # Each round asks every replica for two pages that are there and one that is not.
 LOAD = """\
@@ -69,6 +68,8 @@ class Shop:
 
     replicas: tuple[Container, ...]
     client: Container
+    network: Network
+    rounds: int
 
     def start(self) -> None:
         """Start the replicas; return when every one listens."""
@@ -93,10 +94,10 @@ class Shop:
         for replica in self.replicas:
             replica.stop(signal.SIGQUIT)
 
-    @staticmethod
-    def expected_trade(replicas: int = 2) -> Counter[str]:
+    def expected_trade(self) -> Counter[str]:
         """What `trade` returns when every request was answered as it should be."""
-        return Counter({"200": 2 * ROUNDS * replicas, "404": ROUNDS * replicas})
+        visits = self.rounds * len(self.replicas)
+        return Counter({"200": 2 * visits, "404": visits})
 
 
 @contextmanager
@@ -106,11 +107,13 @@ def open_shop(
     revision: str,
     inventory_file: Path,
     site: Site = STAGING,
+    rounds: int = 15,
     profiles: Mapping[str, Path] | None = None,
 ) -> Iterator[Shop]:
     """Prepare the shop's containers at *site* and write *inventory_file*; nothing runs yet.
 
-    *revision* is the pod template's hash; *profiles* are seccomp profiles by app.
+    *revision* is the pod template's hash, *rounds* how often the client comes; *profiles* are
+    seccomp profiles by app.
     """
     serve = Spec(SERVE, no_new_privileges=False)
     load = Spec(("sh", "-c", LOAD))
@@ -128,8 +131,8 @@ def open_shop(
         *servers, client = map(network.attach, ("checkout-1", "checkout-2", "loadgen"))
         replicas = tuple(prepare("checkout", each, serve) for each in servers)
         hosts = " ".join(each.address for each in servers)
-        load = replace(load, env={"HOSTS": hosts, "ROUNDS": str(ROUNDS)})
-        shop = Shop(replicas, prepare("loadgen", client, load))
+        load = replace(load, env={"HOSTS": hosts, "ROUNDS": str(rounds)})
+        shop = Shop(replicas, prepare("loadgen", client, load), network, rounds)
         inventory_file.write_text(json.dumps(site.inventory(placed), indent=2))
         yield shop
 

@@ -1,4 +1,4 @@
-"""The demonstration: record a real service, learn it, export a profile, live under it."""
+"""The demonstration: record a real service, learn it, export policies, live under them, watch."""
 
 import argparse
 import json
@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo.containers import ContainerError
+from demo.intruder import TOOLS
 from demo.kernel_log import KernelLog
 from demo.life import INTRUSION, LET_THROUGH, REFUSED, UNSHARE, live
 from demo.narrator import FalseClaimError, Narrator
+from demo.production import export_for_production, watch_production
 from demo.recorder import recording
-from demo.rootfs import web_root
+from demo.rootfs import add_programs, web_root
 from demo.shop import STAGING, open_shop
 from tests.workloads import build_known
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         with _directory(options.keep) as directory:
-            _tell(Narrator(directory, ethogram=_ethogram(), steps=7))
+            _tell(Narrator(directory, ethogram=_ethogram(), steps=9))
     except (FalseClaimError, ContainerError, subprocess.SubprocessError, OSError) as error:
         _complain(f"error: {error}")
         return 1
@@ -87,6 +89,8 @@ def _tell(narrator: Narrator) -> None:
     _observe(narrator, image)
     _export(narrator, "profiles", "--enforce")
     _enforce(narrator, image)
+    export_for_production(narrator)
+    watch_production(narrator, image)
 
 
 def _build(narrator: Narrator) -> Path:
@@ -101,6 +105,8 @@ def _build(narrator: Narrator) -> Path:
     tool = image / INTRUSION[0].lstrip("/")
     tool.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(build_known(), tool)
+    add_programs(image, TOOLS)
+    (image / "etc" / "shadow").write_text("root:*:20000:0:99999:7:::\n")
     files = sum(1 for path in image.rglob("*") if path.is_file())
     narrator.claim(f"an image of {files} files, made of what this machine has", is_true=files > 20)
     return image
@@ -114,7 +120,8 @@ def _record(narrator: Narrator, image: Path) -> None:
     )
     inventory = narrator.directory / "inventory.json"
     with (
-        open_shop(image, revision="7c9d6b5f8d", inventory_file=inventory) as shop,
+        # What is learnt is worth more than one look: the longest of the four lives.
+        open_shop(image, revision="7c9d6b5f8d", inventory_file=inventory, rounds=40) as shop,
         recording(narrator, STAGING.namespace, "rec"),
     ):
         live(narrator, shop)

@@ -36,7 +36,8 @@ def containers_of(directory: Path) -> list[str]:
     """The ids of the containers that the inventories in *directory* name."""
     statuses = [
         status
-        for file in directory.glob("ethogram-demo-*/inventory.json")
+        for name in ("inventory.json", "production.json")
+        for file in directory.glob(f"ethogram-demo-*/{name}")
         for item in json.loads(file.read_text())["items"]
         if item["kind"] == "Pod"
         for status in item["status"]["containerStatuses"]
@@ -64,23 +65,24 @@ def left_behind(process: subprocess.Popen[bytes], directory: Path, ids: list[str
 
 
 @pytest.mark.parametrize(
-    ("moment", "number"),
+    ("moment", "number", "containers"),
     [
-        (b"$ ethogram record", signal.SIGINT),
-        (b"checkout started", signal.SIGINT),
-        (b"checkout started", signal.SIGTERM),
-        (b"exec session", signal.SIGHUP),
+        (b"$ ethogram record", signal.SIGINT, 3),
+        (b"checkout started", signal.SIGINT, 3),
+        (b"checkout started", signal.SIGTERM, 3),
+        (b"exec session", signal.SIGHUP, 3),
+        (b"bash -c", signal.SIGINT, 6),
     ],
-    ids=["recorder-int", "shop-int", "shop-term", "session-hup"],
+    ids=["recorder-int", "shop-int", "shop-term", "session-hup", "intruder-int"],
 )
-def test_an_interrupted_demo_leaves_nothing_behind(tmp_path, moment, number):
+def test_an_interrupted_demo_leaves_nothing_behind(tmp_path, moment, number, containers):
     with start_demo(tmp_path) as process:
         read_until(process, moment)
         ids = containers_of(tmp_path)
         process.send_signal(number)
         _, errors = process.communicate(timeout=120)
     assert (process.returncode, b"interrupted" in errors) == (130, True)
-    assert len(ids) == 3
+    assert len(ids) == containers
     assert left_behind(process, tmp_path, ids) == []
 
 
@@ -90,5 +92,13 @@ def test_everything_that_the_demo_claims_is_so(tmp_path):
     assert (process.returncode, errors) == (0, b""), output.decode()
     text = output.decode()
     assert "refused with errno 38 (ENOSYS)" in text
+    assert "the ordinary life of the shop raised no finding" in text
+    for act in (
+        "the shell",
+        "reading /etc/shadow",
+        "the connection to port 4444",
+        "the dropped program",
+    ):
+        assert f"{act} was reported, with workload, process tree, reason and technique" in text
     assert "All of it was so" in text
     assert left_behind(process, tmp_path, []) == []
