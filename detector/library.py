@@ -22,7 +22,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ethogram.contracts.baseline import Baseline, Subject, load_baselines
+from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
@@ -33,15 +33,33 @@ __all__ = ["Known", "Library", "subject_of"]
 # Namespace, letters of its pattern, digest, container: higher is more specific.
 _Rank: TypeAlias = "tuple[int, int, int, int]"
 _NAMED, _PATTERN, _HOME, _ANYWHERE = 3, 2, 1, 0
+_BY_RUNTIME = ("runtime",)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One baseline, after the map was applied, ready to be asked."""
+    """One baseline, after the map was applied, ready to be asked.
+
+    The allowlist is the workload's own: what only its container runtime did, before the workload
+    ran, is allowed to nobody who is judged.
+    """
 
     file: Path
     baseline: Baseline
     allowlist: Allowlist
+
+    @classmethod
+    def of(cls, file: Path, baseline: Baseline) -> Known:
+        """Return *baseline*, which was read from *file*, ready to be asked."""
+        own = {
+            dimension: tuple(
+                rule
+                for rule in getattr(baseline.rules, dimension)
+                if rule.evidence.phases != _BY_RUNTIME
+            )
+            for dimension in DIMENSIONS
+        }
+        return cls(file, baseline, Allowlist(baseline.model_copy(update={"rules": Rules(**own)})))
 
 
 class Library:
@@ -68,7 +86,7 @@ class Library:
                 f"`{path}` is a recording, not baselines",
                 hint=f"`ethogram learn {path} -o baselines` makes them of it",
             )
-        library = cls(Known(file, one, Allowlist(one)) for file, one in load_baselines(path))
+        library = cls(Known.of(file, one) for file, one in load_baselines(path))
         return library if environment is None else library.carried(environment)
 
     def carried(self, environment: Environment) -> Library:
@@ -79,7 +97,7 @@ class Library:
         after = (
             (known.file, apply_environment(known.baseline, environment)) for known in self._known
         )
-        return Library(Known(file, one, Allowlist(one)) for file, one in after)
+        return Library(Known.of(file, one) for file, one in after)
 
     @property
     def known(self) -> tuple[Known, ...]:

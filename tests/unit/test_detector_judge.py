@@ -108,6 +108,12 @@ def test_small_change_of_one_program_is_one_finding(shop: Replay) -> None:
     assert found.count == 500
 
 
+def test_what_only_the_runtime_did_is_allowed_to_nobody(shop: Replay) -> None:
+    row = {"workload": 1, "instance": 1, "operation": "pivot_root", "granted": True, "calls": 1}
+    found = shop.rows(8, privileges=[row | {"exec_id": "nginx"}])
+    assert [finding.rule for finding in found] == ["root-change"]
+
+
 def test_a_flood_of_graver_ones_is_fifty_and_one_that_counts(shop: Replay) -> None:
     write = int(Access.WRITE | Access.CREATE)
     rows = [file_row(f"/usr/bin/junk{number:04}", access=write) for number in range(500)]
