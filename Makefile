@@ -62,7 +62,7 @@ test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel
 cases: install ## attack-like and benign cases under `ethogram watch`, into docs/cases.md (as root)
 	@$(PYTHON) -m tests.cases --write docs/cases.md
 
-demo: install ## the product doing its job on a real container, in about two minutes (as root)
+demo: install ## the product doing its job on real containers, in about a minute (as root)
 	@demo/run
 
 bench: install ## what it costs, as ratios of one run, in some minutes (recording: as root)

@@ -34,6 +34,8 @@ def test_the_commands_of_the_tutorial_work(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "nothing lost" in done.stdout
+    assert "exit code 12" in done.stdout
+    assert "sensitive-file-read" in done.stdout
     names = [p.name for p in (place / "policies").rglob("*.json")]
     assert any(name.endswith(".seccomp.json") for name in names), names
     assert not (place / "monday").exists()
