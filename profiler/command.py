@@ -107,11 +107,13 @@ class CommandRun:
         *,
         hierarchy: Hierarchy,
         environ: Mapping[str, str] | None = None,
+        spares_stdout: bool = False,
     ) -> Self:
         """Make the cgroup, and fork a process that waits to run *argv* as the invoking user.
 
         It shares this one's terminal, process group and standard streams, and ends by itself
-        should this one die. `UsageError` where there is no such command; nothing is left then.
+        should this one die. With *spares_stdout* what it prints goes to standard error.
+        `UsageError` where there is no such command; nothing is left then.
         """
         environ = os.environ if environ is None else environ
         file = resolve_command(argv, path=environ.get("PATH", os.defpath))
@@ -120,15 +122,19 @@ class CommandRun:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or the exit status would be lost
         run = cls(hierarchy)
         try:
-            run._fork(file, list(argv), environment_of(invoker, environ), invoker)
+            run._fork(
+                file, list(argv), environment_of(invoker, environ), invoker,
+                spares_stdout=spares_stdout,
+            )  # fmt: skip
         except BaseException:
             run.close()
             raise
         return run
 
     def _fork(
-        self, file: str, argv: list[str], environ: dict[str, str], invoker: Invoker | None
-    ) -> None:
+        self, file: str, argv: list[str], environ: dict[str, str], invoker: Invoker | None,
+        *, spares_stdout: bool,
+    ) -> None:  # fmt: skip
         self._name = argv[0]
         wait, self._go = os.pipe()
         self._says, say = os.pipe()
@@ -136,6 +142,8 @@ class CommandRun:
             self.pid = os.fork()
             if self.pid == 0:
                 os.close(self._go)
+                if spares_stdout:
+                    os.dup2(2, 1)
                 _be_the_command(
                     wait=wait, say=say, file=file, argv=argv, environ=environ, invoker=invoker
                 )

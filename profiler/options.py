@@ -15,7 +15,8 @@ __all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
 class SessionOptions:
     """Whom to watch, and how.
 
-    *duration_s* None: until stopped, or until the command ends.
+    *duration_s* None: until stopped, or until the command ends. *spares_stdout*: what the command
+    prints goes to standard error.
     """
 
     targets: Targets
@@ -27,6 +28,7 @@ class SessionOptions:
     keep_args: bool = False
     ready_file: Path | None = None
     cluster: str | None = None
+    spares_stdout: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -173,7 +173,11 @@ class Session:
             self._attached.set_target(number, is_recorded=True)
 
     def _prepare_command(self) -> None:
-        run = self._command = CommandRun.prepare(self._argv, hierarchy=self._hierarchy)
+        run = self._command = CommandRun.prepare(
+            self._argv,
+            hierarchy=self._hierarchy,
+            spares_stdout=self._options.spares_stdout,
+        )
         self._registry.cgroup_made(run.cgroup_id, run.cgroup_path)
         self._resolver.register_command(run.cgroup_path, self._argv, run.run_id)
         self._attached.set_target(run.cgroup_id, is_recorded=True)

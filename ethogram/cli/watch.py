@@ -70,7 +70,8 @@ def command(**values: Any) -> None:
     """Watch workloads, and report what strays from their baselines.
 
     Name one kind of target, or a COMMAND after `--`, which runs as the user who invoked this.
-    Findings go to standard output, states and the summary to standard error. Ctrl-C ends the watch.
+    Findings go to standard output; states, the summary and what COMMAND prints to standard error.
+    Ctrl-C ends the watch.
     """
     from ethogram.cli.watch_screen import summary
 
@@ -154,6 +155,7 @@ def _options(values: dict[str, Any], target: Chosen) -> WatchOptions:
     return WatchOptions(
         baselines=values["baseline"],
         environment=values["map_file"],
+        spares_stdout=True,
         **session_fields(values, target),
     )
 

@@ -109,6 +109,15 @@ def test_a_command_inherits_no_signal_and_only_the_descriptors_that_others_would
     assert int(str(said["blocked"]), 16) == 0
 
 
+def test_what_a_command_prints_can_be_kept_from_standard_output(hierarchy, capfd):
+    words = ["sh", "-c", "echo told; echo complained >&2"]
+    with CommandRun.prepare(words, hierarchy=hierarchy, spares_stdout=True) as run:
+        run.release()
+        assert run.wait(10) == 0
+    printed, complained = capfd.readouterr()
+    assert (printed, complained) == ("", "told\ncomplained\n")
+
+
 def test_a_command_joins_its_cgroup_only_when_it_is_released(hierarchy):
     with CommandRun.prepare(["cat"], hierarchy=hierarchy) as run:
         procs = hierarchy.mount / run.cgroup_path.lstrip("/") / "cgroup.procs"
