@@ -11,6 +11,7 @@ the workload tempers it. Nothing is hidden by that, and the reason says so:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from detector.file_grades import of_file
 from detector.grades import Class, of_capability, of_exec, of_operation, of_syscall
@@ -28,7 +29,7 @@ from ethogram.contracts.baseline import (
     SyscallValue,
 )
 from ethogram.contracts.finding import SEVERITIES, Severity, WorkloadState
-from ethogram.indicators.protocol import Technique
+from ethogram.indicators.protocol import Technique, renumbered
 
 __all__ = ["Grade", "grade", "rule_of"]
 
@@ -52,6 +53,14 @@ def rule_of(dimension: Dimension) -> str:
     return f"deviation-{dimension}"
 
 
+# Renumbered in this version of ATT&CK: either number finds it.
+_BEFORE = MappingProxyType({"T1685.006": "T1070.002"})
+
+
+def _techniques(name: str) -> tuple[Technique, ...]:
+    return renumbered(name, _BEFORE[name]) if name in _BEFORE else (Technique(name),)
+
+
 def grade(value: AnyValue, workload_state: WorkloadState = "ok", *, granted: bool = True) -> Grade:
     """Return how grave it is that a workload in *workload_state* shows *value*.
 
@@ -70,7 +79,7 @@ def grade(value: AnyValue, workload_state: WorkloadState = "ok", *, granted: boo
         reasons.append(_ROLLOUT)
     return Grade(
         severity=severity,
-        attack=tuple(Technique(name) for name in found.techniques),
+        attack=tuple(one for name in found.techniques for one in _techniques(name)),
         title=found.title,
         reason="; ".join(reasons),
     )

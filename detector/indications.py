@@ -19,7 +19,6 @@ from ethogram.contracts.baseline import (
     ExecValue,
     FileValue,
     OperationValue,
-    PeerValue,
 )
 from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.escape import escape, escape_pattern
@@ -27,19 +26,16 @@ from ethogram.contracts.matching import pattern_to_regex
 from ethogram.indicators.protocol import Indicator, IndicatorMetadata
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed, refused_operations
-from learner.dimensions import access_letters, address_text, protocol_word
+from learner.behaviour import BEHAVIOURS, group_columns
+from learner.context import Context
+from learner.dimensions import access_letters, decode_value
 
 __all__ = ["Indication", "Indications"]
 
 _LETTER_BITS = 63
 _KEPT_ANSWERS = 100_000
 _EVIDENCE_LIMIT = 20  # a rule names no more executables: beyond them whoever did it is as good
-_DIMENSIONS: Mapping[str, Dimension] = {
-    "processes": "execs",
-    "files": "files",
-    "network": "peers",
-    "dns": "dns",
-}
+_NETWORK = next(behaviour for behaviour in BEHAVIOURS if behaviour.table == "network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +69,28 @@ class Indications:
             self._by_table.setdefault(indicator.metadata.table, []).append(indicator)
 
     def of(
-        self, live: Live, watched: Mapping[int, Known | None], window_ns: tuple[int, int]
+        self,
+        live: Live,
+        context: Context,
+        watched: Mapping[int, Known | None],
+        window_ns: tuple[int, int],
     ) -> Iterator[Indication]:
-        """Yield what matches in the window of *live*; *watched* are instances to judge."""
+        """Yield what matches in the window of *live*, which *context* looks things up for.
+
+        *watched* are the instances to judge.
+        """
         for table, rules in self._by_table.items():
             rows = _rows_to_judge(live, table)
             if not rows.num_rows:
                 continue
             for rule in rules:
                 matching = rows.filter(rule.matches(rows))
-                for row in _rows(matching):
+                values = _values(context, table, matching)
+                for row, (dimension, value) in zip(_rows(matching), values, strict=True):
                     known = watched.get(row["instance"])
                     if row["instance"] not in watched or row["phase"] == "runtime":
                         continue
-                    found = _indication(rule.metadata, table, row, window_ns)
+                    found = _indication(rule.metadata, row, dimension, value, window_ns)
                     if rule.metadata.gate == "always" or (
                         known is not None and not self._is_learnt(known, found)
                     ):
@@ -124,10 +128,48 @@ def _rows(rows: pa.Table) -> Iterator[dict[str, Any]]:
     yield from rows.to_pylist()
 
 
+def _values(context: Context, table: str, rows: pa.Table) -> Iterator[tuple[Dimension, AnyValue]]:
+    """Yield what a baseline would call the behaviour of each of *rows*."""
+    if table == "network":
+        return _peers(context, rows)
+    return (_value(table, row) for row in rows.to_pylist())
+
+
+def _peers(context: Context, rows: pa.Table) -> Iterator[tuple[Dimension, AnyValue]]:
+    """Yield peers and listeners as the learner names them: whose an address is, it knows."""
+    for batch in rows.to_batches():
+        columns = _NETWORK.prepare(context, batch)
+        names = list(group_columns(columns))
+        lists = [columns[name].to_pylist() for name in names]
+        for values in zip(*lists, strict=True):
+            dimension, key = _NETWORK.name(context, dict(zip(names, values, strict=True)))
+            known: Dimension = "listens" if dimension == "listens" else "peers"
+            yield known, decode_value(known, None, key)
+
+
+def _value(table: str, row: dict[str, Any]) -> tuple[Dimension, AnyValue]:
+    match table:
+        case "processes":
+            path = escape(row["exe_path"] or b"") or "?"
+            return "execs", ExecValue(path=path, upper=True if row["exe_upper"] else None)
+        case "files":
+            letters = access_letters(row["access"] & _LETTER_BITS)
+            return "files", FileValue(path=escape_pattern(row["path"]) or "?", access=letters)
+        case "dns":
+            return "dns", DnsValue(name=escape(row["qname"]))
+    if row["capability"] is not None:
+        return "capabilities", CapabilityValue(name=capability_name(row["capability"]))
+    target = None if row["target"] is None else escape(row["target"])
+    return "operations", OperationValue(operation=row["operation"], target=target)
+
+
 def _indication(
-    metadata: IndicatorMetadata, table: str, row: dict[str, Any], window_ns: tuple[int, int]
+    metadata: IndicatorMetadata,
+    row: dict[str, Any],
+    dimension: Dimension,
+    value: AnyValue,
+    window_ns: tuple[int, int],
 ) -> Indication:
-    value = _value(table, row)
     observed = in_words(value)
     if row.get("errno"):
         observed += f", refused with errno {row['errno']}"
@@ -135,7 +177,7 @@ def _indication(
         metadata=metadata,
         instance=row["instance"],
         phase=row["phase"],
-        dimension=_dimension(table, value),
+        dimension=dimension,
         value=value,
         observed=observed,
         exe=row.get("exe_path"),
@@ -143,43 +185,6 @@ def _indication(
         first_ns=row.get("first") or row.get("start") or window_ns[0],
         last_ns=row.get("last") or row.get("start") or window_ns[1],
         count=max(1, row.get("calls") or row.get("connections") or 1),
-    )
-
-
-def _dimension(table: str, value: AnyValue) -> Dimension:
-    if table == "privileges":
-        return "capabilities" if isinstance(value, CapabilityValue) else "operations"
-    return _DIMENSIONS[table]
-
-
-def _value(table: str, row: dict[str, Any]) -> AnyValue:
-    """Return what a baseline would call the behaviour of *row*."""
-    match table:
-        case "processes":
-            path = escape(row.get("exe_path") or b"") or "?"
-            return ExecValue(path=path, upper=True if row.get("exe_upper") else None)
-        case "files":
-            letters = access_letters(row["access"] & _LETTER_BITS)
-            return FileValue(path=escape_pattern(row["path"]) or "?", access=letters)
-        case "network":
-            return _peer(row)
-        case "dns":
-            return DnsValue(name=escape(row["qname"]))
-    if row["capability"] is not None:
-        return CapabilityValue(name=capability_name(row["capability"]))
-    target = row["target"]
-    return OperationValue(
-        operation=row["operation"], target=None if target is None else escape(target)
-    )
-
-
-def _peer(row: dict[str, Any]) -> PeerValue:
-    is_in = row["direction"] == "in"
-    return PeerValue(
-        direction="in" if is_in else "out",
-        protocol=protocol_word(row["family"], row["type"], row["protocol"]),
-        address=address_text(row["peer_addr"], row["unix_path"]),
-        port=row["local_port"] if is_in else row["peer_port"],
     )
 
 

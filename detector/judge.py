@@ -41,7 +41,7 @@ class Judge:
         self._watched.take(live, time=_iso(now_ns))
         between()
         instances = self._watched.instances()
-        indications = list(self._indications.of(live, instances, (began_ns, now_ns)))
+        indications = list(self._indications.of(live, context, instances, (began_ns, now_ns)))
         for indication in indications:
             self._tell(_sighting_of(indication), now_ns)
         between()

@@ -10,24 +10,28 @@ from ethogram.contracts.flags import Access
 from ethogram.contracts.recording import Recording
 from learner.learn import learn
 from learner.summary import summarize
-from tests.recordings import START_NS, shop_recording
+from tests.recordings import START_NS, make_recording, shop_recording
 from tests.replay import Replay
+from tests.shop import SHOP_TABLES
 
 pytestmark = pytest.mark.unit
 
 NGINX, SH = 2, 3
 
 
+def write_baselines(recording: Path, directory: Path) -> Path:
+    """Learn *recording* into *directory* and return that."""
+    directory.mkdir()
+    for number, baseline in enumerate(learn(summarize(Recording.open(recording)))):
+        (directory / f"{number}.baseline.yaml").write_text(dump_baseline(baseline))
+    return directory
+
+
 @pytest.fixture(scope="module")
 def baselines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Baselines learnt from the shop in staging."""
     tmp_path = tmp_path_factory.mktemp("learnt")
-    summary = summarize(Recording.open(shop_recording(tmp_path / "rec")))
-    directory = tmp_path / "baselines"
-    directory.mkdir()
-    for number, baseline in enumerate(learn(summary)):
-        (directory / f"{number}.baseline.yaml").write_text(dump_baseline(baseline))
-    return directory
+    return write_baselines(shop_recording(tmp_path / "rec"), tmp_path / "baselines")
 
 
 @pytest.fixture
@@ -106,6 +110,26 @@ def test_small_change_of_one_program_is_one_finding(shop: Replay) -> None:
     assert found.evidence.observed.startswith("500 at once: /usr/share/x/0000 (r), /usr/share/x/0")
     assert found.evidence.observed.endswith(" and 492 more")
     assert found.count == 500
+
+
+def peer_row(address: bytes, port: int) -> dict[str, Any]:
+    return {
+        "workload": 1, "instance": 1, "exe": NGINX, "direction": "out", "family": 2, "type": 1,
+        "protocol": 6, "peer_addr": address, "peer_port": port, "connections": 1,
+    }  # fmt: skip
+
+
+def test_a_peer_that_was_learnt_by_what_it_is_silences_what_a_baseline_may(tmp_path: Path) -> None:
+    redis, stranger = bytes([10, 0, 0, 31]), bytes([203, 0, 113, 7])
+    tables = dict(SHOP_TABLES)
+    tables["network"] = [*tables["network"], {"window": 3} | peer_row(redis, 3333)]
+    recording = make_recording(tmp_path / "rec", **tables)
+    replay = Replay(write_baselines(recording, tmp_path / "baselines"))
+    assert replay.recording(recording) == []
+    found = replay.rows(8, network=[peer_row(redis, 3333), peer_row(stranger, 3333)])
+    assert [(one.rule, one.evidence.observed) for one in found] == [
+        ("miner-port", "tcp to 203.0.113.7:3333")
+    ]
 
 
 def test_what_only_the_runtime_did_is_allowed_to_nobody(shop: Replay) -> None:
