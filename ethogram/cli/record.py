@@ -16,6 +16,7 @@ from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.session_options import require_parent, session_fields, session_options
 from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
         "ethogram record -o recording --all --duration 10s",
         "ethogram record -o recording --container 3f2a9c",
         "ethogram record -o recording --namespace shop --inventory inventory.json",
-        "kubectl get pods,services,endpointslices,nodes,namespaces,replicasets -A -o json "
-        "> inventory.json",
+        f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )
 @click.option(

@@ -13,6 +13,7 @@ from ethogram.cli.record import describe_exit, stop_on_signals
 from ethogram.cli.screen import count, say, shell, subject_words
 from ethogram.cli.session_options import require_parent, session_fields, session_options
 from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import BaselineError, CaptureError, EthogramError
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
         "--inventory inventory.json",
         "ethogram watch --baseline baselines --container 3f2a9c --duration 60s --fail-on medium",
         "ethogram watch --baseline baselines --all --format jsonl --status /run/ethogram.json",
-        "kubectl get pods,services,endpointslices,nodes,namespaces,replicasets -A -o json "
-        "> inventory.json",
+        f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )
 @click.option(

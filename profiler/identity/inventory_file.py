@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ethogram.contracts.foreign import recognise
+from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import UsageError
 from profiler.identity.kubernetes import (
     Controller,
@@ -24,7 +25,7 @@ from profiler.identity.model import bounded
 
 __all__ = ["COMMAND", "read_objects"]
 
-COMMAND = "kubectl get pods,services,endpointslices,nodes,namespaces,replicasets -A -o json"
+COMMAND = INVENTORY_COMMAND
 
 Model = TypeVar("Model", bound=BaseModel)
 
