@@ -21,14 +21,23 @@ _KEPT = {
     "instances": "instance",
     "processes": "exec_id",
     "addresses": None,
+    "windows": "window",
 }
+# Rows whose workload gets its name late are of windows that are long over.
+_WINDOWS = 1000
+# Nothing comes any more of an instance that ended so long ago, and three windows.
+_SETTLED_NS = 60 * 10**9
 
 
 class Live:
     """A sink whose open window can be read. *judge* gets it, whole, when the window ends.
 
+    It is to run for months, and keeps what rows may still refer to: processes and instances that
+    live, workloads that have such instances, the last windows.
+
     A process is in `batches("processes")` once, in the window in which it began. It leaves
-    `table("processes")` after the window in which it ended.
+    `table("processes")` after the window in which it ended; a failed exec is no process. An
+    instance leaves `table("instances")` a while after it ended, and comes back with a new row.
     """
 
     def __init__(
@@ -59,10 +68,24 @@ class Live:
     def flush(self, *, between: Callable[[], None] | None = None) -> None:
         """Have the window judged, and begin the next one."""
         self._judge(self, between or _nothing)
+        ended = self._kept["windows"].column("end").cast(pa.int64())
         self._rows.clear()
         self._changed.clear()
-        ended = pc.is_valid(self._kept["processes"].column("end"))
-        self._kept["processes"] = self._kept["processes"].filter(pc.invert(ended))
+        self._forget(pc.max(ended).as_py() or 0)
+
+    def _forget(self, now_ns: int) -> None:
+        """Let go of what no later row refers to; every table becomes one chunk again."""
+        processes, instances = self._kept["processes"], self._kept["instances"]
+        is_over = pc.or_(
+            pc.is_valid(processes.column("end")), pc.is_valid(processes.column("errno"))
+        )
+        self._kept["processes"] = processes.filter(pc.invert(is_over))
+        before_ns = now_ns - max(_SETTLED_NS, 3 * self.manifest.window_ms * 10**6)
+        ended = pc.fill_null(instances.column("ended").cast(pa.int64()), now_ns)
+        self._kept["instances"] = instances.filter(pc.greater_equal(ended, before_ns))
+        self._kept["windows"] = self._kept["windows"][-_WINDOWS:]
+        for name, rows in self._kept.items():
+            self._kept[name] = rows.combine_chunks()
 
     def _not_seen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the processes of *batch* that were not given out before."""
@@ -81,9 +104,13 @@ class Live:
 
     def table(self, name: str) -> pa.Table:
         """Return what is known of *name*: all of it for what rows refer to, else the window's."""
-        if name in _KEPT:
-            return self._kept[name].combine_chunks()
-        return self.window(name)
+        if name not in _KEPT:
+            return self.window(name)
+        rows = self._kept[name]
+        if name == "workloads":
+            living = self._kept["instances"].column("workload")
+            rows = rows.filter(pc.is_in(rows.column("workload"), value_set=living))
+        return rows.combine_chunks()
 
     def window(self, name: str) -> pa.Table:
         """Return the rows of *name* that are new in this window."""

@@ -21,17 +21,24 @@ __all__ = ["Watched", "Workload"]
 
 _SENSOR: Mapping[WorkloadState, SensorState] = {"degraded": "degraded", "blind": "blind"}
 _NOT_JUDGED = Judged("unknown", "no window of it has ended yet")
+# Workloads without a baseline of which nothing runs any more; beyond them the oldest are forgotten.
+_ENDED = 1000
 
 
 @dataclass(slots=True)
 class Workload:
-    """One workload: its row of `workloads`, its baseline, and what was found of it."""
+    """One workload: its row of `workloads`, its baseline, and what was found of it.
+
+    *living* are the numbers of its instances that run or ended a moment ago, *instances* says how
+    many it ever had.
+    """
 
     row: Mapping[str, Any]
     key: str
     subject: Subject
     known: Known | None
-    instances: set[int] = field(default_factory=set)
+    living: set[int] = field(default_factory=set)
+    instances: int = 0
     findings: int = 0
 
     @property
@@ -63,10 +70,14 @@ class Watched:
         """Take the workloads and instances of the window that ended at *time*, and their states."""
         for row in live.window("workloads").to_pylist():
             self._take_workload(row)
-        for row in live.window("instances").to_pylist():
-            self._instances[row["instance"]] = row
-            if owner := self._workloads.get(row["workload"]):
-                owner.instances.add(row["instance"])
+        instances = live.window("instances").to_pylist()
+        if {row["workload"] for row in instances} - self._workloads.keys():
+            for row in live.table("workloads").to_pylist():
+                if row["workload"] not in self._workloads:
+                    self._take_workload(row)
+        for row in instances:
+            self._take_instance(row)
+        self._forget_gone(live)
         seen = visibilities(live.window("coverage"), live.window("losses"), live.table("instances"))
         for number, visibility in seen.items():
             if (workload := self._workloads.get(number)) is None:
@@ -86,9 +97,43 @@ class Watched:
             key=workload_key_of(row),
             subject=subject_of(row),
             known=self._library.of(row),
-            instances=before.instances if before else set(),
+            living=before.living if before else set(),
+            instances=before.instances if before else 0,
             findings=before.findings if before else 0,
         )
+
+    def _take_instance(self, row: Mapping[str, Any]) -> None:
+        """Take a row of `instances`; one whose name came late leaves the workload it was put in."""
+        number, owner = row["instance"], self._workloads.get(row["workload"])
+        before = self._instances.get(number)
+        if owner is None:
+            return
+        self._instances[number] = row
+        if before is not None and before["workload"] != row["workload"]:
+            self._take_away(number, self._workloads[before["workload"]])
+        if number not in owner.living:
+            owner.living.add(number)
+            owner.instances += 1
+
+    def _take_away(self, number: int, workload: Workload) -> None:
+        workload.living.discard(number)
+        workload.instances -= 1
+        if not workload.instances:
+            self._forget(workload)  # nothing ever ran under this name
+
+    def _forget_gone(self, live: Live) -> None:
+        """Forget the instances of which nothing is to come, and of their workloads too many."""
+        here = set(live.table("instances").column("instance").to_pylist())
+        for number in self._instances.keys() - here:
+            workload = self._workloads[self._instances.pop(number)["workload"]]
+            workload.living.discard(number)
+        ended = [one for one in self._workloads.values() if not one.living and one.known is None]
+        for workload in ended[: max(0, len(ended) - _ENDED)]:
+            self._forget(workload)
+
+    def _forget(self, workload: Workload) -> None:
+        del self._workloads[workload.row["workload"]]
+        self._states.forget(workload.key)
 
     # --- whom to judge -----------------------------------------------------------------------
 
@@ -106,7 +151,7 @@ class Watched:
             number: one.known
             for one in self._workloads.values()
             if one.known is not None or one.is_container
-            for number in one.instances
+            for number in one.living
         }
 
     def of_instance(self, instance: int) -> Workload:
@@ -140,7 +185,7 @@ class Watched:
                 state=(judged := self.state_of(one)).state,
                 reason=judged.reason,
                 baseline=one.known.file if one.known else None,
-                instances=len(one.instances),
+                instances=one.instances,
                 findings=one.findings,
             )
             for one in sorted(self._workloads.values(), key=lambda one: one.key)

@@ -178,6 +178,58 @@ def test_a_workload_without_baseline_is_unknown_and_only_indicators_judge_it(sho
     assert found[0].baseline is None
 
 
+def container(number: int, **columns: Any) -> dict[str, Any]:
+    return {"instance": number, "workload": 1, "runtime_id": f"{number:064x}"} | columns
+
+
+def test_a_replica_whose_name_came_late_is_judged_by_the_baseline_of_its_name(
+    shop: Replay,
+) -> None:
+    pending = {"workload": 9, "kind": "Cgroup", "name": "/x", "state": "pending"}
+    unnamed = container(9, workload=9)
+    shop.rows(8, workloads=[pending | {"labels": {}, "selector": {}}], instances=[unnamed])
+    assert len(shop.watched.statuses()) == 3
+    found = shop.rows(
+        9, instances=[container(9)], files=[file_row("/etc/shadow", instance=9, exe=SH)]
+    )
+    assert [finding.rule for finding in found] == ["sensitive-file-read"]
+    assert found[0].workload.name == "checkout"
+    by_name = {one.subject.name: one.instances for one in shop.watched.statuses()}
+    assert by_name == {"checkout": 3, "loadgen": 1}
+
+
+def test_a_workload_that_comes_back_after_long_is_known_again(shop: Replay) -> None:
+    shop.rows(8, instances=[container(n, ended=START_NS) for n in (1, 2)])
+    shop.rows(1000)
+    assert shop.rows(1001, files=[file_row("/etc/hosts.deny")]) == []
+    (found,) = shop.rows(
+        1002, instances=[container(7)], files=[file_row("/etc/hosts.deny", instance=7)]
+    )
+    assert found.workload.name == "checkout"
+    assert {one.instances for one in shop.watched.statuses() if one.baseline} == {1, 3}
+
+
+def test_of_very_many_strange_workloads_that_ended_the_oldest_are_forgotten(shop: Replay) -> None:
+    row = {"kind": "Container", "container": "main", "labels": {}, "selector": {}}
+    shop.rows(
+        8,
+        workloads=[row | {"workload": n, "name": f"{n}"} for n in range(10, 1300)],
+        instances=[container(n, workload=n, ended=START_NS) for n in range(10, 1300)],
+    )
+    assert len(shop.watched.statuses()) == 2 + 1290
+    shop.rows(1000)
+    shop.rows(1001)
+    names = {one.subject.name for one in shop.watched.statuses()}
+    assert len(names) == 2 + 1000
+    assert {"checkout", "loadgen", "1299"} <= names
+    (found,) = shop.rows(
+        1002,
+        instances=[container(2000, workload=10)],
+        files=[file_row("/etc/shadow", workload=10, instance=2000, exe=SH)],
+    )
+    assert found.workload.name == "10"
+
+
 def test_lost_events_make_a_finding_say_that_the_sensor_was_degraded(shop: Replay) -> None:
     (found,) = shop.rows(
         8,

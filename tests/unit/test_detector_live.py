@@ -52,7 +52,8 @@ def test_a_process_is_new_once_and_known_until_it_has_ended() -> None:
 
 def test_a_later_row_replaces_the_one_with_its_key() -> None:
     eye = Eye()
-    eye.window(workloads=[{"workload": 1, "kind": "Container", "name": "x"}])
+    instance = {"instance": 1, "workload": 1, "runtime_id": "a"}
+    eye.window(workloads=[{"workload": 1, "kind": "Container", "name": "x"}], instances=[instance])
     eye.window(workloads=[{"workload": 1, "kind": "Deployment", "name": "shop"}])
     rows = eye.live.table("workloads").to_pylist()
     assert [(row["workload"], row["name"]) for row in rows] == [(1, "shop")]
@@ -63,6 +64,54 @@ def test_the_rows_of_a_window_are_gone_with_it() -> None:
     eye.window(files=[{"path": b"/x", "workload": 1, "instance": 1}])
     assert list(eye.live.batches("files")) == []
     assert eye.live.window("files").num_rows == 0
+
+
+def kept(eye: Eye, table: str, column: str) -> list[Any]:
+    return eye.live.table(table).column(column).to_pylist()
+
+
+def test_a_failed_exec_is_forgotten_with_its_window() -> None:
+    eye = Eye()
+    eye.window(processes=[process("failed", errno=2)])
+    assert eye.new == [["failed"]]
+    assert kept(eye, "processes", "exec_id") == []
+
+
+def test_what_is_kept_does_not_break_into_ever_more_pieces() -> None:
+    eye = Eye()
+    for number in range(23):
+        eye.window(processes=[process(f"{number}")], executables=[{"exe": number}])
+    assert len(kept(eye, "processes", "exec_id")) == 23
+    assert {rows.column(0).num_chunks for rows in eye.live._kept.values()} <= {0, 1}
+
+
+def window(second: int, **columns: Any) -> dict[str, Any]:
+    start = START_NS + second * 10**9
+    return {"window": second, "start": start, "end": start + 10**9} | columns
+
+
+def test_an_instance_leaves_a_while_after_it_ended_and_its_workload_with_it() -> None:
+    eye = Eye()
+    row = {"instance": 4, "workload": 1, "runtime_id": "a"}
+    eye.window(
+        workloads=[{"workload": 1, "kind": "Job", "name": "x"}],
+        instances=[row],
+        windows=[window(0)],
+    )
+    eye.window(instances=[row | {"ended": START_NS + 10**9}], windows=[window(1)])
+    eye.window(windows=[window(20)])
+    assert (kept(eye, "instances", "instance"), kept(eye, "workloads", "name")) == ([4], ["x"])
+    eye.window(windows=[window(100)])
+    assert (kept(eye, "instances", "instance"), kept(eye, "workloads", "name")) == ([], [])
+    eye.window(instances=[row | {"instance": 5}], windows=[window(101)])
+    assert kept(eye, "workloads", "name") == ["x"]
+
+
+def test_the_times_of_windows_are_known_for_a_while() -> None:
+    eye = Eye()
+    for second in range(1100):
+        eye.window(windows=[window(second)])
+    assert kept(eye, "windows", "window") == list(range(100, 1100))
 
 
 def test_rows_that_the_table_cannot_hold_are_refused_by_name() -> None:
