@@ -91,11 +91,11 @@ class AdmissionExporter:
         )
         kind = "denies" if options.enforce else "only logs"
         about = (
-            f"pods have to name the seccomp profile that {kind}, {' or '.join(names)}, and do not"
-            " start on a node without that file"
+            f"pods have to name the seccomp profile that {kind}, and do not start on a node without"
+            " that file"
         )
         hint = "`--to seccomp` with the same settings writes it; bring it to every node first"
-        return names, [Finding("info", about, hint=hint)]
+        return names, [Finding("info", about, hint=hint, subject=" or ".join(names))]
 
 
 def exporter() -> AdmissionExporter:

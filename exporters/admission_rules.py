@@ -11,7 +11,7 @@ from ethogram.contracts.baseline import Baseline, CapabilityValue, Rule
 from exporters.admission_cel import any_of, cel_list
 from exporters.admission_choices import Choices
 from exporters.admission_privileged import Privilege
-from exporters.protocol import Finding
+from exporters.protocol import Finding, shown
 
 __all__ = ["Validation", "digests_of", "rules_of"]
 
@@ -78,16 +78,20 @@ def _unprivileged(baseline: Baseline, privilege: Privilege) -> Validation:
 
 def _host_namespaces(baseline: Baseline) -> Iterator[Validation | Finding]:
     observation = baseline.observation
+    shared = [name for name in _HOST if name in observation.host_namespaces]
     for namespace, field in _HOST.items():
-        if namespace in observation.host_namespaces:
-            yield Finding(
-                "info",
-                f"it was in the host's {namespace} namespace, so `{field}` is not refused",
+        if namespace not in shared:
+            yield Validation(
+                f"!object.spec.?{field}.orValue(false) || variables.before.?{field}.orValue(false)",
+                f"no {field}: no instance was in the host's {namespace} namespace",
             )
-            continue
-        yield Validation(
-            f"!object.spec.?{field}.orValue(false) || variables.before.?{field}.orValue(false)",
-            f"no {field}: no instance was in the host's {namespace} namespace",
+    if shared:
+        fields = " and ".join(f"`{_HOST[name]}`" for name in shared)
+        many = len(shared) > 1
+        yield Finding(
+            "info",
+            f"it was in the host's {' and '.join(shared)} namespace{'s' if many else ''}:"
+            f" {fields} {'are' if many else 'is'} not refused",
         )
     # Any container shares some of the host's namespaces, time for one.
     if not observation.host_namespaces and observation.bounding is None:
@@ -106,7 +110,7 @@ def _capabilities(baseline: Baseline, container: str) -> Iterator[Validation | F
         yield Finding(
             "info",
             "left out capabilities that only the container runtime used, before the entrypoint"
-            f" ran: {', '.join(runtime)}",
+            f" ran: {shown(runtime)}",
         )
     names = sorted(
         rule.value.name.removeprefix("CAP_") for rule in rules if not _is_only_the_runtimes(rule)

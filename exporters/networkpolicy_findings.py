@@ -9,7 +9,7 @@ from ethogram.contracts.escape import printable
 from exporters.kubernetes import is_dns_label, refused_label, stable_selector
 from exporters.networkpolicy_addresses import is_own, parse_address
 from exporters.networkpolicy_peers import DNS_PORT, PROTOCOLS, Block, Flow, Pods
-from exporters.protocol import Finding, Options
+from exporters.protocol import Finding, Options, shown
 
 __all__ = ["findings_about", "refusal"]
 
@@ -86,11 +86,11 @@ def _effect(baseline: Baseline, flows: Sequence[Flow], options: Options) -> Iter
             "a NetworkPolicy denies as soon as it is applied: there is none that only logs",
             hint="`ethogram watch` shows what it would deny before you apply it",
         )
-    if container := baseline.subject.container:
+    if baseline.subject.container:
         yield Finding(
             "info",
-            f"a policy is for the whole pod: its containers all get what `{printable(container)}`"
-            " was seen to do, and the policies of its containers add up",
+            "a policy is for the whole pod: its containers all get what one of them was seen to do,"
+            " and the policies of its containers add up",
             hint="export and apply those of all containers together",
         )
 
@@ -154,18 +154,15 @@ def _dns(flows: Sequence[Flow]) -> Iterator[Finding]:
 
 def _unused_ports(baseline: Baseline, flows: Sequence[Flow]) -> Iterator[Finding]:
     used = {port for flow in flows if flow.direction == "in" for port in flow.ports}
-    silent: dict[tuple[str, int], str] = {}
-    for rule in sorted(baseline.rules.listens, key=lambda rule: rule.id):
-        port = _open_port(rule)
-        if port is not None and port not in used:
-            silent.setdefault(port, rule.id)
-    for (protocol, number), rule_id in sorted(silent.items()):
+    opened = {_open_port(rule) for rule in baseline.rules.listens}
+    silent = sorted({port for port in opened if port is not None} - used)
+    if silent:
+        ports = [f"{number}/{protocol}" for protocol, number in silent]
         yield Finding(
             "info",
-            f"it listens on port {number}/{protocol}, and nobody was seen connecting: no rule"
-            " allows it",
+            f"it listens on {'port' if len(ports) == 1 else 'ports'} {shown(ports)}, and nobody was"
+            " seen connecting: no rule allows it",
             hint="record it while it is used; probes of the kubelet need no rule",
-            subject=rule_id,
         )
 
 

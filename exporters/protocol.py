@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
@@ -10,9 +10,10 @@ from typing import Literal, Protocol, runtime_checkable
 from ethogram.contracts.baseline import Baseline, Dimension
 from ethogram.contracts.exports import Artifact
 
-__all__ = ["Artifact", "Exporter", "Finding", "Options", "Severity"]
+__all__ = ["Artifact", "Exporter", "Finding", "Options", "Severity", "shown"]
 
 Severity = Literal["info", "warning", "loss"]
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,9 @@ class Exporter(Protocol):
         setting's value that means nothing.
         """
         ...
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return *names* as part of a message; of many the first, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:_SHOWN])} and {more} more"

@@ -30,6 +30,7 @@ from exporters.seccomp_calls import (
     always,
     call_name,
     from_runtimes,
+    left_to_the_runtime,
     machine_of,
     observed,
     only_by_runtime,
@@ -90,7 +91,7 @@ class SeccompExporter:
             yield _artifact(
                 baseline.subject,
                 f"{target}.provenance",
-                _provenance(_key(baseline.subject), calls, archs),
+                _provenance(baseline, calls, archs),
             )
             yield from findings_about(baseline, calls, archs, choices)
 
@@ -143,12 +144,15 @@ def _profile(calls: Mapping[str, Call], archs: Sequence[str], choices: Choices) 
     return profile
 
 
-def _provenance(key: str, calls: Mapping[str, Call], archs: Sequence[str]) -> dict[str, Any]:
+def _provenance(
+    baseline: Baseline, calls: Mapping[str, Call], archs: Sequence[str]
+) -> dict[str, Any]:
     return {
         "schema": PROVENANCE_SCHEMA,
-        "workload_key": key,
+        "workload_key": _key(baseline.subject),
         "architectures": list(archs),
         "calls": [_reason(call) for call in calls.values()],
+        "left_to_the_runtime": left_to_the_runtime(baseline, calls, archs[0]),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from ethogram.contracts.baseline import Rule, SyscallValue
+from ethogram.contracts.baseline import Baseline, Rule, SyscallValue
 from ethogram.contracts.syscall_names import name_of, names_of, number_of
 from ethogram.errors import ExportError
 from exporters.runtime_base import RuntimeBase
@@ -20,6 +20,7 @@ __all__ = [
     "always",
     "call_name",
     "from_runtimes",
+    "left_to_the_runtime",
     "machine_of",
     "observed",
     "only_by_runtime",
@@ -118,6 +119,16 @@ def only_by_runtime(rule: Rule[SyscallValue]) -> bool:
     Most of what it does then precedes the filter; what follows it is in the base sets.
     """
     return rule.evidence.phases == ("runtime",)
+
+
+def left_to_the_runtime(baseline: Baseline, calls: Mapping[str, Call], machine: str) -> list[str]:
+    """Return the names of the calls that just the runtime made and that are not in *calls*."""
+    names = {
+        call_name(rule) or str(rule.value.nr)
+        for rule in baseline.rules.syscalls
+        if only_by_runtime(rule) and machine_of(rule.value.arch) == machine
+    }
+    return sorted(names - set(calls))
 
 
 def observed(rules: Iterable[Rule[SyscallValue]]) -> dict[str, Call]:

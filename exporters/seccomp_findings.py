@@ -6,8 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.syscall_names import names_of
-from exporters.protocol import Finding
-from exporters.seccomp_calls import MACHINES, Call, call_name, machine_of, only_by_runtime
+from exporters.protocol import Finding, shown
+from exporters.seccomp_calls import (
+    MACHINES,
+    Call,
+    call_name,
+    left_to_the_runtime,
+    machine_of,
+)
 from exporters.seccomp_choices import Choices
 
 __all__ = ["findings_about"]
@@ -48,17 +54,13 @@ def _unnamed(baseline: Baseline, machine: str) -> Iterator[Finding]:
 def _left_to_the_runtime(
     baseline: Baseline, calls: Mapping[str, Call], machine: str
 ) -> Iterator[Finding]:
-    names = {
-        call_name(rule) or str(rule.value.nr)
-        for rule in baseline.rules.syscalls
-        if only_by_runtime(rule) and machine_of(rule.value.arch) == machine
-    }
-    if left := sorted(names - set(calls)):
+    if left := left_to_the_runtime(baseline, calls, machine):
         yield Finding(
             "info",
             f"left out {_count(left, 'call')} that only the container runtime made, before the"
-            f" entrypoint ran: {', '.join(left)}",
-            hint="what it does after installing the filter is in the base sets",
+            f" entrypoint ran: {shown(left)}",
+            hint="what it does after installing the filter is in the base sets; the provenance"
+            " file lists them all",
         )
 
 
@@ -96,8 +98,8 @@ def _architectures(
         if extra := _only_through(calls, arch, archs[0]):
             yield Finding(
                 "warning",
-                f"seen through {arch} alone and now allowed through {archs[0]} too:"
-                f" {', '.join(extra)}",
+                f"seen through {arch} alone and now allowed through {archs[0]} too: {shown(extra)}",
+                hint="the provenance file says of each call through which it was seen",
             )
     if not choices.enforce and len(archs) > 1:
         yield Finding(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ethogram.cli.export_findings import Found, say_findings
 from ethogram.cli.group import closest
-from ethogram.cli.screen import count, say
-from ethogram.contracts.escape import printable
+from ethogram.cli.screen import count
 from ethogram.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def artifacts(
     from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.exports import Artifact
 
-    findings: dict[tuple[str, Finding], list[str]] = {}
+    found: list[Found] = []
     is_empty = True
     for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -98,10 +98,9 @@ def artifacts(
                     is_empty = False
                     yield item, digest
                 else:
-                    findings.setdefault((exporter.name, item), []).append(subject_of(baseline))
-    for (target, finding), subjects in findings.items():
-        _say_finding(target, finding, subjects if len(loaded) > 1 else [])
-    losses = sum(len(who) for (_, found), who in findings.items() if found.severity == "loss")
+                    found.append(Found(exporter.name, subject_of(baseline), item))
+    say_findings(found, baselines=len(loaded))
+    losses = sum(each.finding.severity == "loss" for each in found)
     if losses and not allow_lossy:
         raise ExportError(
             f"{count(losses, 'loss', 'losses')} that nobody allowed, and nothing was written",
@@ -111,7 +110,7 @@ def artifacts(
         targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)
         raise ExportError(
             f"no baseline has a policy for {targets}: nothing was written",
-            hint="see above why" if findings else None,
+            hint="see above why" if found else None,
         )
 
 
@@ -127,19 +126,6 @@ def _exported(
         if jobs == 1:
             raise
         return [Finding("loss", error.message, hint=error.hint)]
-
-
-def _say_finding(target: str, finding: Finding, subjects: Sequence[str]) -> None:
-    """Print *finding*, and whom it is about where that is one of many *subjects*."""
-    about = f" ({printable(finding.subject)})" if finding.subject else ""
-    match subjects:
-        case [one]:
-            about += f" ({one})"
-        case [_, _, *_]:
-            about += f" ({len(subjects)} times)"
-    say(f"{finding.severity}: {target}: {printable(finding.message)}{about}")
-    if finding.hint:
-        say(f"  hint: {printable(finding.hint)}")
 
 
 def is_changed_by_enforcing(

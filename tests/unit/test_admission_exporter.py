@@ -300,6 +300,8 @@ def test_the_hosts_namespaces_that_were_used_are_said():
     assert not has_rule("hostNetwork", baseline)
     assert has_rule("hostPID", baseline)
     assert said("hostNetwork", baseline) == ["info"]
+    baseline = make_admission_baseline(host_namespaces=("pid", "net", "time", "user"))
+    assert said("net and pid namespaces: `hostNetwork` and `hostPID` are", baseline) == ["info"]
 
 
 def test_a_baseline_that_does_not_know_its_namespaces_says_so():

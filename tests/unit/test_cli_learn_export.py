@@ -224,7 +224,7 @@ def test_the_same_finding_is_said_once(
     assert run(["export", str(baselines), "--to", "seccomp", "-o", str(tmp_path / "p")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("info:")]
     assert len(lines) == len(set(lines))
-    assert any(line.endswith("(2 times)") for line in lines)
+    assert any(line.endswith("(all 2 baselines)") for line in lines)
 
 
 @pytest.mark.parametrize(

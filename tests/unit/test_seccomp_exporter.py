@@ -102,6 +102,16 @@ def test_what_only_the_runtime_did_is_left_to_the_base_sets_and_named():
     assert not said(findings, "openat")
 
 
+def test_many_calls_of_the_runtime_are_listed_in_the_provenance_and_not_on_the_screen():
+    left = ["chroot", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root"]
+    left += ["sethostname", "setns", "umount2", "unshare"]
+    documents, findings = export("read", *(syscall_rule(name, phases=["runtime"]) for name in left))
+    assert documents["seccomp.provenance"]["left_to_the_runtime"] == left
+    [finding] = said(findings, "left out 10 calls", "info")
+    assert finding.message.endswith("pivot_root, sethostname, setns and 2 more")
+    assert "provenance" in finding.hint
+
+
 def test_a_baseline_of_the_runtime_alone_is_refused():
     with pytest.raises(ExportError):
         export(syscall_rule("mount", phases=["runtime"]))
