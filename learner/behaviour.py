@@ -155,12 +155,13 @@ def _execs(context: Context, batch: pa.RecordBatch) -> Columns:
 
 
 def _privileges(context: Context, batch: pa.RecordBatch) -> Columns:
-    operation = _codes(batch, "operation")
+    operation, no_target = _codes(batch, "operation"), pa.scalar(None, pa.binary())
     named = pc.or_(pc.not_equal(operation, _CAPABILITY), pc.is_valid(batch.column("capability")))
     return {
         "operation": operation,
         "capability": batch.column("capability"),
-        "target": batch.column("target"),
+        # Mail and lock files are linked under ever new names: that it links is the behaviour.
+        "target": pc.if_else(pc.equal(operation, _LINK), no_target, batch.column("target")),
         "calls": batch.column("calls"),
         "keep": pc.and_(batch.column("granted"), named),
     } | _exe_of(context, batch.column("exec_id"))
@@ -189,8 +190,7 @@ def _exec_key(path: bytes, is_upper: bool) -> bytes:
 def _name_of_privilege(_: Context, group: dict[str, Any]) -> _Named:
     if group["operation"] == _CAPABILITY:
         return "capabilities", capability_name(group["capability"]).encode()
-    # Mail and lock files are linked under ever new names: that it links is the behaviour.
-    target = None if group["operation"] == _LINK else group["target"]
+    target = group["target"]
     name = ENUMS["operation"][group["operation"]]
     return "operations", canonical([name, None if target is None else escape(target)])
 

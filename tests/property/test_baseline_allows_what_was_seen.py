@@ -208,7 +208,8 @@ def seen_in(
         if not row["granted"]:
             continue
         if row["operation"] != "capability":
-            target = None if row["target"] is None else escape(row["target"])
+            is_named = row["target"] is not None and row["operation"] != "link"
+            target = escape(row["target"]) if is_named else None
             seen.append(("operations", OperationValue(operation=row["operation"], target=target)))
         elif row["capability"] is not None:
             name = capability_name(row["capability"])

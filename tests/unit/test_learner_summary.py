@@ -159,6 +159,18 @@ def test_what_was_not_granted_is_no_behaviour(tmp_path: Path) -> None:
     assert keys(frame, "operations") == [b'["mount","/x\\\\x0a"]', b'["setns",null]']
 
 
+def test_links_under_ever_new_names_are_one_behaviour_and_add_up(tmp_path: Path) -> None:
+    link = MINE | {"exec_id": "a", "operation": "link", "granted": True, "calls": 1}
+    frame = summary_of(
+        tmp_path,
+        privileges=[
+            link | {"target": b"/spool/%d" % number, "window": number // 2} for number in range(6)
+        ],
+    )
+    (row,) = frame[frame.dimension == "operations"].itertuples()
+    assert (row.key, row.calls, row.windows) == (b'["link",null]', 6, 3)
+
+
 @pytest.mark.parametrize(
     ("row", "key"),
     [
