@@ -56,6 +56,13 @@ class Instance:
         return self.identity.container_id is not None
 
     @property
+    def is_open(self) -> bool:
+        """More may still be learnt about who it is, or about what runs it."""
+        identity = self.identity
+        awaits_runtime = identity.awaits_runtime and self.verdict != "unwanted"
+        return identity.state == "pending" or awaits_runtime
+
+    @property
     def is_unnamed(self) -> bool:
         """It is left out because no source said which pod it is of."""
         return (
@@ -216,22 +223,20 @@ class Registry:
         instance.is_changed = True
 
     def has_pending(self, *, newer_than_ns: int = 0) -> bool:
-        """Return whether a name may still come for what was first seen after this time."""
-        return any(
-            i.identity.state == "pending" and i.started_ns > newer_than_ns
-            for i in self._instances.values()
-        )
+        """Return whether a name or a runtime may still come for what began after this time."""
+        return any(i.is_open and i.started_ns > newer_than_ns for i in self._instances.values())
 
     def pending(self) -> list[Instance]:
-        """Return the containers whose name may still come."""
-        return [
-            i for i in self._instances.values() if i.identity.state == "pending" and i.is_container
-        ]
+        """Return the containers whose name or runtime may still come."""
+        return [i for i in self._instances.values() if i.is_open and i.is_container]
 
     def resolve_pending(self) -> None:
-        """Ask again for every name that may still come."""
+        """Ask again for every name that may still come, and for the runtimes of young containers.
+
+        A name that is settled stays as it is: its rows are written already.
+        """
         for instance in self._instances.values():
-            if instance.identity.state != "pending":
+            if not instance.is_open:
                 continue
             was_container = instance.is_container
             identity = self._resolver.resolve(
@@ -240,6 +245,8 @@ class Registry:
                 mntns=instance.mntns,
                 pid=instance.pid or None,
             )
+            if instance.identity.state != "pending":
+                identity = instance.identity.completed_by(identity)
             if identity != instance.identity:
                 self._name(instance, identity)
             if instance.is_container and not was_container:

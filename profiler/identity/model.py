@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -33,6 +33,8 @@ ContainerKind = Literal["main", "init", "sidecar", "ephemeral", "none"]
 _NAME_LIMIT = 512
 _MAPPING_LIMIT = 128
 _HASH_DIGITS = 16
+# What does not decide whose baseline the run goes into.
+_OF_THE_RUN = ("image", "labels", "runtime", "runtime_version", "init_pid", "bundle")
 _DIGEST = re.compile(r"(?:^|@)(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")
 
 
@@ -76,6 +78,7 @@ class Identity:
     `state` is `resolved` when the name is the one that the sources have for good, `pending` when
     a better one may still come (ask again), `unresolved` when none came. `reason` says in a
     sentence why a name is not resolved, or what it rests on where that is less than certain.
+    `awaits_runtime`: the name is settled, but which runtime runs the container is still to come.
     """
 
     kind: str
@@ -99,6 +102,7 @@ class Identity:
     init_pid: int | None = None
     bundle: str | None = None
     reason: str | None = None
+    awaits_runtime: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _frozen(self.labels))
@@ -116,6 +120,16 @@ class Identity:
             self.image_digest,
             container_kind=self.container_kind,
         )
+
+    def completed_by(self, later: Identity) -> Identity:
+        """Return this identity with what it lacks about its run as *later* has it.
+
+        Its name stays, whatever *later* is called: rows may have been written under it.
+        """
+        if later.container_id != self.container_id:
+            return replace(self, awaits_runtime=False)
+        found = {name: getattr(self, name) or getattr(later, name) for name in _OF_THE_RUN}
+        return replace(self, **found, awaits_runtime=later.awaits_runtime)
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,12 +225,18 @@ class Resolver:
         return replace(identity, runtime_version=version_of(identity.runtime))
 
     def _graced(self, identity: Identity, cgroup_id: int) -> Identity:
-        """Return *identity* as pending while a runtime may still say that it is something else."""
+        """Return *identity* as what may still change while a runtime may say more.
+
+        It is pending where it may become something else, and else awaits its runtime.
+        """
         first = self._first_asked.setdefault(cgroup_id, self._clock())
         _trim(self._first_asked)
-        if self._clock() - first >= GRACE_S or not _may_change(identity):
+        if self._clock() - first >= GRACE_S:
             return identity
-        return replace(identity, state="pending")
+        if _may_change(identity):
+            return replace(identity, state="pending")
+        has_run = identity.container_id is None or identity.runtime is not None
+        return identity if has_run else replace(identity, awaits_runtime=True)
 
 
 def _may_change(identity: Identity) -> bool:

@@ -10,10 +10,11 @@ import pytest
 from ethogram.contracts.events import STRUCTS, EventFlag, RecordKind
 from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
-from profiler.identity.resolver import Resolver
+from profiler.identity.inventory import Inventory
+from profiler.identity.resolver import GRACE_S, Resolver
 from profiler.registry import Registry
 from profiler.ring import Records
-from tests.hosts import HEX, Host
+from tests.hosts import CRI, HEX, POD_UID, Host
 
 pytestmark = pytest.mark.unit
 
@@ -80,3 +81,80 @@ def test_a_mount_namespace_with_the_number_of_one_that_is_gone_is_another(
     _take(registry, _slot(6, 3, 9, _MNTNS))  # from a cgroup of the host: an exec on its way in
     assert registry.slots[3].instance is registry.slots[2].instance
     assert registry.slots[3].phase == _RUNTIME
+
+
+class _Node:
+    """A host whose inventory knows container HEX, and the registry of a recorder on it."""
+
+    path = f"/kubepods/burstable/pod{POD_UID}/{HEX}"
+
+    def __init__(self, directory: Path) -> None:
+        self.host = Host(directory)
+        self.now = 0.0
+        file = self.host.write("/inventory.json", {"apiVersion": "v1", "kind": "List",
+                                                   "items": [_LISTED]})  # fmt: skip
+        resolver = Resolver(
+            self.host.root, Inventory.load(file), host_name="node", clock=lambda: self.now
+        )
+        self.registry = Registry(resolver, BootClock(0), choose=lambda _: "wanted")
+        self.registry.host_mntns = _HOST_MNTNS
+
+    def start(self) -> None:
+        number = self.host.cgroup(self.path)
+        _take(self.registry, _cgroup(1, number, self.path), _slot(2, 1, number, _MNTNS))
+
+    def row(self) -> dict[str, object]:
+        (name,) = self.registry.changed_workloads()["name"]
+        columns = self.registry.changed_instances()
+        return {key: value for key, (value,) in columns.items()} | {"name": name}
+
+
+_LISTED = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "redis-0", "namespace": "shop", "uid": POD_UID},
+    "spec": {"containers": [{"name": "redis", "image": "redis:7"}]},
+    "status": {"containerStatuses": [{"name": "redis", "containerID": f"containerd://{HEX}"}]},
+}
+
+
+def test_the_runtime_of_a_container_that_the_inventory_names_comes_later(tmp_path: Path) -> None:
+    node = _Node(tmp_path)
+    node.start()
+    (instance,) = node.registry.instances()
+    assert (instance.identity.state, instance.identity.source) == ("resolved", "inventory")
+    assert node.registry.pending() == [instance]
+    assert (node.row()["name"], node.registry.has_pending()) == ("redis-0", True)
+    node.host.runc(HEX, cgroup=node.path)
+    node.registry.resolve_pending()
+    assert (node.row()["runtime"], instance.identity.init_pid) == ("runc", 4711)
+    assert not node.registry.has_pending()
+
+
+def test_what_a_runtime_says_later_changes_no_name(tmp_path: Path) -> None:
+    node = _Node(tmp_path)
+    node.start()
+    (instance,) = node.registry.instances()
+    key, number = instance.identity.workload_key, instance.workload
+    node.host.runc(HEX, cgroup=node.path, annotations=CRI)
+    node.registry.resolve_pending()
+    assert instance.identity.runtime == "runc"
+    assert (instance.identity.workload_key, instance.workload) == (key, number)
+
+
+def test_a_runtime_is_not_waited_for_longer_than_a_name(tmp_path: Path) -> None:
+    node = _Node(tmp_path)
+    node.start()
+    node.now += GRACE_S
+    node.registry.resolve_pending()
+    assert not node.registry.has_pending()
+    node.host.runc(HEX, cgroup=node.path)
+    node.registry.resolve_pending()
+    assert node.row()["runtime"] is None
+
+
+def test_the_runtime_of_what_is_not_recorded_is_not_waited_for(tmp_path: Path) -> None:
+    node = _Node(tmp_path)
+    node.registry._choose = lambda _: "unwanted"
+    node.start()
+    assert not node.registry.has_pending()
