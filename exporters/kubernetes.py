@@ -127,9 +127,14 @@ def subject_key(subject: Subject) -> str:
 
 def provenance(baseline: Baseline) -> dict[str, str]:
     """Return the annotations that say what an object was made from; no secret is in them."""
+    seen = baseline.observation
+    counts = ((seen.instances, "instance"), (seen.windows, "window"))
     return {
         "ethogram.dev/workload": subject_key(baseline.subject),
-        "ethogram.dev/state": baseline.observation.state,
+        "ethogram.dev/state": seen.state,
+        "ethogram.dev/observed": ", ".join(
+            f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counts
+        ),
     }
 
 

@@ -24,14 +24,16 @@ from exporters.kubernetes import (
 from exporters.networkpolicy_addresses import sort_key
 from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
-from exporters.networkpolicy_peers import Block, Flow, Peer, Pods, Port, cluster_dns, flows_of
+from exporters.networkpolicy_peers import Block, Flow, Peer, Pods, cluster_dns, flows_of
+from exporters.networkpolicy_ports import Port
 from exporters.protocol import Artifact, Finding, Options
 
-__all__ = ["EXTERNAL_ANNOTATION", "NetworkPolicyExporter", "exporter"]
+__all__ = ["ADDRESSES_ANNOTATION", "EXTERNAL_ANNOTATION", "NetworkPolicyExporter", "exporter"]
 
+ADDRESSES_ANNOTATION = "ethogram.dev/addresses"
 EXTERNAL_ANNOTATION = "ethogram.dev/external"
 # An API server takes 256 KiB of annotations: names are there to be read, not to be complete.
-_NAMES = 50
+_MOST_NAMES = 50
 _NAME_LENGTH = 1024
 
 
@@ -54,17 +56,22 @@ class NetworkPolicyExporter:
         if reason := refusal(baseline):
             yield reason
             return
-        items = [
-            item
+        of_rules = [
+            (rule, list(flows_of(rule, choices)))
             for rule in sorted(baseline.rules.peers, key=_order)
-            for item in flows_of(rule, choices)
         ]
+        entered = [
+            rule
+            for rule, found in of_rules
+            if rule.evidence.phases == ("exec",) and any(isinstance(one, Flow) for one in found)
+        ]
+        items = [item for _, found in of_rules for item in found]
         flows = [item for item in items if isinstance(item, Flow)]
         if choices.is_dns_always and not any(flow.is_cluster_dns for flow in flows):
             flows += cluster_dns()
         yield _artifact(baseline, flows)
         yield from (item for item in items if isinstance(item, Finding))
-        yield from findings_about(baseline, flows, options)
+        yield from findings_about(baseline, flows, options, entered)
 
 
 def exporter() -> NetworkPolicyExporter:
@@ -110,26 +117,31 @@ def _policy(baseline: Baseline, flows: Sequence[Flow]) -> dict[str, Any]:
             "name": object_name("ethogram", kind_part(subject.kind), subject.name, *unit),
             "namespace": subject.namespace,
             "labels": {"app.kubernetes.io/managed-by": "ethogram"},
-            "annotations": provenance(baseline) | _external(flows),
+            "annotations": provenance(baseline) | _names(flows),
         },
         "spec": spec,
     }
 
 
-def _external(flows: Iterable[Flow]) -> dict[str, str]:
-    """Return the annotation that says what DNS called the addresses outside."""
+def _names(flows: Iterable[Flow]) -> dict[str, str]:
+    """Return the annotations that say whose the addresses are: by the inventory, and by DNS."""
     blocks = {flow.peer for flow in flows if isinstance(flow.peer, Block)}
+    return {
+        **_listed(ADDRESSES_ANNOTATION, ((each.cidr, each.who) for each in blocks)),
+        **_listed(EXTERNAL_ANNOTATION, ((each.cidr, each.name) for each in blocks)),
+    }
+
+
+def _listed(key: str, pairs: Iterable[tuple[str, str | None]]) -> dict[str, str]:
     names = sorted(
-        (sort_key(each.cidr), each.cidr, each.name)
-        for each in blocks
-        if each.name and len(each.name) <= _NAME_LENGTH
+        {(sort_key(cidr), cidr, name) for cidr, name in pairs if name and len(name) <= _NAME_LENGTH}
     )
     if not names:
         return {}
-    text = [f"{cidr}={name}" for _, cidr, name in names[:_NAMES]]
+    text = [f"{cidr}={name}" for _, cidr, name in names[:_MOST_NAMES]]
     if more := len(names) - len(text):
         text.append(f"and {more} more")
-    return {EXTERNAL_ANNOTATION: ", ".join(text)}
+    return {key: ", ".join(text)}
 
 
 def _rules(flows: Iterable[Flow], side: str, baseline: Baseline) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from ipaddress import (
 from typing import TypeAlias
 
 __all__ = [
+    "METADATA",
     "NODE_LOCAL_DNS",
     "Address",
     "Network",
@@ -31,6 +32,10 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 # Where NodeLocal DNSCache listens on every node, whatever the cluster's addresses are.
 NODE_LOCAL_DNS = IPv4Address("169.254.20.10")
+# Where most clouds tell a machine what it is, and give it credentials.
+METADATA: frozenset[Address] = frozenset(
+    {ip_address("169.254.169.254"), ip_address("fd00:ec2::254")}
+)
 _NOT_PUBLIC: tuple[Network, ...] = tuple(
     map(
         ip_network,

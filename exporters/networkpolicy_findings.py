@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ethogram.contracts.baseline import Baseline, ListenValue, Rule
+from ethogram.contracts.baseline import Baseline, ListenValue, PeerValue, Rule, Subject
 from ethogram.contracts.escape import printable
 from exporters.kubernetes import is_dns_label, refused_label, stable_selector
 from exporters.networkpolicy_addresses import is_own, parse_address
-from exporters.networkpolicy_peers import DNS_PORT, PROTOCOLS, Block, Flow, Pods
+from exporters.networkpolicy_peers import Block, Flow, Pods, describe, label_hint
+from exporters.networkpolicy_ports import DNS_PORT, PROTOCOLS
 from exporters.protocol import Finding, Options, shown
 
 __all__ = ["findings_about", "refusal"]
@@ -35,6 +36,17 @@ def refusal(baseline: Baseline) -> Finding | None:
             " and a NetworkPolicy is for pods of Kubernetes",
             hint="if it is a pod, record with `--inventory`",
         )
+    if subject.container is not None and subject.container_kind in ("ephemeral", "none"):
+        what = (
+            "was added to a running pod to look at it: what was done there is not the pod's to do"
+            if subject.container_kind == "ephemeral"
+            else "is the pod's sandbox, which talks to nobody"
+        )
+        return Finding(
+            "warning",
+            f"no policy: container `{printable(subject.container)}` {what}",
+            hint="the policies of the pod's other containers are the ones that count",
+        )
     if "net" in baseline.observation.host_namespaces:
         return Finding(
             "warning",
@@ -42,9 +54,14 @@ def refusal(baseline: Baseline) -> Finding | None:
             " NetworkPolicy does not apply",
             hint="protect the node instead, or give the pod a network of its own",
         )
-    if not is_dns_label(subject.namespace):
+    return _refused(subject.namespace, baseline.subject)
+
+
+def _refused(namespace: str, subject: Subject) -> Finding | None:
+    """Return what of *subject* Kubernetes would refuse, or take for every pod."""
+    if not is_dns_label(namespace):
         return Finding(
-            "loss", f"no policy: Kubernetes refuses the namespace `{printable(subject.namespace)}`"
+            "loss", f"no policy: Kubernetes refuses the namespace `{printable(namespace)}`"
         )
     selector = stable_selector(subject.selector)
     if not selector:
@@ -52,7 +69,7 @@ def refusal(baseline: Baseline) -> Finding | None:
             "loss",
             f"no policy: nothing picks the pods of `{printable(subject.name)}`, and an empty"
             " selector is every pod of the namespace",
-            hint="record with `--inventory`; the pods need a label that all of them keep",
+            hint=label_hint(subject.kind),
         )
     if refused := refused_label(selector):
         return Finding(
@@ -62,10 +79,14 @@ def refusal(baseline: Baseline) -> Finding | None:
 
 
 def findings_about(
-    baseline: Baseline, flows: Sequence[Flow], options: Options
+    baseline: Baseline,
+    flows: Sequence[Flow],
+    options: Options,
+    entered: Sequence[Rule[PeerValue]] = (),
 ) -> Iterator[Finding]:
-    """Yield the findings of the policy that allows *flows*."""
+    """Yield the findings of the policy that allows *flows*; *entered* are rules of sessions."""
     yield from _effect(baseline, flows, options)
+    yield from _sessions(entered)
     yield from _addresses(flows)
     yield from _many_ports(flows)
     yield from _dns(flows)
@@ -92,6 +113,16 @@ def _effect(baseline: Baseline, flows: Sequence[Flow], options: Options) -> Iter
             "a policy is for the whole pod: its containers all get what one of them was seen to do,"
             " and the policies of its containers add up",
             hint="export and apply those of all containers together",
+        )
+
+
+def _sessions(entered: Sequence[Rule[PeerValue]]) -> Iterator[Finding]:
+    if entered:
+        yield Finding(
+            "warning",
+            "allowed, but seen only in what entered the container from outside, as `kubectl exec`"
+            f" and exec probes do: {shown([describe(rule.value) for rule in entered])}",
+            hint="where it was a person, take it out of the baseline, or learn without that time",
         )
 
 

@@ -7,16 +7,15 @@ empty selector is every pod, and an empty list every peer.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, TypeAlias, assert_never
 
 from ethogram.contracts.baseline import PeerIdentity, PeerValue, Rule
 from ethogram.contracts.escape import printable
 from exporters.kubernetes import is_dns_label, refused_label, stable_selector
 from exporters.networkpolicy_addresses import (
+    METADATA,
     NODE_LOCAL_DNS,
     Address,
     block,
@@ -27,32 +26,35 @@ from exporters.networkpolicy_addresses import (
     widest,
 )
 from exporters.networkpolicy_choices import Choices
+from exporters.networkpolicy_ports import (
+    DNS_PORT,
+    INVENTORY_HINT,
+    PROTOCOLS,
+    Port,
+    UnresolvedError,
+    is_dns,
+    ports_of,
+)
 from exporters.protocol import Finding
 
 __all__ = [
-    "DNS_PORT",
-    "PROTOCOLS",
     "Block",
     "Flow",
     "Peer",
     "Pods",
-    "Port",
     "cluster_dns",
     "describe",
     "flows_of",
+    "label_hint",
 ]
 
-Port: TypeAlias = "tuple[str, int | str]"
 Direction: TypeAlias = Literal["in", "out"]
 
-PROTOCOLS = MappingProxyType({"tcp": "TCP", "udp": "UDP", "sctp": "SCTP"})
-DNS_PORT = 53
 # Sockets of these never reach the network that a policy is about.
 _INSIDE = frozenset({"unix", "netlink"})
-_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-_PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
-_LAST_PORT = 65535
-_INVENTORY_HINT = "record with `--inventory`, so that addresses get owners and labels"
+# An API server gives services ports of nodes out of these, unless it is told otherwise.
+_NODE_PORTS = range(30000, 32768)
+_RUNS = frozenset({"Job", "CronJob"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ class Pods:
 class Block:
     """Addresses that no labels pick; *rots* where they will be somebody else's in time.
 
-    *name* is what DNS called them when they were seen.
+    *name* is what DNS called them when they were seen, *who* what the inventory did.
     """
 
     cidr: str
     rots: Literal["public", "node"] | None = None
     name: str | None = None
+    who: str | None = None
 
 
 Peer: TypeAlias = Pods | Block
@@ -91,18 +94,10 @@ class Flow:
 _RESOLVER = Pods("kube-system", (("k8s-app", "kube-dns"),))
 _NODE_LOCAL = Flow(
     "out",
-    Block(block(NODE_LOCAL_DNS)),
+    Block(block(NODE_LOCAL_DNS), who="NodeLocal DNSCache"),
     frozenset({("TCP", DNS_PORT), ("UDP", DNS_PORT)}),
     is_cluster_dns=True,
 )
-
-
-class _UnresolvedError(Exception):
-    """The policy has no words for it; *hint* is what to do about that."""
-
-    def __init__(self, message: str, hint: str | None = _INVENTORY_HINT) -> None:
-        super().__init__(message)
-        self.hint = hint
 
 
 def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding]:
@@ -115,9 +110,9 @@ def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding
         yield _beyond(rule)
         return
     try:
-        ports, peers = _ports(value), _peers(value, address, choices)
+        ports, peers = ports_of(value), _peers(value, address, choices)
         _check_names(ports, peers)
-    except _UnresolvedError as error:
+    except UnresolvedError as error:
         yield _loss(rule, str(error), error.hint)
         return
     is_cluster_dns = _is_cluster_dns(value, address)
@@ -125,6 +120,14 @@ def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding
         yield Flow(value.direction, peer, ports, is_cluster_dns=is_cluster_dns)
     if is_cluster_dns:
         yield _NODE_LOCAL
+    if _is_node_port(value):
+        yield Finding(
+            "warning",
+            f"{describe(value)}: most ports of that range are services' (NodePort), and a plugin"
+            " that looks at what is behind them sees their pods, which this does not allow",
+            hint="let it talk to the service itself, or allow the service's pods by hand",
+            subject=rule.id,
+        )
 
 
 def cluster_dns() -> Iterator[Flow]:
@@ -166,48 +169,14 @@ def _beyond(rule: Rule[PeerValue]) -> Finding:
     )
 
 
-def _is_dns(value: PeerValue) -> bool:
-    return value.direction == "out" and value.port == DNS_PORT and value.protocol in {"tcp", "udp"}
+def _is_node_port(value: PeerValue) -> bool:
+    is_node = value.identity is not None and value.identity.kind == "node"
+    return is_node and value.direction == "out" and value.port in _NODE_PORTS
 
 
 def _is_cluster_dns(value: PeerValue, address: Address | None) -> bool:
     is_resolver = value.identity is not None and value.identity.kind in {"dns", "node"}
-    return _is_dns(value) and (is_resolver or address == NODE_LOCAL_DNS)
-
-
-def _ports(value: PeerValue) -> frozenset[Port]:
-    """Return the ports that the receiving pod itself has."""
-    numbers: set[int | str]
-    match value.identity:
-        case PeerIdentity(addresses=addresses) if value.address in addresses:
-            # It went past the service, straight to what answers.
-            numbers = {_own_port(value)}
-        case PeerIdentity(kind="dns") if _is_dns(value):
-            numbers = {DNS_PORT, *map(_target, value.identity.targets)}
-        case PeerIdentity(kind="service" | "dns" | "apiserver") if value.direction == "out":
-            numbers = set(map(_target, value.identity.targets))
-            if not numbers:
-                raise _UnresolvedError("the port of what answers behind it is not known")
-        case _:
-            numbers = {_own_port(value)}
-    protocols = ("TCP", "UDP") if _is_dns(value) else (PROTOCOLS[value.protocol],)
-    return frozenset((protocol, number) for protocol in protocols for number in numbers)
-
-
-def _target(text: str) -> int | str:
-    if _PORT_NUMBER.fullmatch(text) and int(text) <= _LAST_PORT:
-        return int(text)
-    if _PORT_NAME.fullmatch(text):
-        return text
-    raise _UnresolvedError(f"the target port `{printable(text)}` is none", hint=None)
-
-
-def _own_port(value: PeerValue) -> int:
-    if value.port:
-        return value.port
-    if value.direction == "in":
-        raise _UnresolvedError("the workload's own port is not known, or the kernel chose it", None)
-    raise _UnresolvedError("its port is not known", None)
+    return is_dns(value) and (is_resolver or address == NODE_LOCAL_DNS)
 
 
 def _check_names(ports: Iterable[Port], peers: Iterable[Peer]) -> None:
@@ -215,7 +184,7 @@ def _check_names(ports: Iterable[Port], peers: Iterable[Peer]) -> None:
     names = [number for _, number in ports if isinstance(number, str)]
     blocks = [peer.cidr for peer in peers if isinstance(peer, Block)]
     if names and blocks:
-        raise _UnresolvedError(f"the port `{names[0]}` has no number at {blocks[0]}")
+        raise UnresolvedError(f"the port `{names[0]}` has no number at {blocks[0]}")
 
 
 def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[Peer]:
@@ -230,7 +199,7 @@ def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[
             found: list[Peer] = [_pods(who)] if who.selector else []
             found += [_block(text, value, choices, is_known=True) for text in who.addresses]
             if not found:
-                raise _UnresolvedError("nobody knows what answers for it: no labels, no addresses")
+                raise UnresolvedError("nobody knows what answers for it: no labels, no addresses")
             return found
         case "node" | "external":
             texts = [value.address] if value.address else sorted(set(who.addresses))
@@ -242,7 +211,7 @@ def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[
         case _:
             assert_never(who.kind)
     if not texts:
-        raise _UnresolvedError("its addresses are not known")
+        raise UnresolvedError("its addresses are not known")
     return [_block(text, value, choices, is_known=True) for text in texts]
 
 
@@ -252,22 +221,44 @@ def _pods(who: PeerIdentity) -> Pods:
     if who.kind == "pod":
         selector = stable_selector(selector)
     if not selector:
-        raise _UnresolvedError("nothing picks its pods: no labels that all of them keep")
+        raise UnresolvedError(
+            "nothing picks its pods: no labels that all of them keep", label_hint(who.owner)
+        )
     if refused := refused_label(selector):
-        raise _UnresolvedError(f"Kubernetes refuses the label `{printable(refused)}`", hint=None)
+        raise UnresolvedError(f"Kubernetes refuses the label `{printable(refused)}`", hint=None)
     if who.namespace is None:
-        raise _UnresolvedError("its namespace is not known")
+        raise UnresolvedError("its namespace is not known")
     if not is_dns_label(who.namespace):
-        raise _UnresolvedError(
+        raise UnresolvedError(
             f"Kubernetes refuses the namespace `{printable(who.namespace)}`", hint=None
         )
     return Pods(who.namespace, tuple(selector.items()))
 
 
+def label_hint(owner: str | None) -> str:
+    """Return what helps where no labels are known of the pods of a kind of *owner*."""
+    if owner in _RUNS:
+        return (
+            "a Job picks its pods by a number of that run: write the rule by hand, with a label of"
+            " its pod template"
+        )
+    if owner == "Pod":
+        return "give the pod a label, record with `--inventory` and learn again"
+    return (
+        "record with an inventory that lists the owners of pods: `ethogram record --help` ends"
+        " with the command"
+    )
+
+
 def _stranger(value: PeerValue, address: Address | None, choices: Choices) -> Block:
+    if address in METADATA and not widest(address, (*choices.external, *choices.groups)):
+        raise UnresolvedError(
+            "most clouds have their metadata there, and the node's credentials among it",
+            f"where the workload has to read it: `external-cidrs={block(address)}`",
+        )
     is_allowed = address is not None and (
         is_public(address)
-        or (address == NODE_LOCAL_DNS and _is_dns(value))
+        or (address == NODE_LOCAL_DNS and is_dns(value))
         or widest(address, (*choices.external, *choices.groups)) is not None
     )
     return _block(value.address, value, choices, is_known=is_allowed)
@@ -276,15 +267,15 @@ def _stranger(value: PeerValue, address: Address | None, choices: Choices) -> Bl
 def _block(text: str, value: PeerValue, choices: Choices, *, is_known: bool) -> Block:
     address = parse_address(text)
     if not text:
-        raise _UnresolvedError("its address is not known")
+        raise UnresolvedError("its address is not known")
     if address is None:
-        raise _UnresolvedError(f"`{printable(text)}` is no address")
+        raise UnresolvedError(f"`{printable(text)}` is no address")
     if not is_unicast(address):
-        raise _UnresolvedError(f"{address} is the address of a group or of the pod itself", None)
+        raise UnresolvedError(f"{address} is the address of a group or of the pod itself", None)
     if not is_known:
-        raise _UnresolvedError(
+        raise UnresolvedError(
             "nobody in the inventory has that private address",
-            f"{_INVENTORY_HINT}; where it is outside, name its range:"
+            f"{INVENTORY_HINT}; where it is outside, name its range:"
             f" `external-cidrs={block(address)}`",
         )
     if group := widest(address, choices.groups):
@@ -293,4 +284,10 @@ def _block(text: str, value: PeerValue, choices: Choices, *, is_known: bool) -> 
     rots: Literal["public", "node"] | None = (
         "node" if is_node else "public" if is_public(address) else None
     )
-    return Block(block(address), rots, value.name)
+    return Block(block(address), rots, value.name, _whose(value.identity))
+
+
+def _whose(who: PeerIdentity | None) -> str | None:
+    if who is None:
+        return None
+    return f"{who.kind} {who.namespace}/{who.name}" if who.namespace else f"{who.kind} {who.name}"

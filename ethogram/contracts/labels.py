@@ -10,6 +10,7 @@ VOLATILE_LABELS = frozenset(
         "pod-template-hash",
         "controller-revision-hash",
         "pod-template-generation",
+        "rollouts-pod-template-hash",
         "statefulset.kubernetes.io/pod-name",
         "apps.kubernetes.io/pod-index",
         "job-name",

@@ -75,6 +75,11 @@ def test_a_selector_keeps_what_all_replicas_have() -> None:
     }
 
 
+@pytest.mark.parametrize("label", ["rollouts-pod-template-hash", "batch.kubernetes.io/job-name"])
+def test_a_selector_leaves_out_what_a_controller_puts_on_one_revision(label: str) -> None:
+    assert stable_selector({label: "5d4c", "app": "a"}) == {"app": "a"}
+
+
 def test_a_good_name_stays_as_it_is() -> None:
     assert object_name("ethogram", "deployment", "checkout") == "ethogram.deployment.checkout"
 
@@ -117,11 +122,12 @@ def test_documents_are_separated() -> None:
     assert list(yaml.safe_load_all(text)) == [{"a": "on"}, {"b": "5"}]
 
 
-def test_the_provenance_names_workload_and_state() -> None:
+def test_the_provenance_names_workload_state_and_how_much_was_seen() -> None:
     baseline = make_baseline("read", state="partial")
     assert provenance(baseline) == {
         "ethogram.dev/workload": "_/shop-staging/Deployment/checkout/nginx/main",
         "ethogram.dev/state": "partial",
+        "ethogram.dev/observed": "2 instances, 5 windows",
     }
     assert (
         subject_key(Subject(kind="Unit", name="nginx.service")) == "_/_/Unit/nginx.service/_/none"

@@ -84,7 +84,8 @@ def test_what_no_policy_speaks_of_is_said(protocol: str, severity: str) -> None:
         (peer_rule("out", "tcp", "fe80::1%eth0", 80), "no address"),
         (peer_rule("out", "udp", "224.0.0.251", 5353), "group"),
         (peer_rule("out", "udp", "255.255.255.255", 67), "group"),
-        (peer_rule("out", "tcp", "169.254.169.254", 80), "private address"),
+        (peer_rule("out", "tcp", "169.254.169.254", 80), "metadata"),
+        (peer_rule("out", "tcp", "10.1.2.3", 80), "private address"),
         (
             peer_rule(
                 "out", "tcp", port=80, identity=API_SERVER | {"addresses": ("127.0.0.1",)}
@@ -110,6 +111,8 @@ def test_what_cannot_be_said_is_a_loss_and_no_rule(rule: Rule[Any], word: str) -
     [
         ({"namespace": None, "kind": "Unit"}, {}, "warning", "has no namespace"),
         ({}, {"host_namespaces": ("net", "pid")}, "warning", "host's network"),
+        ({"container_kind": "ephemeral"}, {}, "warning", "added to a running pod"),
+        ({"container": "POD", "container_kind": "none"}, {}, "warning", "sandbox"),
         ({"selector": {}}, {}, "loss", "nothing picks"),
         ({"selector": {"pod-template-hash": "5d4c"}}, {}, "loss", "nothing picks"),
         ({"selector": {"app": r"\x1b"}}, {}, "loss", "refuses the label"),
@@ -193,3 +196,67 @@ def test_names_of_the_outside_do_not_fill_the_annotations() -> None:
     text = policy["metadata"]["annotations"]["ethogram.dev/external"]
     assert text.endswith("and 150 more")
     assert len(text) < 4096
+
+
+def test_addresses_say_whose_they_are_by_the_inventory() -> None:
+    outside = {"kind": "external", "namespace": "shop-staging", "name": "warehouse"}
+    rules = [
+        peer_rule("in", "tcp", "10.77.0.2", 80, identity=NODE),
+        peer_rule("out", "tcp", port=443, identity=API_SERVER),
+        peer_rule("out", "tcp", "10.20.0.5", 3306, identity=outside),
+    ]
+    policy, _ = export(make_network_baseline(*rules))
+    assert policy["metadata"]["annotations"]["ethogram.dev/addresses"] == (
+        "10.20.0.5/32=external shop-staging/warehouse, "
+        "10.77.0.2/32=apiserver default/kubernetes, 10.77.0.2/32=node node-1, "
+        "10.77.0.3/32=apiserver default/kubernetes"
+    )
+
+
+@pytest.mark.parametrize(
+    ("owner", "word"),
+    [("Pod", "give the pod a label"), ("CronJob", "by hand"), ("StatefulSet", "lists the owners")],
+)
+def test_what_helps_without_labels_depends_on_the_owner(owner: str, word: str) -> None:
+    identity = LOADGEN | {"owner": owner, "selector": {}}
+    [loss] = losses(peer_rule("in", "tcp", port=80, identity=identity))
+    assert word in str(loss.hint)
+    _, findings = export(make_network_baseline(subject={"kind": owner, "selector": {}}))
+    assert word in str(one(findings, "nothing picks").hint)
+
+
+def test_metadata_of_the_cloud_is_allowed_when_it_is_named() -> None:
+    rule = peer_rule("out", "tcp", "169.254.169.254", 80)
+    [loss] = losses(rule)
+    assert "external-cidrs=169.254.169.254/32" in str(loss.hint)
+    policy, _ = export(make_network_baseline(rule), ["external-cidrs=169.254.169.254/32"])
+    assert policy["spec"]["egress"][0]["to"] == [{"ipBlock": {"cidr": "169.254.169.254/32"}}]
+
+
+@pytest.mark.parametrize(
+    ("direction", "port", "is_said"),
+    [("out", 30080, True), ("out", 32768, False), ("out", 10250, False), ("in", 30080, False)],
+)
+def test_a_port_of_nodes_may_be_a_services(direction: str, port: int, is_said: bool) -> None:
+    rule = peer_rule(direction, "tcp", "10.77.0.1", port, identity=NODE)
+    policy, findings = export(make_network_baseline(rule))
+    assert policy["spec"]["ingress" if direction == "in" else "egress"]
+    said = [found.severity for found in findings if "NodePort" in found.message]
+    assert said == ["warning"] * is_said
+
+
+def test_what_only_a_session_talked_to_is_said() -> None:
+    def seen(rule: Rule[Any], *phases: str) -> Rule[Any]:
+        evidence = rule.evidence.model_copy(update={"phases": phases})
+        return rule.model_copy(update={"evidence": evidence})
+
+    rules = [
+        seen(peer_rule("out", "tcp", "203.0.113.9", 443, name="get.example.com"), "exec"),
+        seen(peer_rule("out", "tcp", "127.0.0.1", 80), "exec"),
+        seen(peer_rule("out", "tcp", "203.0.113.7", 443), "steady", "exec"),
+    ]
+    policy, findings = export(make_network_baseline(*rules))
+    finding = one(findings, "kubectl exec")
+    assert finding.severity == "warning"
+    assert finding.message.endswith("tcp to `203.0.113.9` (get.example.com) port 443")
+    assert len(policy["spec"]["egress"][0]["to"]) == 2
