@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from detector.processes import ProcessTree
+from detector.room import Room
 from detector.sighting import Sighting
-from ethogram.contracts.baseline import Subject
+from detector.words import nearest
+from ethogram.contracts.baseline import Dimension, Subject
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import (
     FINDING_SCHEMA,
@@ -27,6 +30,8 @@ __all__ = ["Findings", "Whose"]
 # A finding that goes on is told again with its new count, this often at most, and at the end.
 _UPDATE_NS = 60 * 10**9
 _LIMIT = 50_000
+_INSTANCES = 1000
+_BEYOND = "beyond"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +57,57 @@ class _Told:
 class Findings:
     """Tells *on_finding* each finding when it is new to an instance, else counts it.
 
-    A count that has grown is told again, once a minute at most.
+    A count that has grown is told again, once a minute at most. Of one rule, workload and severity
+    there is `Room` for so many; what is beyond it is one finding that counts it.
     """
 
     def __init__(self, tree: ProcessTree, on_finding: Callable[[Finding], None]) -> None:
         self._tree = tree
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
+        self._room = Room()
         self.worst: Severity | None = None
         self.total = 0
 
     def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> None:
         """Tell of *sighting*, or count it where it was told; *now_ns* is UTC."""
         fingerprint = fingerprint_of(_identity(sighting, whose.subject))
+        if fingerprint not in self._told and not self._has_room(sighting, whose, now_ns):
+            sighting = _beyond(sighting)
+            fingerprint = fingerprint_of(_identity(sighting, whose.subject))
         told = self._told.get(fingerprint)
         if told is None:
-            self._tell_new(self._finding(sighting, whose, fingerprint, now_ns), now_ns)
+            finding = self._finding(sighting, whose, fingerprint, now_ns)
+            self._tell_new(finding, now_ns, is_beyond=sighting.identity == _BEYOND)
             return
-        so_far = {
-            "count": told.finding.count + sighting.count,
-            "first_seen": told.finding.first_seen,
-            "last_seen": max(told.finding.last_seen, _time(sighting.last_ns)),
-        }
-        if whose.instance_key in told.instances:
-            told.finding = told.finding.model_copy(update=so_far)
-            told.is_current = False
+        is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
+        is_new = whose.instance_key not in told.instances
+        if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
+            self._tell_more(told, self._finding(sighting, whose, fingerprint, now_ns), now_ns)
             return
-        there = self._finding(sighting, whose, fingerprint, now_ns)
-        told.finding, told.told_ns, told.is_current = there.model_copy(update=so_far), now_ns, True
-        told.instances.add(whose.instance_key)
+        update = _so_far(told.finding, sighting)
+        if sighting.identity:
+            evidence = told.finding.evidence
+            update["evidence"] = evidence.model_copy(update={"observed": sighting.observed})
+        told.finding = told.finding.model_copy(update=update)
+        told.is_current = False
+
+    def _has_room(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
+        kind = (whose.subject.namespace, whose.subject.kind, whose.subject.name,
+                whose.subject.container, sighting.rule, sighting.severity)  # fmt: skip
+        return sighting.identity == _BEYOND or self._room.take(kind, now_ns)
+
+    def _tell_more(self, told: _Told, finding: Finding, now_ns: int) -> None:
+        """Tell what was told before of another instance, or because it is graver now."""
+        update = _so_far(told.finding, finding)
+        if _rank(finding.severity) < _rank(told.finding.severity):
+            update |= {name: getattr(told.finding, name) for name in ("severity", "reason")}
+        told.finding, told.told_ns = finding.model_copy(update=update), now_ns
+        told.is_current = True
+        if len(told.instances) >= _INSTANCES:
+            told.instances.clear()
+        told.instances.add(finding.instance_key)
+        self._is_worst(finding.severity)
         self._on_finding(told.finding)
 
     def tell_again(self, now_ns: int, *, is_last: bool = False) -> None:
@@ -95,16 +122,24 @@ class Findings:
             if not told.is_current and (is_last or now_ns - told.told_ns >= _UPDATE_NS):
                 yield told
 
-    def _tell_new(self, finding: Finding, now_ns: int) -> None:
+    def _tell_new(self, finding: Finding, now_ns: int, *, is_beyond: bool) -> None:
+        """Tell of *finding*; what counts those that there is no room for waits for the others."""
         if len(self._told) >= _LIMIT:
             self._forget()
         self._told[finding.fingerprint] = _Told(
-            finding, now_ns, is_current=True, instances={finding.instance_key}
+            finding,
+            0 if is_beyond else now_ns,
+            is_current=not is_beyond,
+            instances={finding.instance_key},
         )
         self.total += 1
-        if self.worst is None or _rank(finding.severity) > _rank(self.worst):
-            self.worst = finding.severity
-        self._on_finding(finding)
+        self._is_worst(finding.severity)
+        if not is_beyond:
+            self._on_finding(finding)
+
+    def _is_worst(self, severity: Severity) -> None:
+        if self.worst is None or _rank(severity) > _rank(self.worst):
+            self.worst = severity
 
     def _forget(self) -> None:
         """Make room: those that were last seen first; they would be told anew."""
@@ -140,7 +175,7 @@ class Findings:
             evidence=FindingEvidence(
                 dimension=sighting.dimension,
                 observed=sighting.observed,
-                expected=sighting.expected,
+                expected=_nearest(sighting),
             ),
             state=whose.state,
             workload_state=whose.workload_state,
@@ -155,8 +190,38 @@ class Findings:
 def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
     """Yield what makes two sightings the same finding: in any replica, at any time."""
     yield from (subject.cluster, subject.namespace, subject.kind, subject.name, subject.container)
-    yield from (sighting.layer, sighting.rule, sighting.dimension, sighting.observed)
+    yield from (sighting.layer, sighting.rule, sighting.dimension)
+    yield f"{sighting.identity} {sighting.severity}" if sighting.identity else sighting.observed
     yield None if sighting.exe is None else escape(sighting.exe)
+
+
+def _beyond(sighting: Sighting) -> Sighting:
+    """Return what stands for *sighting* and everything else that there is no room for."""
+    return replace(
+        sighting,
+        observed=f"more of severity {sighting.severity} than is told one by one",
+        reason=f"{sighting.reason}; so much was told that the rest is only counted",
+        exe=None,
+        exec_id=None,
+        known=None,
+        identity=_BEYOND,
+    )
+
+
+def _nearest(sighting: Sighting) -> tuple[str, ...]:
+    if sighting.known is None or sighting.value is None:
+        return ()
+    return nearest(sighting.known.baseline, cast(Dimension, sighting.dimension), sighting.value)
+
+
+def _so_far(told: Finding, more: Sighting | Finding) -> dict[str, Any]:
+    """Return count and times of what was *told* together with those of *more*."""
+    last = more.last_seen if isinstance(more, Finding) else _time(more.last_ns)
+    return {
+        "count": told.count + more.count,
+        "first_seen": told.first_seen,
+        "last_seen": max(told.last_seen, last),
+    }
 
 
 def _rank(severity: Severity) -> int:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from detector.library import Known
 from detector.live import Live
@@ -22,6 +24,7 @@ from ethogram.contracts.baseline import (
 )
 from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.escape import escape, escape_pattern
+from ethogram.contracts.finding import Severity
 from ethogram.contracts.matching import pattern_to_regex
 from ethogram.indicators.protocol import Indicator, IndicatorMetadata
 from ethogram.indicators.registry import indicators
@@ -43,6 +46,7 @@ class Indication:
     """A row that matched; times in nanoseconds UTC."""
 
     metadata: IndicatorMetadata
+    severity: Severity
     instance: int
     phase: str
     dimension: Dimension
@@ -73,23 +77,21 @@ class Indications:
         live: Live,
         context: Context,
         watched: Mapping[int, Known | None],
-        window_ns: tuple[int, int],
     ) -> Iterator[Indication]:
         """Yield what matches in the window of *live*, which *context* looks things up for.
 
         *watched* are the instances to judge.
         """
         for table, rules in self._by_table.items():
-            rows = _rows_to_judge(live, table)
+            rows = _of_instances(_rows_to_judge(live, table), watched)
             if not rows.num_rows:
                 continue
             for rule in rules:
                 matching = rows.filter(rule.matches(rows))
                 values = _values(context, table, matching)
                 for row, (dimension, value) in zip(_rows(matching), values, strict=True):
-                    known = watched.get(row["instance"])
-                    if row["instance"] not in watched or row["phase"] == "runtime":
-                        continue
+                    known = watched[row["instance"]]
+                    window_ns = _span(context, row["window"])
                     found = _indication(rule.metadata, row, dimension, value, window_ns)
                     if rule.metadata.gate == "always" or (
                         known is not None and not self._is_learnt(known, found)
@@ -119,6 +121,21 @@ def _rows_to_judge(live: Live, table: str) -> pa.Table:
     return completed(rows, executables, instances, live.table("processes"))
 
 
+def _of_instances(rows: pa.Table, watched: Mapping[int, Known | None]) -> pa.Table:
+    """Return those of *rows* that *watched* instances did, without what their runtime did."""
+    if not rows.num_rows:
+        return rows
+    own = pc.is_in(rows.column("instance"), value_set=pa.array(sorted(watched), pa.uint32()))
+    is_runtime = pc.equal(rows.column("phase").cast(pa.string()), "runtime")
+    return rows.filter(pc.and_(own, pc.invert(is_runtime)))
+
+
+def _span(context: Context, window: int) -> tuple[int, int]:
+    """Return when *window* was: not the open one, where a name came late."""
+    numbers = np.array([window])
+    return int(context.windows.start_of(numbers)[0]), int(context.windows.end_of(numbers)[0])
+
+
 def _rows(rows: pa.Table) -> Iterator[dict[str, Any]]:
     """Yield *rows* as mappings, with times as nanoseconds."""
     for name in rows.column_names:
@@ -132,7 +149,7 @@ def _values(context: Context, table: str, rows: pa.Table) -> Iterator[tuple[Dime
     """Yield what a baseline would call the behaviour of each of *rows*."""
     if table == "network":
         return _peers(context, rows)
-    return (_value(table, row) for row in rows.to_pylist())
+    return (_value(table, row) for row in _rows(rows))
 
 
 def _peers(context: Context, rows: pa.Table) -> Iterator[tuple[Dimension, AnyValue]]:
@@ -175,6 +192,7 @@ def _indication(
         observed += f", refused with errno {row['errno']}"
     return Indication(
         metadata=metadata,
+        severity=metadata.severity,
         instance=row["instance"],
         phase=row["phase"],
         dimension=dimension,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from detector.deviations import Deviation, Deviations
 from detector.findings import Findings
+from detector.grading import Grade, grade
 from detector.indications import Indication, Indications
 from detector.live import Live
 from detector.processes import ProcessTree
@@ -17,10 +20,15 @@ from detector.sighting import Sighting
 from detector.sightings import sightings
 from detector.watched import Watched
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
-from ethogram.contracts.finding import Finding
+from ethogram.contracts.finding import SEVERITIES, Finding
 from learner.context import Context, context_of
 
 __all__ = ["Judge"]
+
+
+class _Strayed(NamedTuple):
+    instance: int
+    deviation: Deviation
 
 
 class Judge:
@@ -41,11 +49,12 @@ class Judge:
         self._watched.take(live, time=_iso(now_ns))
         between()
         instances = self._watched.instances()
-        indications = list(self._indications.of(live, context, instances, (began_ns, now_ns)))
-        for indication in indications:
-            self._tell(_sighting_of(indication), now_ns)
+        indications = list(self._indications.of(live, context, instances))
         between()
-        for sighting in self._strayed(context, indications):
+        strayed = self._strayed(context)
+        between()
+        indications, strayed = self._each_once(indications, strayed)
+        for sighting in (*map(_sighting_of, indications), *self._sightings(strayed)):
             self._tell(sighting, now_ns)
         between()
         self._tree.forget_ended(began_ns)
@@ -58,18 +67,52 @@ class Judge:
 
     # --- deviations --------------------------------------------------------------------------
 
-    def _strayed(self, context: Context, indications: Iterable[Indication]) -> Iterator[Sighting]:
-        """Yield what strays from the baselines; what an indicator told of is not told twice."""
-        told = {(one.instance, one.dimension, _object_of(one.value)) for one in indications}
+    def _strayed(self, context: Context) -> list[_Strayed]:
+        """Return what strays from the baselines."""
         number_of = {key: number for number, key in context.instance_keys.items()}
+        return [
+            _Strayed(number_of[one.instance_key], one)
+            for one in self._deviations.of(context, self._watched.baselines())
+        ]
+
+    def _each_once(
+        self, indications: list[Indication], strayed: list[_Strayed]
+    ) -> tuple[list[Indication], list[_Strayed]]:
+        """Leave out what both tell of: an indicator tells more.
+
+        It is as grave as the deviation at least. A file that strays in a graver way than an
+        indicator told of is told all the same: who writes it may have read it.
+        """
+        by_object: dict[tuple[int, str, str], list[int]] = defaultdict(list)
+        for index, one in enumerate(indications):
+            by_object[one.instance, one.dimension, _object_of(one.value)].append(index)
+        others = []
+        for found in strayed:
+            deviation = found.deviation
+            same = by_object.get((found.instance, deviation.dimension, _object_of(deviation.value)))
+            if not same:
+                others.append(found)
+                continue
+            severity = self._graded(found).severity
+            alike = [index for index in same if indications[index].value == deviation.value]
+            for index in alike:
+                graver = max(indications[index].severity, severity, key=SEVERITIES.index)
+                indications[index] = replace(indications[index], severity=graver)
+            gravest = max((indications[index].severity for index in same), key=SEVERITIES.index)
+            if not alike and SEVERITIES.index(severity) > SEVERITIES.index(gravest):
+                others.append(found)
+        return indications, others
+
+    def _graded(self, found: _Strayed) -> Grade:
+        workload = self._watched.of_instance(found.instance)
+        return grade(found.deviation.value, self._watched.state_of(workload).state)
+
+    def _sightings(self, strayed: Iterable[_Strayed]) -> Iterator[Sighting]:
         groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
-        for deviation in self._deviations.of(context, self._watched.baselines()):
-            instance = number_of[deviation.instance_key]
-            if (instance, deviation.dimension, _object_of(deviation.value)) not in told:
-                groups[instance, deviation.dimension].append(deviation)
+        for found in strayed:
+            groups[found.instance, found.deviation.dimension].append(found.deviation)
         for (instance, _), group in groups.items():
             workload = self._watched.of_instance(instance)
-            assert workload.known is not None
             yield from sightings(
                 group,
                 instance=instance,
@@ -86,13 +129,12 @@ def _sighting_of(found: Indication) -> Sighting:
         rule=metadata.id,
         title=metadata.title,
         reason=metadata.reason,
-        severity=metadata.severity,
+        severity=found.severity,
         attack=metadata.attack,
         instance=found.instance,
         phase=found.phase,
         dimension=found.dimension,
         observed=found.observed,
-        expected=(),
         exe=found.exe,
         exec_id=found.exec_id,
         first_ns=found.first_ns,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from detector.library import Known
+from ethogram.contracts.baseline import AnyValue
 from ethogram.contracts.finding import Layer, Severity
 from ethogram.indicators.protocol import Technique
 
@@ -14,7 +16,9 @@ __all__ = ["Sighting"]
 class Sighting:
     """One thing that was seen *count* times in a window; times in nanoseconds UTC.
 
-    *exec_id* or else *exe* says who did it; both are None where only the instance is known.
+    *exec_id* or else *exe* says who did it; both are None where only the instance is known. *known*
+    and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
+    one *identity* are the same although *observed* differs.
     """
 
     layer: Layer
@@ -27,9 +31,11 @@ class Sighting:
     phase: str
     dimension: str
     observed: str
-    expected: tuple[str, ...]
     exe: bytes | None
     exec_id: str | None
     first_ns: int
     last_ns: int
     count: int
+    known: Known | None = None
+    value: AnyValue | None = None
+    identity: str | None = None

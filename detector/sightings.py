@@ -15,17 +15,15 @@ from detector.grading import Grade, grade
 from detector.library import Known
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
-from detector.words import in_words, nearest
+from detector.words import in_words
 from ethogram.contracts.baseline import ExecValue
 from ethogram.contracts.escape import unescape
 from ethogram.contracts.finding import WorkloadState
 
 __all__ = ["sightings"]
 
-# Of one instance and dimension in one window; the rest is one finding that says how many.
-_SHOWN = 50
 _SMALL = ("info", "low")
-_FOLDED = ("files", "syscalls")  # what a program does by the dozen
+_FOLDED = ("files", "syscalls", "peers")  # what a program does by the dozen
 _APART = 3  # so few are each told
 _NAMED = 8
 
@@ -34,7 +32,7 @@ def sightings(
     deviations: Iterable[Deviation],
     *,
     instance: int,
-    known: Known,
+    known: Known | None,
     state: WorkloadState,
     tree: ProcessTree,
 ) -> Iterator[Sighting]:
@@ -50,14 +48,13 @@ def sightings(
             yield _folded(group, instance)
         else:
             apart += group
-    for one, grading in apart[:_SHOWN]:
+    for one, grading in apart:
         yield replace(
             _sighting(one, grading, instance),
-            expected=nearest(known.baseline, one.dimension, one.value),
+            known=known,
+            value=one.value,
             exec_id=_executed(one, instance, tree),
         )
-    if len(apart) > _SHOWN:
-        yield _more(apart[_SHOWN:], instance)
 
 
 def _sighting(one: Deviation, grading: Grade, instance: int) -> Sighting:
@@ -72,7 +69,6 @@ def _sighting(one: Deviation, grading: Grade, instance: int) -> Sighting:
         phase=one.phase,
         dimension=one.dimension,
         observed=in_words(one.value),
-        expected=(),
         exe=one.exe,
         exec_id=None,
         first_ns=one.first_ns,
@@ -98,17 +94,7 @@ def _folded(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting
         _spanning(ordered, instance),
         observed=f"{len(names)} at once: {', '.join(names[:_NAMED])}{more}",
         count=sum(one.count for one, _ in group),
-    )
-
-
-def _more(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting:
-    spanning = _spanning(group, instance)
-    return replace(
-        spanning,
-        reason=f"{spanning.reason}; so much at once that the rest is only counted",
-        observed="much more at once",
-        exe=None,
-        count=len(group),
+        identity="many at once",
     )
 
 

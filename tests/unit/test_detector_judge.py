@@ -144,8 +144,83 @@ def test_a_flood_of_graver_ones_is_fifty_and_one_that_counts(shop: Replay) -> No
     found = shop.rows(8, files=rows)
     assert {finding.severity for finding in found} == {"high"}
     assert len(found) == 51
-    assert found[-1].evidence.observed == "much more at once"
+    assert found[-1].evidence.observed == "more of severity high than is told one by one"
     assert found[-1].count == 450
+    assert shop.rows(9, files=[file_row("/usr/bin/late", access=write)]) == []
+    row = file_row("/usr/bin/later", access=write)
+    later, counted = shop.rows(500, instances=[container(1)], files=[row])
+    assert counted.count == 451
+    assert later.evidence.observed == "/usr/bin/later (wc)"
+
+
+def test_a_flood_does_not_bury_what_is_graver(shop: Replay) -> None:
+    write = int(Access.WRITE | Access.CREATE)
+    rows = [file_row(f"/opt/junk{number:04}", access=write) for number in range(500)]
+    found = shop.rows(8, files=[*rows, file_row("/usr/bin/nginx2", access=write)])
+    graver = [one.evidence.observed for one in found if one.severity == "high"]
+    assert graver == ["/usr/bin/nginx2 (wc)"]
+
+
+def test_a_flood_of_what_an_indicator_tells_is_bounded_too(shop: Replay) -> None:
+    write = int(Access.WRITE | Access.CREATE)
+    rows = [file_row(f"/etc/cron.d/{number:04}", access=write) for number in range(500)]
+    found = shop.rows(8, files=rows)
+    assert {finding.rule for finding in found} == {"cron-write"}
+    assert (len(found), found[-1].count) == (51, 450)
+
+
+def test_ever_new_small_change_of_one_program_is_told_once(shop: Replay) -> None:
+    for window in range(8, 31):
+        rows = [file_row(f"/usr/share/x/{window}-{number}") for number in range(5)]
+        shop.rows(window, instances=[container(1)], files=rows)
+    shop.judge.findings.tell_again(START_NS, is_last=True)
+    first, *_, last = shop.findings
+    assert {one.fingerprint for one in shop.findings} == {first.fingerprint}
+    assert len(shop.findings) < 23
+    assert last.count == 23 * 5
+    assert "/usr/share/x/30-0 (r)" in last.evidence.observed
+
+
+def test_ever_new_clients_are_one_finding(shop: Replay) -> None:
+    client = {"workload": 1, "instance": 1, "exe": NGINX, "direction": "in", "family": 2, "type": 1}
+    client |= {"protocol": 6, "local_port": 8080, "connections": 1}
+    rows = [client | {"peer_addr": bytes((203, 0, 113, number))} for number in range(200)]
+    (found,) = shop.rows(8, network=rows)
+    assert (found.severity, found.count) == ("low", 200)
+
+
+def test_reading_a_file_does_not_hide_that_it_is_written(shop: Replay) -> None:
+    write = int(Access.WRITE | Access.READ)
+    rows = [file_row("/root/.aws/credentials"), file_row("/root/.aws/credentials", access=write)]
+    assert {one.rule for one in shop.rows(8, files=rows)} == {"credential-file-read"}
+    rows = [file_row("/var/log/app.log", access=int(Access.TRUNCATE | Access.WRITE))]
+    (found,) = shop.rows(9, files=rows)
+    assert (found.rule, found.severity) == ("log-clearing", "medium")
+
+
+def test_what_gets_graver_is_told_again_and_counts_for_the_worst(shop: Replay) -> None:
+    checkout = SHOP_TABLES["workloads"][0]
+    shop.rows(
+        8,
+        workloads=[checkout | {"workload": 5, "image_digest": "sha256:" + "e" * 64}],
+        instances=[{"instance": 5, "workload": 5, "runtime_id": "5" * 64}],
+        coverage=[{"workload": 5, "instance": 5, "state": "complete"}],
+        files=[file_row("/usr/bin/x", access=int(Access.WRITE), workload=5, instance=5)],
+    )
+    assert (shop.findings[-1].workload_state, shop.findings[-1].severity) == ("rollout", "low")
+    assert shop.judge.findings.worst == "low"
+    (graver,) = shop.rows(9, files=[file_row("/usr/bin/x", access=int(Access.WRITE))])
+    assert (graver.severity, graver.count) == ("high", 2)
+    assert graver.fingerprint == shop.findings[0].fingerprint
+    assert shop.judge.findings.worst == "high"
+
+
+def test_what_a_name_that_came_late_shows_has_the_time_of_its_window(shop: Replay) -> None:
+    shop.rows(10)
+    row = {"workload": 1, "instance": 1, "operation": "load_module", "granted": True, "calls": 1}
+    (found,) = shop.rows(11, privileges=[row | {"window": 10, "exec_id": "nginx"}])
+    assert found.rule == "kernel-module"
+    assert found.first_seen == "2026-01-05T10:00:50.000000Z"
 
 
 def test_what_is_grave_stands_apart_from_small_change(shop: Replay) -> None:
