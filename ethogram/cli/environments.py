@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["carried", "check_map"]
 
+_SHOWN = 5
+
 
 def carried(
-    map_file: Path | None, loaded: Sequence[tuple[Path, Baseline]]
+    map_file: Path | None, loaded: Sequence[tuple[Path, Baseline]], *, for_peers: bool
 ) -> list[tuple[Path, Baseline]]:
     """Return baselines with their files as *map_file* carries them; as they are without one.
+
+    With *for_peers* it warns of addresses that stay, as they will be in a policy.
 
     Raises `UsageError` for a file that is no map, for one that names nothing of them, and for one
     that makes two of them the same workload's.
@@ -36,6 +40,8 @@ def carried(
     check_map(map_file, environment, [baseline for _, baseline in loaded])
     after = [(file, apply_environment(baseline, environment)) for file, baseline in loaded]
     _refuse_meeting(map_file, loaded, after)
+    if for_peers:
+        _say_left_behind(environment, [baseline for _, baseline in loaded])
     return after
 
 
@@ -64,6 +70,23 @@ def check_map(map_file: Path, environment: Environment, baselines: Sequence[Base
                 f"warning: --map: namespace `{printable(name)}` of {count(number, 'baseline')}"
                 " is not in it and stays"
             )
+
+
+def _say_left_behind(environment: Environment, baselines: Sequence[Baseline]) -> None:
+    from ethogram.contracts.environment import left_behind
+
+    pairs = left_behind(environment, baselines)
+    if not pairs:
+        return
+    texts = [f"{printable(address)} ({printable(name)})" for address, name in pairs]
+    more = len(texts) - _SHOWN if len(texts) > _SHOWN else 0
+    say(
+        "warning: --map: names are mapped and their addresses stay, which are those of the"
+        f" recording: {', '.join(texts[:_SHOWN])}" + (f" and {more} more" if more else "")
+    )
+    address = pairs[0][0]
+    block = printable(f"{address}/{128 if ':' in address else 32}")
+    say(f"  hint: map them too: `cidrs: {{{block}: ...}}`, to themselves where they are the same")
 
 
 def _meant(word: str, baselines: Sequence[Baseline]) -> str | None:

@@ -106,7 +106,8 @@ def command(
     pairs += [f"{name}={value}" for name, value in (("runtime", runtime), ("mode", mode)) if value]
     pairs += ["bind-digest=true"] if bind_digest else []
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
-    loaded = _baselines(baseline, map_file)
+    for_peers = any("peers" in exporter.dimensions for exporter, _ in exporters)
+    loaded = _baselines(baseline, map_file, for_peers=for_peers)
     planned = plan(output, artifacts(loaded, exporters, allow_lossy=allow_lossy))
     if check:
         check_plan(planned)
@@ -132,7 +133,9 @@ def command(
     )
 
 
-def _baselines(path: Path, map_file: Path | None) -> list[tuple[Path, Baseline]]:
+def _baselines(
+    path: Path, map_file: Path | None, *, for_peers: bool
+) -> list[tuple[Path, Baseline]]:
     """Return the baselines in *path* with their files, as the map carries them."""
     from ethogram.cli.environments import carried
     from ethogram.contracts.baseline import load_baselines
@@ -145,7 +148,7 @@ def _baselines(path: Path, map_file: Path | None) -> list[tuple[Path, Baseline]]
         )
     if kind not in {"baseline", "baselines"}:
         raise UsageError(f"`{path}` is {WORDS[kind]}, not a baseline", hint=use_of(kind, path))
-    return carried(map_file, load_baselines(path))
+    return carried(map_file, load_baselines(path), for_peers=for_peers)
 
 
 def _print_plan(planned: Plan) -> None:

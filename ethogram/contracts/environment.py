@@ -1,6 +1,6 @@
 """Maps of environments: how staging is called in production. Import from here."""
 
-from ethogram.contracts.environment_apply import apply_environment, unused
+from ethogram.contracts.environment_apply import apply_environment, left_behind, unused
 from ethogram.contracts.environment_file import (
     ENVIRONMENT_SCHEMA,
     Entry,
@@ -14,6 +14,7 @@ __all__ = [
     "Entry",
     "Environment",
     "apply_environment",
+    "left_behind",
     "load_environment",
     "parse_environment",
     "unused",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ethogram.contracts.baseline_models import Baseline, Match, Quarantined, Rule, Subject
@@ -19,7 +19,7 @@ from ethogram.contracts.baseline_values import (
 from ethogram.contracts.environment_file import Entry, Environment
 from ethogram.contracts.evidence import merge_quarantined, merge_rules
 
-__all__ = ["apply_environment", "unused"]
+__all__ = ["apply_environment", "left_behind", "unused"]
 
 # The dimensions whose values name something of the environment.
 _MAPPED: tuple[Dimension, ...] = ("peers", "listens", "dns")
@@ -44,6 +44,29 @@ def unused(environment: Environment, baselines: Iterable[Baseline]) -> list[Entr
     for baseline in baselines:
         mapping.of_baseline(baseline)
     return [entry for entry in environment.entries() if entry not in mapping.used]
+
+
+def left_behind(environment: Environment, baselines: Iterable[Baseline]) -> list[tuple[str, str]]:
+    """Return address and new name of each peer outside whose name *environment* maps alone.
+
+    Under the other name there is probably another address. One that is in a block of `cidrs`, be it
+    mapped to itself, was thought of. Sorted, each once.
+    """
+    mapping = _Mapping(environment)
+    pairs = (
+        (rule.value, mapping.of_peer(rule.value))
+        for baseline in baselines
+        for rule in baseline.rules.peers
+    )
+    return sorted(
+        {
+            (after.address, after.name)
+            for before, after in pairs
+            if after.address
+            and after.name not in (None, before.name)
+            and not mapping.has_block_of(before.address)
+        }
+    )
 
 
 class _Mapping:
@@ -71,6 +94,19 @@ class _Mapping:
                 "quarantined": merge_quarantined(map(self._quarantined, baseline.quarantined)),
             }
         )
+
+    def of_peer(self, value: PeerValue) -> PeerValue:
+        return value.model_copy(
+            update={
+                "address": self._address(value.address, value.protocol),
+                "name": self._name(value.name),
+                "identity": value.identity and self._identity(value.identity),
+            }
+        )
+
+    def has_block_of(self, text: str) -> bool:
+        address = _parsed(text)
+        return address is not None and any(address in source for _, source, _ in self._networks)
 
     def _subject(self, subject: Subject) -> Subject:
         return subject.model_copy(
@@ -101,13 +137,7 @@ class _Mapping:
     def _value(self, value: AnyValue) -> AnyValue:
         match value:
             case PeerValue():
-                return value.model_copy(
-                    update={
-                        "address": self._address(value.address, value.protocol),
-                        "name": self._name(value.name),
-                        "identity": value.identity and self._identity(value.identity),
-                    }
-                )
+                return self.of_peer(value)
             case ListenValue():
                 address = self._address(value.address, value.protocol)
                 return value.model_copy(update={"address": address})
@@ -154,11 +184,9 @@ class _Mapping:
         """Return the address in the block that its own is mapped to, the bits behind it kept."""
         if protocol.startswith(_OTHER_FAMILIES):
             return text
-        try:
-            address = ip_address(text)
-        except ValueError:
+        folded = _parsed(text)
+        if folded is None:
             return text
-        folded = (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
         if folded.is_unspecified:  # any address of its own, not one of a block
             return text
         for source_text, source, target in self._networks:
@@ -166,7 +194,7 @@ class _Mapping:
                 self.used.add(Entry("cidrs", source_text))
                 behind = int(folded) - int(source.network_address)
                 moved = str(target.network_address + behind)
-                return moved if folded is address else f"::ffff:{moved}"
+                return f"::ffff:{moved}" if folded.version == 4 and ":" in text else moved
         return text
 
     def _name(self, name: str | None) -> str | None:
@@ -186,6 +214,15 @@ class _Mapping:
             if place < begin:  # a suffix that holds the namespace decides about it
                 head[place] = str(self._namespace(head[place]))
         return ".".join([*head, tail] if tail else head)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Return the address that *text* is, one of IPv4 inside of IPv6 taken out, or None."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def _namespaces_in(labels: Sequence[str]) -> Iterator[int]:

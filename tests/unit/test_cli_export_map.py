@@ -108,6 +108,39 @@ def test_what_of_a_map_names_nothing_is_said(
     assert {entry["path"].split("/")[0] for entry in index_of(place)} == {"shop", "load"}
 
 
+OUTSIDE = {"direction": "out", "protocol": "tcp", "address": "203.0.113.9", "port": 443}
+OUTSIDE |= {"name": "pay.staging.example.com"}
+SUFFIX = {"dns_suffixes": {"staging.example.com": "example.com"}}
+
+
+@pytest.mark.parametrize(
+    ("target", "sections", "is_said"),
+    [
+        ("networkpolicy", {}, True),
+        ("networkpolicy", {"cidrs": {"203.0.113.0/24": "198.51.100.0/24"}}, False),
+        ("networkpolicy", {"cidrs": {"203.0.113.9/32": "203.0.113.9/32"}}, False),
+        ("seccomp", {}, False),
+    ],
+)
+def test_a_name_that_is_mapped_without_its_address_is_said(
+    target: str,
+    sections: dict[str, Any],
+    is_said: bool,
+    write: Write,
+    map_file: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    learnt = baseline_of(
+        subject={"name": "checkout", "selector": SELECTOR}, syscalls=[READ], peers=[OUTSIDE]
+    )
+    mapped = map_file(**SUFFIX, **sections)
+    code, _ = export(write(baseline=learnt), "--to", target, "--map", mapped)
+    printed = capsys.readouterr().err
+    assert code == 0
+    assert ("203.0.113.9 (pay.example.com)" in printed.partition("info:")[0]) == is_said
+    assert ("`cidrs: {203.0.113.9/32: ...}`" in printed) == is_said
+
+
 @pytest.mark.parametrize(
     ("sections", "cause", "hint"),
     [
