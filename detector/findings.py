@@ -48,10 +48,21 @@ class Whose:
 
 @dataclass(slots=True)
 class _Told:
+    """A finding as it was told last, and what came since; *told_ns* is 0 where it never was."""
+
     finding: Finding
     told_ns: int
     is_current: bool
     instances: set[str]
+    count: int
+    last_ns: int
+    observed: str
+
+    def so_far(self) -> Finding:
+        """Return the finding with what came since."""
+        evidence = self.finding.evidence.model_copy(update={"observed": self.observed})
+        update = {"count": self.count, "last_seen": _time(self.last_ns), "evidence": evidence}
+        return self.finding.model_copy(update=update)
 
 
 class Findings:
@@ -78,19 +89,17 @@ class Findings:
         told = self._told.get(fingerprint)
         if told is None:
             finding = self._finding(sighting, whose, fingerprint, now_ns)
-            self._tell_new(finding, now_ns, is_beyond=sighting.identity == _BEYOND)
+            self._tell_new(finding, sighting, now_ns)
             return
+        told.count += sighting.count
+        told.last_ns = max(told.last_ns, sighting.last_ns)
+        told.observed = sighting.observed
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
             self._tell_more(told, self._finding(sighting, whose, fingerprint, now_ns), now_ns)
-            return
-        update = _so_far(told.finding, sighting)
-        if sighting.identity:
-            evidence = told.finding.evidence
-            update["evidence"] = evidence.model_copy(update={"observed": sighting.observed})
-        told.finding = told.finding.model_copy(update=update)
-        told.is_current = False
+        else:
+            told.is_current = False
 
     def _has_room(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
         kind = (whose.subject.namespace, whose.subject.kind, whose.subject.name,
@@ -99,11 +108,12 @@ class Findings:
 
     def _tell_more(self, told: _Told, finding: Finding, now_ns: int) -> None:
         """Tell what was told before of another instance, or because it is graver now."""
-        update = _so_far(told.finding, finding)
-        if _rank(finding.severity) < _rank(told.finding.severity):
-            update |= {name: getattr(told.finding, name) for name in ("severity", "reason")}
-        told.finding, told.told_ns = finding.model_copy(update=update), now_ns
-        told.is_current = True
+        before = told.finding
+        update: dict[str, Any] = {"first_seen": before.first_seen}
+        if _rank(finding.severity) < _rank(before.severity):
+            update |= {"severity": before.severity, "reason": before.reason}
+        told.finding = finding.model_copy(update=update)
+        told.finding, told.told_ns, told.is_current = told.so_far(), now_ns, True
         if len(told.instances) >= _INSTANCES:
             told.instances.clear()
         told.instances.add(finding.instance_key)
@@ -113,7 +123,7 @@ class Findings:
     def tell_again(self, now_ns: int, *, is_last: bool = False) -> None:
         """Bring up to date what was counted since it was told."""
         for told in self._stale(now_ns, is_last=is_last):
-            told.finding = told.finding.model_copy(update={"time": _time(now_ns)})
+            told.finding = told.so_far().model_copy(update={"time": _time(now_ns)})
             told.told_ns, told.is_current = now_ns, True
             self._on_finding(told.finding)
 
@@ -122,19 +132,23 @@ class Findings:
             if not told.is_current and (is_last or now_ns - told.told_ns >= _UPDATE_NS):
                 yield told
 
-    def _tell_new(self, finding: Finding, now_ns: int, *, is_beyond: bool) -> None:
+    def _tell_new(self, finding: Finding, sighting: Sighting, now_ns: int) -> None:
         """Tell of *finding*; what counts those that there is no room for waits for the others."""
         if len(self._told) >= _LIMIT:
             self._forget()
+        is_told = sighting.identity != _BEYOND
         self._told[finding.fingerprint] = _Told(
             finding,
-            0 if is_beyond else now_ns,
-            is_current=not is_beyond,
+            told_ns=now_ns if is_told else 0,
+            is_current=is_told,
             instances={finding.instance_key},
+            count=sighting.count,
+            last_ns=sighting.last_ns,
+            observed=sighting.observed,
         )
         self.total += 1
         self._is_worst(finding.severity)
-        if not is_beyond:
+        if is_told:
             self._on_finding(finding)
 
     def _is_worst(self, severity: Severity) -> None:
@@ -143,10 +157,10 @@ class Findings:
 
     def _forget(self) -> None:
         """Make room: those that were last seen first; they would be told anew."""
-        by_age = sorted(self._told.values(), key=lambda told: told.finding.last_seen)
+        by_age = sorted(self._told.values(), key=lambda told: told.last_ns)
         for told in by_age[: _LIMIT // 10]:
             if not told.is_current:
-                self._on_finding(told.finding)
+                self._on_finding(told.so_far())
             del self._told[told.finding.fingerprint]
 
     def _finding(
@@ -212,16 +226,6 @@ def _nearest(sighting: Sighting) -> tuple[str, ...]:
     if sighting.known is None or sighting.value is None:
         return ()
     return nearest(sighting.known.baseline, cast(Dimension, sighting.dimension), sighting.value)
-
-
-def _so_far(told: Finding, more: Sighting | Finding) -> dict[str, Any]:
-    """Return count and times of what was *told* together with those of *more*."""
-    last = more.last_seen if isinstance(more, Finding) else _time(more.last_ns)
-    return {
-        "count": told.count + more.count,
-        "first_seen": told.first_seen,
-        "last_seen": max(told.last_seen, last),
-    }
 
 
 def _rank(severity: Severity) -> int:

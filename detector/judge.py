@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from detector.deviations import Deviation, Deviations
-from detector.findings import Findings
+from detector.findings import Findings, Whose
 from detector.grading import Grade, grade
 from detector.indications import Indication, Indications
 from detector.live import Live
@@ -54,16 +55,20 @@ class Judge:
         strayed = self._strayed(context)
         between()
         indications, strayed = self._each_once(indications, strayed)
-        for sighting in (*map(_sighting_of, indications), *self._sightings(strayed)):
-            self._tell(sighting, now_ns)
+        self._tell(chain(map(_sighting_of, indications), self._sightings(strayed)), now_ns)
         between()
         self._tree.forget_ended(began_ns)
         self.findings.tell_again(now_ns)
 
-    def _tell(self, sighting: Sighting, now_ns: int) -> None:
-        before = self.findings.total
-        self.findings.take(sighting, self._watched.whose(sighting.instance), now_ns)
-        self._watched.of_instance(sighting.instance).findings += self.findings.total - before
+    def _tell(self, sightings: Iterable[Sighting], now_ns: int) -> None:
+        whose: dict[int, Whose] = {}
+        for sighting in sightings:
+            instance = sighting.instance
+            if instance not in whose:
+                whose[instance] = self._watched.whose(instance)
+            before = self.findings.total
+            self.findings.take(sighting, whose[instance], now_ns)
+            self._watched.of_instance(instance).findings += self.findings.total - before
 
     # --- deviations --------------------------------------------------------------------------
 
@@ -96,8 +101,8 @@ class Judge:
             severity = self._graded(found).severity
             alike = [index for index in same if indications[index].value == deviation.value]
             for index in alike:
-                graver = max(indications[index].severity, severity, key=SEVERITIES.index)
-                indications[index] = replace(indications[index], severity=graver)
+                if SEVERITIES.index(severity) > SEVERITIES.index(indications[index].severity):
+                    indications[index] = replace(indications[index], severity=severity)
             gravest = max((indications[index].severity for index in same), key=SEVERITIES.index)
             if not alike and SEVERITIES.index(severity) > SEVERITIES.index(gravest):
                 others.append(found)
