@@ -28,6 +28,7 @@ from exporters.kubernetes import (
     stable_selector,
     subject_key,
 )
+from exporters.overlap import overlap
 from exporters.protocol import Artifact, Finding, Options
 
 __all__ = ["AdmissionExporter", "exporter"]
@@ -78,6 +79,10 @@ class AdmissionExporter:
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings
         yield from findings_about(baseline, choices)
+
+    def compare(self, baseline: Baseline, others: Sequence[Baseline]) -> Iterator[Finding]:
+        """Yield whose pods the policy of *baseline* picks besides its own."""
+        yield from overlap(baseline, others)
 
     def _profiles(self, baseline: Baseline, options: Options) -> tuple[list[str], list[Finding]]:
         """Return the installed names of the profiles for *baseline*, one for each machine."""

@@ -26,6 +26,7 @@ from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
 from exporters.networkpolicy_peers import Block, Flow, Peer, Pods, cluster_dns, flows_of
 from exporters.networkpolicy_ports import Port
+from exporters.overlap import overlap
 from exporters.protocol import Artifact, Finding, Options
 
 __all__ = ["ADDRESSES_ANNOTATION", "EXTERNAL_ANNOTATION", "NetworkPolicyExporter", "exporter"]
@@ -72,6 +73,10 @@ class NetworkPolicyExporter:
         yield _artifact(baseline, flows)
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings_about(baseline, flows, options, entered)
+
+    def compare(self, baseline: Baseline, others: Sequence[Baseline]) -> Iterator[Finding]:
+        """Yield whose pods the policy of *baseline* picks besides its own."""
+        yield from overlap(baseline, others)
 
 
 def exporter() -> NetworkPolicyExporter:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from ethogram.contracts.baseline import Baseline, Dimension
 from ethogram.contracts.exports import Artifact
 
-__all__ = ["Artifact", "Exporter", "Finding", "Options", "Severity", "shown"]
+__all__ = ["Artifact", "Comparing", "Exporter", "Finding", "Options", "Severity", "shown"]
 
 Severity = Literal["info", "warning", "loss"]
 _SHOWN = 8
@@ -72,6 +72,18 @@ class Exporter(Protocol):
 
         Raises `ExportError` when there is no policy that could be meant, and `UsageError` for a
         setting's value that means nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """An exporter that has something to say of a baseline beside others; not all have."""
+
+    def compare(self, baseline: Baseline, others: Sequence[Baseline]) -> Iterator[Finding]:
+        """Yield what the policy of *baseline* does to the workloads of *others*.
+
+        *others* are all that are exported by one command; *baseline* may be among them.
         """
         ...
 

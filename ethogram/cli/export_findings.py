@@ -28,8 +28,11 @@ class Found:
     finding: Finding
 
 
-def say_findings(found: Iterable[Found], *, baselines: int) -> None:
-    """Print *found* about that many *baselines*; those that say the same are one."""
+def say_findings(found: Iterable[Found], *, baselines: int, with_policy: Mapping[str, int]) -> None:
+    """Print *found* about that many *baselines*; those that say the same are one.
+
+    *with_policy* is of how many of them each target made a policy.
+    """
     groups: dict[tuple[str, Severity, str, str | None], list[Found]] = {}
     for each in found:
         what = each.finding
@@ -38,7 +41,7 @@ def say_findings(found: Iterable[Found], *, baselines: int) -> None:
     for (target, severity, message, hint), members in sorted(
         groups.items(), key=lambda item: _RANK[item[0][1]]
     ):
-        about, lines = _about(members, baselines)
+        about, lines = _about(members, baselines, with_policy.get(target, 0))
         say(f"{severity}: {target}: {printable(message)}{about}")
         for line in lines[:_SHOWN]:
             say(f"  - {line}")
@@ -48,7 +51,7 @@ def say_findings(found: Iterable[Found], *, baselines: int) -> None:
             say(f"  hint: {printable(hint)}")
 
 
-def _about(members: Iterable[Found], baselines: int) -> tuple[str, list[str]]:
+def _about(members: Iterable[Found], baselines: int, with_policy: int) -> tuple[str, list[str]]:
     """Return what follows the message, and the lines below it where they are several."""
     subjects: dict[str, list[str]] = {}
     for each in members:
@@ -62,6 +65,9 @@ def _about(members: Iterable[Found], baselines: int) -> tuple[str, list[str]]:
     lines = [
         f"{workload}: {', '.join(own)}" if own else workload for workload, own in subjects.items()
     ]
-    if len(subjects) < baselines:
-        return f" ({len(subjects)} of {baselines} baselines)", lines
-    return f" (all {baselines} baselines)", lines if any(subjects.values()) else []
+    lines = lines if len(subjects) not in (baselines, with_policy) or any(subjects.values()) else []
+    if len(subjects) == baselines:
+        return f" (all {baselines} baselines)", lines
+    if len(subjects) == with_policy:
+        return f" (all {with_policy} policies)", lines
+    return f" ({len(subjects)} of {baselines} baselines)", lines

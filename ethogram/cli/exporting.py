@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,26 +88,30 @@ def artifacts(
     """
     from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.exports import Artifact
+    from exporters.protocol import Comparing
 
     found: list[Found] = []
-    is_empty = True
+    with_policy: Counter[str] = Counter()
     for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         for exporter, options in exporters:
-            for item in _exported(baseline, exporter, options, len(loaded) * len(exporters)):
-                if isinstance(item, Artifact):
-                    is_empty = False
-                    yield item, digest
-                else:
-                    found.append(Found(exporter.name, subject_of(baseline), item))
-    say_findings(found, baselines=len(loaded))
+            items = _exported(baseline, exporter, options, len(loaded) * len(exporters))
+            files = [item for item in items if isinstance(item, Artifact)]
+            findings = [item for item in items if not isinstance(item, Artifact)]
+            yield from ((artifact, digest) for artifact in files)
+            if files:
+                with_policy[exporter.name] += 1
+                if isinstance(exporter, Comparing):
+                    findings += exporter.compare(baseline, [other for _, other in loaded])
+            found += [Found(exporter.name, subject_of(baseline), each) for each in findings]
+    say_findings(found, baselines=len(loaded), with_policy=with_policy)
     losses = sum(each.finding.severity == "loss" for each in found)
     if losses and not allow_lossy:
         raise ExportError(
             f"{count(losses, 'loss', 'losses')} that nobody allowed, and nothing was written",
             hint="see `loss:` above; pass `--allow-lossy` to write the rest",
         )
-    if is_empty:
+    if not with_policy:
         targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)
         raise ExportError(
             f"no baseline has a policy for {targets}: nothing was written",

@@ -8,8 +8,11 @@ from exporters.protocol import Finding
 pytestmark = pytest.mark.unit
 
 
-def printed(capsys: pytest.CaptureFixture[str], *found: Found, baselines: int = 3) -> list[str]:
-    say_findings(found, baselines=baselines)
+def printed(
+    capsys: pytest.CaptureFixture[str], *found: Found, baselines: int = 3, policies: int = 0
+) -> list[str]:
+    with_policy = {each.target: policies for each in found}
+    say_findings(found, baselines=baselines, with_policy=with_policy)
     return capsys.readouterr().err.splitlines()
 
 
@@ -37,6 +40,13 @@ def test_of_some_it_says_which(capsys: pytest.CaptureFixture[str]) -> None:
         "info: admission: labels (2 of 3 baselines)",
         "  - shop/a",
         "  - shop/b",
+    ]
+
+
+def test_what_all_policies_have_in_common_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [Found("networkpolicy", f"shop/{name}", Finding("info", "it denies")) for name in "ab"]
+    assert printed(capsys, *found, policies=2) == [
+        "info: networkpolicy: it denies (all 2 policies)"
     ]
 
 
