@@ -82,7 +82,8 @@ class Slot:
 class Registry:
     """Knows every slot, and which workload and instance it belongs to.
 
-    *choose* says of an identity whether it is to be recorded: `wanted`, `unwanted` or `pending`.
+    *choose* says of an identity and the path of its cgroup, null where that was never seen,
+    whether it is to be recorded: `wanted`, `unwanted` or `pending`.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Registry:
         resolver: Resolver,
         clock: BootClock,
         *,
-        choose: Callable[[Identity], Verdict],
+        choose: Callable[[Identity, str | None], Verdict],
     ) -> None:
         self._resolver = resolver
         self._clock = clock
@@ -213,7 +214,7 @@ class Registry:
 
     def _name(self, instance: Instance, identity: Identity) -> None:
         instance.identity = identity
-        instance.verdict = self._choose(identity)
+        instance.verdict = self._choose(identity, instance.path)
         key = identity.workload_key
         known = self._workloads.get(key)
         number = known[0] if known else len(self._workloads)

@@ -33,16 +33,36 @@ class Targets:
         """May a cgroup be recorded that is not known yet?"""
         return self.kind in ("all", "pod", "namespace")
 
-    def choose(self, identity: Identity) -> Verdict:
-        """Say whether a workload of this identity is to be recorded."""
-        if self.kind not in ("pod", "namespace"):
+    def choose(self, identity: Identity, path: str | None) -> Verdict:
+        """Say whether a workload of this identity, in the cgroup *path*, is to be recorded.
+
+        The kernel side also sees who shares a mount namespace with a target: the runtime on its
+        way into a container, and others, who are not meant.
+        """
+        if self.kind == "all":
             return "wanted"
+        if self.kind in ("container", "unit", "cgroup", "command"):
+            # Where it is may be lost; then the kernel side, which found it meant, is believed.
+            return "wanted" if path is None else self._is_named(identity, path)
         if identity.namespace is None:
             return "pending" if identity.state == "pending" else "unwanted"
         if self.kind == "namespace":
             return "wanted" if identity.namespace in self.values else "unwanted"
         names = {f"{identity.namespace}/{name}" for name in (identity.pod, identity.name)}
         return "wanted" if names & set(self.values) else "unwanted"
+
+    def _is_named(self, identity: Identity, path: str) -> Verdict:
+        if self.kind != "command":
+            return "wanted" if self._is_below(path) else "unwanted"
+        if identity.source == "command" or identity.container_id is not None:
+            return "wanted"  # a command may start containers, which have cgroups elsewhere
+        return "pending" if identity.state == "pending" else "unwanted"
+
+    def _is_below(self, path: str) -> bool:
+        """Return whether *path*, or a cgroup above it, is one that is named."""
+        parts = [part for part in path.split("/") if part]
+        above = ["/" + "/".join(parts[:end]) for end in range(1, len(parts) + 1)] or ["/"]
+        return any(self._is_meant(value, one) for value in self.values for one in above)
 
     def cgroups(self, hierarchy: Hierarchy) -> list[tuple[str, int]]:
         """Return path and id of every cgroup that is named, and of those below it.

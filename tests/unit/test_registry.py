@@ -26,7 +26,7 @@ _OTHER = "0" * 63 + "1"
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     resolver = Resolver(Host(tmp_path).root, host_name="node")
-    found = Registry(resolver, BootClock(0), choose=lambda _: "wanted")
+    found = Registry(resolver, BootClock(0), choose=lambda *_: "wanted")
     found.host_mntns = _HOST_MNTNS
     return found
 
@@ -96,7 +96,7 @@ class _Node:
         resolver = Resolver(
             self.host.root, Inventory.load(file), host_name="node", clock=lambda: self.now
         )
-        self.registry = Registry(resolver, BootClock(0), choose=lambda _: "wanted")
+        self.registry = Registry(resolver, BootClock(0), choose=lambda *_: "wanted")
         self.registry.host_mntns = _HOST_MNTNS
 
     def start(self) -> None:
@@ -155,6 +155,6 @@ def test_a_runtime_is_not_waited_for_longer_than_a_name(tmp_path: Path) -> None:
 
 def test_the_runtime_of_what_is_not_recorded_is_not_waited_for(tmp_path: Path) -> None:
     node = _Node(tmp_path)
-    node.registry._choose = lambda _: "unwanted"
+    node.registry._choose = lambda *_: "unwanted"
     node.start()
     assert not node.registry.has_pending()
