@@ -224,6 +224,7 @@ class Node(_Object):
 
 class _Selector(_Object):
     match_labels: Labels = {}
+    match_expressions: Items[object] = []
 
 
 class _ControllerSpec(_Object):

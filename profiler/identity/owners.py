@@ -23,7 +23,8 @@ _CHAIN_LIMIT = 4
 class Owner:
     """The owner of a pod; `reason` is what it rests on where no object says it outright.
 
-    A pod that nothing controls is its own owner, and its own labels are its selector.
+    `selector` is empty where no labels say it, for which `reason` gives the cause. A pod that
+    nothing controls is its own owner, and its own labels are its selector.
     """
 
     kind: str
@@ -93,22 +94,31 @@ class Owners:
             return None
         owner = self._top(namespace, "ReplicaSet", replica_set)
         reason = f"the pod is not in the inventory, its ReplicaSet `{replica_set}` is"
+        reason = f"{reason}; {owner.reason}" if owner.reason else reason
         return Owner(owner.kind, owner.name, owner.selector, reason)
 
     def _top(self, namespace: str, kind: str, name: str) -> Owner:
-        """Follow the chain of controllers upwards from the one given."""
+        """Follow the chain of controllers upwards from the one given.
+
+        The highest selector counts. One that has expressions besides labels picks fewer pods than
+        its labels do: it is left out, with the reason.
+        """
         selector: dict[str, str] = {}
+        reason = None
         for _ in range(_CHAIN_LIMIT):
             item = self.controllers.get((namespace, kind, name))
             if item is None:
                 break
-            own = item.spec.selector.match_labels if item.spec.selector else {}
-            selector = stable_labels(own) or selector
+            if (own := item.spec.selector) is not None and own.match_expressions:
+                selector = {}
+                reason = f"the selector of {kind} `{name}` has `matchExpressions`: no labels say it"
+            elif own is not None and (labels := stable_labels(own.match_labels)):
+                selector, reason = labels, None
             above = item.metadata.controller
             if above is None:
                 break
             kind, name = above.kind, above.name
-        return Owner(bounded(kind), bounded(name), selector)
+        return Owner(bounded(kind), bounded(name), selector, reason and bounded(reason))
 
 
 def _by_template_hash(owner: Owner, labels: Mapping[str, str]) -> Owner:

@@ -25,9 +25,11 @@ def owned_by(kind, name):
     return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "controller": True}]
 
 
-def controller(kind, name, *, api="apps/v1", owners=None, match=MISSING):
+def controller(kind, name, *, api="apps/v1", owners=None, match=MISSING, expressions=MISSING):
     metadata = {"name": name, "namespace": NS, "ownerReferences": owners}
-    spec = {} if match is MISSING else {"selector": {"matchLabels": match}}
+    selector = {"matchLabels": match, "matchExpressions": expressions}
+    selector = {key: value for key, value in selector.items() if value is not MISSING}
+    spec = {"selector": selector} if selector else {}
     return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -83,6 +85,36 @@ def test_the_deployments_own_selector_goes_first(load):
     deployment = controller("Deployment", "checkout", match={"app": "checkout", "tier": "web"})
     found = load(pod(), REPLICA_SET, deployment)
     assert owner(found)[2] == {"app": "checkout", "tier": "web"}
+
+
+IN_FRONT = [{"key": "tier", "operator": "In", "values": ["web", "edge"]}]
+
+
+def test_a_selector_with_expressions_is_not_taken_for_its_labels(load):
+    labels = {"app": "checkout"}
+    replica_set = controller("ReplicaSet", f"checkout-{HASH}", match=labels, expressions=IN_FRONT,
+                             owners=owned_by("Deployment", "checkout"))  # fmt: skip
+    deployment = controller("Deployment", "checkout", match=labels, expressions=IN_FRONT)
+    for listed in ([replica_set], [replica_set, deployment], [REPLICA_SET, deployment]):
+        found = load(pod(), *listed)
+        assert owner(found) == ("Deployment", "checkout", {})
+        assert "`matchExpressions`" in found.pods[0].owner.reason
+        assert picked(found, "pod") == [(NS, "Deployment", "checkout", {})]
+
+
+def test_the_reason_for_no_selector_is_that_of_a_pod_that_came_later_too(load, tmp_path):
+    deployment = controller("Deployment", "checkout", match={"a": "b"}, expressions=IN_FRONT)
+    identity = resolved(load, tmp_path, REPLICA_SET, deployment)
+    assert (identity.name, dict(identity.selector)) == ("checkout", {})
+    assert "is not in the inventory" in identity.reason
+    assert "`matchExpressions`" in identity.reason
+
+
+@pytest.mark.parametrize("absent", [None, []])
+def test_no_expressions_are_none(load, absent):
+    deployment = controller("Deployment", "checkout", match={"app": "x"}, expressions=absent)
+    found = load(pod(), REPLICA_SET, deployment)
+    assert (owner(found)[2], found.pods[0].owner.reason) == ({"app": "x"}, None)
 
 
 def test_a_replica_set_of_its_own_is_the_owner(load):
