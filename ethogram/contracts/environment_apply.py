@@ -187,7 +187,8 @@ class _Mapping:
         folded = _parsed(text)
         if folded is None:
             return text
-        if folded.is_unspecified:  # any address of its own, not one of a block
+        # Every address of its own, and those of itself: they are the same wherever it runs.
+        if folded.is_unspecified or folded.is_loopback:
             return text
         for source_text, source, target in self._networks:
             if folded in source:

@@ -147,6 +147,10 @@ class Environment(Frozen):
                 raise ValueError(f"`{source}` is IPv{one.version}, `{target}` IPv{other.version}")
             if one.prefixlen != other.prefixlen:
                 raise ValueError(f"`{source}` and `{target}` are of different size")
+            if special := next((each for each in (one, other) if _is_nobodys(each)), None):
+                raise ValueError(
+                    f"`{special}` holds the pod's own or a group's addresses: no peer's"
+                )
             sources.append((one.version, int(one.network_address), one.prefixlen, one))
         # Blocks hold one another or have nothing in common: in this order it is the next one.
         for (*_, one), (*_, second) in pairwise(sorted(sources)):
@@ -174,6 +178,10 @@ def _names(pairs: Mapping[str, str]) -> Iterator[str]:
 
 def _is_dns(labels: list[str]) -> bool:
     return all(_DNS_LABEL.fullmatch(label) for label in labels)
+
+
+def _is_nobodys(network: Network) -> bool:
+    return network.is_loopback or network.is_multicast or network.is_unspecified
 
 
 def _network(text: str) -> Network:
@@ -279,6 +287,7 @@ def _field_error(error: ValidationError, source: str) -> UsageError:
         cause = "is not a field of a map"
     else:
         cause = first["msg"].removeprefix("Value error, ")
+        cause = "it is no mapping" if first["type"] == "dict_type" else cause
         cause = cause if cause.startswith("Kubernetes") else cause[0].lower() + cause[1:]
         hint = f"it reads like `{_EXAMPLES[section]}`"
         if first["type"] == "string_type":

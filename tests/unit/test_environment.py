@@ -101,6 +101,13 @@ def test_every_address_is_of_a_block_that_holds_all_but_the_unspecified_one_is()
     assert [rule.value.address for rule in found.rules.peers] == ["0.0.0.0", "129.2.3.4"]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:127.0.0.1", "::1"])
+def test_loopback_is_the_same_wherever_it_runs(address: str) -> None:
+    cidrs = {"0.0.0.0/1": "128.0.0.0/1", "::/1": "8000::/1"}
+    before = baseline_of(peers=[peer(address)], listens=[{"protocol": "tcp", "address": address}])
+    assert carried(before, cidrs=cidrs) == before
+
+
 def test_the_path_of_a_socket_is_no_address() -> None:
     values = [
         {"protocol": protocol, "address": "10.1.2.3"}

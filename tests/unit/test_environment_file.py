@@ -66,6 +66,10 @@ def test_a_map_is_read_from_its_file(tmp_path: Path) -> None:
         (HEAD + "cidrs: {10.1.0.1/16: 10.2.0.0/16}\n", "write `10.1.0.0/16`", ""),
         (HEAD + "cidrs: {10.1.0.0/255.255.0.0: 10.2.0.0/16}\n", "write `10.1.0.0/16`", ""),
         (HEAD + "cidrs: {10.1.0.0/16: 10.2.0.0/24}\n", "are of different size", ""),
+        (HEAD + "cidrs: {10.1.0.0/16: 127.1.0.0/16}\n", "`127.1.0.0/16` holds the pod's own", ""),
+        (HEAD + "cidrs: {127.0.0.0/8: 10.0.0.0/8}\n", "`127.0.0.0/8` holds the pod's own", ""),
+        (HEAD + "cidrs: {'fd00::/16': 'ff02::/16'}\n", "`ff02::/16` holds", ""),
+        (HEAD + "namespaces: [a, b]\n", "field `namespaces`: it is no mapping", "namespaces: {"),
         (HEAD + "cidrs: {10.1.0.0/16: 'fd00::/16'}\n", "is IPv4, `fd00::/16` IPv6", ""),
         (
             HEAD + "cidrs: {10.1.9.0/24: 10.5.0.0/24, 10.0.0.0/8: 11.0.0.0/8}\n",
