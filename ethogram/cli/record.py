@@ -14,7 +14,7 @@ import click
 
 from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
-from ethogram.cli.session_options import require_parent, session_fields, session_options
+from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import CaptureError
@@ -58,7 +58,7 @@ def command(**values: Any) -> None:
     Ctrl-C ends the recording and keeps what was seen.
     """
     target = chosen(values)
-    require_parent("--ready-file", values["ready_file"])
+    require_place("--ready-file", values["ready_file"])
     result = _record(_options(values, target))
     for line in describe_result(result):
         say(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,11 @@ from ethogram.errors import UsageError
 if TYPE_CHECKING:
     from ethogram.cli.targets import Chosen
 
-__all__ = ["require_parent", "session_fields", "session_options"]
+__all__ = ["require_place", "session_fields", "session_options"]
+
+# What `--ready-file` and `--status` leave behind: a process id, or a state.
+_OURS = re.compile(rb'[0-9]*\n?\Z|\{"schema": "ethogram\.watch-status/')
+_HEAD_BYTES = 64
 
 
 def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
@@ -102,14 +107,28 @@ def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
     }
 
 
-def require_parent(option: str, path: Path | None) -> None:
-    """Raise `UsageError` where the *path* of *option* has no directory to be in.
+def require_place(option: str, path: Path | None) -> None:
+    """Raise `UsageError` where the *path* of *option* has no directory, or is somebody's file.
 
-    Asked before anything is attached.
+    Asked before anything is attached. What an earlier run wrote there may be written again.
     """
-    if path is not None and not path.absolute().parent.is_dir():
+    if path is None:
+        return
+    if not path.name:
+        raise UsageError(f"`{option}` names no file", hint="name a file to write")
+    if not path.absolute().parent.is_dir():
         parent = path.absolute().parent
         raise UsageError(
             f"`{option}`: there is no directory `{parent}`",
             hint=f"`{shell('mkdir', '-p', parent)}` makes it",
         )
+    if path.is_file() and not _OURS.match(_head(path)):
+        raise UsageError(
+            f"`{option}`: `{path}` holds something else, which would be lost",
+            hint="name a file that is not there yet",
+        )
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)

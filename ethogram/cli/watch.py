@@ -11,10 +11,10 @@ import click
 from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
 from ethogram.cli.record import describe_exit, stop_on_signals
 from ethogram.cli.screen import count, say, shell, subject_words
-from ethogram.cli.session_options import require_parent, session_fields, session_options
+from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
-from ethogram.errors import BaselineError, CaptureError, EthogramError
+from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageError
 
 if TYPE_CHECKING:
     from detector.library import Library
@@ -76,8 +76,9 @@ def command(**values: Any) -> None:
     from ethogram.cli.watch_screen import summary
 
     target = chosen(values)
-    require_parent("--ready-file", values["ready_file"])
-    require_parent("--status", values["status"])
+    require_place("--ready-file", values["ready_file"])
+    require_place("--status", values["status"])
+    _require_two(values["ready_file"], values["status"])
     library = _library(values["baseline"], values["map_file"])
     _warn(library, values)
     result = _watch(values, target, library)
@@ -86,6 +87,13 @@ def command(**values: Any) -> None:
     if result.command_exit is not None:
         say(describe_exit(result.command_exit))
     conclude(result, library, fail_on=values["fail_on"], max_loss=values["max_loss"])
+
+
+def _require_two(ready_file: Path | None, status: Path | None) -> None:
+    if ready_file and status and ready_file.absolute() == status.absolute():
+        raise UsageError(
+            "`--ready-file` and `--status` are one file", hint="name two: each is written alone"
+        )
 
 
 def _library(path: Path, map_file: Path | None) -> Library:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -39,9 +40,13 @@ def sync_directory(directory: Path) -> None:
 def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Make *path* hold *data*: a reader sees the old content or the new, never a part.
 
-    On `OSError` the old file is untouched and nothing is left beside it. Without *sync*, only a
-    power loss can lose the new content; a killed process cannot.
+    On `OSError` the old file is untouched and nothing is left beside it; what is no file, such as
+    `/dev/null`, is never replaced by one. Without *sync*, only a power loss can lose the new
+    content; a killed process cannot.
     """
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EEXIST
+        raise OSError(code, os.strerror(code), str(path))
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     temporary.unlink(missing_ok=True)
     descriptor = create_file(temporary, mode=mode)

@@ -71,6 +71,10 @@ def refused(learnt: Path, *words: str | Path) -> tuple[int, str, str]:
         ("--baseline one --status no/such --all", 2, "`--status`: there is no directory"),
         ("--baseline one --status /proc/status.json -- true", 2, "cannot be written"),
         ("--baseline one --ready-file /proc/ready -- true", 2, "`/proc/ready` cannot be written"),
+        ("--baseline one --status= -- true", 2, "`--status` names no file"),
+        ("--baseline one --status one/" + FILE + " -- true", 2, "holds something else"),
+        ("--baseline one --ready-file one/" + FILE + " -- true", 2, "holds something else"),
+        ("--baseline one --status one/s --ready-file one/s -- true", 2, "are one file"),
         ("--baseline one --fail-on grave --all", 2, "`--fail-on`"),
     ],
 )
