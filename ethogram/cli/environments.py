@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["carried", "check_map"]
 
+_SAID = 10  # entries that name nothing
+
 _SHOWN = 5
 
 
@@ -60,10 +62,12 @@ def check_map(map_file: Path, environment: Environment, baselines: Sequence[Base
             f" {count(len(baselines), 'baseline')}{rest}",
             hint=_meant(left[0].source, baselines) or "is it the map of another application?",
         )
-    for entry in left:
+    for entry in left[:_SAID]:
         say(f"warning: --map: {entry} is in no baseline")
         if entry.section == "namespaces" and (hint := _meant(entry.source, baselines)):
             say(f"  hint: {hint}")
+    if len(left) > _SAID:
+        say(f"warning: --map: neither are {count(len(left) - _SAID, 'more entry', 'more entries')}")
     if environment.namespaces:
         for name, number in sorted(_unmapped(environment, baselines).items()):
             say(

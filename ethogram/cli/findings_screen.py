@@ -18,6 +18,7 @@ Format = Literal["text", "jsonl"]
 FORMATS: tuple[Format, ...] = ("text", "jsonl")
 _CONTAINER_DIGITS = 12
 _REMEMBERED = 100_000
+_SHOWN = 1_000  # characters of one field; JSON has all of it
 _STYLES = {
     "critical": "bold white on red",
     "high": "bold red",
@@ -81,17 +82,24 @@ def block(finding: Finding) -> list[str]:
     """Return *finding* in lines; what a workload chose in it is escaped already."""
     return [
         f"{finding.severity.upper()}  {finding.title}",
-        *(f"  {name:<8}  {text}" for name, text in _fields(finding)),
+        *(f"  {name:<8}  {_cut(text)}" for name, text in _fields(finding)),
     ]
 
 
 def repeat(finding: Finding) -> str:
     """Return in one line that *finding* goes on."""
     return (
-        f"again {finding.severity}: {finding.title}: {finding.evidence.observed}, "
+        f"again {finding.severity}: {finding.title}: {_cut(finding.evidence.observed)}, "
         f"{subject_words(finding.workload)}: {count(finding.count, 'time')} until "
         f"{_moment(finding.last_seen)}"
     )
+
+
+def _cut(text: str) -> str:
+    """Return *text*, or how it begins and how much more there is: a workload chose its length."""
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]} ... and {len(text) - _SHOWN:,} characters more"
 
 
 def _fields(finding: Finding) -> Iterator[tuple[str, str]]:

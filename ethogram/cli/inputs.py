@@ -59,6 +59,11 @@ def _kind_of(path: Path) -> Kind:
             f"`{path}` is neither a recording nor a directory of baselines",
             hint="a recording has a `manifest.json`, a baseline is called `*.baseline.yaml`",
         )
+    if not path.is_file():
+        raise UsageError(
+            f"`{escape(str(path))}` is not a file",
+            hint="write it to a file first: it is read more than once",
+        )
     with path.open("rb") as file:
         head = file.read(HEAD_CHARACTERS)
     if head.startswith(b"PAR1"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _SUFFIX = ".baseline.yaml"
+_LIMIT_BYTES = 64 << 20
 
 
 def dump_baseline(baseline: Baseline) -> str:
@@ -90,7 +93,7 @@ def _field_error(error: ValidationError, source: str) -> BaselineError:
 def load_baseline(path: Path) -> Baseline:
     """Return the baseline in file *path*; every failure is a `BaselineError` that names it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _read(Path(path)).decode("utf-8")
     except FileNotFoundError as error:
         raise BaselineError(
             f"there is no baseline `{path}`",
@@ -108,6 +111,20 @@ def load_baseline(path: Path) -> Baseline:
     return parse_baseline(text, source=str(path))
 
 
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise BaselineError(f"`{path}` is not a file", hint="check its type and permissions")
+        content = file.read(_LIMIT_BYTES + 1)
+    if len(content) > _LIMIT_BYTES:
+        raise BaselineError(
+            f"`{path}` is not a baseline: it is larger than {_LIMIT_BYTES >> 20} MiB",
+            hint="pass a file that `ethogram learn` wrote",
+        )
+    return content
+
+
 def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
     """Return the baseline in file *path*, or all `*.baseline.yaml` in directory *path*, by name."""
     path = Path(path)
@@ -119,6 +136,9 @@ def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
             f"there is no `*{_SUFFIX}` in `{path}`",
             hint=f"make one with `ethogram learn RECORDING -o {path}`",
         )
+    for file in files:
+        if file.is_fifo():  # to open it would wait for whoever writes
+            raise BaselineError(f"`{file}` is not a file", hint="remove it: it is no baseline")
     return [(file, load_baseline(file)) for file in files]
 
 

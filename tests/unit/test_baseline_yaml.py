@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,22 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.baseline.yaml"
     path.write_bytes(b"PAR1\xff\xfe")
     with pytest.raises(BaselineError):
+        load_baseline(path)
+
+
+def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.baseline.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    for path in (tmp_path, tmp_path / "endless.yaml"):
+        with pytest.raises(BaselineError, match="is not a file"):
+            load_baselines(path)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    path = tmp_path / "x.baseline.yaml"
+    with path.open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(BaselineError, match="larger than 64 MiB"):
         load_baseline(path)
 
 

@@ -113,6 +113,16 @@ OUTSIDE |= {"name": "pay.staging.example.com"}
 SUFFIX = {"dns_suffixes": {"staging.example.com": "example.com"}}
 
 
+def test_of_many_entries_that_name_nothing_some_are_said(
+    write: Write, map_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mapped = map_file(namespaces=MAP["namespaces"] | {f"n{i}": f"m{i}" for i in range(2_000)})
+    assert export(write(), "--to", "seccomp", "--map", mapped)[0] == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "--map: n" in line]
+    assert len(said) == 11
+    assert said[-1] == "warning: --map: neither are 1,990 more entries"
+
+
 @pytest.mark.parametrize(
     ("target", "sections", "is_said"),
     [

@@ -179,6 +179,20 @@ def test_a_hostile_text_stays_on_its_line_and_is_no_markup(
     assert "[bold]" in lines[0]
 
 
+def test_a_text_that_is_long_is_cut_on_the_screen_and_whole_in_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = "/" + "x" * 20_000
+    process = FINDING["process"] | {"argv": ["cat", long]}
+    one = finding(process=process, evidence={"dimension": "files", "observed": long})
+    printer("text")(one)
+    lines = [*capsys.readouterr().out.splitlines(), repeat(one)]
+    assert max(map(len, lines)) < 1_300
+    assert sum("... and 19," in line and "characters more" in line for line in lines) == 3
+    printer("jsonl")(one)
+    assert Finding.model_validate_json(capsys.readouterr().out) == one
+
+
 def test_every_severity_has_a_style() -> None:
     assert SEVERITIES == contract.SEVERITIES
     for severity in SEVERITIES:
