@@ -43,7 +43,8 @@ class Workload:
 
     @property
     def is_container(self) -> bool:
-        return self.row["container"] is not None
+        """Whether it runs in a container, of a pod or of an engine alone, such as podman."""
+        return self.row["container"] is not None or self.row["kind"] == "Container"
 
 
 class Watched:

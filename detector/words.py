@@ -78,8 +78,15 @@ def nearest(baseline: Baseline, dimension: Dimension, value: AnyValue) -> tuple[
 
 
 def _candidates(baseline: Baseline, dimension: Dimension, value: AnyValue) -> Iterator[str]:
-    """Yield what is allowed in *dimension*, the same file or directory first."""
-    rules = [rule.value for rule in getattr(baseline.rules, dimension)]
+    """Yield what is allowed in *dimension*, the same file or directory first.
+
+    What the container runtime alone did is allowed to nobody who is judged.
+    """
+    rules = [
+        rule.value
+        for rule in getattr(baseline.rules, dimension)
+        if rule.evidence.phases != ("runtime",)
+    ]
     if isinstance(value, FileValue):
         folder = value.path.rpartition("/")[0]
         yield from (in_words(one) for one in rules if one.path == value.path)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ethogram.contracts.baseline import dump_baseline
+from ethogram.contracts.finding import Finding
 from ethogram.contracts.flags import Access
 from ethogram.contracts.recording import Recording
 from learner.learn import learn
@@ -236,11 +237,32 @@ def test_a_path_of_the_workload_cannot_break_the_line(shop: Replay) -> None:
     assert found.evidence.observed.startswith('/tmp/a\\x0a{"schema"')
 
 
-def test_a_workload_without_baseline_is_unknown_and_only_indicators_judge_it(shop: Replay) -> None:
-    strange = {"workload": 9, "namespace": "shop-staging", "kind": "Deployment", "name": "mail"}
-    found = shop.rows(
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"namespace": "shop-staging", "kind": "Deployment", "name": "mail", "container": "smtpd"},
+        {"kind": "Container", "name": "mail"},
+    ],
+)
+def test_a_container_without_baseline_is_unknown_and_only_indicators_judge_it(
+    who: dict[str, str], shop: Replay
+) -> None:
+    found = strange(shop, who)
+    assert [finding.rule for finding in found] == ["sensitive-file-read"]
+    assert found[0].container_id == "9" * 64
+    assert found[0].workload_state == "unknown"
+    assert found[0].baseline is None
+
+
+def test_the_host_s_own_programs_are_judged_by_their_baseline_alone(shop: Replay) -> None:
+    assert strange(shop, {"kind": "Unit", "name": "mail.service"}) == []
+
+
+def strange(shop: Replay, who: dict[str, str]) -> list[Finding]:
+    """Return what is told of a workload without a baseline that reads two files."""
+    return shop.rows(
         8,
-        workloads=[strange | {"container": "smtpd", "labels": {}, "selector": {}}],
+        workloads=[{"workload": 9, "labels": {}, "selector": {}} | who],
         instances=[{"instance": 9, "workload": 9, "runtime_id": "9" * 64}],
         coverage=[{"workload": 9, "instance": 9, "state": "complete"}],
         files=[
@@ -248,9 +270,6 @@ def test_a_workload_without_baseline_is_unknown_and_only_indicators_judge_it(sho
             file_row("/etc/shadow", workload=9, instance=9, exe=SH),
         ],
     )
-    assert [finding.rule for finding in found] == ["sensitive-file-read"]
-    assert found[0].workload_state == "unknown"
-    assert found[0].baseline is None
 
 
 def container(number: int, **columns: Any) -> dict[str, Any]:
