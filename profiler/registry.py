@@ -83,7 +83,8 @@ class Registry:
     """Knows every slot, and which workload and instance it belongs to.
 
     *choose* says of an identity and the path of its cgroup, null where that was never seen,
-    whether it is to be recorded: `wanted`, `unwanted` or `pending`.
+    whether it is to be recorded: `wanted`, `unwanted` or `pending`. *on_made* is told id and path
+    of each cgroup that the kernel made, as soon as that is known.
     """
 
     def __init__(
@@ -92,11 +93,13 @@ class Registry:
         clock: BootClock,
         *,
         choose: Callable[[Identity, str | None], Verdict],
+        on_made: Callable[[int, str], object] = lambda _id, _path: None,
     ) -> None:
         self._resolver = resolver
         self._clock = clock
         self.host_mntns = 0  # known once the programs are attached
         self._choose = choose
+        self._on_made = on_made
         self._paths: dict[int, str] = {}
         self._instances: dict[int, Instance] = {}
         self._by_mntns: dict[int, Instance] = {}
@@ -127,6 +130,7 @@ class Registry:
             else:
                 path = os.fsdecode(tail[: int(head["path_size"])])
                 self.cgroup_made(int(head["cgroup_id"]), path)
+                self._on_made(int(head["cgroup_id"]), path)
 
     def cgroup_made(self, cgroup_id: int, path: str) -> None:
         """Remember the path of a cgroup, and what its runtime already says of it."""

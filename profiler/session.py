@@ -64,7 +64,10 @@ class Session:
             resolve_command(self._argv)
         self._inventory = Inventory.load(options.inventory) if options.inventory else None
         self._resolver = Resolver(inventory=self._inventory, cluster=options.cluster)
-        self._registry = Registry(self._resolver, self.clock, choose=targets.choose)
+        self._named = targets.roots(self._cgroups)
+        self._registry = Registry(
+            self._resolver, self.clock, choose=targets.choose, on_made=self._take_back
+        )
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
         self._executables = Executables(self.clock)
         self._processes = Processes(
@@ -171,6 +174,11 @@ class Session:
             self._registry.cgroup_made(number, path)
         for _, number in self._cgroups:
             self._attached.set_target(number, is_recorded=True)
+
+    def _take_back(self, cgroup_id: int, path: str) -> None:
+        """Record a cgroup that was named and is made anew: a unit or container was restarted."""
+        if path in self._named:
+            self._attached.set_target(cgroup_id, is_recorded=True)
 
     def _prepare_command(self) -> None:
         run = self._command = CommandRun.prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +22,8 @@ Verdict = Literal["wanted", "unwanted", "pending"]
 class Targets:
     """One kind of target and its names; a command's names are its arguments.
 
-    `container`, `unit` and `cgroup` must exist now. `pod` (NAMESPACE/NAME) and `namespace` choose
+    `container`, `unit` and `cgroup` must exist now, and are followed when they are restarted: when
+    their cgroup is removed and made again. `pod` (NAMESPACE/NAME) and `namespace` choose
     whatever bears the name, now and later.
     """
 
@@ -87,6 +89,12 @@ class Targets:
                     chosen[path] = number
         return sorted(chosen.items())
 
+    @staticmethod
+    def roots(cgroups: Sequence[tuple[str, int]]) -> frozenset[str]:
+        """Return the paths of *cgroups*, as `cgroups` gives them, that lie below none of them."""
+        paths = {path for path, _ in cgroups}
+        return frozenset(path for path in paths if path == "/" or _above(path) not in paths)
+
     def _is_meant(self, value: str, path: str) -> bool:
         if self.kind == "cgroup":
             return path == "/" + _below_mount(value).strip("/")
@@ -103,6 +111,10 @@ class Targets:
             "cgroup": "name it as below the cgroup mount, such as `/system.slice/nginx.service`",
         }
         return UsageError(f"there is no {self.kind} `{value}`", hint=hints[self.kind])
+
+
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
 
 
 def _container(path: str) -> str:

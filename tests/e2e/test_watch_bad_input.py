@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from ethogram.contracts.baseline import (
     rule_id,
 )
 from ethogram.contracts.finding import Finding
+from profiler.identity.hierarchy import unified_mount
 from tests.e2e.command_line import ETHOGRAM, ethogram, running
 
 pytestmark = pytest.mark.e2e
@@ -166,3 +168,33 @@ def test_what_the_options_leave_out_of_sight_is_said(learnt: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert "warning: 1 baseline knows peers as pods, services or nodes" in done.stderr
     assert "warning: with `--tier light`" in done.stderr
+
+
+# --- targets that come back -----------------------------------------------------------------------
+
+
+def test_a_cgroup_that_is_made_again_is_watched_again(learnt: Path, tmp_path: Path) -> None:
+    name = f"ethogram-test-{os.getpid()}"
+    cgroup = unified_mount() / name
+    one = load_baseline(learnt / "one" / FILE)
+    match = one.match.model_copy(update={"kind": "Cgroup", "name": f"/{name}"})
+    (tmp_path / FILE).write_text(dump_baseline(one.model_copy(update={"match": match})))
+    cgroup.mkdir()
+    try:
+        words = ["--baseline", tmp_path / FILE, "--window", "200ms", "--cgroup", f"/{name}"]
+        with running("watch", *words, ready=tmp_path / "ready") as process:
+            cgroup.rmdir()
+            cgroup.mkdir()
+            inside = 'read go; echo $$ > "$1"/cgroup.procs; for i in 1 2 3 4 5 6 7; do id; id; done'
+            with subprocess.Popen(["sh", "-c", inside, "sh", str(cgroup)], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL) as job:  # fmt: skip
+                job.communicate(b"\n")
+            process.send_signal(signal.SIGINT)
+            out, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+        observed = [
+            Finding.model_validate_json(line).evidence.observed for line in out.splitlines()
+        ]
+        assert any("/usr/bin/id" in one for one in observed), said
+    finally:
+        cgroup.rmdir()
