@@ -83,6 +83,10 @@ _keep_log = _PRINT(_print)
 
 def _failed(what: str, code: int | None = None) -> CaptureError:
     number = abs(code) if code else c.get_errno()
+    if number in (errno.EMFILE, errno.ENFILE):
+        raise PreflightError(
+            f"{what}: too many files are open", hint="raise the limit, as with `ulimit -n 1024`"
+        )
     reason = errno.errorcode.get(number, str(number))
     return CaptureError(f"{what}: {reason}", log="".join(_LOG) or None)
 

@@ -26,6 +26,7 @@ _OS_HINTS = {
     errno.EROFS: _REFUSED,
     errno.ENOSPC: "free space, or name another place",
     errno.EDQUOT: "free space, or name another place",
+    errno.EMFILE: "raise the limit, as with `ulimit -n 1024`",
 }
 
 

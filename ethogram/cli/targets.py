@@ -74,7 +74,7 @@ def chosen(values: dict[str, Any]) -> Chosen:
             _check(one)
             return one
         case []:
-            raise UsageError("nothing to record: no target given", hint=_HINT)
+            raise UsageError("no target given", hint=_HINT)
     kinds = " and ".join(
         "`-- COMMAND`" if one.kind == "command" else f"`--{one.kind}`" for one in found
     )

@@ -124,7 +124,7 @@ class CoreLoader:
             program.set_autoload(name in names)
         try:
             opened.load()
-        except CaptureError:
+        except (CaptureError, PreflightError):
             opened.close()
             raise
         return opened

@@ -94,6 +94,16 @@ def test_baselines_that_overlap_are_refused(learnt: Path, tmp_path: Path) -> Non
     assert "match.namespace" in hint
 
 
+def test_too_few_files_is_said_with_what_to_do(learnt: Path) -> None:
+    few = 'ulimit -n "$1"; shift; exec "$@"'
+    for limit in ("20", "64"):
+        words = ["bash", "-c", few, "bash", limit, *ETHOGRAM, "watch", "--baseline", "one", "--all"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=learnt,
+                              check=False)  # fmt: skip
+        assert done.returncode == 3, done.stderr
+        assert "too many files are open\n\nhint: raise the limit" in done.stderr
+
+
 # --- no baseline for what runs --------------------------------------------------------------------
 
 
