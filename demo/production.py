@@ -140,6 +140,6 @@ def _block(finding: Finding) -> str:
         f"{finding['severity'].upper()}  {finding['title']}: {_observed(finding)[:96]}\n"
         f"      {finding['reason']}\n"
         f"      {workload['namespace']}/{workload['kind']}/{workload['name']}"
-        f" ({workload['container']}): {' <- '.join(_tree(finding)) or 'whoever'}\n"
+        f" ({workload['container']}): {' <- '.join(_tree(finding)) or 'process not known'}\n"
         f"      {finding['rule']}, {techniques}"
     )
