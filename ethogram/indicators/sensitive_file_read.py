@@ -40,7 +40,7 @@ INDICATOR = Rule(
     IndicatorMetadata(
         id="sensitive-file-read",
         title="Password hashes read",
-        reason="a file with password hashes was opened for reading, by a program that logs nobody in",
+        reason="password hashes were opened for reading, by a program that logs nobody in",
         table="files",
         severity="high",
         attack=(Technique("T1003.008"),),
