@@ -105,8 +105,8 @@ class Targets:
 
     def _missing(self, value: str) -> UsageError:
         hints = {
-            "container": "list them with `runc list`, `podman ps` or `crictl ps`, or use "
-            "`--namespace` to wait for one",
+            "container": "give its id, not its name: `runc list`, `podman ps` and `crictl ps` list "
+            "them; or use `--namespace` to wait for one",
             "unit": "list them with `systemctl list-units`",
             "cgroup": "name it as below the cgroup mount, such as `/system.slice/nginx.service`",
         }
