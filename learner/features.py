@@ -18,7 +18,8 @@ from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.registry import indicators
 from learner.context import Context, context_of
 from learner.identity import Identity, identity_of
-from learner.taint import Taint, taint_of
+from learner.suspects import taint_of
+from learner.taint import Taint
 
 __all__ = ["INDEX", "feature_frames"]
 

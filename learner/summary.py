@@ -15,7 +15,7 @@ from learner.context import context_of
 from learner.extract import extract
 from learner.observation import observation_rows
 from learner.rows import coded, table_of, typed
-from learner.taint import taint_of
+from learner.suspects import taint_of
 
 __all__ = ["merge", "summarize"]
 

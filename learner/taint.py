@@ -17,23 +17,20 @@ What these rows show is learnt all the same where another row shows it that is n
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.protocol import Indicator
-from ethogram.indicators.rows import completed, refused_operations
+from ethogram.indicators.rows import completed
 from learner.cells import Cells
 from learner.context import Context
 
-__all__ = ["Taint", "taint_of"]
+__all__ = ["Taint", "completed_rows"]
 
 _EXEC = ENUMS["phase"].index("exec")
 _BY_EXEC_ID = frozenset({"processes", "privileges", "denied"})
@@ -87,27 +84,6 @@ class Taint:
         return bits
 
 
-def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
-    """Return what *indicators* condemn in the recording of *context*."""
-    rules = tuple(indicators)
-    processes = _processes(context)
-    roots = _roots(context, rules, processes)
-    if not roots:
-        return Taint(rules, context)
-    tree = _spread(roots, _children(processes))
-    lives, files = Cells(), Cells()
-    for process, bits in _rows_of(processes, tree):
-        for window in range(process.first_window, process.last_window + 1):
-            lives.add(process.instance, process.phase == _EXEC, window, bits)
-            files.add(process.instance, process.exe, window, bits)
-    peers = files.copy()
-    for process, bits in _rows_of(processes, tree):
-        for exe in _ancestor_exes(processes, process.exec_id, tree):
-            for window in range(max(0, process.first_window - 1), process.last_window + 1):
-                peers.add(process.instance, exe, window, bits)
-    return Taint(rules, context, tree, files, peers, lives)
-
-
 def _row_bits(
     rules: tuple[Indicator, ...], name: str, batch: pa.RecordBatch, context: Context
 ) -> np.ndarray:
@@ -119,137 +95,15 @@ def _row_bits(
         if rule.metadata.table == name and rule.metadata.gate == "always"
     ]
     if judging:
-        rows = _completed(pa.Table.from_batches([batch]), context)
+        rows = completed_rows(pa.Table.from_batches([batch]), context)
         for index, rule in judging:
             matches = rule.matches(rows).to_numpy(zero_copy_only=False)
             bits |= matches.astype(np.uint64) << np.uint64(index)
     return bits
 
 
-def _completed(rows: pa.Table, context: Context) -> pa.Table:
+def completed_rows(rows: pa.Table, context: Context) -> pa.Table:
+    """Return *rows* of one table as indicators see them."""
     exec_ids, exes = context.processes
     processes = pa.table({"exec_id": exec_ids, "exe": exes})
     return completed(rows, context.executables, context.recording.table("instances"), processes)
-
-
-def _processes(context: Context) -> pd.DataFrame:
-    """Return the processes by `exec_id`, with the windows in which each lived."""
-    table = context.recording.table("processes")
-    columns = ["exec_id", "parent_exec_id", "fork_parent_exec_id", "tgid", "exe", "instance"]
-    frame: pd.DataFrame = table.select(columns).to_pandas()
-    phases = table.column("phase").combine_chunks()
-    codes = phases.indices if not isinstance(phases, pa.ChunkedArray) else pa.array([], pa.int8())
-    frame["phase"] = codes.to_numpy(zero_copy_only=False)
-    start = table.column("start").cast(pa.int64()).to_numpy()
-    forever = np.iinfo(np.int64).max
-    end = pc.fill_null(table.column("end").cast(pa.int64()), forever).to_numpy()
-    frame["start"], frame["end"] = start, end
-    frame["first_window"] = context.windows.at(start)
-    last = context.windows.at(np.minimum(end, forever - 1))
-    newest = int(context.windows.numbers[-1]) if len(context.windows.numbers) else 0
-    written = table.column("window").to_numpy().astype(np.int64)
-    last = np.where(end == forever, np.maximum(newest, written), last)
-    frame["last_window"] = np.maximum(frame["first_window"], last)
-    return frame.set_index("exec_id", drop=False)
-
-
-def _roots(
-    context: Context, rules: tuple[Indicator, ...], processes: pd.DataFrame
-) -> dict[str, int]:
-    """Return the processes that an indicator makes suspect, with its bits."""
-    roots: dict[str, int] = defaultdict(int)
-    judging: dict[str, list[tuple[int, Indicator]]] = defaultdict(list)
-    for index, rule in enumerate(rules):
-        judging[rule.metadata.table].append((index, rule))
-    for table, judges in judging.items():
-        for batch in _judged(context, table):
-            rows = _completed(batch, context)
-            for index, rule in judges:
-                for exec_id in _suspects(rows.filter(rule.taints(rows)), processes):
-                    roots[exec_id] |= 1 << index
-    return dict(roots)
-
-
-def _judged(context: Context, table: str) -> Iterator[pa.Table]:
-    """Yield the rows that the indicators of *table* judge, in batches.
-
-    What a filter refused would have been an operation.
-    """
-    for batch in context.recording.batches(table):
-        yield pa.Table.from_batches([batch])
-    if table == "privileges":
-        for batch in context.recording.batches("denied"):
-            yield refused_operations(pa.Table.from_batches([batch]))
-
-
-def _suspects(rows: pa.Table, processes: pd.DataFrame) -> Iterator[str]:
-    """Yield the processes that *rows* are about: by name, or by executable and window."""
-    if not rows.num_rows:
-        return
-    if "exec_id" in rows.column_names:
-        yield from (name for name in rows.column("exec_id").to_pylist() if name is not None)
-        return
-    for row in rows.select(["instance", "exe", "window"]).to_pylist():
-        living = processes[
-            (processes.instance == row["instance"])
-            & (processes.exe == row["exe"])
-            & (processes.first_window <= row["window"])
-            & (processes.last_window >= row["window"])
-        ]
-        yield from living.exec_id
-
-
-def _children(processes: pd.DataFrame) -> dict[str, list[str]]:
-    """Return what each process started, and what it became by executing again."""
-    children: dict[str, list[str]] = defaultdict(list)
-    for column in ("parent_exec_id", "fork_parent_exec_id"):
-        known = processes[processes[column].notna()]
-        for parent, child in zip(known[column], known.exec_id, strict=True):
-            children[parent].append(child)
-    ordered = processes.sort_values(["instance", "tgid", "start"], kind="stable")
-    following = ordered.shift(-1)
-    # A later process with a recycled number began after the earlier one had ended.
-    is_same = (
-        (ordered.instance == following.instance)
-        & (ordered.tgid == following.tgid)
-        & (ordered.end >= following.start)
-    )
-    for before, after in zip(ordered.exec_id[is_same], following.exec_id[is_same], strict=True):
-        children[before].append(after)
-    return children
-
-
-def _spread(roots: dict[str, int], children: Mapping[str, list[str]]) -> dict[str, int]:
-    """Return *roots* and all that descends from them, each with the bits of its ancestors."""
-    tree: dict[str, int] = defaultdict(int)
-    pending = list(roots.items())
-    while pending:
-        name, bits = pending.pop()
-        if tree[name] | bits == tree[name]:
-            continue
-        tree[name] |= bits
-        pending.extend((child, tree[name]) for child in children.get(name, ()))
-    return dict(tree)
-
-
-def _rows_of(processes: pd.DataFrame, tree: Mapping[str, int]) -> Iterator[tuple[Any, int]]:
-    known = processes[processes.exec_id.isin(tree.keys())]
-    for row in known.itertuples(index=False):
-        yield row, tree[str(row.exec_id)]
-
-
-def _ancestor_exes(processes: pd.DataFrame, exec_id: str, tree: Mapping[str, int]) -> Iterator[int]:
-    """Yield the executables of the ancestors of *exec_id* that are not of the tree."""
-    seen = {exec_id}
-    pending = [exec_id]
-    while pending:
-        name = pending.pop()
-        if name not in processes.index:
-            continue
-        row: Any = processes.loc[name]
-        if name not in tree:
-            yield int(row.exe)
-        for parent in (row.parent_exec_id, row.fork_parent_exec_id):
-            if isinstance(parent, str) and parent not in seen:
-                seen.add(parent)
-                pending.append(parent)

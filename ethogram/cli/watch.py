@@ -74,7 +74,9 @@ def command(**values: Any) -> None:
     Ctrl-C ends the watch.
     """
     from ethogram.cli.watch_screen import summary
+    from profiler.without_pandas import spare_pandas
 
+    spare_pandas()
     target = chosen(values)
     require_place("--ready-file", values["ready_file"])
     require_place("--status", values["status"])

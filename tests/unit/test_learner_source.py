@@ -14,7 +14,7 @@ from ethogram.indicators.registry import indicators
 from learner.behaviour import BEHAVIOURS
 from learner.context import Source, context_of
 from learner.extract import extract
-from learner.taint import taint_of
+from learner.suspects import taint_of
 from tests.recordings import shop_recording
 
 pytestmark = pytest.mark.unit
