@@ -96,7 +96,7 @@ _ENTRIES = (
     _entry(_ANY, _CREDENTIALS, "medium", "T1552.001", "File with credentials read",
            "who has them can act elsewhere"),
     # Whatever programs leave lying about while they work.
-    _entry(_ANY, r"^/dev/(?:null|zero|full|u?random|tty|ptmx|pts/|std(?:in|out|err)$|fd/)", "low",
+    _entry(_ANY, r"^/dev/(?:null|zero|full|u?random|tty|ptmx|pts/|std(?:in|out|err)$|fd/)", "info",
            "T1005", "Harmless device opened", "the baseline never opens it"),
     _entry(_WRITE, r"^(?:/tmp|/var/tmp|/dev/shm)/", "low", "T1074.001", "Temporary file written",
            "the baseline never writes it"),

@@ -124,13 +124,14 @@ def command(
     words: list[str | Path] = ["ethogram", "export", baseline]
     words += [word for target in targets for word in ("--to", target)]
     words += ["--map", map_file] if map_file is not None else []
-    words += [word for pair in pairs for word in _option_of(pair)]
-    words += ["--allow-lossy"] if allow_lossy else []
-    _say_next(
-        [*words, "-o", output],
-        enforce=enforce,
-        is_changed=not enforce and is_changed_by_enforcing([one for _, one in loaded], exporters),
+    # `--enforce` denies by itself, and refuses to meet a mode that does not.
+    denying = [pair for pair in pairs if pair not in ("mode=audit", "mode=warn")]
+    is_changed = not enforce and is_changed_by_enforcing(
+        [one for _, one in loaded], chosen_exporters(targets, denying, enforce=False)
     )
+    words += [word for pair in (denying if is_changed else pairs) for word in _option_of(pair)]
+    words += ["--allow-lossy"] if allow_lossy else []
+    _say_next([*words, "-o", output], enforce=enforce, is_changed=is_changed)
 
 
 def _baselines(

@@ -74,9 +74,7 @@ def command(**values: Any) -> None:
     Ctrl-C ends the watch.
     """
     from ethogram.cli.watch_screen import summary
-    from profiler.without_pandas import spare_pandas
 
-    spare_pandas()
     target = chosen(values)
     require_place("--ready-file", values["ready_file"])
     require_place("--status", values["status"])
@@ -131,6 +129,9 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
 
 
 def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchResult:
+    from profiler.without_pandas import spare_pandas
+
+    spare_pandas()
     from detector.watch import watch
     from ethogram.cli.findings_screen import printer
     from ethogram.cli.watch_screen import WatchScreen
@@ -211,7 +212,9 @@ def _no_match(result: WatchResult, library: Library) -> EthogramError | None:
             f"` says what runs on this host; the baselines are for {meant}",
         )
     ran = listed(subject_words(one.subject) for one in result.workloads)
-    return BaselineError(
-        f"no baseline is for what ran here: {ran}",
-        hint=f"they are for {meant}; `match` in a baseline says what it applies to",
-    )
+    kinds = {known.baseline.match.kind for known in library.known}
+    if "Pod" not in kinds and any(one.subject.kind == "Pod" for one in result.workloads):
+        hint = f"they are for {meant}; `--inventory` says which workload a pod belongs to"
+    else:
+        hint = f"they are for {meant}; `match` in a baseline says what it applies to"
+    return BaselineError(f"no baseline is for what ran here: {ran}", hint=hint)

@@ -231,7 +231,7 @@ def test_each_target_gets_what_it_knows(
         .err.splitlines()[-1]
         .startswith(
             f"next: `ethogram export {baselines} --to seccomp --to networkpolicy --to admission"
-            f" --map {mapped} --mode warn --bind-digest --allow-lossy -o {place} --enforce --force`"
+            f" --map {mapped} --bind-digest --allow-lossy -o {place} --enforce --force`"
         )
     )
     folder = place / "shop" / "Deployment-checkout"
@@ -240,6 +240,19 @@ def test_each_target_gets_what_it_knows(
     assert "kubernetes.io/metadata.name: shop" in admission
     (profile,) = (entry["installs_as"] for entry in index_of(place) if "installs_as" in entry)
     assert profile in admission
+
+
+def test_after_a_mode_that_does_not_deny_the_next_command_can_be_run(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines = write()
+    code, place = export(baselines, "--to", "admission", "--mode", "warn")
+    assert code == 0
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(
+        f"next: `ethogram export {baselines} --to admission -o {place} --enforce --force`"
+    )
+    assert export(baselines, "--to", "admission", "--enforce", "--force")[0] == 0
 
 
 def test_where_enforcing_changes_nothing_it_is_not_the_next_command(

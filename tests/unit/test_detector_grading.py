@@ -156,7 +156,7 @@ def test_the_value_decides(value: AnyValue, severity: str, attack: str, title: s
         ("/sys/fs/cgroup/rdma/release_agent", "w", "high", "T1611"),
         ("/proc/1/root/etc/hostname", "r", "high", "T1611"),
         ("/dev/sda1", "r", "high", "T1006 T1611"),
-        ("/dev/null", "w", "low", "T1005"),
+        ("/dev/null", "w", "info", "T1005"),
         ("/proc/17/mem", "rw", "high", "T1055.009"),
         ("/proc/17/mem", "r", "medium", "T1003.007"),
         ("/proc/17/environ", "r", "medium", "T1552"),

@@ -14,9 +14,7 @@ from tests.hosts import CRI, HEX, POD_UID, Host
 
 pytestmark = pytest.mark.unit
 
-NS = "shop-staging"
-HASH = "5d4f8c7b9d"
-DIGEST = "sha256:" + "cd" * 32
+NS, HASH, DIGEST = "shop-staging", "5d4f8c7b9d", "sha256:" + "cd" * 32
 SLICE = f"/kubepods/burstable/pod{POD_UID}"
 MISSING = object()
 
