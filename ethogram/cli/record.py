@@ -82,9 +82,6 @@ def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
 
 def _record(options: RecordOptions) -> RecordResult:
     from ethogram.cli.live import live_summary
-    from profiler.without_pandas import spare_pandas
-
-    spare_pandas()
     from profiler.recorder import record
 
     is_command = options.targets.kind == "command"

@@ -129,9 +129,6 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
 
 
 def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchResult:
-    from profiler.without_pandas import spare_pandas
-
-    spare_pandas()
     from detector.watch import watch
     from ethogram.cli.findings_screen import printer
     from ethogram.cli.watch_screen import WatchScreen
