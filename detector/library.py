@@ -22,7 +22,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
+from ethogram.contracts.baseline import (
+    DIMENSIONS,
+    Baseline,
+    OperationValue,
+    Rules,
+    Subject,
+    load_baselines,
+)
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
@@ -34,6 +41,8 @@ __all__ = ["Known", "Library", "subject_of"]
 _Rank: TypeAlias = "tuple[int, int, int, int]"
 _NAMED, _PATTERN, _HOME, _ANYWHERE = 3, 2, 1, 0
 _BY_RUNTIME = ("runtime",)
+# The runtime's clone() may return after its child became the workload: then it seems to be its own.
+_OVERLAPPING = (OperationValue(operation="clone_namespace"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Known:
             dimension: tuple(
                 rule
                 for rule in getattr(baseline.rules, dimension)
-                if rule.evidence.phases != _BY_RUNTIME
+                if rule.evidence.phases != _BY_RUNTIME or rule.value in _OVERLAPPING
             )
             for dimension in DIMENSIONS
         }
