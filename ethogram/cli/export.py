@@ -103,7 +103,8 @@ def command(
     if check and dry_run:
         raise UsageError("`--check` and `--dry-run` are different questions", hint="ask one")
     pairs = [*settings]
-    pairs += [f"{name}={value}" for name, value in (("runtime", runtime), ("mode", mode)) if value]
+    named = (("runtime", runtime), ("mode", mode))
+    pairs += [f"{name}={value}" for name, value in named if value is not None]
     pairs += ["bind-digest=true"] if bind_digest else []
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
     for_peers = any("peers" in exporter.dimensions for exporter, _ in exporters)
