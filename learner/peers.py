@@ -27,8 +27,9 @@ _Asked = tuple[str, int]  # transport and port
 
 # Where no port decides, the first of these is meant.
 _KINDS: Final = ("pod", "node", "external", "service", "dns", "apiserver")
+_SERVICES: Final = frozenset({"service", "dns"})
 # They are known by what they are, not by where: pods come and go under addresses.
-_MOVING: Final = frozenset({"pod", "service", "dns"})
+_MOVING: Final = _SERVICES | {"pod"}
 _OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
 _FOREVER = np.iinfo(np.int64).max
 _NO_PORT = 65536
@@ -131,7 +132,9 @@ class Peers:
         if len(addr) not in (4, 16) or ipaddress.ip_address(addr).is_loopback:
             return None
         rows = self._order[self._starts[address] : self._starts[address + 1]]
-        known = [self._row(row) for row in self._latest(rows, epoch)]
+        latest = (self._row(row) for row in self._latest(rows, epoch))
+        # A node is a node, whatever services it answers for.
+        known = [row for row in latest if not (row["kind"] in _SERVICES and _is_endpoint(row))]
         offering = [row for row in known if _targets(row, asked)]
         found = (
             self._identity(row, epoch, _targets(row, asked))
@@ -170,8 +173,10 @@ class Peers:
             who["targets"] = sorted({escape(text) for row in endpoints for _, text in _ports(row)})
         elif kind in _MOVING:
             who |= {"selector": _labels(row["selector"]), "targets": targets}
+            endpoints = self._endpoints(kind, row["name"], epoch)
             if not who["selector"]:
-                who["addresses"] = _addresses(self._endpoints("external", row["name"], epoch))
+                endpoints += self._endpoints("external", row["name"], epoch)
+            who["addresses"] = _addresses(endpoints)
         return _stated(who) if name else None
 
     def _pod(self, row: _Row) -> dict[str, Any] | None:
@@ -197,7 +202,7 @@ class Peers:
         named = pc.and_(pc.equal(self._kinds, kind), pc.equal(self._table.column("name"), name))
         rows = np.flatnonzero(pc.fill_null(named, False).to_numpy())
         known = (self._row(row) for row in self._valid(rows, epoch))
-        return [row for row in known if row["selector"] is None and _is_endpoint(row)]
+        return [row for row in known if _is_endpoint(row)]
 
 
 def _transports(batch: pa.RecordBatch) -> np.ndarray:
@@ -227,7 +232,13 @@ def _targets(row: _Row, asked: _Asked | None) -> list[str]:
 
 
 def _is_endpoint(row: _Row) -> bool:
-    """Return whether *row* answers itself: a service's address has other ports behind its own."""
+    """Return whether *row* answers itself, without being picked by labels.
+
+    A service's address has other ports behind its own; in recordings that do not state selectors,
+    and so no namespaces either, it may look like a node that answers for the service.
+    """
+    if row["selector"] is not None or (row["kind"] in _SERVICES and not row["namespace"]):
+        return False
     return all(target == str(port) for (_, port), target in _ports(row))
 
 

@@ -36,7 +36,9 @@ class Address:
     """One address; `pod` is the pod that has it, whose owner is the workload.
 
     `selector` are the labels that pick the pods which answer: the owner's of a pod, the service's
-    own, empty for a service that has endpoints instead. None: no labels pick it.
+    own, empty for a service that has endpoints instead. None: no labels pick it. Kind `service`
+    or `dns` without them is a node that answers for the service: a pod of it is on the node's
+    network.
     """
 
     addr: bytes
@@ -80,14 +82,15 @@ def addresses_of(
 ) -> tuple[Address, ...]:
     """Return the addresses of a cluster, sorted.
 
-    A pod on its host's network has no address of its own: there the address is the node's. The
-    service `default/kubernetes` and its endpoints are the API server, `kube-system/kube-dns` is
-    the resolver.
+    A pod on its host's network has no address of its own: there the address is the node's, and
+    that of each service which the pod answers for. The service `default/kubernetes` and its
+    endpoints are the API server, `kube-system/kube-dns` is the resolver.
     """
     rows = [*_nodes(nodes), *_pods(pods)]
-    known = {row.addr for row in rows}
-    rows += [*_services(services, slices), *_endpoints(slices, known)]
-    unique = {(row.addr, row.kind, row.name, row.ports): row for row in rows}
+    whose = {row.addr: row.kind for row in rows}
+    rows += [*_services(services, slices), *_endpoints(slices, whose)]
+    # A node may be a service's external address, and answer for it too: these are two rows.
+    unique = {(row.addr, row.kind, row.name, row.ports, row.selector is None): row for row in rows}
     return tuple(unique[key] for key in sorted(unique))
 
 
@@ -162,8 +165,11 @@ def _ports(service: Service, slices: Sequence[EndpointSlice]) -> tuple[AddressPo
     return tuple(sorted(found))
 
 
-def _endpoints(slices: Iterable[EndpointSlice], known: set[bytes]) -> Iterator[Address]:
-    """Yield the API server's own addresses, and what services have behind them outside."""
+def _endpoints(slices: Iterable[EndpointSlice], whose: Mapping[bytes, Kind]) -> Iterator[Address]:
+    """Yield the API server's own addresses, and what services have outside and on nodes.
+
+    *whose* is the kind of each address that a node or a pod has.
+    """
     for item in slices:
         names = _service_of(item)
         if names is None or item.address_type == "FQDN":
@@ -177,9 +183,10 @@ def _endpoints(slices: Iterable[EndpointSlice], known: set[bytes]) -> Iterator[A
         )
         for address in {text for endpoint in item.endpoints for text in endpoint.addresses}:
             addr, name, namespace = packed(address), bounded("/".join(names)), bounded(names[0])
-            if names == _API_SERVER:
-                yield Address(addr, "apiserver", name, ports=ports, namespace=namespace)
-            elif addr not in known:
+            kind = _SPECIAL.get(names, "service")
+            if kind == "apiserver" or whose.get(addr) == "node":
+                yield Address(addr, kind, name, ports=ports, namespace=namespace)
+            elif addr not in whose:
                 yield Address(addr, "external", name, ports=ports, namespace=namespace)
 
 
