@@ -25,6 +25,8 @@ __all__ = ["NAMESPACES", "Instance", "Registry", "Slot"]
 
 NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 _RUNTIME, _UNKNOWN = ENUMS["phase"].index("runtime"), ENUMS["phase"].index("unknown")
+# Phases of what descends from the entrypoint; sessions and the runtime have their own.
+_OWN = frozenset(ENUMS["phase"].index(name) for name in ("startup", "steady", "shutdown"))
 
 
 @dataclass(slots=True)
@@ -40,6 +42,7 @@ class Instance:
     netns: int
     pid: int
     is_live: bool
+    main_pid: int = 0  # of the entrypoint, once it ran
     workload: int = -1
     verdict: Verdict = "pending"
     ended_ns: int | None = None
@@ -202,16 +205,24 @@ class Registry:
         return instance
 
     def _describe(self, instance: Instance, head: np.void) -> None:
-        """Keep what the container's own processes say, not what the runtime's said before."""
-        mntns, flags = int(head["mntns"]), int(head["flags"])
-        if not int(head["tgid"]) or (mntns == self.host_mntns and instance.is_container):
+        """Keep what the entrypoint says of itself, and until it ran what others say.
+
+        The first task that is seen in a phase announces it: the runtime's, one that entered, or a
+        child that left the namespaces which the instance has.
+        """
+        mntns, flags, tgid = int(head["mntns"]), int(head["flags"]), int(head["tgid"])
+        if not tgid or (mntns == self.host_mntns and instance.is_container):
             return
+        instance.pid = tgid
+        if instance.main_pid not in (0, tgid):
+            return
+        if int(head["phase"]) in _OWN:
+            instance.main_pid = tgid
         instance.mntns, instance.netns = mntns, int(head["netns"])
         instance.caps_bounding = int(head["caps_bounding"])
         instance.host_bits = int(head["host_namespace_bits"])
         instance.no_new_privs |= bool(flags & EventFlag.NO_NEW_PRIVS)
         instance.seccomp_mode = 2 if flags & EventFlag.SECCOMP_FILTER else instance.seccomp_mode
-        instance.pid = int(head["tgid"])
         instance.is_changed = True
 
     # --- names -------------------------------------------------------------------------------
@@ -258,6 +269,8 @@ class Registry:
                 self._became_container(instance)
 
     def _became_container(self, instance: Instance) -> None:
+        if instance.mntns == self.host_mntns:
+            instance.main_pid = 0  # that was the runtime
         for number in instance.slots:
             slot = self.slots[number]
             for cgroup_id, mntns in instance.kernel_keys:

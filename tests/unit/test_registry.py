@@ -38,10 +38,14 @@ def _cgroup(time_ns: int, number: int, path: str, *, removed: bool = False) -> t
     return RecordKind.CGROUP, Records(head, [path.encode()])
 
 
-def _slot(time_ns: int, slot: int, number: int, mntns: int) -> tuple:
+def _slot(
+    time_ns: int, slot: int, number: int, mntns: int, phase: str = "startup", **fields: int
+) -> tuple:
     head = np.zeros(1, STRUCTS["slot_record"].dtype)
     head["time_ns"], head["slot"], head["cgroup_id"] = time_ns, slot, number
-    head["mntns"], head["phase"] = mntns, ENUMS["phase"].index("startup")
+    head["mntns"], head["phase"] = mntns, ENUMS["phase"].index(phase)
+    for name, value in fields.items():
+        head[name] = value
     return RecordKind.SLOT, Records(head, [b""])
 
 
@@ -81,6 +85,34 @@ def test_a_mount_namespace_with_the_number_of_one_that_is_gone_is_another(
     _take(registry, _slot(6, 3, 9, _MNTNS))  # from a cgroup of the host: an exec on its way in
     assert registry.slots[3].instance is registry.slots[2].instance
     assert registry.slots[3].phase == _RUNTIME
+
+
+_ALL, _OWN_MNT = 0xFF, 0xFE  # bits of the namespaces that equal the host's
+
+
+@pytest.mark.parametrize("other", ["runtime", "steady", "exec"])
+def test_a_child_that_left_the_namespaces_does_not_speak_for_its_instance(
+    registry: Registry, other: str
+) -> None:
+    main = {"tgid": 10, "host_namespace_bits": _ALL, "caps_bounding": 3, "netns": 5}
+    child = {"tgid": 11, "host_namespace_bits": _OWN_MNT, "caps_bounding": 1, "netns": 6}
+    _take(registry, _cgroup(1, 7, "/system.slice/a.service"))
+    _take(registry, _slot(2, 1, 7, _HOST_MNTNS, **main))
+    _take(registry, _slot(3, 2, 7, _MNTNS, other, **child))
+    (instance,) = registry.instances()
+    assert (instance.host_bits, instance.caps_bounding) == (_ALL, 3)
+    assert (instance.mntns, instance.netns) == (_HOST_MNTNS, 5)
+
+
+def test_what_the_entrypoint_says_replaces_what_its_runtime_said(registry: Registry) -> None:
+    runtime = {"tgid": 10, "host_namespace_bits": _ALL, "caps_bounding": 3}
+    main = {"tgid": 11, "host_namespace_bits": 0, "caps_bounding": 1}
+    _take(registry, _cgroup(1, 7, f"/docker/{HEX}"))
+    _take(registry, _slot(2, 1, 7, _MNTNS, "runtime", **runtime))
+    _take(registry, _slot(3, 2, 7, _MNTNS, **main))
+    _take(registry, _slot(4, 3, 7, _MNTNS, "steady", **main | {"caps_bounding": 0}))
+    (instance,) = registry.instances()
+    assert (instance.host_bits, instance.caps_bounding) == (0, 0)
 
 
 class _Node:
