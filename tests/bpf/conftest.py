@@ -56,6 +56,35 @@ class Kernel:
             for identifier in identifiers:
                 self.loader.forget(identifier, self.loader.host_namespaces[0], [])
 
+    def run_in_windows(self, *parts: list[list[object]]) -> list[Seen]:
+        """Run the known workload, with the end of a window between each two of *parts*."""
+        self.loader.end_window()
+        between: list[list[object]] = [["ready-fd", 1], ["wait-byte"]]
+        actions = [action for part in parts for action in [*part, *between]][: -len(between)]
+        cgroup = self._mount / f"ethogram-test-{secrets.token_hex(4)}"
+        cgroup.mkdir()
+        identifier = cgroup.stat().st_ino
+        self.loader.set_target(identifier, is_recorded=True)
+        seen: list[Seen] = []
+        try:
+            with subprocess.Popen(
+                known(*actions),
+                preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0") and None,  # noqa: PLW1509
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                for _ in parts[1:]:
+                    assert process.stdout.read(1) == b"\n"
+                    seen.append(Seen(self.loader.end_window(), [identifier], after=seen))
+                    os.write(process.stdin.fileno(), b"\n")
+                assert process.wait(60) == 0
+            return [*seen, Seen(self.loader.end_window(), [identifier], after=seen)]
+        finally:
+            cgroup.rmdir()
+            self.loader.forget(identifier, self.loader.host_namespaces[0], [])
+
     def known_cgroups(self) -> int:
         """Return how many cgroups the kernel side has a word about."""
         assert self.loader._object is not None

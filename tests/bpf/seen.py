@@ -41,9 +41,14 @@ class Executed:
 
 
 class Seen:
-    """A drained window, in words. Calls of phase `runtime` are the harness's own."""
+    """A drained window, in words. Calls of phase `runtime` are the harness's own.
 
-    def __init__(self, drained: Drained, cgroups: Sequence[int] = ()) -> None:
+    *after* are the windows before it, which told what its slots are.
+    """
+
+    def __init__(
+        self, drained: Drained, cgroups: Sequence[int] = (), *, after: Sequence[Seen] = ()
+    ) -> None:
         self.drained = drained
         self._cgroups = cgroups
         self._cgroup_of = {
@@ -51,7 +56,8 @@ class Seen:
             for batch in self._records(RecordKind.SLOT)
             for head in batch.heads
         }
-        self.phase_of = {
+        self.phase_of = {slot: phase for one in after for slot, phase in one.phase_of.items()}
+        self.phase_of |= {
             int(head["slot"]): PHASES[int(head["phase"])]
             for batch in self._records(RecordKind.SLOT)
             for head in batch.heads
@@ -95,6 +101,11 @@ class Seen:
             name = name_of(ARCHES[int(key["arch"])], int(key["nr"])) or str(int(key["nr"]))
             counted[name, ENUMS["action"][int(key["action"])], errno] += int(value)
         return counted
+
+    @property
+    def denied_calls(self) -> set[tuple[str, int]]:
+        """Return (architecture, number) of what was refused."""
+        return {(ARCHES[int(key["arch"])], int(key["nr"])) for key, _ in self._keys("denials")}
 
     @property
     def files(self) -> list[Opened]:
@@ -150,12 +161,17 @@ class Seen:
     @property
     def grams(self) -> set[tuple[str, ...]]:
         """Return the six-grams, oldest first, `-` where there was no call yet."""
+        return {gram for _, _, gram in self.grams_with_phase}
+
+    @property
+    def grams_with_phase(self) -> set[tuple[str, str, tuple[str, ...]]]:
+        """Return (phase, architecture, six-gram)."""
         found = set()
         for key, _ in self._keys("grams"):
             gram, arch = int(key["gram"]), ARCHES[int(key["gram"]) >> 60]
             numbers = [gram >> shift & 1023 for shift in range(50, -10, -10)]
             names = ["-" if nr == 1023 else name_of(arch, nr) or str(nr) for nr in numbers]
-            found.add(tuple(names))
+            found.add((self.phase_of.get(int(key["slot"]), "?"), arch, tuple(names)))
         return found
 
     @property

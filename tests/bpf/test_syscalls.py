@@ -6,10 +6,12 @@ import sys
 import pytest
 
 from tests.bpf.conftest import Kernel
+from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
 
 GETPPID, GETPID, I386_GETPPID = 110, 39, 64
+SIX = ("getppid",) * 6
 
 
 def test_no_call_is_lost_or_doubled(kernel: Kernel) -> None:
@@ -63,6 +65,57 @@ def test_a_thread_s_last_six_calls_are_a_set(kernel: Kernel) -> None:
 def test_a_sequence_starts_anew_in_a_child(kernel: Kernel) -> None:
     seen = kernel.run(["fork", 1, [["call", GETPPID, 1]]])
     assert ("-", "-", "-", "-", "-", "getppid") in seen.grams
+
+
+def test_a_sequence_survives_an_exec(kernel: Kernel) -> None:
+    again = known(["call", GETPID, 1])
+    seen = kernel.run(["call", GETPPID, 5], ["exec", *again])
+    assert (*SIX[:4], "execve", "getpid") in seen.grams
+    assert ("-", "-", "-", "-", "-", "getpid") not in seen.grams
+
+
+def test_a_thread_has_a_sequence_of_its_own(kernel: Kernel) -> None:
+    seen = kernel.run(["call", GETPPID, 5], ["thread", 2, [["call", GETPID, 2]]])
+    assert ("-", "-", "-", "-", "getpid", "getpid") in seen.grams
+    assert ("-", "-", "-", "getpid", "getpid", "exit") in seen.grams
+    assert (*SIX[:3], "clone", "clone", "exit_group") in seen.grams
+    assert not [gram for gram in seen.grams if {"getppid", "getpid"} <= set(gram)]
+
+
+def test_a_sequence_is_reported_again_in_the_next_window(kernel: Kernel) -> None:
+    windows = kernel.run_in_windows(*[[["call", GETPPID, 23]]] * 3)
+    assert [SIX in seen.grams for seen in windows] == [True, True, True]
+    # A sequence does not begin anew where a window does.
+    assert (*SIX[:3], "write", "read", "getppid") not in windows[0].grams
+    assert (*SIX[:3], "write", "read", "getppid") in windows[1].grams
+
+
+def test_a_sequence_that_ended_is_not_reported_again(kernel: Kernel) -> None:
+    first, second = kernel.run_in_windows([["call", GETPPID, 23]], [["call", GETPID, 23]])
+    assert SIX in first.grams
+    assert SIX not in second.grams
+    assert ("getpid",) * 6 in second.grams
+
+
+def test_a_sequence_is_reported_in_each_phase(kernel: Kernel) -> None:
+    seen = kernel.run(["call", GETPPID, 23], ["listen", 0], ["call", GETPPID, 23])
+    assert {phase for phase, _, gram in seen.grams_with_phase if gram == SIX} == {
+        "startup",
+        "steady",
+    }
+
+
+def test_sequences_of_two_tables_do_not_mix(kernel: Kernel) -> None:
+    seen = kernel.run(
+        ["call", GETPID, 7], ["int80", I386_GETPPID, 7], ["x32", GETPPID, 7], ["call", GETPID, 1]
+    )
+    found = {(arch, gram) for _, arch, gram in seen.grams_with_phase}
+    for arch in ("i386", "x32"):
+        # It begins anew with the first call of another table, and holds that table's alone.
+        grams = {gram for one, gram in found if one == arch}
+        assert grams == {("-",) * (6 - size) + SIX[:size] for size in range(1, 7)}
+    assert ("x86_64", ("-", "-", "-", "-", "-", "getpid")) in found
+    assert not [gram for arch, gram in found if arch == "x86_64" and "getppid" in gram]
 
 
 def test_what_a_signal_interrupted_is_no_error_of_the_return_from_it(kernel: Kernel) -> None:

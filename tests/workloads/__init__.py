@@ -29,7 +29,7 @@ FLAGS = (
 @cache
 def build_known() -> Path:
     """Return the compiled program; gcc runs only when the sources changed since the last time."""
-    sources = [SOURCES / name for name in ("known.c", "raw.h", "network.h", "help.h")]
+    sources = [SOURCES / name for name in ("known.c", "raw.h", "network.h", "watched.h", "help.h")]
     digest = hashlib.sha256(
         b"\0".join([" ".join(FLAGS).encode()] + [s.read_bytes() for s in sources])
     )

@@ -240,6 +240,23 @@ static long do_fork(char **words, int count)
 	return ret;
 }
 
+static long do_clone3(char **words, int count)
+{
+	struct clone_args how = {.exit_signal = SIGCHLD};
+	long ret = 0;
+
+	for (long n = number(words[0]); n > 0; n--) {
+		long pid = raw(SYS_clone3, &how, sizeof(how));
+
+		if (pid == 0) {
+			run_group(words + 1, count - 1);
+			leave(0);
+		}
+		ret = pid < 0 ? pid : wait_for(pid);
+	}
+	return ret;
+}
+
 struct group {
 	char **words;
 	int count;
@@ -380,60 +397,30 @@ static long do_setns(char **words, int count)
 	return ret;
 }
 
-struct filter_step {
-	uint16_t code;
-	uint8_t when_true, when_false;
-	uint32_t value;
-};
-
-static long do_seccomp(char **words, int count)
-{
-	static const struct choice names[] = {
-		{"errno", SECCOMP_RET_ERRNO},	  {"trap", SECCOMP_RET_TRAP},
-		{"log", SECCOMP_RET_LOG},	  {"kill-process", (long)SECCOMP_RET_KILL_PROCESS},
-		{"kill-thread", SECCOMP_RET_KILL_THREAD}, {"trace", SECCOMP_RET_TRACE},
-		{0, 0},
-	};
-	long data = count > 2 ? number(words[2]) & 0xffff : 1;
-	struct filter_step steps[] = {
-		{0x20, 0, 0, 0}, // load seccomp_data.nr
-		{0x15, 0, 1, (uint32_t)number(words[0])},
-		{0x06, 0, 0, (uint32_t)(choose(names, "not a seccomp action", words[1]) | data)},
-		{0x06, 0, 0, SECCOMP_RET_ALLOW},
-	};
-	struct {
-		uint16_t size;
-		struct filter_step *steps;
-	} program = {4, steps};
-
-	raw(SYS_prctl, 38, 1, 0, 0, 0); // PR_SET_NO_NEW_PRIVS
-	return raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-}
-
-static long do_strict(char **words, int count)
-{
-	(void)words, (void)count;
-	is_strict = 1;
-	return raw(SYS_prctl, 22, SECCOMP_MODE_STRICT);
-}
-
 static void ignore_signal(int signal)
 {
 	(void)signal;
 }
 
-static long do_handle(char **words, int count)
+static long handle_signal(long signal, void (*handler)(int))
 {
 	struct {
 		void (*handler)(int);
 		unsigned long flags;
 		void (*restorer)(void);
 		unsigned long mask;
-	} action = {ignore_signal, 0x04000000, raw_sigreturn, 0};
+	} action = {handler, 0x04000000, raw_sigreturn, 0};
 
-	(void)count;
-	return raw(SYS_rt_sigaction, number(words[0]), &action, 0, 8);
+	return raw(SYS_rt_sigaction, signal, &action, 0, 8);
 }
+
+static long do_handle(char **words, int count)
+{
+	(void)count;
+	return handle_signal(number(words[0]), ignore_signal);
+}
+
+#include "watched.h"
 
 static long do_raise(char **words, int count)
 {
@@ -536,6 +523,7 @@ static const struct action actions[] = {
 	{"vfork", do_vfork, 0, 0, COMMAND},
 	{"memfd-exec", do_memfd_exec, 0, 0, COMMAND},
 	{"fork", do_fork, 1, 1, GROUP},
+	{"clone3", do_clone3, 1, 1, GROUP},
 	{"thread", do_thread, 1, 1, GROUP},
 	{"repeat", do_repeat, 1, 1, GROUP},
 	{"connect", do_connect_v4, 2, 2, PLAIN},
@@ -551,6 +539,9 @@ static const struct action actions[] = {
 	{"setns", do_setns, 1, 2, PLAIN},
 	{"seccomp", do_seccomp, 2, 3, PLAIN},
 	{"strict", do_strict, 0, 0, PLAIN},
+	{"notify", do_notify, 2, 2, GROUP},
+	{"traced", do_traced, 1, 1, GROUP},
+	{"user-dispatch", do_user_dispatch, 2, 2, PLAIN},
 	{"handle", do_handle, 1, 1, PLAIN},
 	{"raise", do_raise, 1, 1, PLAIN},
 	{"chdir", do_chdir, 1, 1, PLAIN},
