@@ -21,6 +21,7 @@ ANCHOR(denied_key);
 ANCHOR(gram_key);
 ANCHOR(file_key);
 ANCHOR(flow_key);
+ANCHOR(unix_key);
 ANCHOR(privilege_key);
 ANCHOR(loss_key);
 ANCHOR(use);

@@ -15,7 +15,8 @@
 enum native_nr {
 	NR_read = 0, NR_open = 2, NR_poll = 7, NR_mmap = 9, NR_mprotect = 10, NR_brk = 12,
 	NR_rt_sigreturn = 15, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_pause = 34,
-	NR_connect = 42, NR_accept = 43, NR_listen = 50, NR_clone = 56, NR_fork = 57,
+	NR_socket = 41, NR_connect = 42, NR_accept = 43, NR_sendto = 44, NR_sendmsg = 46,
+	NR_bind = 49, NR_listen = 50, NR_clone = 56, NR_fork = 57,
 	NR_vfork = 58, NR_execve = 59, NR_creat = 85, NR_link = 86, NR_chmod = 90, NR_fchmod = 91,
 	NR_ptrace = 101, NR_syslog = 103, NR_setuid = 105, NR_setgid = 106, NR_setreuid = 113,
 	NR_setregid = 114, NR_setgroups = 116, NR_setresuid = 117, NR_setresgid = 119,
@@ -27,7 +28,7 @@ enum native_nr {
 	NR_lsetxattr = 189, NR_fsetxattr = 190, NR_epoll_wait = 232, NR_clock_settime = 227,
 	NR_kexec_load = 246, NR_add_key = 248, NR_request_key = 249, NR_keyctl = 250,
 	NR_openat = 257, NR_mknodat = 259, NR_linkat = 265, NR_fchmodat = 268, NR_pselect6 = 270, NR_ppoll = 271,
-	NR_unshare = 272, NR_epoll_pwait = 281, NR_accept4 = 288, NR_perf_event_open = 298,
+	NR_unshare = 272, NR_epoll_pwait = 281, NR_sendmmsg = 307, NR_accept4 = 288, NR_perf_event_open = 298,
 	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
 	NR_finit_module = 313, NR_seccomp = 317, NR_memfd_create = 319,
 	NR_kexec_file_load = 320, NR_bpf = 321, NR_execveat = 322, NR_userfaultfd = 323,
@@ -52,6 +53,8 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG2(regs) ((regs)->si)
 #define ARG3(regs) ((regs)->dx)
 #define ARG4(regs) ((regs)->r10)
+#define ARG5(regs) ((regs)->r8)
+#define ARG6(regs) ((regs)->r9)
 // Opens of the 32-bit table, which a 64-bit process makes as well: `int $0x80`.
 #define COMPAT_ARCH ARCH_I386
 enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 295, COMPAT_openat2 = 437 };
@@ -83,12 +86,12 @@ enum native_nr {
 	NR_setregid = 143, NR_setgid = 144, NR_setreuid = 145, NR_setuid = 146,
 	NR_setresuid = 147, NR_setresgid = 149, NR_setfsuid = 151, NR_setfsgid = 152,
 	NR_setgroups = 159, NR_sethostname = 161, NR_setdomainname = 162, NR_prctl = 167,
-	NR_settimeofday = 170, NR_shmat = 196, NR_listen = 201, NR_accept = 202,
-	NR_connect = 203, NR_brk = 214, NR_mremap = 216, NR_add_key = 217, NR_request_key = 218,
+	NR_settimeofday = 170, NR_shmat = 196, NR_socket = 198, NR_bind = 200, NR_listen = 201,
+	NR_accept = 202, NR_connect = 203, NR_sendto = 206, NR_sendmsg = 211, NR_brk = 214, NR_mremap = 216, NR_add_key = 217, NR_request_key = 218,
 	NR_keyctl = 219, NR_clone = 220, NR_execve = 221, NR_mmap = 222, NR_swapon = 224,
 	NR_swapoff = 225, NR_mprotect = 226, NR_perf_event_open = 241, NR_accept4 = 242,
-	NR_open_by_handle_at = 265, NR_setns = 268, NR_process_vm_writev = 271,
-	NR_finit_module = 273, NR_seccomp = 277, NR_memfd_create = 279, NR_bpf = 280,
+	NR_open_by_handle_at = 265, NR_setns = 268, NR_sendmmsg = 269,
+	NR_process_vm_writev = 271, NR_finit_module = 273, NR_seccomp = 277, NR_memfd_create = 279, NR_bpf = 280,
 	NR_execveat = 281, NR_userfaultfd = 282, NR_kexec_file_load = 294,
 	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
 	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
@@ -109,6 +112,8 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG2(regs) ((regs)->regs[1])
 #define ARG3(regs) ((regs)->regs[2])
 #define ARG4(regs) ((regs)->regs[3])
+#define ARG5(regs) ((regs)->regs[4])
+#define ARG6(regs) ((regs)->regs[5])
 #define COMPAT_ARCH ARCH_ARM
 enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 322, COMPAT_openat2 = 437 };
 #define COMPAT_ARG1(regs) ((__u32)(regs)->orig_x0)

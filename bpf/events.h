@@ -18,6 +18,7 @@
 #define TARGET_SIZE 256
 // What resolvers send over UDP since DNS Flag Day 2020, with room.
 #define PACKET_SIZE 1280
+#define UNIX_PATH_SIZE 108
 
 enum phase {
 	PHASE_UNKNOWN,
@@ -361,6 +362,17 @@ struct flow_key {
 	__u8 peer_addr[16];
 };
 
+// The path is zero behind its size, so that one name is one key.
+struct unix_key {
+	__u64 exe_key;
+	__u32 slot;
+	__u32 window;
+	__u16 type;
+	__u8 direction;
+	__u8 path_size;
+	__u8 path[UNIX_PATH_SIZE];
+};
+
 struct privilege_key {
 	__u64 exec_key;
 	__u32 slot;
@@ -424,6 +436,7 @@ _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct file_key) == 48, "mirrored by contracts/events.py");
 
 #endif

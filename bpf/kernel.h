@@ -160,6 +160,7 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	struct { __s64 counter; } skc_cookie;
 };
 // Some kernels have sk_userlocks as a bit field.
 struct sock {
@@ -170,6 +171,9 @@ struct sock {
 };
 struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; };
 struct socket { short type; struct sock *sk; };
+struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
+struct unix_address { int len; struct sockaddr_un name[1]; };
+struct unix_sock { struct sock sk; struct unix_address *addr; struct sock *peer; };
 
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; };

@@ -152,6 +152,7 @@ HASH(denials, struct denied_key, __u64, 16384);
 HASH(grams, struct gram_key, __u32, 262144);
 HASH(files, struct file_key, struct use, 262144);
 HASH(flows, struct flow_key, struct flow_use, 65536);
+HASH(unix_flows, struct unix_key, struct flow_use, 16384);
 HASH(privileges, struct privilege_key, __u64, 65536);
 // Monotonic; never deleted while recording.
 HASH(losses, struct loss_key, __u64, 16384);

@@ -77,8 +77,6 @@ static __always_inline __u64 clone3_flags(const void *arguments)
 	X(NR_settimeofday, w) X(NR_setuid, w) X(NR_setxattr, w) X(NR_swapoff, w) X(NR_swapon, w) \
 	X(NR_syslog, w) X(NR_umount2, w) X(NR_unshare, w) X(NR_userfaultfd, w)
 
-static const __u64 operation_calls[NATIVE_CALLS / 64] = CALL_SET(OPERATION_CALLS);
-
 // Which operation a native call is; NO_OPERATION for nearly all.
 static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 					  struct operation_call *call)

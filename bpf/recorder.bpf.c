@@ -8,6 +8,7 @@
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)
 //   network.h     peers and listeners                          cgroup/*, inet_sock_set_state
+//   unix.h        UNIX sockets, sockets of other families      (from sys_exit)
 //   dns.h         DNS replies                                  cgroup_skb/ingress
 //   cgroups.h     containers that come and go                  cgroup_mkdir, cgroup_rmdir
 //   seed.h        what ran before                              iter/task, iter/task_file

@@ -5,6 +5,7 @@
 
 #include "network.h"
 #include "processes.h"
+#include "unix.h"
 
 #define ANCESTRY 64
 #define SOCK_BINDPORT_LOCK 8
@@ -156,6 +157,10 @@ int sockets_seed(struct bpf_iter__task_file *context)
 	if (!owned || owned->owner.exec_key)
 		return 0;
 	owned->owner = state->owner;
+	if (sk->__sk_common.skc_family == AF_UNIX) {
+		count_unix_bound(sk, state);
+		return 0;
+	}
 	owned->is_bound =
 		(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK) != 0;
 	if (owned->is_bound || sk->__sk_common.skc_state == TCP_LISTEN)

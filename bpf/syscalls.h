@@ -5,17 +5,23 @@
 
 #include "files.h"
 #include "privileges.h"
+#include "unix.h"
 
 #define GRAM_BITS 10
 #define GRAM_MASK ((1ull << 60) - 1)
 #define GRAM_OTHER 1022 // a number that ten bits cannot hold; 1023 is "no call yet"
 #define RESTART_FIRST 512
 
+#define LOOKED_AT_CALLS(X, w) OPERATION_CALLS(X, w) SOCKET_CALLS(X, w)
+
 // Calls that wait for work. Sleeping, and waiting for a child, is what entrypoints do before.
 #define WAITING_CALLS(X, w)                                                                     \
 	X(NR_poll, w) X(NR_ppoll, w) X(NR_select, w) X(NR_pselect6, w) X(NR_epoll_wait, w)      \
 	X(NR_epoll_pwait, w) X(NR_epoll_pwait2, w) X(NR_pause, w) X(NR_accept, w)               \
 	X(NR_accept4, w) X(NR_rt_sigtimedwait, w)
+
+// All others leave after one look.
+static const __u64 looked_at_calls[NATIVE_CALLS / 64] = CALL_SET(LOOKED_AT_CALLS);
 
 static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
 
@@ -232,8 +238,12 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 		return 0;
 	}
 	maybe_steady(state, nr, result);
-	if (is_in(operation_calls, nr))
-		record_operation(state, regs, nr, result);
+	if (is_in(looked_at_calls, nr)) {
+		if (is_in(socket_calls, nr))
+			socket_call_done(state, regs, nr, result);
+		else
+			record_operation(state, regs, nr, result);
+	}
 	return 0;
 }
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from ethogram.contracts.events import ARCHES, EventFlag
 from ethogram.contracts.syscall_names import name_of
-from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
 from profiler.processes import ExecIds, Executables
 from profiler.ring import Records
@@ -20,21 +19,20 @@ __all__ = [
     "errors_columns",
     "files_columns",
     "loss_columns",
-    "network_columns",
     "ngrams_columns",
     "operations_columns",
     "privileges_columns",
     "syscalls_columns",
+    "times_of",
 ]
 
 Columns = dict[str, Any]
 _GRAM_SHIFTS = np.arange(50, -10, -10, dtype=np.uint64)  # oldest first
 _GRAM_NONE, _GRAM_OTHER, _ARCH_SHIFT = 1023, 1022, 60
-_AF_INET, _STREAM = 2, 1
-_DIRECTIONS = ENUMS["direction"]
 
 
-def _times(values: np.ndarray, clock: BootClock) -> tuple[np.ndarray, np.ndarray]:
+def times_of(values: np.ndarray, clock: BootClock) -> tuple[np.ndarray, np.ndarray]:
+    """Return when what is counted was first and last seen, in nanoseconds UTC."""
     offset = np.int64(clock.utc_offset_ns)
     return values["first_ns"].astype(np.int64) + offset, values["last_ns"].astype(np.int64) + offset
 
@@ -116,7 +114,7 @@ def files_columns(
     kept = np.array([path is not None for path in paths], bool)
     keys, values = keys[kept], values[kept]
     known = [path for path in paths if path is not None]
-    first, last = _times(values, clock)
+    first, last = times_of(values, clock)
     flags = np.array([flag for _, _, flag in known], np.uint32)
     racy = np.where(flags & EventFlag.PATH_RACY, np.uint16(256), np.uint16(0))
     columns = {
@@ -153,49 +151,6 @@ def _in_image(flags: int) -> str:
     if not flags & EventFlag.OVERLAY:
         return "unknown"
     return "no" if flags & EventFlag.UPPER_LAYER else "yes"
-
-
-def network_columns(
-    keys: np.ndarray, values: np.ndarray, executables: Executables, clock: BootClock
-) -> Columns:
-    """Return columns of `network`. Addresses that are all zero are null unless they are bound."""
-    first, last = _times(values, clock)
-    directions = [_DIRECTIONS[code] for code in keys["direction"]]
-    is_out = [direction == "out" for direction in directions]
-    peers = [
-        _address(key["family"], key["peer_addr"])
-        if direction in ("in", "out") else None
-        for key, direction in zip(keys, directions, strict=True)
-    ]  # fmt: skip
-    locals_ = [
-        None if out else _address(key["family"], key["local_addr"])
-        for key, out in zip(keys, is_out, strict=True)
-    ]
-    return {
-        "exe": executables.numbers_of(keys["exe_key"]),
-        "direction": directions,
-        "family": keys["family"],
-        "type": keys["type"],
-        "protocol": np.where(
-            keys["protocol"] == 0, np.where(keys["type"] == _STREAM, 6, 17), keys["protocol"]
-        ).astype(np.uint16),
-        "local_addr": locals_,
-        "peer_addr": peers,
-        "local_port": [int(port) or None for port in keys["local_port"]],
-        "peer_port": [int(port) or None for port in keys["peer_port"]],
-        "name": [None] * len(keys),
-        "name_trust": [None] * len(keys),
-        "cookie": [int(cookie) or None for cookie in values["cookie"]],
-        "connections": values["connections"],
-        "tx_bytes": values["tx_bytes"],
-        "rx_bytes": values["rx_bytes"],
-        "first": first,
-        "last": last,
-    }
-
-
-def _address(family: int, raw: np.ndarray) -> bytes:
-    return raw.tobytes()[: 4 if family == _AF_INET else 16]
 
 
 def privileges_columns(keys: np.ndarray, values: np.ndarray, ids: ExecIds) -> Columns:

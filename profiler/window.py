@@ -11,7 +11,7 @@ import numpy as np
 
 from ethogram.contracts.events import RecordKind
 from ethogram.contracts.tables import ENUMS
-from profiler import assembly
+from profiler import assembly, flows
 from profiler.clock import BootClock
 from profiler.loaders.base import Drained
 from profiler.losses import Losses, Lost
@@ -108,6 +108,7 @@ class WindowWriter:
         self._write_small(sets)
         new += self._write_files(*sets["files"], window=window)
         new += self._write_network(*sets["flows"], window=window)
+        new += self._write_unix(*sets["unix_flows"])
         self._write_operations(window)
         self._append("executables", self._executables.take_rows(self._used))
         self._append("workloads", self._registry.changed_workloads())
@@ -218,13 +219,21 @@ class WindowWriter:
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         packets = self._take_records(RecordKind.PACKET, window)
         self._append("dns", self._dns.take(packets))
-        columns = assembly.network_columns(keys, values, self._executables, self._clock)
+        columns = flows.network_columns(keys, values, self._executables, self._clock)
         columns["name"], columns["name_trust"] = self._dns.names_of(keys, columns)
         self._append("network", self._keyed(keys) | columns)
         is_out = keys["direction"] == _OUT
         self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
         peers = [peer_of(columns, index) for index in range(len(keys))]
         return self._sights.new("peer", peers)
+
+    def _write_unix(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
+        columns = flows.unix_columns(keys, values, self._executables, self._clock)
+        self._append("network", self._keyed(keys) | columns)
+        is_out = keys["direction"] == _OUT
+        self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
+        peers = zip(columns["unix_path"], is_out.tolist(), strict=True)
+        return self._sights.new("peer", [path for path, out in peers if out])
 
     def _write_operations(self, window: int) -> None:
         batches = self._take_records(RecordKind.OPERATION, window)
@@ -277,7 +286,7 @@ class WindowWriter:
             calls=totals["calls"],
             execs=totals["execs"],
             files=len(sets["files"][0]),
-            peers=len(sets["flows"][0]),
+            peers=len(sets["flows"][0]) + len(sets["unix_flows"][0]),
             lost=lost,
             workloads=self._registry.workload_count(),
             new=tuple(new[:_NEW_SHOWN]),

@@ -208,6 +208,15 @@ _ALL = (
         ("u8[16]", "local_addr peer_addr"),
     ),
     _struct(
+        "unix_key",
+        "Key of map `unix_flows`; the path is zero behind its size.",
+        ("u64", "exe_key"),
+        ("u32", "slot window"),
+        ("u16", "type"),
+        ("u8", "direction path_size"),
+        ("u8[108]", "path"),
+    ),
+    _struct(
         "privilege_key",
         "Key of map `privileges`.",
         ("u64", "exec_key"),

@@ -25,6 +25,7 @@ SETS = {
     "grams": ("gram_key", None),
     "files": ("file_key", "use"),
     "flows": ("flow_key", "flow_use"),
+    "unix_flows": ("unix_key", "flow_use"),
     "privileges": ("privilege_key", None),
 }
 _MAP_FULL, _RECURSION = 1, 5

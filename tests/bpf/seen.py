@@ -159,6 +159,28 @@ class Seen:
         return sorted(found, key=str)
 
     @property
+    def unix(self) -> list[tuple[str, bytes, int]]:
+        """Return (direction, path, connections) of UNIX sockets."""
+        return sorted(
+            (ENUMS["direction"][int(key["direction"])],
+             key["path"].tobytes()[: int(key["path_size"])], int(value["connections"]))
+            for key, value in self._keys("unix_flows")
+        )  # fmt: skip
+
+    @property
+    def made(self) -> Counter[tuple[int, int, int]]:
+        """Return (family, type, protocol) of sockets that are rows when they are made."""
+        return Counter(
+            {
+                (int(key["family"]), int(key["type"]), int(key["protocol"])): int(
+                    value["connections"]
+                )
+                for key, value in self._keys("flows")
+                if ENUMS["direction"][int(key["direction"])] == "bind" and not key["local_port"]
+            }
+        )
+
+    @property
     def grams(self) -> set[tuple[str, ...]]:
         """Return the six-grams, oldest first, `-` where there was no call yet."""
         return {gram for _, _, gram in self.grams_with_phase}

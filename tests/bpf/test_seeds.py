@@ -32,6 +32,11 @@ bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 bound.bind(("127.0.0.1", port))
 client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 client.sendto(b"x", ("127.0.0.1", 9))
+local = socket.socket(socket.AF_UNIX)
+local.bind(b"\\0ethogram-seed-%d" % tcp_port)
+local.listen()
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind(b"\\0ethogram-seed-log-%d" % tcp_port)
 print(tcp_port, port, flush=True)
 for line in sys.stdin:
     if line == "exec\\n":
@@ -108,6 +113,13 @@ def test_ports_that_were_open_are_listened_on(server: _Server) -> None:
     found = {flow[0]: flow[2] for flow in server.recorded().flows}
     assert found["listen"] == server.tcp_port
     assert found["bind"] == server.udp_port
+
+
+def test_unix_sockets_that_had_a_name_are_there(server: _Server) -> None:
+    assert server.recorded().unix == [
+        ("bind", b"\0ethogram-seed-log-%d" % server.tcp_port, 1),
+        ("listen", b"\0ethogram-seed-%d" % server.tcp_port, 1),
+    ]
 
 
 def test_a_datagram_from_a_port_that_the_kernel_chose_is_outgoing(server: _Server) -> None:
