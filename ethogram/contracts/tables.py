@@ -283,8 +283,8 @@ _ALL = (
         "network", "Who talked to whom.",
         *_KEY,
         ("exe", "u32", "row of `executables`: who owns the socket"),
-        ("direction", "enum:direction", "from TCP's state, never from port numbers; `bind` also for a"
-         " socket of another family or protocol, from when it is made"),
+        ("direction", "enum:direction", "from TCP's state, never from port numbers; `bind` also"
+         " for a socket of another family or protocol, from when it is made"),
         ("family", "u16", "AF_INET 2, AF_INET6 10, AF_UNIX 1, AF_NETLINK 16, AF_PACKET 17"),
         ("type", "u16", "SOCK_STREAM 1, SOCK_DGRAM 2, SOCK_RAW 3, SOCK_SEQPACKET 5"),
         ("protocol", "u16", "IPPROTO number; the family's own for others: NETLINK_ROUTE 0, ..., for"
@@ -295,8 +295,8 @@ _ALL = (
         ("peer_port", "u16?", "null where it is the client's ephemeral port"),
         ("nat_addr", "bytes?", "the peer after translation, where it differs"),
         ("nat_port", "u16?", "its port"),
-        ("unix_path", "bytes?", "the address that a UNIX socket was bound to, the peer's for `out`; as"
-         " it was asked for where it failed; abstract names begin with a NUL"),
+        ("unix_path", "bytes?", "the address that a UNIX socket was bound to, the peer's for `out`;"
+         " as it was asked for where it failed; abstract names begin with a NUL"),
         ("name", "str?", "the DNS name that the workload asked for"),
         ("name_trust", "enum:name_trust?", "resolver: answered by a configured resolver"),
         ("cookie", "u64?", "socket cookie of the first connection"),
