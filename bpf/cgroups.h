@@ -56,6 +56,15 @@ static __always_inline void send_cgroup(__u64 id, const char *path, __u32 flags)
 		count_loss(NO_SLOT, LOSS_RING_FULL, PLACE_SLOTS, 1);
 }
 
+// See find_slot.
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cgroup_moved, struct cgroup *cgroup, const char *path, struct task_struct *task,
+	     bool threadgroup)
+{
+	phases_changed();
+	return 0;
+}
+
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 {

@@ -49,6 +49,8 @@ struct owner {
 	__u32 lineage;
 };
 
+// Of a task that has an element of fast_states, what is in both is stale here, but while an exit
+// is looked at.
 struct task_state {
 	struct owner owner;
 	__u64 session_key;
@@ -56,6 +58,8 @@ struct task_state {
 	__u64 history;
 	__u64 entered_ns; // in startup only: when the call under way began
 	__u64 cgroup_id;  // as last seen; owner.cgroup_id is the instance's
+	__u64 css_set;	  // and nsproxy: pointers that say that nothing changed
+	__u64 nsproxy;
 	__u32 mntns;
 	__u32 stamp;
 	__u32 slot;
@@ -69,7 +73,6 @@ struct task_state {
 	__u8 has_owner;
 	__u8 entered_from_outside;
 	__u32 pad;
-	__u64 cache[NGRAM_CACHE];
 };
 
 struct socket_state {

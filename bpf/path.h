@@ -3,7 +3,7 @@
 #ifndef ETHOGRAM_PATH_H
 #define ETHOGRAM_PATH_H
 
-#include "whose.h"
+#include "fast.h"
 
 #define WALK_STEPS 4096
 #define WALK_STEPS_UNROLLED 64

@@ -247,13 +247,16 @@ static __noinline int record_operation(struct task_state *state, struct pt_regs 
 
 // Memory overcommit asks for CAP_SYS_ADMIN at every mapping and fork: a discount for the
 // privileged, not a use. The tracepoint does not say so, the call under way does.
-static __always_inline bool is_overcommit_check(struct task_state *state, int capability)
+static __always_inline bool is_overcommit_check(struct task_struct *task,
+						struct task_state *state, int capability)
 {
+	__u32 nr;
+
 	if (capability != CAP_SYS_ADMIN)
 		return false;
-	if (!state->in_call) // a page fault, or the way out of a call
+	if (!is_in_call(task, state, &nr)) // a page fault, or the way out of a call
 		return true;
-	switch (state->nr) {
+	switch (nr) {
 	case NR_mmap:
 	case NR_mprotect:
 	case NR_brk:
@@ -289,7 +292,7 @@ int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace 
 	if (!state)
 		return 0;
 	slot = find_slot(task, state);
-	if (slot == NO_SLOT || is_overcommit_check(state, capability))
+	if (slot == NO_SLOT || is_overcommit_check(task, state, capability))
 		return 0;
 	key.exec_key = state->owner.exec_key;
 	key.slot = slot;

@@ -34,7 +34,7 @@ static __always_inline void enter_instance(struct task_struct *task, struct task
 		state->entered_from_outside = 1;
 	}
 	state->session_key = state->owner.exec_key;
-	state->stamp = 0; // its own phase changed
+	look_again(task, state); // its own phase changed
 	find_slot(task, state);
 }
 
@@ -134,7 +134,9 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_state *from = bpf_task_storage_get(&tasks, parent, 0, 0), *state;
+	struct fast_state *fast;
 
+	free_fast(child);
 	if (!from || !from->has_owner)
 		return 0;
 	state = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -147,6 +149,8 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 	state->fork_parent_key = from->fork_parent_key;
 	state->history = NGRAM_NONE;
 	state->cgroup_id = from->cgroup_id;
+	state->css_set = from->css_set;
+	state->nsproxy = from->nsproxy;
 	state->mntns = from->mntns;
 	state->slot = from->slot;
 	state->phase = from->phase;
@@ -155,8 +159,9 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 	state->has_owner = 1;
 	state->seen = 1;
 	state->in_call = 1; // the child's first exit is of the call that made it
-	state->nr = from->nr;
-	state->arch = from->arch;
+	fast = fast_of_task(parent);
+	state->nr = fast ? fast->nr : from->nr;
+	state->arch = fast ? fast->arch : from->arch;
 	if (child->tgid == parent->tgid)
 		return 0;
 	state->owner.exec_key = exec_key_of(child);
@@ -172,6 +177,7 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct exit_record *record;
 
+	free_fast(task);
 	if (!state || !armed || find_slot(task, state) == NO_SLOT)
 		return 0;
 	// Strict mode and SECCOMP_RET_KILL_THREAD raise neither a signal nor an exit of the call.

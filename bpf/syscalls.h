@@ -20,83 +20,158 @@
 	X(NR_epoll_pwait, w) X(NR_epoll_pwait2, w) X(NR_pause, w) X(NR_accept, w)               \
 	X(NR_accept4, w) X(NR_rt_sigtimedwait, w)
 
-// All others leave after one look.
 static const __u64 looked_at_calls[NATIVE_CALLS / 64] = CALL_SET(LOOKED_AT_CALLS);
 
 static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
 
-static __always_inline void count_call(struct task_state *state, __u32 slot)
+// Every native call whose exit means something here even where it succeeds.
+#define EXIT_CALLS(X, w)                                                                        \
+	LOOKED_AT_CALLS(X, w) WAITING_CALLS(X, w)                                               \
+	X(NR_openat, w) X(NR_open, w) X(NR_openat2, w) X(NR_creat, w) X(NR_listen, w)
+
+static const __u64 exit_calls[NATIVE_CALLS / 64] = CALL_SET(EXIT_CALLS);
+
+// Calls of other tables, and numbers that are no call's.
+static __noinline int count_odd_call(__u32 slot, __u32 nr, __u16 arch)
 {
-	if (state->arch == NATIVE_ARCH && state->nr < NATIVE_CALLS) {
-		struct slot_counts *values = bpf_map_lookup_elem(&counts, &slot);
+	struct call_key key = {};
 
-		if (values)
-			values->calls[state->nr & (NATIVE_CALLS - 1)]++;
-	} else {
-		struct call_key key = { slot, window, state->nr, state->arch, 0 };
-
-		count_in(&odd_calls, &key, slot, PLACE_SYSCALLS);
-	}
+	key.slot = slot;
+	key.window = window;
+	key.nr = nr;
+	key.arch = arch;
+	count_in(&odd_calls, &key, slot, PLACE_SYSCALLS);
+	return 0;
 }
 
-static __always_inline void record_gram(struct task_state *state, __u32 slot)
+static __always_inline void count_call(__u32 slot, __u32 nr, __u16 arch)
 {
-	__u64 number = state->nr < GRAM_OTHER ? state->nr : GRAM_OTHER;
-	__u64 arch = (__u64)state->arch << 60;
-	__u64 gram, seen;
-	__u32 index, one = 1;
-	struct gram_key key;
-	long error;
+	struct slot_counts *values;
 
-	if ((state->history & ~GRAM_MASK) != arch) // another architecture's table: start anew
-		state->history = arch | NGRAM_NONE;
-	gram = ((state->history << GRAM_BITS) | number) & GRAM_MASK;
-	gram |= arch;
-	state->history = gram;
-	// A cached gram was already reported for this slot and window; both are mixed in.
-	seen = gram ^ mix(mix(FIBONACCI, window), slot);
-	index = (gram * FIBONACCI) >> 57;
-	index &= NGRAM_CACHE - 1;
-	if (state->cache[index] == seen)
+	if (arch != NATIVE_ARCH || nr >= NATIVE_CALLS) {
+		count_odd_call(slot, nr, arch);
 		return;
+	}
+	values = bpf_map_lookup_elem(&counts, &slot);
+	if (values)
+		values->calls[nr & (NATIVE_CALLS - 1)]++;
+}
+
+// Put a sequence into the window's set. Returns 0 where it is there now.
+static __noinline int report_gram(__u64 gram, __u32 slot)
+{
+	struct gram_key key = {};
+	__u32 one = 1;
+
 	key.gram = gram;
 	key.slot = slot;
 	key.window = window;
-	if (!bpf_map_lookup_elem(&grams, &key)) {
-		if (!take_quota(slot, QUOTA_GRAMS, quota_grams, PLACE_NGRAMS))
-			return;
-		error = bpf_map_update_elem(&grams, &key, &one, BPF_NOEXIST);
-		if (error && !bpf_map_lookup_elem(&grams, &key)) {
-			count_loss(slot, LOSS_MAP_FULL, PLACE_NGRAMS, 1);
-			return;
-		}
+	if (bpf_map_lookup_elem(&grams, &key))
+		return 0;
+	if (!take_quota(slot, QUOTA_GRAMS, quota_grams, PLACE_NGRAMS))
+		return 1;
+	if (!bpf_map_update_elem(&grams, &key, &one, BPF_NOEXIST) ||
+	    bpf_map_lookup_elem(&grams, &key))
+		return 0;
+	count_loss(slot, LOSS_MAP_FULL, PLACE_NGRAMS, 1);
+	return 1;
+}
+
+// The sequence that ends with this call.
+static __always_inline __u64 next_gram(__u64 history, __u32 nr, __u16 arch)
+{
+	__u64 number = nr < GRAM_OTHER ? nr : GRAM_OTHER, table = (__u64)arch << 60;
+
+	if ((history & ~GRAM_MASK) != table) // another architecture's table: start anew
+		history = NGRAM_NONE;
+	return (((history << GRAM_BITS) | number) & GRAM_MASK) | table;
+}
+
+static __always_inline void record_entry(struct fast_state *fast, __u32 nr, __u16 arch)
+{
+	__u64 gram = next_gram(fast->history, nr, arch), seen;
+	__u32 index = (gram * FIBONACCI) >> 57;
+
+	if (fast->phase == PHASE_STARTUP && is_in(waiting_calls, nr))
+		fast->entered_ns = bpf_ktime_get_boot_ns();
+	count_call(fast->slot, nr, arch);
+	fast->history = gram;
+	// A cached sequence was already reported for this slot and window; both are in the salt.
+	seen = gram ^ fast->salt;
+	index &= NGRAM_CACHE - 1;
+	if (fast->cache[index] != seen && !report_gram(gram, fast->slot))
+		fast->cache[index] = seen;
+}
+
+static __always_inline void enter_fast(struct fast_state *fast, struct task_struct *task, long id)
+{
+	__u16 arch = arch_of(task, id);
+	__u32 nr = number_of(id, arch);
+
+	fast->in_call = 1;
+	fast->seen = 1;
+	fast->arch = arch;
+	fast->nr = nr;
+	if (fast->slot != NO_SLOT)
+		record_entry(fast, nr, arch);
+}
+
+// Of a task that has no element of fast_states: without a cache.
+static __always_inline void enter_plain(struct task_state *state, struct task_struct *task, long id)
+{
+	state->in_call = 1;
+	state->seen = 1;
+	state->arch = arch_of(task, id);
+	state->nr = number_of(id, state->arch);
+	if (state->slot == NO_SLOT)
+		return;
+	if (state->phase == PHASE_STARTUP && is_in(waiting_calls, state->nr))
+		state->entered_ns = bpf_ktime_get_boot_ns();
+	count_call(state->slot, state->nr, state->arch);
+	state->history = next_gram(state->history, state->nr, state->arch);
+	report_gram(state->history, state->slot);
+}
+
+// The first call of a task, of a window, and after anything changed.
+static __noinline int enter_again(struct pt_regs *regs, long id)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct task_state *state;
+	struct fast_state *fast;
+
+	if (!regs)
+		return 0;
+	state = state_of(task);
+	if (!state)
+		return 0;
+	find_slot(task, state);
+	fast = fast_of(regs);
+	if (!fast)
+		fast = take_fast(task, state, regs);
+	if (!fast) {
+		enter_plain(state, task, id);
+		return 0;
 	}
-	state->cache[index] = seen;
+	fast->stamp = state->stamp;
+	fast->slot = state->slot;
+	fast->phase = state->phase;
+	fast->salt = mix(mix(FIBONACCI, window), state->slot);
+	enter_fast(fast, task, id);
+	return 0;
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state;
-	__u32 slot;
+	struct fast_state *fast;
 
 	if (!armed)
 		return 0;
-	state = state_of(task);
-	if (!state)
-		return 0;
-	state->in_call = 1;
-	state->seen = 1;
-	state->arch = arch_of(task, id);
-	state->nr = number_of(id, state->arch);
-	slot = find_slot(task, state);
-	if (slot == NO_SLOT)
-		return 0;
-	if (state->phase == PHASE_STARTUP && is_in(waiting_calls, state->nr))
-		state->entered_ns = bpf_ktime_get_boot_ns();
-	count_call(state, slot);
-	record_gram(state, slot);
+	fast = fast_of(regs);
+	if (fast && fast->stamp == generation + window)
+		enter_fast(fast, task_of(fast), id);
+	else
+		enter_again(regs, id);
 	return 0;
 }
 
@@ -197,18 +272,31 @@ static __always_inline bool is_open(__u32 nr)
 static __noinline int record_exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
 					 __s64 result);
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
+// An exit that something is told of. *fast* tells what is under way, where the task has an element.
+static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state;
+	struct fast_state *fast;
 	__u32 nr;
 
-	if (!armed)
+	if (!regs)
 		return 0;
 	state = state_of(task);
 	if (!state)
 		return 0;
+	fast = fast_of(regs);
+	if (fast) {
+		state->entered_ns = fast->entered_ns;
+		state->slot = fast->slot;
+		state->phase = fast->phase;
+		state->nr = fast->nr;
+		state->arch = fast->arch;
+		state->in_call = fast->in_call;
+		state->seen = fast->seen;
+		fast->in_call = 0;
+		fast->seen = 1;
+	}
 	if (!state->in_call) {
 		// The first exit of a thread that was already blocked in a call proves nothing.
 		if (state->seen)
@@ -244,6 +332,25 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 		else
 			record_operation(state, regs, nr, result);
 	}
+	if (nr == NR_unshare || nr == NR_setns)
+		look_again(task, state);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
+{
+	struct fast_state *fast;
+
+	if (!armed)
+		return 0;
+	fast = fast_of(regs);
+	if (fast && fast->in_call &&
+	    (fast->slot == NO_SLOT || (fast->arch == NATIVE_ARCH && !is_in(exit_calls, fast->nr) &&
+				       (result >= 0 || result <= -RESTART_FIRST))))
+		fast->in_call = 0;
+	else
+		exit_of_note(regs, result);
 	return 0;
 }
 

@@ -250,6 +250,8 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 		return NO_SLOT;
 	cgroup_id = cgroup_of(task);
 	mntns = mntns_of(task);
+	state->css_set = (__u64)task->cgroups;
+	state->nsproxy = (__u64)task->nsproxy;
 	state->stamp = generation + window;
 	if ((__u32)task->tgid == recorder_tgid || task->flags & PF_KTHREAD ||
 	    !is_recorded(cgroup_id, mntns ? mntns : state->mntns)) {
@@ -271,12 +273,12 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 	return state->slot;
 }
 
-// The task's slot, NO_SLOT where it is not recorded. Cheap when nothing changed.
+// The task's slot, NO_SLOT where it is not recorded. Cheap when nothing changed: who moves to
+// another cgroup or namespace gets another css_set or nsproxy. One that was freed and made anew at
+// the same address meanwhile would hide a move; cgroup_moved makes everybody look again.
 static __always_inline __u32 find_slot(struct task_struct *task, struct task_state *state)
 {
-	__u32 mntns = mntns_of(task);
-
-	if (cgroup_of(task) == state->cgroup_id && (mntns == state->mntns || !mntns) &&
+	if ((__u64)task->cgroups == state->css_set && (__u64)task->nsproxy == state->nsproxy &&
 	    state->stamp == generation + window)
 		return state->slot;
 	return find_again(task, state);

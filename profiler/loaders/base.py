@@ -23,12 +23,14 @@ CALLS = np.dtype(
 class KernelConfig:
     """What the programs are told before they load.
 
-    *record_by_default*: cgroups that no target names are recorded.
+    *record_by_default*: cgroups that no target names are recorded. *fast_bits*: logarithm of how
+    many threads of the host have room for their fast state (1.1 KiB each); others cost more.
     """
 
     record_by_default: bool
     recorder_tgid: int
     max_slots: int = 1024
+    fast_bits: int = 13
     tier: Literal["full", "light"] = "full"
 
 

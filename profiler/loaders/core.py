@@ -23,7 +23,7 @@ from profiler.ring import Records, Ring
 
 __all__ = ["BASE_PROGRAMS", "CoreLoader", "object_path"]
 
-_TYPEDEF = 8
+_TYPEDEF, _FUNCTION = 8, 12
 # Without these there is no recording; the others are named in the manifest when they are missing.
 BASE_PROGRAMS = frozenset(
     {
@@ -34,6 +34,7 @@ BASE_PROGRAMS = frozenset(
         "fork_done",
         "exit_done",
         "cgroup_made",
+        "cgroup_moved",
     }
 )
 _PER_CALL = frozenset({"syscall_enter", "syscall_exit", "capability_checked"})
@@ -73,12 +74,15 @@ class CoreLoader:
         self._counters: Counters | None = None
         self._live: dict[str, Program] = {}
         self._window = 0
+        self._has_rdonly_cast = False
 
     # --- loading ---------------------------------------------------------------------------
 
     def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach every program that the kernel takes, then seed what already runs."""
-        wanted = self._wanted(Object(object_path()), Btf.of_kernel())
+        kernel = Btf.of_kernel()
+        self._has_rdonly_cast = kernel.has("bpf_rdonly_cast", _FUNCTION)
+        wanted = self._wanted(Object(object_path()), kernel)
         try:
             self._object = self._loaded(wanted)
         except CaptureError as whole:
@@ -116,10 +120,13 @@ class CoreLoader:
             {
                 "recorder_tgid": struct.pack("<I", config.recorder_tgid),
                 "record_by_default": struct.pack("<I", config.record_by_default),
+                "fast_bits": struct.pack("<I", config.fast_bits),
+                "has_rdonly_cast": struct.pack("<I", self._has_rdonly_cast),
             }
         )
         for name in ("counts", "usage"):
             opened.maps[name].resize(config.max_slots)
+        opened.maps["fast_states"].resize(1 << config.fast_bits)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         try:
