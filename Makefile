@@ -15,10 +15,10 @@ PYTEST := -m pytest
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test cases demo bench docs clean
+.PHONY: help install packages objects lint unit test cases demo bench bench-packages docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: packages objects $(INSTALLED) ## Debian packages, virtual environment, package, BPF objects
 	@echo "installed: .venv/bin/ethogram"
@@ -67,6 +67,9 @@ demo: install ## the product doing its job on real containers, in about a minute
 
 bench: install ## what it costs, as ratios of one run, in some minutes (recording: as root)
 	PYTHONPATH=. $(PYTHON) -m benchmarks
+
+bench-packages: ## Debian packages that only the benchmarks need: servers, clients, other tracers
+	@.ci/debian-packages benchmarks/packages.debian.txt
 
 docs: $(INSTALLED) ## generate docs/reference from the code
 	PYTHONPATH=. $(PYTHON) docs/generate.py

@@ -1,45 +1,110 @@
-"""Measure and print; `--quick` takes a tenth of the work, to see that everything still runs."""
+"""Measure what ethogram costs, and print it, or write it into a document.
+
+`--quick` takes a fraction of the work: it shows that everything runs, and no more than that.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shlex
+import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import calls, pipeline
-from benchmarks.screen import heading, say
+from benchmarks import loops, pipeline, start
+from benchmarks.machine import facts
+from benchmarks.progress import say
+from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
 
 SAMPLE = Path(__file__).parents[1] / "notebooks" / "data" / "shop.rec"
 
+# Part -> rounds of a whole run, and of a quick one.
+ROUNDS = {
+    **dict.fromkeys(loops.LOOPS, (7, 1)),
+    "start": (10, 2),
+    "pipeline": (3, 1),
+}
+
 
 def main() -> None:
-    """Measure what this user may."""
+    """Measure what was asked for, and print or write it."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which cleans up, as Ctrl-C does
+    machine = {**facts(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
+    names = options.only or tuple(ROUNDS)
+    if os.geteuid() != 0 and names != ("pipeline",):
+        say("recording needs root: only `pipeline` is measured")
+        names = ("pipeline",)
+    parts = []
+    with tempfile.TemporaryDirectory(prefix="ethogram-bench-") as directory:
+        for part in _measured(names, Path(directory), options):
+            parts.append(part)
+            if options.format == "text":
+                print(as_text(part), flush=True)
+    if options.format == "json":
+        print(json.dumps(as_json(parts, machine), indent=2))
+    if options.write:
+        _write(options.write, parts, machine)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("calls", "pipeline"))
-    options = parser.parse_args()
-    share = 10 if options.quick else 1
-    with tempfile.TemporaryDirectory(prefix="ethogram-bench-") as name:
-        directory = Path(name)
-        if options.only != "pipeline":
-            heading(
-                "What a recorded call costs", "processor time of the caller, least of the rounds"
-            )
-            if os.geteuid() == 0:
-                calls.measure(directory, share=share, rounds=2 if options.quick else 5)
-            else:
-                say("skipped: recording needs root")
-        if options.only != "calls":
-            heading("What learning costs", "processor time, least of the rounds")
-            pipeline.measure(
-                SAMPLE,
-                directory,
-                times=2 if options.quick else 20,
-                rounds=1 if options.quick else 3,
-            )
-    say("how to read it: docs/benchmarks.md")
+    parser.add_argument("--quick", action="store_true", help="a fraction of the work")
+    parser.add_argument(
+        "--only", type=_names, metavar="PART[,PART...]", help=f"of {', '.join(ROUNDS)}"
+    )
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="for each part")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace the blocks between markers in FILE"
+    )
+    return parser.parse_args()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in ROUNDS]:
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}")
+    return tuple(name for name in ROUNDS if name in names)
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
+
+
+def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace) -> Iterator[Part]:
+    """Measure the parts *names*; loops share their rounds."""
+
+    def rounds(name: str) -> int:
+        return int(options.rounds or ROUNDS[name][options.quick])
+
+    looped = [name for name in names if name in loops.LOOPS]
+    if looped:
+        yield from loops.measure(
+            directory, looped, rounds=rounds(looped[0]), is_quick=options.quick
+        )
+    others: dict[str, Callable[[], Part]] = {
+        "start": lambda: start.measure(directory, rounds=rounds("start")),
+        "pipeline": lambda: pipeline.measure(
+            SAMPLE, directory, times=2 if options.quick else 20, rounds=rounds("pipeline")
+        ),
+    }
+    for name, measure in others.items():
+        if name in names:
+            yield measure()
+
+
+def _write(document: Path, parts: Sequence[Part], machine: dict[str, str]) -> None:
+    blocks = {part.name: as_markdown(part) for part in parts}
+    blocks["machine"] = "\n".join(f"- {name}: {value}" for name, value in machine.items())
+    document.write_text(replaced(document.read_text(), blocks))
+    say(f"wrote {len(blocks)} blocks of `{document}`")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.screen import row
+from benchmarks.progress import say
+from benchmarks.report import Column, Part, Table
 from ethogram.contracts.manifest import DataFile, write_manifest
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import TABLES
@@ -32,16 +33,17 @@ __all__ = ["lengthened", "measure"]
 Made = TypeVar("Made")
 
 
-def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> None:
-    """Print a line for each stage over *sample*, *times* in a row; least of *rounds* rounds."""
+def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> Part:
+    """Return a row for each stage over *sample*, *times* in a row; least of *rounds* rounds."""
+    say(f"pipeline: {times} times the sample")
     recording = lengthened(Recording.open(sample), directory / "long.rec", times)
     size = sum(recording.table(name).num_rows for name in TABLES)
     reading, _ = _timed(lambda: _read(recording), rounds)
+    rows: list[tuple[str, int, float, float]] = []
 
-    def tell(name: str, rows: int, seconds: float) -> None:
-        row(name, [f"{rows:,}", f"{rows / seconds:,.0f}", f"{seconds / reading:.2f} x"])
+    def tell(name: str, count: int, seconds: float) -> None:
+        rows.append((name, count, count / seconds, seconds / reading))
 
-    row("", ["rows", "rows/s", "reading"])
     tell("read a recording", size, reading)
     tables = _completed(recording)
     judged = sum(table.num_rows for table in tables.values())
@@ -58,6 +60,15 @@ def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> None:
     windows = max(frames.values(), key=len)
     seconds, _ = _timed(lambda: fit_model(windows), rounds)
     tell("fit a model, by window", len(windows), seconds)
+    part = Part("pipeline", "What learning costs", f"processor time, least of {rounds} rounds")
+    columns = (
+        Column("stage"),
+        Column("rows", "count"),
+        Column("rows a second", "rate"),
+        Column("of reading", "ratio"),
+    )
+    part.tables.append(Table(columns, tuple(rows)))
+    return part
 
 
 def _timed(work: Callable[[], Made], rounds: int) -> tuple[float, Made]:

@@ -2,26 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from profiler.identity.hierarchy import unified_mount
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
+LOOPS = ["calls", "files", "processes", "connections"]
+STATES = [
+    "nothing", "empty enter", "empty hooks", "full", "beside", "light", "strace -c",
+]  # fmt: skip
 
 
-def test_calls_are_measured_in_every_state() -> None:
+def measured(*names: str) -> dict[str, dict[str, Any]]:
+    """Run the parts *names* in their quickest form; return each by its name."""
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--only", "calls"],
+        [sys.executable, "-m", "benchmarks", "--quick", "--only", ",".join(names),
+         "--format", "json"],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
-    head = next(number for number, line in enumerate(lines) if line.split()[:1] == ["nothing"])
-    works = {line[2:26].strip(): line[28:].split() for line in lines[head + 1 : head + 4]}
-    assert list(works) == ["getppid", "openat, close", "fork, exec, exit, wait"]
-    assert all(len(columns) == 10 for columns in works.values())
-    assert "nothing lost" in result.stdout
+    assert list(unified_mount().glob("ethogram-bench-*")) == []
+    return {part["name"]: part for part in json.loads(result.stdout)["parts"]}
+
+
+def rows(part: dict[str, Any], table: int = 0) -> dict[str, list[Any]]:
+    return {row[0]: row[1:] for row in part["tables"][table]["rows"]}
+
+
+def test_loops_are_measured_in_every_state() -> None:
+    parts = measured(*LOOPS)
+    assert list(parts) == LOOPS
+    for part in parts.values():
+        found = rows(part)
+        assert [state for state in STATES if state not in found] == []
+        assert all(values[0] > 0 for values in found.values())
+    # Tools that are only compared with may be missing, but not without a word.
+    said = " ".join(parts["calls"]["notes"])
+    assert [n for n in ("bpftrace", "perf trace") if n not in rows(parts["calls"])
+            and n not in said] == []  # fmt: skip
+    assert len(parts["calls"]["targets"]) == 2
+    assert "nothing lost" in parts["connections"]["notes"]
+
+
+def test_a_start_is_measured_by_its_stages() -> None:
+    part = measured("start")["start"]
+    found = rows(part)
+    assert list(found) == ["python", "host", "open", "load", "attach", "seed", "rest", "total"]
+    assert sum(values[0] for name, values in found.items() if name != "total") <= found["total"][2]
+    assert len(part["targets"]) == 2

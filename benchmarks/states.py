@@ -1,0 +1,129 @@
+"""The states that a loop is measured in: untouched, beside empty hooks, recorded, counted by tools.
+
+A setting is entered once a round and gives one or more states; each is a function that runs a
+command and returns the seconds that count.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from benchmarks import hooks
+from benchmarks.agent import Agent, recording
+from benchmarks.timing import timed
+from benchmarks.tools import PERF_SCRIPT, STRACE, bpftrace, command_of
+from profiler.loaders.base import KernelConfig
+from profiler.loaders.core import CoreLoader
+
+__all__ = ["SETTINGS", "Places", "Setting", "State"]
+
+# The seconds that a command takes in a state.
+State = Callable[[list[str]], float]
+
+
+@dataclass(slots=True)
+class Places:
+    """Where a round happens: *mine* is recorded, *other* is not. *agents* ran in this suite."""
+
+    directory: Path
+    mine: Path
+    other: Path
+    agents: list[Agent]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One or more states that are entered together; *slower*: how much less work they are given."""
+
+    states: tuple[str, ...]
+    enter: Callable[[Places], AbstractContextManager[Mapping[str, State]]]
+    slower: int = 1
+
+
+def _processor_in(cgroup: Path) -> State:
+    return lambda command: timed(command, cgroup).processor
+
+
+@contextmanager
+def _nothing(places: Places) -> Iterator[Mapping[str, State]]:
+    yield {"nothing": _processor_in(places.mine)}
+
+
+@contextmanager
+def _empty_enter(places: Places) -> Iterator[Mapping[str, State]]:
+    with hooks.attached((hooks.ENTER,)):
+        yield {"empty enter": _processor_in(places.mine)}
+
+
+@contextmanager
+def _empty(places: Places) -> Iterator[Mapping[str, State]]:
+    with hooks.attached(hooks.places()):
+        yield {"empty hooks": _processor_in(places.mine)}
+
+
+@contextmanager
+def _full(places: Places) -> Iterator[Mapping[str, State]]:
+    with recording(places.directory / "full", ["--cgroup", places.mine]) as agent:
+        yield {"full": _processor_in(places.mine), "beside": _processor_in(places.other)}
+    places.agents.append(agent)
+
+
+@contextmanager
+def _light(places: Places) -> Iterator[Mapping[str, State]]:
+    with recording(
+        places.directory / "light", ["--cgroup", places.mine, "--tier", "light"]
+    ) as agent:
+        yield {"light": _processor_in(places.mine)}
+    places.agents.append(agent)
+
+
+@contextmanager
+def _without_results(places: Places) -> Iterator[Mapping[str, State]]:
+    """Attach as the recorder does, without refused calls and errnos, which no option leaves out."""
+    config = {"record_by_default": False, "recorder_tgid": os.getpid(), "results": False}
+    loader = CoreLoader(KernelConfig(**config))  # type: ignore[arg-type]
+    try:
+        loader.attach(lambda: loader.set_target(places.mine.stat().st_ino, is_recorded=True))
+        loader.arm()
+        yield {"no results": _processor_in(places.mine)}
+    finally:
+        loader.close()
+
+
+@contextmanager
+def _bpftrace(places: Places) -> Iterator[Mapping[str, State]]:
+    with bpftrace():
+        yield {"bpftrace": _processor_in(places.mine)}
+
+
+@contextmanager
+def _strace(places: Places) -> Iterator[Mapping[str, State]]:
+    prefix = command_of(*STRACE)
+    yield {"strace -c": lambda command: timed(command, places.mine, prefix=prefix).with_prefix}
+
+
+@contextmanager
+def _perf(places: Places) -> Iterator[Mapping[str, State]]:
+    prefix = command_of(*PERF_SCRIPT)
+    yield {"perf trace": lambda command: timed(command, places.mine, prefix=prefix).processor}
+
+
+def _can_leave_results_out() -> bool:
+    return any(field.name == "results" for field in fields(KernelConfig))
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(("nothing",), _nothing),
+    Setting(("empty enter",), _empty_enter),
+    Setting(("empty hooks",), _empty),
+    Setting(("full", "beside"), _full),
+    *([Setting(("no results",), _without_results)] if _can_leave_results_out() else []),
+    Setting(("light",), _light),
+    Setting(("bpftrace",), _bpftrace),
+    Setting(("strace -c",), _strace, slower=50),
+    Setting(("perf trace",), _perf, slower=50),
+)
