@@ -20,7 +20,7 @@ from ethogram.errors import CaptureError, PreflightError
 __all__ = ["Btf", "Link", "Map", "Object", "Program", "library", "possible_cpus", "version"]
 
 _LOG: deque[str] = deque(maxlen=400)
-_MESSAGE_SIZE, _LOG_TAIL = 1 << 21, 1 << 16
+_MESSAGE_SIZE, _LOG_TAIL, _DEBUG = 1 << 21, 1 << 16, 2
 _PRINT = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
 _KIND_STRUCT, _KIND_VAR, _KIND_DATASEC = 4, 14, 15
 
@@ -70,7 +70,9 @@ def _libc() -> Any:
     return libc
 
 
-def _print(_level: int, fmt: bytes, arguments: int) -> int:
+def _print(level: int, fmt: bytes, arguments: int) -> int:
+    if level == _DEBUG:  # thousands of messages, one a relocation
+        return 0
     # The verifier's log is one message of megabytes, and its end is what matters.
     buffer = c.create_string_buffer(_MESSAGE_SIZE)
     _libc().vsnprintf(buffer, _MESSAGE_SIZE, fmt, arguments)
