@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from detector.grades import Class
 from ethogram.contracts.baseline import DnsValue, ListenValue, PeerValue
 from ethogram.contracts.finding import Severity
+from ethogram.indicators.runtime_socket import RUNTIME_SOCKETS
 
 __all__ = ["of_dns", "of_listen", "of_peer"]
 
@@ -19,6 +20,10 @@ def _class(severity: Severity, title: str, reason: str, *techniques: str) -> Cla
 _NEVER_THERE = "the baseline never connects there"
 _PACKETS = _class(
     "medium", "Raw packets", "a packet socket reads and forges what others send", "T1040"
+)
+_HEARS_OTHERS = frozenset({"packet", "family-44"})  # AF_XDP
+_RAW = _class(
+    "medium", "Raw socket", "it hears a whole protocol, and sends under any name", "T1040", "T1095"
 )
 _KERNEL = _class("low", "Kernel socket", "the baseline never asks the kernel this way", "T1016")
 _CLIENT = _class("low", "Client", "whoever connected was not seen to connect before", "T1190")
@@ -66,10 +71,7 @@ _NAME = _class(
     "T1071.004",
 )
 
-_RUNTIME_SOCKET = re.compile(
-    r"(?:docker|containerd|crio|podman|dockershim|cri-dockerd|buildkitd?|kubelet)"
-    r"[a-z0-9_.-]*\.sock$"
-)
+_RUNTIME_SOCKET = re.compile(RUNTIME_SOCKETS)
 _METADATA_ADDRESSES = frozenset(
     {"169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"}
 )
@@ -84,7 +86,7 @@ def of_peer(value: PeerValue) -> Class:
     """Return the class of a peer: who connects is not the workload's choice, so that is low."""
     if value.protocol == "unix":
         return _RUNTIME if _RUNTIME_SOCKET.search(value.address) else _UNIX
-    if value.protocol == "packet":
+    if value.protocol in _HEARS_OTHERS:
         return _PACKETS
     if _is_of_kernel(value.protocol):
         return _KERNEL
@@ -115,10 +117,14 @@ def _is_loopback(address: str) -> bool:
 
 
 def of_listen(value: ListenValue) -> Class:
-    """Return the class of a listening socket; a port of the kernel's choice is a client's."""
-    if value.protocol == "packet":
+    """Return the class of a socket of its own; a port of the kernel's choice is a client's."""
+    if value.protocol in _HEARS_OTHERS:
         return _PACKETS
-    if value.protocol == "unix" or _is_of_kernel(value.protocol):
+    if value.protocol.startswith("raw-"):
+        return _RAW
+    if _is_of_kernel(value.protocol):
+        return _KERNEL
+    if value.protocol == "unix":
         return _BOUND
     return _PORT if value.port else _EPHEMERAL
 

@@ -25,6 +25,7 @@ from learner.dimensions import (
     access_letters,
     address_text,
     canonical,
+    made_socket,
     protocol_word,
 )
 
@@ -119,7 +120,7 @@ def _network(context: Context, batch: pa.RecordBatch) -> Columns:
             "protocol": batch.column("protocol"),
             "address": pc.if_else(is_moving, no_address, address),
             "port": pc.if_else(is_out, batch.column("peer_port"), batch.column("local_port")),
-            "unix_path": batch.column("unix_path"),
+            "unix_path": _unix_path(batch.column("unix_path")),
             "name": pc.if_else(pc.and_not(is_named, is_moving), batch.column("name"), no_name),
             "peer": peer,
             "calls": batch.column("connections"),
@@ -127,6 +128,15 @@ def _network(context: Context, batch: pa.RecordBatch) -> Columns:
         | _exe(context, batch.column("exe"))
         | _timed(batch)
     )
+
+
+def _unix_path(paths: pa.Array) -> pa.Array:
+    """Return *paths* without the names that the kernel chose: NUL and five hexadecimal digits.
+
+    They are other ones the next time, as ports are.
+    """
+    is_chosen = pc.match_substring_regex(paths, rb"^\x00[0-9a-f]{5}$")
+    return pc.if_else(pc.fill_null(is_chosen, fill_value=False), pa.scalar(b"", pa.binary()), paths)
 
 
 def _dns(context: Context, batch: pa.RecordBatch) -> Columns:
@@ -168,14 +178,15 @@ def _privileges(context: Context, batch: pa.RecordBatch) -> Columns:
 
 
 def _name_of_network(context: Context, group: dict[str, Any]) -> _Named:
-    word = protocol_word(group["family"], group["type"], group["protocol"])
     address = address_text(group["address"], group["unix_path"])
     if group["direction"] in (_OUT, _IN):
+        word = protocol_word(group["family"], group["type"], group["protocol"])
         direction = ENUMS["direction"][group["direction"]]
         name = None if group["name"] is None else escape(group["name"])
         who = None if group["peer"] is None else context.peers.identity(group["peer"])
         return "peers", canonical([direction, word, address, group["port"], name, who])
-    return "listens", canonical([word, address, group["port"]])
+    word, kind = made_socket(group["family"], group["type"], group["protocol"])
+    return "listens", canonical([word, address or kind, group["port"]])
 
 
 def _name_of_exec(_: Context, group: dict[str, Any]) -> _Named:

@@ -37,6 +37,7 @@ __all__ = [
     "address_text",
     "canonical",
     "decode_value",
+    "made_socket",
     "parse_key",
     "protocol_word",
     "quarantine_key",
@@ -46,6 +47,12 @@ __all__ = [
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET = 1, 2, 10, 16, 17
 _FAMILIES = {AF_UNIX: "unix", AF_NETLINK: "netlink", AF_PACKET: "packet"}
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp", 136: "udplite"}
+_NETLINK = {
+    0: "route", 2: "usersock", 4: "sock_diag", 5: "nflog", 6: "xfrm", 7: "selinux", 9: "audit",
+    10: "fib_lookup", 11: "connector", 12: "netfilter", 15: "kobject_uevent", 16: "generic",
+    18: "scsitransport", 20: "rdma", 21: "crypto", 22: "smc",
+}  # fmt: skip
+_RAW = 3  # SOCK_RAW
 _DEFAULT_PROTOCOLS = {1: 6, 2: 17}  # what protocol 0 means for a stream or datagram socket
 _LETTERS = (
     (Access.READ, "r"),
@@ -96,6 +103,17 @@ def protocol_word(family: int, kind: int, protocol: int) -> str:
         return f"family-{family}"
     number = protocol or _DEFAULT_PROTOCOLS.get(kind, 0)
     return _PROTOCOLS.get(number, f"protocol-{number}")
+
+
+@lru_cache(maxsize=1024)
+def made_socket(family: int, kind: int, protocol: int) -> tuple[str, str]:
+    """Return protocol and address of a socket of its own: `netlink`, `route`; `raw-icmp`, none."""
+    word = protocol_word(family, kind, protocol)
+    if family == AF_NETLINK:
+        return word, _NETLINK.get(protocol, f"protocol-{protocol}")
+    if family in (AF_INET, AF_INET6) and kind == _RAW:
+        word = f"raw-{word}"
+    return word, ""
 
 
 @lru_cache(maxsize=4096)

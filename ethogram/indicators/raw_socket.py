@@ -16,7 +16,7 @@ _NET_RAW = capability_number("CAP_NET_RAW")
 
 
 def _bad(rows: pa.Table) -> Mask:
-    """Judge by the capability: sockets of other families than IP are not recorded."""
+    """Judge by the capability: raw and packet sockets are rows of `network` as well."""
     used = pc.and_(pc.equal(rows.column("capability"), _NET_RAW), rows.column("granted"))
     return pc.and_(used, outside_runtime(rows))
 

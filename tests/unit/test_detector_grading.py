@@ -93,6 +93,10 @@ def techniques(graded: Grade) -> str:
         (ListenValue(protocol="udp", address="0.0.0.0", port=None), "low", "T1571", "bound"),
         (ListenValue(protocol="unix", address="/run/x.sock"), "low", "T1559", "Local socket"),
         (ListenValue(protocol="packet", address=""), "medium", "T1040", "Raw packets"),
+        (ListenValue(protocol="family-44", address=""), "medium", "T1040", "Raw packets"),
+        (ListenValue(protocol="raw-icmp", address="0.0.0.0"), "medium", "T1040 T1095", "Raw socket"),
+        (ListenValue(protocol="netlink", address="route"), "low", "T1016", "Kernel socket"),
+        (ListenValue(protocol="family-38", address=""), "low", "T1016", "Kernel socket"),
         # names
         (DnsValue(name="evil.example.com"), "medium", "T1071.004", "Name asked for"),
         (DnsValue(name="db.shop.svc.cluster.local"), "low", "T1071.004", "Local name"),

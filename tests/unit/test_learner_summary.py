@@ -190,6 +190,25 @@ def test_sockets_of_each_family_have_a_key(tmp_path: Path, row: dict[str, Any], 
     assert keys(frame, "peers") == [key]
 
 
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ({"family": 16, "type": 3, "protocol": 0}, b'["netlink","route",null]'),
+        ({"family": 16, "type": 2, "protocol": 31}, b'["netlink","protocol-31",null]'),
+        ({"family": 17, "type": 3, "protocol": 3}, b'["packet","",null]'),
+        ({"family": 38, "type": 5, "protocol": 0}, b'["family-38","",null]'),
+        ({"family": 2, "type": 3, "protocol": 1, "local_addr": bytes(4)},
+         b'["raw-icmp","0.0.0.0",null]'),
+        ({"family": 1, "type": 1, "unix_path": b"/run/x.sock"}, b'["unix","/run/x.sock",null]'),
+        ({"family": 1, "type": 2, "unix_path": b"\x00001af"}, b'["unix","",null]'),
+        ({"family": 1, "type": 2, "unix_path": b"\x00001ag"}, b'["unix","\\\\x00001ag",null]'),
+    ],
+)  # fmt: skip
+def test_sockets_of_their_own_have_a_key(tmp_path: Path, row: dict[str, Any], key: bytes) -> None:
+    frame = summary_of(tmp_path, network=[MINE | {"direction": "bind", "connections": 1} | row])
+    assert keys(frame, "listens") == [key]
+
+
 def test_an_executable_that_was_replaced_keeps_its_name(tmp_path: Path) -> None:
     read = MINE | {"path": b"/x", "access": int(Access.READ), "calls": 2}
     frame = summary_of(
