@@ -1,101 +1,176 @@
 // SPDX-License-Identifier: GPL-2.0
 // DNS: a reply carries the question and the answers, so that an address has the name it was asked
-// for. Parsed in user space: the payload is hostile.
+// for. Put together and parsed in user space: the payload is hostile.
 #ifndef ETHOGRAM_DNS_H
 #define ETHOGRAM_DNS_H
 
 #include "network.h"
 
 #define DNS_PORT 53
+#define IPPROTO_HOPOPTS 0
+#define IPPROTO_ROUTING 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_DSTOPTS 60
+#define EXTENSION_HEADERS 6
+// Of one packet, which may be as long as 64 KiB where the device puts segments together.
+#define SEGMENT_PARTS 6
 
 struct packet {
 	struct packet_record head;
 	__u8 payload[PACKET_SIZE];
 };
 
-static __always_inline int transport_of(struct __sk_buff *skb, __u32 *offset, __u8 *protocol,
-					__u8 *source)
-{
-	__u8 first;
+struct transport {
+	__u32 family;
+	__u32 offset;
+	__u32 protocol;
+	__u8 source[16];
+};
 
-	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return 0;
-	if (first >> 4 == 4) {
-		*offset = (first & 15) * 4;
-		if (bpf_skb_load_bytes(skb, 9, protocol, 1) ||
-		    bpf_skb_load_bytes(skb, 12, source, 4))
-			return 0;
-		return AF_INET;
+// Where the transport header begins, behind what IPv6 puts before it. False for a later fragment:
+// it has none.
+static __always_inline bool find_v6_transport(struct __sk_buff *skb, struct transport *found)
+{
+	__u8 protocol, header[8];
+
+	if (bpf_skb_load_bytes(skb, 6, &protocol, 1) ||
+	    bpf_skb_load_bytes(skb, 8, found->source, 16))
+		return false;
+	found->offset = 40;
+	for (int i = 0; i < EXTENSION_HEADERS; i++) {
+		if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING &&
+		    protocol != IPPROTO_FRAGMENT && protocol != IPPROTO_DSTOPTS)
+			break;
+		if (bpf_skb_load_bytes(skb, found->offset, header, sizeof(header)) ||
+		    (protocol == IPPROTO_FRAGMENT && (header[2] || header[3] & 0xf8)))
+			return false;
+		found->offset += protocol == IPPROTO_FRAGMENT ? 8 : (header[1] + 1) * 8;
+		protocol = header[0];
 	}
-	*offset = 40; // no extension headers: resolvers send none
-	if (bpf_skb_load_bytes(skb, 6, protocol, 1) || bpf_skb_load_bytes(skb, 8, source, 16))
-		return 0;
-	return AF_INET6;
+	found->family = AF_INET6;
+	found->protocol = protocol;
+	return true;
 }
 
-static __always_inline void send_packet(struct __sk_buff *skb, struct socket_state *socket,
-					__u32 slot, __u32 offset, __u32 family,
-					const __u8 *source)
+static __always_inline bool find_transport(struct __sk_buff *skb, struct transport *found)
+{
+	__u8 first, protocol;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return false;
+	if (first >> 4 != 4)
+		return find_v6_transport(skb, found);
+	if (bpf_skb_load_bytes(skb, 9, &protocol, 1) ||
+	    bpf_skb_load_bytes(skb, 12, found->source, 4))
+		return false;
+	found->offset = (first & 15) * 4;
+	found->family = AF_INET;
+	found->protocol = protocol;
+	return true;
+}
+
+// Sends what is at *offset* as one record. Returns its size, 0 where it could not be sent.
+static __always_inline __u32 send_packet(struct __sk_buff *skb, struct packet_record *head,
+					 __u32 offset)
 {
 	struct packet *packet;
 	__u32 size = skb->len - offset;
 
 	if (size == 0 || skb->len <= offset ||
-	    !take_quota(slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
-		return;
+	    !take_quota(head->slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
+		return 0;
 	packet = bpf_ringbuf_reserve(&packets, sizeof(*packet), 0);
 	if (!packet) {
-		count_loss(slot, LOSS_RING_FULL, PLACE_DNS, 1);
-		return;
+		count_loss(head->slot, LOSS_RING_FULL, PLACE_DNS, 1);
+		return 0;
 	}
-	if (size > PACKET_SIZE) {
+	if (size > PACKET_SIZE)
 		size = PACKET_SIZE;
-		count_loss(slot, LOSS_TRUNCATED, PLACE_DNS, 1);
-	}
-	packet->head.time_ns = bpf_ktime_get_boot_ns();
-	packet->head.exe_key = socket->owner.exe_key;
-	packet->head.cookie = bpf_get_socket_cookie(skb);
-	packet->head.kind = RECORD_PACKET;
-	packet->head.slot = slot;
-	packet->head.window = window;
-	packet->head.payload_size = size;
-	packet->head.family = family;
-	packet->head.pad = 0;
-	__builtin_memcpy(packet->head.resolver, source, 16);
+	head->payload_size = size;
+	__builtin_memcpy(&packet->head, head, sizeof(*head));
 	asm volatile("" : "+r"(size));
 	if (size < 1 || size > PACKET_SIZE ||
 	    bpf_skb_load_bytes(skb, offset, packet->payload, size)) {
 		bpf_ringbuf_discard(packet, BPF_RB_NO_WAKEUP);
-		count_loss(slot, LOSS_READ_FAULT, PLACE_DNS, 1);
-		return;
+		count_loss(head->slot, LOSS_READ_FAULT, PLACE_DNS, 1);
+		return 0;
 	}
 	bpf_ringbuf_submit(packet, BPF_RB_NO_WAKEUP);
+	return size;
+}
+
+static __always_inline bool begin_packet(struct __sk_buff *skb, struct bpf_sock *sk,
+					 struct transport *transport, struct packet_record *head)
+{
+	struct socket_state *socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+
+	if (!socket || is_forgotten(&socket->owner))
+		return false;
+	head->time_ns = bpf_ktime_get_boot_ns();
+	head->exe_key = socket->owner.exe_key;
+	head->cookie = bpf_get_socket_cookie(skb);
+	head->slot = slot_of(NULL, &socket->owner, phase_of(&socket->owner));
+	head->window = window;
+	head->family = transport->family;
+	__builtin_memcpy(head->resolver, transport->source, 16);
+	return true;
+}
+
+// A part of a stream. Where it stands in the stream follows from what the socket has taken so far:
+// the packet has not reached it yet.
+static __always_inline void segment_received(struct __sk_buff *skb, struct bpf_sock *sk,
+					     struct transport *transport)
+{
+	struct packet_record head = { .kind = RECORD_SEGMENT };
+	struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
+	__u32 offset, size;
+	__be32 sequence;
+	__u8 words;
+
+	if (!tcp || bpf_skb_load_bytes(skb, transport->offset + 4, &sequence, 4) ||
+	    bpf_skb_load_bytes(skb, transport->offset + 12, &words, 1))
+		return;
+	offset = transport->offset + (words >> 4) * 4;
+	if (skb->len <= offset || !begin_packet(skb, sk, transport, &head))
+		return;
+	head.position = bpf_ntohl(sequence) - tcp->rcv_nxt + (__u32)tcp->bytes_received;
+	for (int i = 0; i < SEGMENT_PARTS && offset < skb->len; i++) {
+		size = send_packet(skb, &head, offset);
+		if (!size)
+			return;
+		offset += size;
+		head.position += size;
+	}
+	if (offset < skb->len)
+		count_loss(head.slot, LOSS_TRUNCATED, PLACE_DNS, 1);
 }
 
 SEC("cgroup_skb/ingress")
 int packet_received(struct __sk_buff *skb)
 {
-	__u8 protocol, source[16] = {};
-	struct socket_state *socket;
+	struct packet_record head = { .kind = RECORD_PACKET };
+	struct transport transport = {};
 	struct bpf_sock *sk = skb->sk;
-	__u32 offset, slot;
 	__be16 port;
-	int family;
 
-	if (!armed || !sk)
+	if (!armed || !sk || !find_transport(skb, &transport))
 		return 1;
-	family = transport_of(skb, &offset, &protocol, source);
-	if (!family || protocol != IPPROTO_UDP ||
-	    bpf_skb_load_bytes(skb, offset, &port, 2) || port != bpf_htons(DNS_PORT))
+	if (transport.protocol != IPPROTO_UDP && transport.protocol != IPPROTO_TCP)
+		return 1;
+	if (bpf_skb_load_bytes(skb, transport.offset, &port, 2) || port != bpf_htons(DNS_PORT))
 		return 1;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 1;
-	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!socket || is_forgotten(&socket->owner))
+	if (transport.protocol == IPPROTO_TCP) {
+		segment_received(skb, sk, &transport);
 		return 1;
-	slot = slot_of(NULL, &socket->owner, phase_of(&socket->owner));
-	send_packet(skb, socket, slot, offset + 8, family, source);
+	}
+	transport.offset += 8;
+	if (begin_packet(skb, sk, &transport, &head) &&
+	    send_packet(skb, &head, transport.offset) == PACKET_SIZE &&
+	    skb->len - transport.offset > PACKET_SIZE)
+		count_loss(head.slot, LOSS_TRUNCATED, PLACE_DNS, 1);
 	return 1;
 }
 

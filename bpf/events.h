@@ -47,6 +47,7 @@ enum record_kind {
 	RECORD_FILE,
 	RECORD_OPERATION,
 	RECORD_PACKET,
+	RECORD_SEGMENT,
 };
 
 enum action {
@@ -287,7 +288,8 @@ struct operation_record {
 	__u32 target_size;
 };
 
-// Followed by the payload of a datagram from port 53.
+// Followed by the payload of a datagram from port 53, or a part of a stream from there that begins
+// at this position.
 struct packet_record {
 	__u32 kind;
 	__u32 slot;
@@ -297,7 +299,7 @@ struct packet_record {
 	__u32 window;
 	__u32 payload_size;
 	__u32 family;
-	__u32 pad;
+	__u32 position;
 	__u8 resolver[16];
 };
 

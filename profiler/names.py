@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ethogram.contracts.escape import escape
+from ethogram.contracts.events import RecordKind
 from profiler.clock import BootClock
 from profiler.dns import Names, parse_reply, resolvers_of
+from profiler.dns_tcp import Streams
+from profiler.losses import Lost
 from profiler.processes import Executables
 from profiler.registry import Instance, Registry
 from profiler.ring import Records
@@ -16,6 +21,7 @@ from profiler.ring import Records
 __all__ = ["DnsRows"]
 
 _AF_INET = 2
+_MESSAGES_LIMIT = 5000  # of one slot, as for datagrams: a segment has room for many
 _COLUMNS = ("qname", "qtype", "rcode", "answers", "ttl", "resolver", "trusted")
 
 
@@ -31,6 +37,7 @@ class DnsRows:
         self._executables = executables
         self._clock = clock
         self._names = Names()
+        self._streams = Streams()
         self._resolvers: dict[int, frozenset[bytes]] = {}
 
     def take(self, batches: list[Records]) -> dict[str, Any]:
@@ -39,15 +46,14 @@ class DnsRows:
         slots: list[int] = []
         windows: list[int] = []
         exes: list[int] = []
-        for batch in batches:
-            for head, tail in zip(batch.heads, batch.tails, strict=True):
-                instance = self._registry.instance_of(int(head["slot"]))
-                row = self._row(head, tail, instance) if instance else None
-                if row is not None:
-                    rows.append(row)
-                    slots.append(int(head["slot"]))
-                    windows.append(int(head["window"]))
-                    exes.append(int(head["exe_key"]))
+        for head, payload in self._messages(batches):
+            instance = self._registry.instance_of(int(head["slot"]))
+            row = self._row(head, payload, instance) if instance else None
+            if row is not None:
+                rows.append(row)
+                slots.append(int(head["slot"]))
+                windows.append(int(head["window"]))
+                exes.append(int(head["exe_key"]))
         return {
             "window": np.array(windows, np.uint32),
             **self._registry.columns_of(np.array(slots, np.uint32)),
@@ -55,8 +61,37 @@ class DnsRows:
             **{name: [row[name] for row in rows] for name in _COLUMNS},
         }
 
-    def _row(self, head: np.void, tail: bytes, instance: Instance) -> dict[str, Any] | None:
-        reply = parse_reply(tail[: int(head["payload_size"])])
+    def take_lost(self) -> Lost:
+        """Return what came over TCP since the last call and was no reply in the end."""
+        lost: Lost = Counter()
+        for (slot, kind), count in self._streams.lost.items():
+            instance = self._registry.instance_of(slot)
+            whose = (instance.workload, instance.number) if instance else (None, None)
+            lost[(*whose, kind, "dns")] += count
+        self._streams.lost.clear()
+        return lost
+
+    def _messages(self, batches: list[Records]) -> Iterator[tuple[np.void, bytes]]:
+        """Yield each reply with the record that completed it."""
+        taken: Counter[int] = Counter()
+        for batch in batches:
+            for head, tail in zip(batch.heads, batch.tails, strict=True):
+                payload, slot = tail[: int(head["payload_size"])], int(head["slot"])
+                if head["kind"] == RecordKind.PACKET:
+                    yield head, payload
+                    continue
+                found = self._streams.take(
+                    int(head["cookie"]), slot, int(head["position"]), payload
+                )
+                kept = found[: _MESSAGES_LIMIT - taken[slot]]
+                taken[slot] += len(kept)
+                if len(found) > len(kept):
+                    self._streams.lost[slot, "quota"] += len(found) - len(kept)
+                for message in kept:
+                    yield head, message
+
+    def _row(self, head: np.void, payload: bytes, instance: Instance) -> dict[str, Any] | None:
+        reply = parse_reply(payload)
         if reply is None:
             return None
         size = 4 if int(head["family"]) == _AF_INET else 16

@@ -31,6 +31,7 @@ STRUCT_OF = {
     RecordKind.FILE: STRUCTS["file_record"],
     RecordKind.OPERATION: STRUCTS["operation_record"],
     RecordKind.PACKET: STRUCTS["packet_record"],
+    RecordKind.SEGMENT: STRUCTS["packet_record"],
 }
 
 

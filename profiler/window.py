@@ -25,6 +25,7 @@ from profiler.sink import Sink
 
 __all__ = ["WindowReport", "WindowWriter"]
 
+_REPLIES = (RecordKind.PACKET, RecordKind.SEGMENT)
 _LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
 _NEW_SHOWN = 5
 _OUT = ENUMS["direction"].index("out")
@@ -109,6 +110,7 @@ class WindowWriter:
         new += self._write_files(*sets["files"], window=window)
         new += self._write_network(*sets["flows"], window=window)
         new += self._write_unix(*sets["unix_flows"])
+        losses.update(self._dns.take_lost())
         self._write_operations(window)
         self._append("executables", self._executables.take_rows(self._used))
         self._append("workloads", self._registry.changed_workloads())
@@ -140,7 +142,7 @@ class WindowWriter:
 
     def _keep_records(self, drained: Drained) -> None:
         """Keep paths, operations and packets until their slot has a verdict."""
-        for kind in (RecordKind.FILE, RecordKind.OPERATION, RecordKind.PACKET):
+        for kind in (RecordKind.FILE, RecordKind.OPERATION, *_REPLIES):
             for batch in drained.records.get(kind, []):
                 self._records[kind].append(batch)
 
@@ -217,8 +219,8 @@ class WindowWriter:
         return self._sights.new("file", columns["path"])
 
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
-        packets = self._take_records(RecordKind.PACKET, window)
-        self._append("dns", self._dns.take(packets))
+        replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]
+        self._append("dns", self._dns.take(replies))
         columns = flows.network_columns(keys, values, self._executables, self._clock)
         columns["name"], columns["name_trust"] = self._dns.names_of(keys, columns)
         self._append("network", self._keyed(keys) | columns)

@@ -36,6 +36,7 @@ class RecordKind(IntEnum):
     FILE = 7
     OPERATION = 8
     PACKET = 9
+    SEGMENT = 10
 
 
 class LossPlace(IntEnum):
@@ -159,10 +160,10 @@ _ALL = (
     ),
     _struct(
         "packet_record",
-        "A DNS reply; its payload follows.",
+        "A DNS reply, or a part of a stream of them over TCP from this position; it follows.",
         ("u32", "kind slot"),
         ("u64", "time_ns exe_key cookie"),
-        ("u32", "window payload_size family pad"),
+        ("u32", "window payload_size family position"),
         ("u8[16]", "resolver"),
     ),
     _struct(

@@ -94,7 +94,7 @@ def techniques(graded: Grade) -> str:
         (ListenValue(protocol="unix", address="/run/x.sock"), "low", "T1559", "Local socket"),
         (ListenValue(protocol="packet", address=""), "medium", "T1040", "Raw packets"),
         (ListenValue(protocol="family-44", address=""), "medium", "T1040", "Raw packets"),
-        (ListenValue(protocol="raw-icmp", address="0.0.0.0"), "medium", "T1040 T1095", "Raw socket"),
+        (ListenValue(protocol="raw-icmp", address="0.0.0.0"), "medium", "T1040 T1095", "Raw"),
         (ListenValue(protocol="netlink", address="route"), "low", "T1016", "Kernel socket"),
         (ListenValue(protocol="family-38", address=""), "low", "T1016", "Kernel socket"),
         # names
