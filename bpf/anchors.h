@@ -10,6 +10,7 @@
 ANCHOR(slot_record);
 ANCHOR(cgroup_record);
 ANCHOR(process_record);
+ANCHOR(stdio_peer);
 ANCHOR(fork_record);
 ANCHOR(exit_record);
 ANCHOR(file_record);

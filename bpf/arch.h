@@ -55,9 +55,12 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG4(regs) ((regs)->r10)
 #define ARG5(regs) ((regs)->r8)
 #define ARG6(regs) ((regs)->r9)
-// Opens of the 32-bit table, which a 64-bit process makes as well: `int $0x80`.
+// Opens and execs of the 32-bit table, which a 64-bit process makes as well: `int $0x80`.
 #define COMPAT_ARCH ARCH_I386
-enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 295, COMPAT_openat2 = 437 };
+enum compat_nr {
+	COMPAT_open = 5, COMPAT_creat = 8, COMPAT_execve = 11, COMPAT_openat = 295,
+	COMPAT_execveat = 358, COMPAT_openat2 = 437,
+};
 #define COMPAT_ARG1(regs) ((__u32)(regs)->bx)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->cx)
 #define COMPAT_ARG3(regs) ((__u32)(regs)->dx)
@@ -115,7 +118,10 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG5(regs) ((regs)->regs[4])
 #define ARG6(regs) ((regs)->regs[5])
 #define COMPAT_ARCH ARCH_ARM
-enum compat_nr { COMPAT_open = 5, COMPAT_creat = 8, COMPAT_openat = 322, COMPAT_openat2 = 437 };
+enum compat_nr {
+	COMPAT_open = 5, COMPAT_creat = 8, COMPAT_execve = 11, COMPAT_openat = 322,
+	COMPAT_execveat = 387, COMPAT_openat2 = 437,
+};
 #define COMPAT_ARG1(regs) ((__u32)(regs)->orig_x0)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->regs[1])
 #define COMPAT_ARG3(regs) ((__u32)(regs)->regs[2])

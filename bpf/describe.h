@@ -3,41 +3,7 @@
 #ifndef ETHOGRAM_DESCRIBE_H
 #define ETHOGRAM_DESCRIBE_H
 
-#include "path.h"
-
-#define MAJOR(dev) ((dev) >> 20)
-#define MINOR(dev) ((dev) & 0xfffff)
-#define TTY_MAJOR 4
-#define TTYAUX_MAJOR 5
-#define PTS_MAJOR_FIRST 136
-#define PTS_MAJOR_LAST 143
-
-static __always_inline __u8 stdio_of(struct task_struct *task, __u32 fd)
-{
-	struct file *file = file_of(task, fd);
-	struct inode *inode;
-	__u32 mode, device;
-
-	if (!file)
-		return STDIO_CLOSED;
-	inode = BPF_CORE_READ(file, f_inode);
-	mode = BPF_CORE_READ(inode, i_mode) & S_IFMT;
-	if (mode == S_IFSOCK)
-		return STDIO_SOCKET;
-	if (mode == S_IFIFO)
-		return STDIO_PIPE;
-	if (mode == S_IFREG)
-		return STDIO_FILE;
-	if (mode != S_IFCHR)
-		return STDIO_OTHER;
-	device = BPF_CORE_READ(inode, i_rdev);
-	if (MAJOR(device) == 1 && MINOR(device) == 3)
-		return STDIO_NULL;
-	if (MAJOR(device) == TTY_MAJOR || MAJOR(device) == TTYAUX_MAJOR ||
-	    (MAJOR(device) >= PTS_MAJOR_FIRST && MAJOR(device) <= PTS_MAJOR_LAST))
-		return STDIO_TTY;
-	return STDIO_OTHER;
-}
+#include "stdio.h"
 
 // A record is put together where it is sent from: it is too large for the stack.
 static __always_inline struct process_record *begin_process(struct scratch *scratch, __u32 kind)
@@ -49,11 +15,39 @@ static __always_inline struct process_record *begin_process(struct scratch *scra
 	return record;
 }
 
-static __always_inline void fill_process(struct process_record *record, struct task_struct *task,
-					 struct task_state *state)
+static __always_inline void fill_credentials(struct process_record *record,
+					     struct task_struct *task)
 {
 	const struct cred *cred = task->cred;
 
+	record->uid = cred->uid.val;
+	record->euid = cred->euid.val;
+	record->gid = cred->gid.val;
+	record->egid = cred->egid.val;
+	bpf_core_read(&record->caps_effective, 8, &cred->cap_effective);
+	bpf_core_read(&record->caps_permitted, 8, &cred->cap_permitted);
+	bpf_core_read(&record->caps_inheritable, 8, &cred->cap_inheritable);
+	bpf_core_read(&record->caps_ambient, 8, &cred->cap_ambient);
+	bpf_core_read(&record->caps_bounding, 8, &cred->cap_bset);
+}
+
+// What setpgid(2) and setsid(2) made of it: the host's numbers, and those of its own PID
+// namespace, where the leader may have none.
+static __always_inline void fill_groups(struct process_record *record, struct task_struct *task)
+{
+	struct pid *group = BPF_CORE_READ(task, signal, pids[PIDTYPE_PGID]);
+	struct pid *session = BPF_CORE_READ(task, signal, pids[PIDTYPE_SID]);
+	__u32 level = BPF_CORE_READ(task, group_leader, thread_pid, level);
+
+	record->pgid = number_at(group, 0);
+	record->sid = number_at(session, 0);
+	record->ns_pgid = BPF_CORE_READ(group, level) >= level ? number_at(group, level) : 0;
+	record->ns_sid = BPF_CORE_READ(session, level) >= level ? number_at(session, level) : 0;
+}
+
+static __always_inline void fill_process(struct process_record *record, struct task_struct *task,
+					 struct task_state *state)
+{
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->exec_key = state->owner.exec_key;
 	record->parent_key = exec_key_of(task->real_parent);
@@ -65,20 +59,20 @@ static __always_inline void fill_process(struct process_record *record, struct t
 	record->tgid = task->tgid;
 	record->ns_tgid = ns_tgid_of(task);
 	record->ppid = task->real_parent->tgid;
-	record->mntns = mntns_of(task);
-	record->uid = cred->uid.val;
-	record->euid = cred->euid.val;
-	record->gid = cred->gid.val;
-	record->egid = cred->egid.val;
-	bpf_core_read(&record->caps_effective, 8, &cred->cap_effective);
+	fill_credentials(record, task);
+	fill_groups(record, task);
 	record->loginuid = record->sessionid = (__u32)-1;
 	if (bpf_core_field_exists(task->loginuid)) {
 		record->loginuid = task->loginuid.val;
 		record->sessionid = task->sessionid;
 	}
-	record->host_namespace_bits = host_namespace_bits(task);
+	namespaces_of(task, record->namespaces);
+	record->host_namespace_bits = bits_of(record->namespaces);
 	record->lineage = state->owner.lineage;
 	record->seccomp_mode = task->seccomp.mode;
+	// Since Linux commit c818c03b661c ("seccomp: Report number of loaded filters in
+	// /proc/$pid/status") (v5.9).
+	record->seccomp_filters = task->seccomp.filter_count.counter;
 	record->flags |= task->seccomp.mode ? EVENT_SECCOMP_FILTER : 0;
 	record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ? EVENT_NO_NEW_PRIVS : 0;
 	record->flags |= state->entered_from_outside ? EVENT_ENTERED : 0;
@@ -119,6 +113,22 @@ static __noinline int describe_executable(struct file *file, struct process_reco
 	}
 	record->flags |= flags;
 	return 0;
+}
+
+static __always_inline void append_cwd(struct process_record *record, __u32 *position,
+				       struct task_struct *task)
+{
+	struct fs_struct *fs = task->fs;
+	struct path cwd = {};
+	__u64 ignored;
+	__u32 flags = 0;
+
+	if (!fs)
+		return;
+	cwd.dentry = BPF_CORE_READ(fs, pwd.dentry);
+	cwd.mnt = BPF_CORE_READ(fs, pwd.mnt);
+	record->cwd_size = append_path(&cwd, position, &flags, &ignored);
+	record->flags |= flags & EVENT_PATH_TRUNCATED ? EVENT_CWD_TRUNCATED : 0;
 }
 
 static __always_inline __u16 append_kernel_string(struct scratch *scratch, __u32 *position,

@@ -162,6 +162,7 @@ enum event_flag {
 	EVENT_READ_FAULT = 1 << 19,
 	EVENT_REMOVED = 1 << 20,
 	EVENT_GRANTED = 1 << 21,
+	EVENT_CREDENTIALS_BEFORE = 1 << 22, // the fields that end in _before are known
 };
 
 enum stdio_kind {
@@ -200,7 +201,8 @@ struct cgroup_record {
 	__u32 path_size;
 };
 
-// Followed by path, cwd, interpreter, script and argv (NUL after each argument), in this order.
+// Followed by path, cwd, interpreter, script, a stdio_peer for each of the standard streams that is
+// a socket, and argv (NUL after each argument), in this order.
 struct process_record {
 	__u32 kind;
 	__u32 slot;
@@ -215,28 +217,54 @@ struct process_record {
 	__u64 ino;
 	__u64 ctime_ns;
 	__u64 caps_effective;
+	__u64 caps_permitted;
+	__u64 caps_inheritable;
+	__u64 caps_ambient;
+	__u64 caps_bounding;
+	__u64 caps_effective_before;
+	__u64 caps_permitted_before;
 	__u32 flags;
 	__u32 tgid;
 	__u32 ns_tgid;
 	__u32 ppid;
-	__u32 mntns;
 	__u32 uid;
 	__u32 euid;
 	__u32 gid;
 	__u32 egid;
+	__u32 euid_before;
+	__u32 egid_before;
 	__u32 loginuid;
 	__u32 sessionid;
+	__u32 pgid;
+	__u32 sid;
+	__u32 ns_pgid;
+	__u32 ns_sid;
 	__u32 nlink;
 	__u32 host_namespace_bits;
 	__u32 lineage;
+	__u32 namespaces[8];
 	__u16 path_size;
 	__u16 cwd_size;
 	__u16 interpreter_size;
 	__u16 script_size;
+	__u16 peers_size;
 	__u16 argv_size;
 	__u16 errnum;
+	__u16 seccomp_filters;
 	__u8 stdio[3];
 	__u8 seccomp_mode;
+};
+
+// Followed by the path of a UNIX socket. Ports in host order, addresses in network order.
+struct stdio_peer {
+	__u16 fd;
+	__u16 family;
+	__u16 type;
+	__u16 local_port;
+	__u16 peer_port;
+	__u16 path_size;
+	__u8 local_addr[16];
+	__u8 peer_addr[16];
 };
 
 struct fork_record {
@@ -431,7 +459,8 @@ struct instance {
 
 _Static_assert(sizeof(struct slot_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct cgroup_record) == 32, "mirrored by contracts/events.py");
-_Static_assert(sizeof(struct process_record) == 168, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct process_record) == 272, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct stdio_peer) == 44, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct fork_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");

@@ -44,6 +44,8 @@ struct cgroup_root { int hierarchy_id; };
 struct cgroup { struct kernfs_node *kn; struct cgroup_root *root; };
 struct css_set { struct cgroup *dfl_cgrp; };
 
+typedef struct { int counter; } atomic_t;
+
 struct upid { int nr; struct pid_namespace *ns; };
 struct pid { unsigned int level; struct upid numbers[1]; };
 
@@ -57,9 +59,11 @@ struct cred {
 	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
+	kernel_cap_t cap_inheritable;
 	kernel_cap_t cap_permitted;
 	kernel_cap_t cap_effective;
 	kernel_cap_t cap_bset;
+	kernel_cap_t cap_ambient;
 	struct user_namespace *user_ns;
 };
 
@@ -101,7 +105,14 @@ struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
 
 struct notification;
 struct seccomp_filter { struct seccomp_filter *prev; struct notification *notif; };
-struct seccomp { int mode; struct seccomp_filter *filter; };
+struct seccomp { int mode; atomic_t filter_count; struct seccomp_filter *filter; };
+
+struct signal_struct {
+	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
+	struct pid *pids[4]; // by enum pid_type
+};
 
 #if defined(__TARGET_ARCH_x86)
 struct thread_info { unsigned long flags; unsigned long syscall_work; __u32 status; };
@@ -131,6 +142,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct mm_struct *mm;
 	unsigned long atomic_flags;
@@ -169,6 +181,9 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 };
+struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
+struct unix_address { int len; struct sockaddr_un name[1]; };
+struct unix_sock { struct unix_address *addr; struct sock *peer; };
 struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; };
 struct socket { short type; struct sock *sk; };
 struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
@@ -190,6 +205,9 @@ struct bpf_iter__task_file {
 #define PF_KTHREAD 0x00200000
 #define PFA_NO_NEW_PRIVS_BIT 0
 #define SECCOMP_MODE_DEAD 3
+#define SIGNAL_GROUP_EXIT 4
+#define PIDTYPE_PGID 2
+#define PIDTYPE_SID 3
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define S_IFREG 0100000

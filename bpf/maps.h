@@ -72,7 +72,12 @@ struct task_state {
 	__u8 killed;
 	__u8 has_owner;
 	__u8 entered_from_outside;
-	__u32 pad;
+	__u8 has_before;
+	__u8 pad[3];
+	__u64 caps_effective_before; // while it executes: what it had until then
+	__u64 caps_permitted_before;
+	__u32 euid_before;
+	__u32 egid_before;
 };
 
 struct socket_state {

@@ -6,6 +6,7 @@
 #include "describe.h"
 #include "syscalls.h"
 
+#define AT_FDCWD -100
 #define SIGINT 2
 #define SIGQUIT 3
 #define SIGKILL 9
@@ -38,29 +39,55 @@ static __always_inline void enter_instance(struct task_struct *task, struct task
 	find_slot(task, state);
 }
 
+// begin_new_exec() names the task after its executable just before it takes the new credentials,
+// with the thread group down to this thread: here it still has those that it executes with. (The
+// tracepoint made for that, sched_prepare_exec, came in v6.10.)
+SEC("tp_btf/task_rename")
+int BPF_PROG(task_renamed, struct task_struct *task, const char *name)
+{
+	const struct cred *cred = task->cred;
+	struct task_state *state;
+
+	if (!armed || task->flags & PF_KTHREAD)
+		return 0;
+	state = state_of(task);
+	if (!state)
+		return 0;
+	state->euid_before = cred->euid.val;
+	state->egid_before = cred->egid.val;
+	bpf_core_read(&state->caps_effective_before, 8, &cred->cap_effective);
+	bpf_core_read(&state->caps_permitted_before, 8, &cred->cap_permitted);
+	state->has_before = 1;
+	return 0;
+}
+
+static __always_inline void fill_before(struct process_record *record, struct task_state *state)
+{
+	if (!state->has_before)
+		return;
+	state->has_before = 0;
+	record->flags |= EVENT_CREDENTIALS_BEFORE;
+	record->euid_before = state->euid_before;
+	record->egid_before = state->egid_before;
+	record->caps_effective_before = state->caps_effective_before;
+	record->caps_permitted_before = state->caps_permitted_before;
+}
+
 static __always_inline void describe_exec(struct scratch *scratch, struct process_record *record,
 					  struct task_struct *task, struct linux_binprm *binprm)
 {
 	__u32 position = sizeof(*record);
 	const char *name = BPF_CORE_READ(binprm, filename);
 	const char *interpreter = BPF_CORE_READ(binprm, interp);
-	struct fs_struct *fs = task->fs;
-	struct path cwd = {};
-	__u64 ignored;
-	__u32 flags = 0;
 
 	describe_executable(BPF_CORE_READ(binprm, file), record, &position);
-	if (fs) {
-		cwd.dentry = BPF_CORE_READ(fs, pwd.dentry);
-		cwd.mnt = BPF_CORE_READ(fs, pwd.mnt);
-		record->cwd_size = append_path(&cwd, &position, &flags, &ignored);
-		record->flags |= flags & EVENT_PATH_TRUNCATED ? EVENT_CWD_TRUNCATED : 0;
-	}
+	append_cwd(record, &position, task);
 	if (interpreter != name) {
 		record->flags |= EVENT_INTERPRETED;
 		record->interpreter_size = append_kernel_string(scratch, &position, interpreter);
 		record->script_size = append_kernel_string(scratch, &position, name);
 	}
+	append_peers(task, record, &position);
 	append_arguments(scratch, record, &position, task);
 	send_process(scratch, record, position);
 }
@@ -81,6 +108,7 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binp
 	enter_instance(task, state);
 	record = begin_process(scratch, RECORD_EXEC);
 	fill_process(record, task, state);
+	fill_before(record, state);
 	if (BPF_CORE_READ_BITFIELD_PROBED(binprm, secureexec))
 		record->flags |= EVENT_PRIVILEGES_GAINED;
 	describe_exec(scratch, record, task, binprm);
@@ -88,22 +116,72 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binp
 	return 0;
 }
 
-static __noinline int record_exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
-					 __s64 result)
+// The path of a directory that execveat() was given, and the slash after it; of the file itself
+// where the name is empty.
+static __always_inline __u32 append_directory(struct scratch *scratch, struct process_record *record,
+					      __u32 *position, struct exec_call *call)
+{
+	struct file *file = file_of(bpf_get_current_task_btf(), (__u64)(__s64)call->directory);
+	__u64 ignored;
+	__u32 flags = 0, size;
+	struct path path;
+	char first = 0;
+
+	bpf_probe_read_user(&first, 1, call->asked);
+	if (!file || first == '/')
+		return 0;
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	size = append_path(&path, position, &flags, &ignored);
+	record->flags |= flags & EVENT_PATH_TRUNCATED;
+	return size + (first ? append(scratch, position, "/", 1) : 0);
+}
+
+static __noinline int record_exec_failed(struct task_state *state, struct exec_call *call)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *scratch = scratch_of();
 	struct process_record *record;
 	__u32 position = sizeof(*record);
 
-	if (!scratch || !state || !regs)
+	if (!scratch || !state || !call)
 		return 0;
 	record = begin_process(scratch, RECORD_EXEC_FAILED);
 	fill_process(record, task, state);
-	record->errnum = -result;
-	record->path_size = append_asked(scratch, &position,
-					(const char *)(nr == NR_execve ? ARG1(regs) : ARG2(regs)));
+	record->errnum = -call->result;
+	if (call->directory != AT_FDCWD)
+		record->path_size = append_directory(scratch, record, &position, call);
+	record->path_size += append_asked(scratch, &position, call->asked);
+	append_cwd(record, &position, task);
+	append_peers(task, record, &position);
 	send_process(scratch, record, position);
+	return 0;
+}
+
+static __always_inline void exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+					__s64 result)
+{
+	struct exec_call call = { .directory = AT_FDCWD, .result = result };
+
+	if (nr == NR_execveat)
+		call.directory = ARG1(regs);
+	call.asked = (const char *)(nr == NR_execveat ? ARG2(regs) : ARG1(regs));
+	record_exec_failed(state, &call);
+}
+
+// The same of a 32-bit table.
+static __noinline int compat_exec_failed(struct task_state *state, struct pt_regs *regs,
+					 __s64 result)
+{
+	struct exec_call call = { .directory = AT_FDCWD, .result = result };
+
+	if (!state || !regs)
+		return 0;
+	if (state->nr == COMPAT_execveat)
+		call.directory = COMPAT_ARG1(regs);
+	call.asked = (const char *)(__u64)(state->nr == COMPAT_execveat ? COMPAT_ARG2(regs) :
+									  COMPAT_ARG1(regs));
+	record_exec_failed(state, &call);
 	return 0;
 }
 
@@ -187,7 +265,9 @@ int BPF_PROG(exit_done, struct task_struct *task)
 		state->killed = 1;
 		record_denied(task, state, EXIT_NR(regs), 0, ACTION_KILL);
 	}
-	if (task->pid != task->tgid)
+	// The process ends with its last thread. Its leader may be gone long before: one that another
+	// thread of it executes in place of, too.
+	if (task->signal->live.counter)
 		return 0;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
@@ -199,7 +279,9 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	record->kind = RECORD_EXIT;
 	record->slot = state->slot;
 	record->tgid = task->tgid;
-	record->exit_code = task->exit_code;
+	record->exit_code = task->signal->flags & SIGNAL_GROUP_EXIT ?
+				    task->signal->group_exit_code :
+				    BPF_CORE_READ(task, group_leader, exit_code);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;
 }

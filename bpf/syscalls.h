@@ -269,8 +269,26 @@ static __always_inline bool is_open(__u32 nr)
 	return nr == NR_openat || nr == NR_open || nr == NR_openat2 || nr == NR_creat;
 }
 
-static __noinline int record_exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+struct exec_call {
+	const char *asked; // user memory
+	__s64 result;
+	__s32 directory; // AT_FDCWD, or what execveat() was given
+	__u32 pad;
+};
+
+static __always_inline void exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+					__s64 result);
+static __noinline int compat_exec_failed(struct task_state *state, struct pt_regs *regs,
 					 __s64 result);
+
+// A call of the 32-bit table that just returned.
+static __always_inline void compat_done(struct task_state *state, struct pt_regs *regs, __s64 result)
+{
+	if (result < 0 && (state->nr == COMPAT_execve || state->nr == COMPAT_execveat))
+		compat_exec_failed(state, regs, result);
+	else
+		compat_open_done(state, regs, result);
+}
 
 // An exit that something is told of. *fast* tells what is under way, where the task has an element.
 static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
@@ -314,7 +332,7 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		record_error(state, result);
 	if (state->arch != NATIVE_ARCH) {
 		if (state->arch == COMPAT_ARCH)
-			compat_open_done(state, regs, result);
+			compat_done(state, regs, result);
 		return 0;
 	}
 	if (is_open(nr)) {
@@ -322,7 +340,7 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		return 0;
 	}
 	if (result < 0 && (nr == NR_execve || nr == NR_execveat)) {
-		record_exec_failed(state, regs, nr, result);
+		exec_failed(state, regs, nr, result);
 		return 0;
 	}
 	maybe_steady(state, nr, result);

@@ -36,15 +36,49 @@ static __always_inline __u64 exec_key_of(struct task_struct *task)
 	return mix(key, BPF_CORE_READ(task, self_exec_id)) | 1;
 }
 
+// A struct pid has a number in the PID namespace of each level, from the host's, 0, to its own.
+static __always_inline void *upid_at(struct pid *pid, __u32 level)
+{
+	return (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+	       (__u64)level * bpf_core_type_size(struct upid);
+}
+
+static __always_inline __u32 number_at(struct pid *pid, __u32 level)
+{
+	__u32 number = 0;
+
+	bpf_probe_read_kernel(&number, sizeof(number),
+			      upid_at(pid, level) + bpf_core_field_offset(struct upid, nr));
+	return number;
+}
+
+static __always_inline struct pid_namespace *pidns_at(struct pid *pid, __u32 level)
+{
+	struct pid_namespace *ns = NULL;
+
+	bpf_probe_read_kernel(&ns, sizeof(ns),
+			      upid_at(pid, level) + bpf_core_field_offset(struct upid, ns));
+	return ns;
+}
+
+// The PID namespace that a task is in; nsproxy has the one of its future children.
+static __always_inline struct pid_namespace *pidns_of(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+
+	return pidns_at(pid, BPF_CORE_READ(pid, level));
+}
+
 // Inodes of the namespaces that a task is in: mnt pid net uts ipc user cgroup time.
 static __always_inline void namespaces_of(struct task_struct *task, __u32 *inums)
 {
 	struct nsproxy *proxy = task->nsproxy;
+	struct pid_namespace *pidns = pidns_of(task);
 
 	if (!proxy)
 		return;
 	inums[0] = BPF_CORE_READ(proxy, mnt_ns, ns.inum);
-	inums[1] = BPF_CORE_READ(proxy, pid_ns_for_children, ns.inum);
+	inums[1] = BPF_CORE_READ(pidns, ns.inum);
 	inums[2] = BPF_CORE_READ(proxy, net_ns, ns.inum);
 	inums[3] = BPF_CORE_READ(proxy, uts_ns, ns.inum);
 	inums[4] = BPF_CORE_READ(proxy, ipc_ns, ns.inum);
@@ -54,26 +88,28 @@ static __always_inline void namespaces_of(struct task_struct *task, __u32 *inums
 		inums[7] = BPF_CORE_READ(proxy, time_ns, ns.inum);
 }
 
-static __always_inline __u32 host_namespace_bits(struct task_struct *task)
+static __always_inline __u32 bits_of(const __u32 *inums)
 {
-	__u32 inums[8] = {}, bits = 0;
+	__u32 bits = 0;
 
-	namespaces_of(task, inums);
 	for (int i = 0; i < 8; i++)
 		bits |= (inums[i] && inums[i] == host_namespaces[i]) << i;
 	return bits;
 }
 
+static __always_inline __u32 host_namespace_bits(struct task_struct *task)
+{
+	__u32 inums[8] = {};
+
+	namespaces_of(task, inums);
+	return bits_of(inums);
+}
+
 static __always_inline __u32 ns_tgid_of(struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
-	struct upid upid = {};
-	void *last = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
-		     (__u64)level * bpf_core_type_size(struct upid);
 
-	bpf_core_read(&upid.nr, sizeof(upid.nr), last);
-	return upid.nr;
+	return number_at(pid, BPF_CORE_READ(pid, level));
 }
 
 static __noinline bool is_recorded_mntns(__u32 mntns)

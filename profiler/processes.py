@@ -11,8 +11,8 @@ import numpy as np
 
 from ethogram.contracts.events import EventFlag, RecordKind
 from ethogram.contracts.flags import ProcessFlag
-from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
+from profiler.process_records import BEFORE, COLUMNS, facts_of, parts_of, unknown_facts
 from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.snapshot import read_all
@@ -123,6 +123,7 @@ class _Row:
     columns: dict[str, Any] = field(default_factory=dict)
     whose: tuple[int, int, int] | None = None
     is_written: bool = False
+    has_children: bool = False
 
     @property
     def is_exec(self) -> bool:
@@ -192,19 +193,20 @@ class Processes:
     def _succeed(self, head: np.void) -> None:
         """Let an exec or a fork take the place of what its process id stood for before.
 
-        A fork that executes is no row of its own. An exec ends the one before it in the process,
+        A fork that executes is no row of its own, unless it forked before: its children name it.
+        An exec ends the one before it in the process,
         and so does whoever gets the id of a process whose end was lost.
         """
         tgid, key = int(head["tgid"]), int(head["exec_key"])
         before = self._live.pop(self._current.get(tgid, 0), None)
         self._current[tgid] = key
-        if before is not None and (before.is_exec or before.is_written):
+        if before is not None and (before.is_exec or before.is_written or before.has_children):
             before.columns["end"] = self._clock.utc_ns(int(head["time_ns"]))
             self._changed.append(before)
 
     def _row(self, head: np.void, tail: bytes, window: int) -> _Row:
         flags, errno = int(head["flags"]), int(head["errnum"])
-        path, cwd, interpreter, script, raw = _parts(head, tail)
+        path, cwd, interpreter, script, peers, raw = parts_of(head, tail)
         if flags & EventFlag.SNAPSHOT:
             cwd, raw = self._snapshots.pop(int(head["exec_key"]), (b"", b""))
         argv, redacted = self._redact(raw.split(b"\0")[:-1] if raw[-1:] == b"\0" else
@@ -226,15 +228,11 @@ class Processes:
             "cwd": cwd or None,
             "argv": argv,
             "flags": process_flags,
-            "stdio": [ENUMS["stdio"][code] for code in head["stdio"].tolist()],
             "start": self._clock.utc_ns(int(head["time_ns"])),
             "errno": errno or None,
             "observed": "snapshot" if flags & EventFlag.SNAPSHOT else "live",
         }  # fmt: skip
-        for name in ("tgid", "ns_tgid", "uid", "euid", "gid", "egid", "loginuid", "sessionid",
-                     "caps_effective", "host_namespace_bits"):  # fmt: skip
-            columns[name] = int(head[name])
-        return _Row(int(head["slot"]), columns)
+        return _Row(int(head["slot"]), columns | facts_of(head, peers))
 
     def _executable(self, head: np.void, path: bytes, *, is_failed: bool) -> int:
         if is_failed:
@@ -243,9 +241,11 @@ class Processes:
 
     def _fork(self, head: np.void, window: int) -> None:
         parent = self._live.get(int(head["parent_key"]))
+        if parent is not None:
+            parent.has_children = True
         key = int(head["exec_key"])
-        columns = dict(parent.columns) if parent else _unknown_process()
-        columns |= {
+        columns = dict(parent.columns) if parent else unknown_facts()
+        columns |= dict.fromkeys(BEFORE) | {
             "window": window,
             "exec_id": self._ids.of(key),
             "parent_exec_id": self._ids.maybe(int(head["parent_key"])),
@@ -292,7 +292,7 @@ class Processes:
         began = [row.slot for row in written if not row.is_written and row.is_exec]
         for row in written:
             row.is_written = True
-        columns = {name: [row.columns.get(name) for row in written] for name in _COLUMNS}
+        columns = {name: [row.columns.get(name) for row in written] for name in COLUMNS}
         whose = [row.whose or (0, 0, 0) for row in written]
         for index, name in enumerate(("workload", "instance", "phase")):
             columns[name] = [numbers[index] for numbers in whose]
@@ -306,27 +306,3 @@ class Processes:
         if slot.instance.verdict == "wanted":
             row.whose = slot.instance.workload, slot.instance.number, slot.phase
         return slot.instance.verdict == "pending"
-
-
-_COLUMNS = (
-    "window", "exec_id", "parent_exec_id", "fork_parent_exec_id", "session_exec_id", "tgid",
-    "ns_tgid", "exe", "interpreter", "script", "cwd", "argv", "flags", "uid", "euid", "gid",
-    "egid", "loginuid", "sessionid", "caps_effective", "stdio", "host_namespace_bits", "start",
-    "end", "exit_code", "signal", "errno", "observed",
-)  # fmt: skip
-
-
-def _unknown_process() -> dict[str, Any]:
-    """Columns of a process whose parent was not recorded."""
-    numbers = ("uid", "euid", "gid", "egid", "caps_effective", "host_namespace_bits", "flags")
-    unset = dict.fromkeys(("loginuid", "sessionid"), 0xFFFFFFFF)
-    return {"argv": [], "stdio": [], **unset, **dict.fromkeys(numbers, 0)}
-
-
-def _parts(head: np.void, tail: bytes) -> list[bytes]:
-    parts, position = [], 0
-    for name in ("path_size", "cwd_size", "interpreter_size", "script_size", "argv_size"):
-        size = int(head[name])
-        parts.append(tail[position : position + size])
-        position += size
-    return parts

@@ -24,6 +24,20 @@ _SIMPLE = {
     "ports": pa.list_(
         pa.struct([("port", pa.uint16()), ("target", pa.string()), ("protocol", pa.string())])
     ),
+    "peers": pa.list_(
+        pa.struct(
+            [
+                ("fd", pa.uint8()),
+                ("family", pa.uint16()),
+                ("type", pa.uint16()),
+                ("local_addr", pa.binary()),
+                ("local_port", pa.uint16()),
+                ("peer_addr", pa.binary()),
+                ("peer_port", pa.uint16()),
+                ("unix_path", pa.binary()),
+            ]
+        )
+    ),
 }
 
 

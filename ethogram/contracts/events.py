@@ -68,6 +68,7 @@ class EventFlag(IntFlag):
     READ_FAULT = 1 << 19
     REMOVED = 1 << 20
     GRANTED = 1 << 21
+    CREDENTIALS_BEFORE = 1 << 22
 
 
 _NUMPY = {"u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8", "i32": "<i4"}
@@ -119,13 +120,23 @@ _ALL = (
         ("u32", "kind slot"),
         ("u64",
          "time_ns exec_key parent_key fork_parent_key session_key exe_key "
-         "cgroup_id dev ino ctime_ns caps_effective"),
+         "cgroup_id dev ino ctime_ns caps_effective caps_permitted caps_inheritable "
+         "caps_ambient caps_bounding caps_effective_before caps_permitted_before"),
         ("u32",
-         "flags tgid ns_tgid ppid mntns uid euid gid egid loginuid sessionid "
-         "nlink host_namespace_bits lineage"),
-        ("u16", "path_size cwd_size interpreter_size script_size argv_size errnum"),
+         "flags tgid ns_tgid ppid uid euid gid egid euid_before egid_before loginuid sessionid "
+         "pgid sid ns_pgid ns_sid nlink host_namespace_bits lineage"),
+        ("u32[8]", "namespaces"),
+        ("u16",
+         "path_size cwd_size interpreter_size script_size peers_size argv_size errnum "
+         "seccomp_filters"),
         ("u8[3]", "stdio"),
         ("u8", "seccomp_mode"),
+    ),
+    _struct(
+        "stdio_peer",
+        "A standard stream that is a socket; the path of a UNIX socket follows.",
+        ("u16", "fd family type local_port peer_port path_size"),
+        ("u8[16]", "local_addr peer_addr"),
     ),
     _struct(
         "fork_record",

@@ -12,6 +12,7 @@ A column is `(name, type, meaning)`. Types are words, so that importing this mod
 | `fixed:N` | `fixed_size_binary[N]` |
 | `list:T`, `map` | list of T, map of string to string |
 | `ports` | list of struct of port, target, protocol |
+| `peers` | list of struct of fd, family, type, local and peer address and port, unix_path |
 
 A trailing `?` allows null, which always means "not known" or "does not apply", never zero.
 """
@@ -219,7 +220,26 @@ _ALL = (
         ("loginuid", "u32?", "audit login uid; 4294967295 is unset"),
         ("sessionid", "u32?", "audit session; 4294967295 is unset"),
         ("caps_effective", "u64?", "effective capabilities"),
+        ("caps_permitted", "u64?", "permitted capabilities"),
+        ("caps_inheritable", "u64?", "inheritable capabilities"),
+        ("caps_ambient", "u64?", "ambient capabilities"),
+        ("caps_bounding", "u64?", "bounding set: what no exec can give it any more is not in it"),
+        ("euid_before", "u32?", "effective user id until it executed; null for forks, failed execs"
+         " and what was there before"),
+        ("egid_before", "u32?", "effective group id until it executed"),
+        ("caps_effective_before", "u64?", "effective capabilities until it executed"),
+        ("caps_permitted_before", "u64?", "permitted capabilities until it executed"),
+        ("seccomp_mode", "u8?", "0 none, 1 strict, 2 filter"),
+        ("seccomp_filters", "u16?", "how many seccomp filters it has"),
+        ("pgid", "u32?", "process group in the host's PID namespace"),
+        ("sid", "u32?", "session in the host's PID namespace"),
+        ("ns_pgid", "u32?", "process group in its own PID namespace; 0 where that has none of it"),
+        ("ns_sid", "u32?", "session in its own PID namespace; 0 where that has none of it"),
         ("stdio", "list:enum:stdio?", "kind of file descriptors 0, 1 and 2"),
+        ("stdio_peers", "peers?", "those that are sockets: family as in `network`, both ends,"
+         " path of a UNIX socket: the other end's where that has one"),
+        ("namespaces", "list:u32?", "inodes of its namespaces: mnt pid net uts ipc user cgroup"
+         " time"),
         ("host_namespace_bits", "u32?", "namespaces that equal the host's: bit 0 mnt, 1 pid, 2 net,"
          " 3 uts, 4 ipc, 5 user, 6 cgroup, 7 time"),
         ("start", "ts", "when it executed"),

@@ -79,8 +79,11 @@ UNKNOWN = frozenset(
         *(f"executables.{name}" for name in ("dev", "ino", "ctime", "nlink", "upper", "memfd")),
         *(f"processes.{name}" for name in (
             "session_exec_id", "ns_tgid", "interpreter", "script", "cwd", "euid", "egid",
-            "loginuid", "sessionid", "caps_effective", "stdio", "host_namespace_bits",
-            "exit_code", "signal",
+            "loginuid", "sessionid", "caps_effective", "caps_permitted", "caps_inheritable",
+            "caps_ambient", "caps_bounding", "euid_before", "egid_before",
+            "caps_effective_before", "caps_permitted_before", "seccomp_mode", "seccomp_filters",
+            "pgid", "sid", "ns_pgid", "ns_sid", "stdio", "stdio_peers", "namespaces",
+            "host_namespace_bits", "exit_code", "signal",
         )),
         *(f"network.{name}" for name in ("cookie", "tx_bytes", "rx_bytes")),
         "coverage.opens",

@@ -310,7 +310,7 @@ static __always_inline struct exec_event *begin_exec(u32 kind, u32 slot,
 	event->head.cgroup_id = bpf_get_current_cgroup_id();
 	event->head.tgid = bpf_get_current_pid_tgid() >> 32;
 	event->head.ppid = state->parent_tgid;
-	event->head.mntns = HOST_MNTNS;
+	event->head.namespaces[0] = HOST_MNTNS;
 	event->head.uid = ids;
 	event->head.gid = ids >> 32;
 	return event;

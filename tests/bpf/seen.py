@@ -38,6 +38,7 @@ class Executed:
     argv: list[str]
     errno: int
     head: np.void
+    tail: bytes
 
 
 class Seen:
@@ -140,7 +141,7 @@ class Seen:
                 argv = tail[len(tail) - int(head["argv_size"]) :].split(b"\0")
                 path = tail[: int(head["path_size"])].decode()
                 words = [word.decode("utf-8", "replace") for word in argv[:-1]]
-                found.append(Executed(path, words, int(head["errnum"]), head))
+                found.append(Executed(path, words, int(head["errnum"]), head, tail))
         return sorted(found, key=lambda one: int(one.head["time_ns"]))
 
     @property
