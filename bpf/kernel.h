@@ -181,9 +181,6 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 };
-struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
-struct unix_address { int len; struct sockaddr_un name[1]; };
-struct unix_sock { struct unix_address *addr; struct sock *peer; };
 struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; };
 struct socket { short type; struct sock *sk; };
 struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };

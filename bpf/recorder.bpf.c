@@ -7,6 +7,7 @@
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)
+//   stdio.h       what its standard streams are, whom they talk to
 //   network.h     peers and listeners                          cgroup/*, inet_sock_set_state
 //   unix.h        UNIX sockets, sockets of other families      (from sys_exit)
 //   dns.h         DNS replies                                  cgroup_skb/ingress

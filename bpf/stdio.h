@@ -3,11 +3,9 @@
 #ifndef ETHOGRAM_STDIO_H
 #define ETHOGRAM_STDIO_H
 
-#include "network.h"
+#include "unix.h"
 #include "path.h"
 
-#define AF_UNIX 1
-#define UNIX_PATH_SIZE 108
 #define MAJOR(dev) ((dev) >> 20)
 #define MINOR(dev) ((dev) & 0xfffff)
 #define TTY_MAJOR 4
