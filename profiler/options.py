@@ -15,13 +15,15 @@ __all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
 class SessionOptions:
     """Whom to watch, and how.
 
-    *duration_s* None: until stopped, or until the command ends. *spares_stdout*: what the command
-    prints goes to standard error.
+    *duration_s* None: until stopped, or until the command ends. *startup_ms*: what has not become
+    steady by itself is taken for it then. *spares_stdout*: what the command prints goes to standard
+    error.
     """
 
     targets: Targets
     window_ms: int = 5000
     duration_s: float | None = None
+    startup_ms: int = 60_000
     inventory: Path | None = None
     loader: Literal["auto", "core", "bcc"] = "auto"
     tier: Literal["full", "light"] = "full"
