@@ -23,7 +23,7 @@ struct open_call {
 
 static __always_inline __u16 access_of(struct file *file, struct inode *inode, __u64 open_flags)
 {
-	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 mode = PEEK(file, file, f_mode);
 	__u16 access = 0;
 
 	access |= mode & FMODE_READ ? ACCESS_READ : 0;
@@ -33,7 +33,7 @@ static __always_inline __u16 access_of(struct file *file, struct inode *inode, _
 	access |= open_flags & OPEN_CREAT ? ACCESS_CREATE : 0;
 	access |= open_flags & OPEN_TRUNC ? ACCESS_TRUNCATE : 0;
 	access |= open_flags & OPEN_APPEND ? ACCESS_APPEND : 0;
-	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR)
+	if ((PEEK(inode, inode, i_mode) & S_IFMT) == S_IFDIR)
 		access |= ACCESS_DIRECTORY;
 	return access;
 }
@@ -76,19 +76,15 @@ static __always_inline void send_file(struct scratch *scratch, struct file_recor
 		count_loss(record->slot, LOSS_RING_FULL, PLACE_FILES, 1);
 }
 
-// Returns true where the key is new in this window.
-static __always_inline bool count_file(struct file_key *key)
+// A file that is new in this window. Returns true where it is in the set now.
+static __noinline bool add_file(struct file_key *key)
 {
-	struct use *use = bpf_map_lookup_elem(&files, key), fresh = { .calls = 1 };
+	struct use *use, fresh = { .calls = 1 };
 
-	if (use) {
-		__sync_fetch_and_add(&use->calls, 1);
-		use->last_ns = bpf_ktime_get_boot_ns();
-		return false;
-	}
-	if (!take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
+	if (!key || !take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
 		return false;
 	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
+	fresh.last_jiffies = bpf_jiffies64();
 	if (!bpf_map_update_elem(&files, key, &fresh, BPF_NOEXIST))
 		return true;
 	use = bpf_map_lookup_elem(&files, key);
@@ -96,6 +92,23 @@ static __always_inline bool count_file(struct file_key *key)
 		__sync_fetch_and_add(&use->calls, 1);
 	else
 		count_loss(key->slot, LOSS_MAP_FULL, PLACE_FILES, 1);
+	return false;
+}
+
+// Returns true where the key is new in this window. The time is asked for once a jiffy: jiffies are
+// a load, a clock is a call.
+static __always_inline bool count_file(struct file_key *key)
+{
+	struct use *use = bpf_map_lookup_elem(&files, key);
+	__u64 now = bpf_jiffies64();
+
+	if (!use)
+		return add_file(key);
+	__sync_fetch_and_add(&use->calls, 1);
+	if (use->last_jiffies != now) {
+		use->last_jiffies = now;
+		use->last_ns = bpf_ktime_get_boot_ns();
+	}
 	return false;
 }
 
@@ -140,50 +153,55 @@ static __noinline int record_open_failed(struct task_state *state, struct open_c
 	return 0;
 }
 
-static __noinline int record_opened(struct task_state *state, struct open_call *call)
+// What a file is that the window's set has only now.
+static __noinline int send_opened(struct file *file, struct file_key *key, const char *asked)
 {
 	struct scratch *scratch = scratch_of();
 	struct file_record record = { .kind = RECORD_FILE };
 	__u32 position = sizeof(record), flags = 0;
-	struct file_key key = {};
-	struct path path;
-	struct inode *inode;
-	struct file *file;
 	__u64 fingerprint;
+	struct path path;
 
-	if (!scratch || !state || !call)
+	if (!scratch || !file || !key)
 		return 0;
-	file = file_of(bpf_get_current_task_btf(), call->result);
+	path.dentry = PEEK(file, file, f_path.dentry);
+	path.mnt = PEEK(file, file, f_path.mnt);
+	record.path_size = append_path(&path, &position, &flags, &fingerprint);
+	record.asked_size = append_asked(scratch, &position, asked);
+	record.time_ns = bpf_ktime_get_boot_ns();
+	record.fingerprint = key->fingerprint;
+	record.dev = key->dev;
+	record.ino = key->ino;
+	record.slot = key->slot;
+	record.window = key->window;
+	record.flags = flags | file_flags(PEEK(file, file, f_inode));
+	if (flags & EVENT_PATH_TRUNCATED)
+		count_loss(key->slot, LOSS_TRUNCATED, PLACE_FILES, 1);
+	send_file(scratch, &record, position);
+	return 0;
+}
+
+static __always_inline void record_opened(struct task_state *state, struct open_call *call)
+{
+	struct file *file = file_of(bpf_get_current_task_btf(), call->result);
+	struct file_key key = {};
+	struct inode *inode;
+
 	if (!file) {
 		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
-		return 0;
+		return;
 	}
-	inode = BPF_CORE_READ(file, f_inode);
+	inode = PEEK(file, file, f_inode);
 	key.fingerprint = fingerprint_of(file);
-	key.ino = BPF_CORE_READ(inode, i_ino);
-	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	key.generation = BPF_CORE_READ(inode, i_generation);
+	key.ino = PEEK(inode, inode, i_ino);
+	key.dev = PEEK2(inode, inode, i_sb, s_dev);
+	key.generation = PEEK(inode, inode, i_generation);
 	key.exe_key = state->owner.exe_key;
 	key.slot = state->slot;
 	key.window = window;
 	key.access = access_of(file, inode, call->open_flags);
-	if (!count_file(&key))
-		return 0;
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	record.path_size = append_path(&path, &position, &flags, &fingerprint);
-	record.asked_size = append_asked(scratch, &position, call->asked);
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key.fingerprint;
-	record.dev = key.dev;
-	record.ino = key.ino;
-	record.slot = key.slot;
-	record.window = key.window;
-	record.flags = flags | file_flags(inode);
-	if (flags & EVENT_PATH_TRUNCATED)
-		count_loss(key.slot, LOSS_TRUNCATED, PLACE_FILES, 1);
-	send_file(scratch, &record, position);
-	return 0;
+	if (count_file(&key))
+		send_opened(file, &key, call->asked);
 }
 
 static __always_inline void record_open(struct task_state *state, struct open_call *call)
@@ -195,11 +213,13 @@ static __always_inline void record_open(struct task_state *state, struct open_ca
 }
 
 // A native open, openat, openat2 or creat that just returned.
-static __always_inline void open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
-				      __s64 result)
+static __noinline int open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				__s64 result)
 {
 	struct open_call call = { .result = result };
 
+	if (!state || !regs)
+		return 0;
 	if (nr == NR_open || nr == NR_creat) {
 		call.asked = (const char *)ARG1(regs);
 		call.open_flags = nr == NR_creat ? OPEN_CREAT | OPEN_TRUNC | 1 : ARG2(regs);
@@ -210,6 +230,7 @@ static __always_inline void open_done(struct task_state *state, struct pt_regs *
 			bpf_probe_read_user(&call.open_flags, 8, (void *)ARG3(regs));
 	}
 	record_open(state, &call);
+	return 0;
 }
 
 // The same of a 32-bit table.
