@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from profiler.rotation import Rotation
 from profiler.targets import Targets
 
 __all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
@@ -38,6 +39,7 @@ class RecordOptions(SessionOptions):
     """What to record, where to, and how. *max_loss* is for the caller."""
 
     output: Path
+    rotation: Rotation = field(default_factory=Rotation)
     max_loss: int | None = None
     force: bool = False
 
