@@ -17,7 +17,9 @@ enum native_nr {
 	NR_rt_sigreturn = 15, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_pause = 34,
 	NR_socket = 41, NR_connect = 42, NR_accept = 43, NR_sendto = 44, NR_sendmsg = 46,
 	NR_bind = 49, NR_listen = 50, NR_clone = 56, NR_fork = 57,
-	NR_vfork = 58, NR_execve = 59, NR_creat = 85, NR_link = 86, NR_chmod = 90, NR_fchmod = 91,
+	NR_vfork = 58, NR_execve = 59, NR_truncate = 76, NR_ftruncate = 77, NR_rename = 82,
+	NR_mkdir = 83, NR_rmdir = 84, NR_creat = 85, NR_link = 86, NR_unlink = 87, NR_symlink = 88,
+	NR_chmod = 90, NR_fchmod = 91, NR_chown = 92, NR_fchown = 93, NR_lchown = 94,
 	NR_ptrace = 101, NR_syslog = 103, NR_setuid = 105, NR_setgid = 106, NR_setreuid = 113,
 	NR_setregid = 114, NR_setgroups = 116, NR_setresuid = 117, NR_setresgid = 119,
 	NR_setfsuid = 122, NR_setfsgid = 123, NR_capset = 126, NR_rt_sigtimedwait = 128,
@@ -27,10 +29,12 @@ enum native_nr {
 	NR_init_module = 175, NR_delete_module = 176, NR_quotactl = 179, NR_setxattr = 188,
 	NR_lsetxattr = 189, NR_fsetxattr = 190, NR_epoll_wait = 232, NR_clock_settime = 227,
 	NR_kexec_load = 246, NR_add_key = 248, NR_request_key = 249, NR_keyctl = 250,
-	NR_openat = 257, NR_mknodat = 259, NR_linkat = 265, NR_fchmodat = 268, NR_pselect6 = 270, NR_ppoll = 271,
-	NR_unshare = 272, NR_epoll_pwait = 281, NR_sendmmsg = 307, NR_accept4 = 288, NR_perf_event_open = 298,
+	NR_openat = 257, NR_mkdirat = 258, NR_mknodat = 259, NR_fchownat = 260, NR_unlinkat = 263,
+	NR_renameat = 264, NR_linkat = 265, NR_symlinkat = 266, NR_fchmodat = 268,
+	NR_pselect6 = 270, NR_ppoll = 271, NR_unshare = 272, NR_epoll_pwait = 281,
+	NR_accept4 = 288, NR_perf_event_open = 298, NR_sendmmsg = 307,
 	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
-	NR_finit_module = 313, NR_seccomp = 317, NR_memfd_create = 319,
+	NR_finit_module = 313, NR_renameat2 = 316, NR_seccomp = 317, NR_memfd_create = 319,
 	NR_kexec_file_load = 320, NR_bpf = 321, NR_execveat = 322, NR_userfaultfd = 323,
 	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
 	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
@@ -55,15 +59,23 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 #define ARG4(regs) ((regs)->r10)
 #define ARG5(regs) ((regs)->r8)
 #define ARG6(regs) ((regs)->r9)
-// Opens and execs of the 32-bit table, which a 64-bit process makes as well: `int $0x80`.
+// Of the 32-bit table, which a 64-bit process uses as well: `int $0x80`.
 #define COMPAT_ARCH ARCH_I386
 enum compat_nr {
 	COMPAT_open = 5, COMPAT_creat = 8, COMPAT_execve = 11, COMPAT_openat = 295,
 	COMPAT_execveat = 358, COMPAT_openat2 = 437,
+	COMPAT_link = 9, COMPAT_unlink = 10, COMPAT_mknod = 14, COMPAT_chmod = 15,
+	COMPAT_rename = 38, COMPAT_mkdir = 39, COMPAT_rmdir = 40, COMPAT_symlink = 83,
+	COMPAT_truncate = 92, COMPAT_truncate64 = 193, COMPAT_lchown32 = 198, COMPAT_chown32 = 212,
+	COMPAT_mkdirat = 296, COMPAT_mknodat = 297, COMPAT_fchownat = 298, COMPAT_unlinkat = 301,
+	COMPAT_renameat = 302, COMPAT_linkat = 303, COMPAT_symlinkat = 304, COMPAT_fchmodat = 306,
+	COMPAT_renameat2 = 353, COMPAT_fchmodat2 = 452,
 };
 #define COMPAT_ARG1(regs) ((__u32)(regs)->bx)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->cx)
 #define COMPAT_ARG3(regs) ((__u32)(regs)->dx)
+#define COMPAT_ARG4(regs) ((__u32)(regs)->si)
+#define COMPAT_ARG5(regs) ((__u32)(regs)->di)
 #define IS_EMULATED_BY_PTRACE(task) \
 	((task)->thread_info.syscall_work & (1ul << SYSCALL_WORK_BIT_SYSCALL_EMU))
 // enum syscall_work_bit in include/linux/thread_info.h
@@ -75,14 +87,18 @@ enum compat_nr {
 #define TIF_32BIT 22
 #define TIF_SYSCALL_EMU 12
 
-// This table has no open, creat, fork, vfork, chmod, mknod, link, poll, select, pause, epoll_wait:
-// numbers that no call has stand for them, so that one switch serves both machines.
+// This table has no open, creat, fork, vfork, poll, select, pause, epoll_wait, and of the calls that
+// change names only those that take a directory: numbers that no call has stand for the others,
+// so that one switch serves both machines.
 enum native_nr {
 	NR_open = 100001, NR_poll, NR_select, NR_pause, NR_fork, NR_vfork, NR_creat, NR_chmod,
-	NR_mknod, NR_link, NR_epoll_wait,
+	NR_mknod, NR_link, NR_epoll_wait, NR_rename, NR_mkdir, NR_rmdir, NR_unlink, NR_symlink,
+	NR_chown, NR_lchown,
 	NR_setxattr = 5, NR_lsetxattr = 6, NR_fsetxattr = 7, NR_epoll_pwait = 22,
-	NR_mknodat = 33, NR_linkat = 37, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_chroot = 51,
-	NR_fchmod = 52, NR_fchmodat = 53, NR_openat = 56, NR_quotactl = 60, NR_read = 63,
+	NR_mknodat = 33, NR_mkdirat = 34, NR_unlinkat = 35, NR_symlinkat = 36, NR_linkat = 37,
+	NR_renameat = 38, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_truncate = 45,
+	NR_ftruncate = 46, NR_chroot = 51, NR_fchmod = 52, NR_fchmodat = 53, NR_fchownat = 54,
+	NR_fchown = 55, NR_openat = 56, NR_quotactl = 60, NR_read = 63,
 	NR_pselect6 = 72, NR_ppoll = 73, NR_capset = 91, NR_unshare = 97, NR_kexec_load = 104,
 	NR_init_module = 105, NR_delete_module = 106, NR_clock_settime = 112, NR_syslog = 116,
 	NR_ptrace = 117, NR_rt_sigtimedwait = 137, NR_rt_sigreturn = 139, NR_reboot = 142,
@@ -94,7 +110,8 @@ enum native_nr {
 	NR_keyctl = 219, NR_clone = 220, NR_execve = 221, NR_mmap = 222, NR_swapon = 224,
 	NR_swapoff = 225, NR_mprotect = 226, NR_perf_event_open = 241, NR_accept4 = 242,
 	NR_open_by_handle_at = 265, NR_setns = 268, NR_sendmmsg = 269,
-	NR_process_vm_writev = 271, NR_finit_module = 273, NR_seccomp = 277, NR_memfd_create = 279, NR_bpf = 280,
+	NR_process_vm_writev = 271, NR_finit_module = 273, NR_renameat2 = 276, NR_seccomp = 277,
+	NR_memfd_create = 279, NR_bpf = 280,
 	NR_execveat = 281, NR_userfaultfd = 282, NR_kexec_file_load = 294,
 	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
 	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
@@ -121,10 +138,18 @@ static __always_inline __u32 number_of(__u64 nr, __u16 arch)
 enum compat_nr {
 	COMPAT_open = 5, COMPAT_creat = 8, COMPAT_execve = 11, COMPAT_openat = 322,
 	COMPAT_execveat = 387, COMPAT_openat2 = 437,
+	COMPAT_link = 9, COMPAT_unlink = 10, COMPAT_mknod = 14, COMPAT_chmod = 15,
+	COMPAT_rename = 38, COMPAT_mkdir = 39, COMPAT_rmdir = 40, COMPAT_symlink = 83,
+	COMPAT_truncate = 92, COMPAT_truncate64 = 193, COMPAT_lchown32 = 198, COMPAT_chown32 = 212,
+	COMPAT_mkdirat = 323, COMPAT_mknodat = 324, COMPAT_fchownat = 325, COMPAT_unlinkat = 328,
+	COMPAT_renameat = 329, COMPAT_linkat = 330, COMPAT_symlinkat = 331, COMPAT_fchmodat = 333,
+	COMPAT_renameat2 = 382, COMPAT_fchmodat2 = 452,
 };
 #define COMPAT_ARG1(regs) ((__u32)(regs)->orig_x0)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->regs[1])
 #define COMPAT_ARG3(regs) ((__u32)(regs)->regs[2])
+#define COMPAT_ARG4(regs) ((__u32)(regs)->regs[3])
+#define COMPAT_ARG5(regs) ((__u32)(regs)->regs[4])
 #define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
 
 #endif

@@ -121,7 +121,7 @@ enum operation {
 	OPERATION_MKNOD,
 	OPERATION_SECCOMP,
 	OPERATION_NO_NEW_PRIVS,
-	OPERATION_LINK,
+	OPERATION_LINK_UNUSED, // rows of files since ACCESS_LINK
 };
 
 enum direction {
@@ -141,6 +141,14 @@ enum access {
 	ACCESS_DIRECTORY = 64,
 	ACCESS_PATH_ONLY = 128,
 	ACCESS_PATH_RACY = 256,
+	// Not an open: what a call did to the name.
+	ACCESS_RENAME_FROM = 512,
+	ACCESS_RENAME_TO = 1024,
+	ACCESS_UNLINK = 2048,
+	ACCESS_LINK = 4096,
+	ACCESS_SYMLINK = 8192,
+	ACCESS_MAKE = 16384,
+	ACCESS_ATTRIBUTES = 32768,
 };
 
 enum event_flag {
@@ -163,6 +171,7 @@ enum event_flag {
 	EVENT_REMOVED = 1 << 20,
 	EVENT_GRANTED = 1 << 21,
 	EVENT_CREDENTIALS_BEFORE = 1 << 22, // the fields that end in _before are known
+	EVENT_START = 1 << 23, // the path is the directory that the asked name starts from
 };
 
 enum stdio_kind {
@@ -288,7 +297,8 @@ struct exit_record {
 	__s32 exit_code;
 };
 
-// Followed by the resolved path, then by the string that was asked for.
+// Followed by the resolved path, then by the string that was asked for. With EVENT_START nothing
+// was resolved, and the path is the directory (or root) that the string starts from.
 struct file_record {
 	__u32 kind;
 	__u32 slot;
@@ -420,8 +430,7 @@ struct loss_key {
 struct use {
 	__u64 calls;
 	__u64 first_ns;
-	__u64 last_ns; // to a jiffy
-	__u64 last_jiffies;
+	__u64 last_ns;
 };
 
 struct flow_use {

@@ -3,7 +3,7 @@
 #ifndef ETHOGRAM_FILES_H
 #define ETHOGRAM_FILES_H
 
-#include "path.h"
+#include "names.h"
 
 #define FMODE_READ 1
 #define FMODE_WRITE 2
@@ -12,18 +12,19 @@
 #define OPEN_CREAT 0100
 #define OPEN_TRUNC 01000
 #define OPEN_APPEND 02000
-#define HASHED_WORDS 32
-#define EFAULT 14
 
 struct open_call {
 	const char *asked; // user memory; NULL where it is not known
 	__u64 open_flags;
 	__s64 result;
+	__s32 directory;
+	__u16 access; // of a file that was open before; else the open's own
+	__u16 errnum;
 };
 
 static __always_inline __u16 access_of(struct file *file, struct inode *inode, __u64 open_flags)
 {
-	__u32 mode = PEEK(file, file, f_mode);
+	__u32 mode = BPF_CORE_READ(file, f_mode);
 	__u16 access = 0;
 
 	access |= mode & FMODE_READ ? ACCESS_READ : 0;
@@ -33,7 +34,7 @@ static __always_inline __u16 access_of(struct file *file, struct inode *inode, _
 	access |= open_flags & OPEN_CREAT ? ACCESS_CREATE : 0;
 	access |= open_flags & OPEN_TRUNC ? ACCESS_TRUNCATE : 0;
 	access |= open_flags & OPEN_APPEND ? ACCESS_APPEND : 0;
-	if ((PEEK(inode, inode, i_mode) & S_IFMT) == S_IFDIR)
+	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR)
 		access |= ACCESS_DIRECTORY;
 	return access;
 }
@@ -66,142 +67,63 @@ static __always_inline __u32 append_asked(struct scratch *scratch, __u32 *positi
 	return size - 1;
 }
 
-static __always_inline void send_file(struct scratch *scratch, struct file_record *record,
-				      __u32 position)
+static __always_inline void record_open_failed(struct task_state *state, struct open_call *call)
 {
-	__builtin_memcpy(scratch->record, record, sizeof(*record));
-	if (bpf_ringbuf_output(&paths, scratch->record,
-			       position & (RECORD_ROOM - 1),
-				BPF_RB_NO_WAKEUP))
-		count_loss(record->slot, LOSS_RING_FULL, PLACE_FILES, 1);
+	struct named named = {
+		.asked = call->asked,
+		.result = call->result,
+		.directory = call->directory,
+		.access = access_asked(call->open_flags),
+	};
+
+	record_name(state, &named);
 }
 
-// A file that is new in this window. Returns true where it is in the set now.
-static __noinline bool add_file(struct file_key *key)
-{
-	struct use *use, fresh = { .calls = 1 };
-
-	if (!key || !take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
-		return false;
-	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
-	fresh.last_jiffies = bpf_jiffies64();
-	if (!bpf_map_update_elem(&files, key, &fresh, BPF_NOEXIST))
-		return true;
-	use = bpf_map_lookup_elem(&files, key);
-	if (use)
-		__sync_fetch_and_add(&use->calls, 1);
-	else
-		count_loss(key->slot, LOSS_MAP_FULL, PLACE_FILES, 1);
-	return false;
-}
-
-// Returns true where the key is new in this window. The time is asked for once a jiffy: jiffies are
-// a load, a clock is a call.
-static __always_inline bool count_file(struct file_key *key)
-{
-	struct use *use = bpf_map_lookup_elem(&files, key);
-	__u64 now = bpf_jiffies64();
-
-	if (!use)
-		return add_file(key);
-	__sync_fetch_and_add(&use->calls, 1);
-	if (use->last_jiffies != now) {
-		use->last_jiffies = now;
-		use->last_ns = bpf_ktime_get_boot_ns();
-	}
-	return false;
-}
-
-static __noinline int record_open_failed(struct task_state *state, struct open_call *call)
-{
-	struct scratch *scratch = scratch_of();
-	__u32 position = sizeof(struct file_record), size;
-	struct file_record record = { .kind = RECORD_FILE };
-	struct file_key key = {};
-	__u64 hash = FIBONACCI;
-
-	if (!scratch || !state || !call)
-		return 0;
-	__builtin_memset(&scratch->record[sizeof(record)], 0, HASHED_WORDS * 8);
-	size = append_asked(scratch, &position, call->asked);
-	if (!size) {
-		char first = 0;
-
-		// An empty name, or one that the kernel could not read either, is no file's.
-		if (call->result != -EFAULT &&
-		    (bpf_probe_read_user(&first, 1, call->asked) || first))
-			count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
-		return 0;
-	}
-	// The first 256 bytes and the length tell one name from another within a window.
-	for (int i = 0; i < HASHED_WORDS; i++)
-		hash = mix(hash, *(__u64 *)&scratch->record[sizeof(record) + i * 8]);
-	key.fingerprint = mix(hash, size);
-	key.exe_key = state->owner.exe_key;
-	key.slot = state->slot;
-	key.window = window;
-	key.access = access_asked(call->open_flags);
-	key.errnum = -call->result;
-	if (!count_file(&key))
-		return 0;
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key.fingerprint;
-	record.slot = key.slot;
-	record.window = key.window;
-	record.asked_size = size;
-	send_file(scratch, &record, position);
-	return 0;
-}
-
-// What a file is that the window's set has only now.
-static __noinline int send_opened(struct file *file, struct file_key *key, const char *asked)
+__noinline int record_opened(struct task_state *state, struct open_call *call)
 {
 	struct scratch *scratch = scratch_of();
 	struct file_record record = { .kind = RECORD_FILE };
 	__u32 position = sizeof(record), flags = 0;
-	__u64 fingerprint;
-	struct path path;
-
-	if (!scratch || !file || !key)
-		return 0;
-	path.dentry = PEEK(file, file, f_path.dentry);
-	path.mnt = PEEK(file, file, f_path.mnt);
-	record.path_size = append_path(&path, &position, &flags, &fingerprint);
-	record.asked_size = append_asked(scratch, &position, asked);
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key->fingerprint;
-	record.dev = key->dev;
-	record.ino = key->ino;
-	record.slot = key->slot;
-	record.window = key->window;
-	record.flags = flags | file_flags(PEEK(file, file, f_inode));
-	if (flags & EVENT_PATH_TRUNCATED)
-		count_loss(key->slot, LOSS_TRUNCATED, PLACE_FILES, 1);
-	send_file(scratch, &record, position);
-	return 0;
-}
-
-static __always_inline void record_opened(struct task_state *state, struct open_call *call)
-{
-	struct file *file = file_of(bpf_get_current_task_btf(), call->result);
 	struct file_key key = {};
+	struct path path;
 	struct inode *inode;
+	struct file *file;
+	__u64 fingerprint;
 
+	if (!scratch || !state || !call)
+		return 0;
+	file = file_of(bpf_get_current_task_btf(), call->result);
 	if (!file) {
 		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
-		return;
+		return 0;
 	}
-	inode = PEEK(file, file, f_inode);
+	inode = BPF_CORE_READ(file, f_inode);
 	key.fingerprint = fingerprint_of(file);
-	key.ino = PEEK(inode, inode, i_ino);
-	key.dev = PEEK2(inode, inode, i_sb, s_dev);
-	key.generation = PEEK(inode, inode, i_generation);
+	key.ino = BPF_CORE_READ(inode, i_ino);
+	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	key.generation = BPF_CORE_READ(inode, i_generation);
 	key.exe_key = state->owner.exe_key;
 	key.slot = state->slot;
 	key.window = window;
-	key.access = access_of(file, inode, call->open_flags);
-	if (count_file(&key))
-		send_opened(file, &key, call->asked);
+	key.access = call->access ? call->access : access_of(file, inode, call->open_flags);
+	key.errnum = call->errnum;
+	if (!count_file(&key))
+		return 0;
+	path.dentry = BPF_CORE_READ(file, f_path.dentry);
+	path.mnt = BPF_CORE_READ(file, f_path.mnt);
+	record.path_size = append_path(&path, &position, &flags, &fingerprint);
+	record.asked_size = append_asked(scratch, &position, call->asked);
+	record.time_ns = bpf_ktime_get_boot_ns();
+	record.fingerprint = key.fingerprint;
+	record.dev = key.dev;
+	record.ino = key.ino;
+	record.slot = key.slot;
+	record.window = key.window;
+	record.flags = flags | file_flags(inode);
+	if (flags & EVENT_PATH_TRUNCATED)
+		count_loss(key.slot, LOSS_TRUNCATED, PLACE_FILES, 1);
+	send_file(scratch, &record, position);
+	return 0;
 }
 
 static __always_inline void record_open(struct task_state *state, struct open_call *call)
@@ -213,30 +135,28 @@ static __always_inline void record_open(struct task_state *state, struct open_ca
 }
 
 // A native open, openat, openat2 or creat that just returned.
-static __noinline int open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
-				__s64 result)
+static __always_inline void open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				      __s64 result)
 {
-	struct open_call call = { .result = result };
+	struct open_call call = { .result = result, .directory = AT_FDCWD };
 
-	if (!state || !regs)
-		return 0;
 	if (nr == NR_open || nr == NR_creat) {
 		call.asked = (const char *)ARG1(regs);
 		call.open_flags = nr == NR_creat ? OPEN_CREAT | OPEN_TRUNC | 1 : ARG2(regs);
 	} else {
+		call.directory = ARG1(regs);
 		call.asked = (const char *)ARG2(regs);
 		call.open_flags = ARG3(regs);
 		if (nr == NR_openat2) // struct open_how begins with its flags
 			bpf_probe_read_user(&call.open_flags, 8, (void *)ARG3(regs));
 	}
 	record_open(state, &call);
-	return 0;
 }
 
 // The same of a 32-bit table.
 static __noinline int compat_open_done(struct task_state *state, struct pt_regs *regs, __s64 result)
 {
-	struct open_call call = { .result = result };
+	struct open_call call = { .result = result, .directory = AT_FDCWD };
 
 	if (!state || !regs)
 		return 0;
@@ -249,6 +169,7 @@ static __noinline int compat_open_done(struct task_state *state, struct pt_regs 
 		break;
 	case COMPAT_openat:
 	case COMPAT_openat2:
+		call.directory = COMPAT_ARG1(regs);
 		call.asked = (const char *)(__u64)COMPAT_ARG2(regs);
 		call.open_flags = COMPAT_ARG3(regs);
 		if (state->nr == COMPAT_openat2)

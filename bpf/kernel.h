@@ -17,7 +17,6 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct list_head { struct list_head *next; }; // also stands for any one pointer in memory
 struct ns_common { unsigned int inum; };
 struct mnt_namespace { struct ns_common ns; };
 struct pid_namespace { struct ns_common ns; };
@@ -101,7 +100,7 @@ struct file {
 };
 struct fdtable { unsigned int max_fds; struct file **fd; };
 struct files_struct { struct fdtable *fdt; };
-struct fs_struct { struct path pwd; };
+struct fs_struct { struct path root, pwd; };
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
 
 struct notification;

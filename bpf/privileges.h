@@ -68,7 +68,6 @@ static __always_inline __u64 clone3_flags(const void *arguments)
 	X(NR_fsetxattr, w) X(NR_init_module, w) X(NR_io_uring_setup, w) X(NR_kexec_file_load, w) \
 	X(NR_kexec_load, w) X(NR_keyctl, w) X(NR_lsetxattr, w) X(NR_memfd_create, w) X(NR_mknod, \
 	w) X(NR_mknodat, w) X(NR_mount, w) X(NR_move_mount, w) X(NR_open_by_handle_at, w)        \
-	X(NR_link, w) X(NR_linkat, w)                                                            \
 	X(NR_open_tree, w) X(NR_perf_event_open, w) X(NR_pidfd_getfd, w) X(NR_pivot_root, w)     \
 	X(NR_prctl, w) X(NR_process_vm_writev, w) X(NR_ptrace, w) X(NR_quotactl, w) X(NR_reboot, \
 	w) X(NR_request_key, w) X(NR_seccomp, w) X(NR_setdomainname, w) X(NR_setfsgid, w)        \
@@ -186,12 +185,6 @@ static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 		return OPERATION_SYSLOG;
 	case NR_quotactl:
 		return OPERATION_QUOTA;
-	case NR_link: // another name for a file: of what it had, no open of it tells
-		call->target = (const char *)first;
-		return OPERATION_LINK;
-	case NR_linkat:
-		call->target = (const char *)ARG2(regs);
-		return OPERATION_LINK;
 	case NR_mknod:
 		call->target = (const char *)first;
 		call->argument = ARG2(regs);

@@ -6,7 +6,6 @@
 #include "describe.h"
 #include "syscalls.h"
 
-#define AT_FDCWD -100
 #define SIGINT 2
 #define SIGQUIT 3
 #define SIGKILL 9

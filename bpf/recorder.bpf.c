@@ -4,6 +4,8 @@
 //   whose.h       whose a task is: instance, phase, slot
 //   syscalls.h    calls, sequences, errors, refused calls      sys_enter, sys_exit
 //   files.h       opened files                                 (from sys_exit)
+//   names.h       names that lead to no open file              (from sys_exit)
+//   changes.h     renames, removals, links, modes              (from sys_exit)
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)

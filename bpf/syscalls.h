@@ -3,7 +3,7 @@
 #ifndef ETHOGRAM_SYSCALLS_H
 #define ETHOGRAM_SYSCALLS_H
 
-#include "files.h"
+#include "changes.h"
 #include "privileges.h"
 #include "unix.h"
 
@@ -12,7 +12,7 @@
 #define GRAM_OTHER 1022 // a number that ten bits cannot hold; 1023 is "no call yet"
 #define RESTART_FIRST 512
 
-#define LOOKED_AT_CALLS(X, w) OPERATION_CALLS(X, w) SOCKET_CALLS(X, w)
+#define LOOKED_AT_CALLS(X, w) OPERATION_CALLS(X, w) CHANGE_CALLS(X, w) SOCKET_CALLS(X, w)
 
 // Calls that wait for work. Sleeping, and waiting for a child, is what entrypoints do before.
 #define WAITING_CALLS(X, w)                                                                     \
@@ -286,6 +286,8 @@ static __always_inline void compat_done(struct task_state *state, struct pt_regs
 {
 	if (result < 0 && (state->nr == COMPAT_execve || state->nr == COMPAT_execveat))
 		compat_exec_failed(state, regs, result);
+	else if (native_change(state->nr) != NATIVE_CALLS)
+		compat_change_done(state, regs, result);
 	else
 		compat_open_done(state, regs, result);
 }
@@ -349,6 +351,8 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 			socket_call_done(state, regs, nr, result);
 		else
 			record_operation(state, regs, nr, result);
+		if (is_in(change_calls, nr))
+			change_done(state, regs, nr, result);
 	}
 	if (nr == NR_unshare || nr == NR_setns)
 		look_again(task, state);

@@ -1,4 +1,4 @@
-"""The classes of files that the baseline does not open: by path, and by how they were opened.
+"""The classes of files that the baseline does not use so: by path, and by what was done to them.
 
 Paths are matched wherever they end that way, so that a host's file below a mount is seen as well.
 They are escaped as in a baseline. The first class that fits decides.
@@ -15,7 +15,8 @@ from ethogram.contracts.finding import Severity
 
 __all__ = ["of_file"]
 
-_WRITE, _TRUNCATE, _ANY = frozenset("wcta"), frozenset("t"), frozenset("rwxcta")
+# What gets a name by being made or renamed is written; who links a secret will read it.
+_WRITE, _GONE, _ANY = frozenset("wctan"), frozenset("td"), frozenset("rwxctanl")
 _BIN = r"^(?:/[^/]+)?/(?:usr/(?:local/)?)?s?bin/[^/]+$"
 _LIB = r"^(?:/[^/]+)?/(?:usr/(?:local/)?)?lib(?:32|64)?/.*\.so(?:\.[0-9.]+)?$"
 _CREDENTIALS = (
@@ -84,8 +85,8 @@ _ENTRIES = (
     _entry(_ANY, r"^/proc/[^/]+/environ$", "medium", "T1552", "Environment of a process read",
            "it may hold passwords and tokens"),
     # Traces and secrets.
-    _entry(_TRUNCATE, r"^/var/log/|/\.[a-z]+_history$", "medium", "T1685.006 T1070.003",
-           "Log emptied", "what happened before can no longer be read there"),
+    _entry(_GONE, r"^/var/log/|/\.[a-z]+_history$", "medium", "T1685.006 T1070.003",
+           "Log emptied or taken away", "what happened before can no longer be read there"),
     _entry(_ANY, r"/etc/g?shadow-?$|/etc/master\.passwd$", "medium", "T1003.008",
            "Password hashes read", "passwords are guessed from them"),
     _entry(_ANY, r"/\.ssh/(?:id_[^/]+|identity)$|/etc/ssh/ssh_host_[^/]+_key$"
@@ -100,7 +101,15 @@ _ENTRIES = (
            "T1005", "Harmless device opened", "the baseline never opens it"),
     _entry(_WRITE, r"^(?:/tmp|/var/tmp|/dev/shm)/", "low", "T1074.001", "Temporary file written",
            "the baseline never writes it"),
+    _entry(frozenset("dlp"), r"^(?:/tmp|/var/tmp|/dev/shm)/", "low", "T1070.004",
+           "Temporary file changed", "the baseline never removes, links or changes it"),
     _entry(_WRITE, r"", "medium", "T1565.001", "File written", "the baseline never writes it"),
+    _entry(frozenset("d"), r"", "medium", "T1070.004 T1485", "File removed",
+           "the baseline never takes this name away"),
+    _entry(frozenset("l"), r"", "low", "T1564", "File given another name",
+           "under another name no rule about its path knows it"),
+    _entry(frozenset("p"), r"", "low", "T1222.002", "Permissions or owner of a file changed",
+           "the baseline never changes who may use it"),
     _entry(frozenset("x"), r"", "low", "T1059", "File opened for execution",
            "the baseline never opens it"),
     _entry(frozenset("r"), r"", "low", "T1005", "File read", "the baseline never reads it"),

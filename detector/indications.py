@@ -35,7 +35,6 @@ from learner.dimensions import access_letters, decode_value
 
 __all__ = ["Indication", "Indications"]
 
-_LETTER_BITS = 63
 _KEPT_ANSWERS = 100_000
 _EVIDENCE_LIMIT = 20  # a rule names no more executables: beyond them whoever did it is as good
 _NETWORK = next(behaviour for behaviour in BEHAVIOURS if behaviour.table == "network")
@@ -170,7 +169,7 @@ def _value(table: str, row: dict[str, Any]) -> tuple[Dimension, AnyValue]:
             path = escape(row["exe_path"] or b"") or "?"
             return "execs", ExecValue(path=path, upper=True if row["exe_upper"] else None)
         case "files":
-            letters = access_letters(row["access"] & _LETTER_BITS)
+            letters = access_letters(row["access"])
             return "files", FileValue(path=escape_pattern(row["path"]) or "?", access=letters)
         case "dns":
             return "dns", DnsValue(name=escape(row["qname"]))

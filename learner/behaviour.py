@@ -26,6 +26,7 @@ from learner.dimensions import (
     address_text,
     canonical,
     made_socket,
+    one_bit_a_letter,
     protocol_word,
 )
 
@@ -33,7 +34,6 @@ __all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
 
 Columns: TypeAlias = "dict[str, pa.Array | pa.ChunkedArray]"
 _Named: TypeAlias = "tuple[str, bytes]"
-_LETTER_BITS = 63
 _CAPABILITY, _LINK = (ENUMS["operation"].index(name) for name in ("capability", "link"))
 _RESOLVER = ENUMS["name_trust"].index("resolver")
 _OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
@@ -92,7 +92,7 @@ def _ngrams(_: Context, batch: pa.RecordBatch) -> Columns:
 
 
 def _files(context: Context, batch: pa.RecordBatch) -> Columns:
-    letters = pc.bit_wise_and(batch.column("access"), pa.scalar(_LETTER_BITS, pa.uint16()))
+    letters = pa.array(one_bit_a_letter(batch.column("access").to_numpy()))
     path = batch.column("path")
     keep = pc.and_(pc.is_null(batch.column("errno")), pc.greater(pc.binary_length(path), 0))
     columns = {"path": path, "access": letters, "calls": batch.column("calls"), "keep": keep}

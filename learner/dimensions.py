@@ -15,6 +15,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from ethogram.contracts.baseline import (
     AnyValue,
     CapabilityValue,
@@ -38,6 +40,7 @@ __all__ = [
     "canonical",
     "decode_value",
     "made_socket",
+    "one_bit_a_letter",
     "parse_key",
     "protocol_word",
     "quarantine_key",
@@ -61,6 +64,10 @@ _LETTERS = (
     (Access.CREATE, "c"),
     (Access.TRUNCATE, "t"),
     (Access.APPEND, "a"),
+    (Access.MAKE | Access.SYMLINK | Access.RENAME_TO, "n"),
+    (Access.UNLINK | Access.RENAME_FROM, "d"),
+    (Access.LINK, "l"),
+    (Access.ATTRIBUTES, "p"),
 )
 
 
@@ -90,8 +97,16 @@ def _malformed(key: bytes) -> RecordingError:
 
 @lru_cache(maxsize=256)
 def access_letters(access: int) -> str:
-    """Return the letters of `rwxcta` that the bits of *access* stand for."""
-    return "".join(letter for bit, letter in _LETTERS if access & bit)
+    """Return the letters of `rwxctandlp` that the bits of *access* stand for."""
+    return "".join(letter for bits, letter in _LETTERS if access & bits)
+
+
+def one_bit_a_letter(access: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return *access* with the lowest bit of each letter alone: equal where the letters are."""
+    told = np.zeros_like(access)
+    for bits, _ in _LETTERS:
+        told |= np.where(access & bits, int(bits) & -int(bits), 0).astype(access.dtype)
+    return told
 
 
 @lru_cache(maxsize=1024)

@@ -21,7 +21,7 @@ def widened(seen: Sequence[tuple[Dimension, AnyValue]]) -> Iterable[AnyValue]:
     files = [value for _, value in seen if isinstance(value, FileValue)]
     patterns = variable_names(
         dict.fromkeys(value.path for value in files),
-        created=dict.fromkeys(value.path for value in files if "c" in value.access),
+        created=dict.fromkeys(value.path for value in files if set("cn") & set(value.access)),
     )
     return [_file(value, patterns) if isinstance(value, FileValue) else value for _, value in seen]
 

@@ -114,8 +114,15 @@ def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
         losses={escape(str(kind)): int(count) for kind, count in sorted(by_kind.items())},
         state=_state(rows, shared, is_lossy=bool(len(losses))),
         image_digests=tuple(sorted(escape(digest) for digest in digests)),
+        file_changes=_told_changes(shared),
         **_privileges(_objects(rows, "instance")),
     )
+
+
+def _told_changes(shared: pd.DataFrame) -> Literal[True] | None:
+    """Return whether every recording told what was done to files without opening them."""
+    inputs = _objects(shared, "input")
+    return True if inputs and all(fields.get("file_changes") for fields in inputs) else None
 
 
 def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 A program that writes `/var/lib/app/state.1gp9i3ns` today writes `state.k2x0qq4d` tomorrow. What
 differs becomes `*`, only where all of this holds:
 
-- the workload created the files itself (`c` in their access): files of an image or a package are
-  never merged;
+- the workload created the files itself (`c` or `n` in their access): files of an image or a
+  package are never merged;
 - at least `FEWEST` names in one directory differ in one part and in nothing else. Parts are what
   `.` and `-` separate, or else what follows a common beginning of two characters or more;
 - that part looks made up by a program: all digits, or of one length and no words;

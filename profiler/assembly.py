@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from ethogram.contracts.events import ARCHES, EventFlag
 from ethogram.contracts.syscall_names import name_of
 from profiler.clock import BootClock
+from profiler.file_paths import PathRecords
 from profiler.processes import ExecIds, Executables
 from profiler.ring import Records
 
@@ -81,24 +81,6 @@ def ngrams_columns(keys: np.ndarray) -> Columns:
     }
 
 
-class _Paths:
-    """The path records of a window, by what their map keys share with them."""
-
-    def __init__(self, batches: list[Records]) -> None:
-        self._found: dict[tuple[int, ...], tuple[bytes, bytes, int]] = {}
-        for batch in batches:
-            heads = batch.heads
-            places = heads[["window", "slot", "fingerprint", "dev", "ino"]].tolist()
-            for place, head, tail in zip(places, heads, batch.tails, strict=True):
-                size = int(head["path_size"])
-                asked = tail[size : size + int(head["asked_size"])]
-                self._found[place] = (tail[:size], asked, int(head["flags"]))
-
-    def of(self, keys: np.ndarray) -> list[tuple[bytes, bytes, int] | None]:
-        places = keys[["window", "slot", "fingerprint", "dev", "ino"]].tolist()
-        return [self._found.get(place) for place in places]
-
-
 def files_columns(
     keys: np.ndarray,
     values: np.ndarray,
@@ -110,17 +92,17 @@ def files_columns(
 
     A key without one lost its record, which the kernel side has counted.
     """
-    paths = _Paths(batches).of(keys)
+    paths = PathRecords(batches).of(keys)
     kept = np.array([path is not None for path in paths], bool)
     keys, values = keys[kept], values[kept]
     known = [path for path in paths if path is not None]
     first, last = times_of(values, clock)
-    flags = np.array([flag for _, _, flag in known], np.uint32)
+    flags = np.array([path.flags for path in known], np.uint32)
     racy = np.where(flags & EventFlag.PATH_RACY, np.uint16(256), np.uint16(0))
     columns = {
         "exe": executables.numbers_of(keys["exe_key"]),
-        "path": [path or asked for path, asked, _ in known],
-        "asked": [_asked(path, asked) for path, asked, _ in known],
+        "path": [path.path for path in known],
+        "asked": [path.asked for path in known],
         "dev": keys["dev"],
         "ino": keys["ino"],
         "access": keys["access"] | racy,
@@ -132,19 +114,6 @@ def files_columns(
         "last": last,
     }
     return keys, columns
-
-
-def _asked(path: bytes, asked: bytes) -> bytes | None:
-    """Return the asked string where it names another place than the path that was opened."""
-    if not path or not asked or asked == path:
-        return None
-    if asked.startswith(b"/"):
-        return None if posixpath.normpath(asked) == path else asked
-    relative = posixpath.normpath(asked)
-    is_below = not relative.startswith(b"..") and (
-        relative == b"." or path.endswith(b"/" + relative)
-    )
-    return None if is_below else asked
 
 
 def _in_image(flags: int) -> str:

@@ -54,10 +54,13 @@ class _Recorder:
     def _open_journal(self) -> Journal:
         options, session = self._options, self.session
         first = first_manifest(options, session.facts, session.clock)
-        self._journal = Journal.create(
-            options.output, first, options.force, rotation=options.rotation
+        self._journal = Journal.create(options.output, first, options.force)
+        self._journal.update(
+            loader=session.loader_name,
+            programs=session.programs,
+            # By the hooks on every call, which alone see them.
+            file_changes=(session.loader_name == "core" and options.tier == "full") or None,
         )
-        self._journal.update(loader=session.loader_name, programs=session.programs)
         return self._journal
 
     def finish(self, on_window: OnWindow | None) -> RecordResult:

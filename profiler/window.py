@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ethogram.contracts.events import RecordKind
+from ethogram.contracts.flags import is_open
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly, flows
 from profiler.clock import BootClock
@@ -103,7 +104,7 @@ class WindowWriter:
         calls = self._sorted_calls(drained.calls, window)
         if overflow := self._executables.take_overflow():
             losses[None, None, "map_full", "executables"] += overflow
-        losses.update(self._losses.unnamed(self._carried, is_last=is_last))
+        losses.update(self._losses.unnamed(drained.calls, self._carried, is_last=is_last))
         new = self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)
@@ -214,7 +215,7 @@ class WindowWriter:
             keys, values, batches, self._executables, self._clock
         )
         self._append("files", self._keyed(keys) | columns)
-        opened = keys["errnum"] == 0
+        opened = (keys["errnum"] == 0) & is_open(keys["access"])
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
         return self._sights.new("file", columns["path"])
 

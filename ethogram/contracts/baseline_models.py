@@ -178,7 +178,8 @@ class Observation(Frozen):
     *image_digests* are all that were seen, sorted; the subject names the newest. Null is not known:
     *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
     caller; *bounding*, the capabilities that any instance could have used. *host_namespaces* are
-    those that any instance shared with the host.
+    those that any instance shared with the host. *file_changes*: every recording told what was
+    done to files without opening them; without it the rules say nothing of that.
     """
 
     windows: Count
@@ -192,6 +193,7 @@ class Observation(Frozen):
     no_new_privs: bool | None = None
     privileges_gained: bool | None = None
     bounding: tuple[Text, ...] | None = None
+    file_changes: Literal[True] | None = None
 
 
 class Coverage(Frozen):

@@ -83,13 +83,15 @@ class ExecValue(Frozen):
 
 
 class FileValue(Frozen):
-    """A file and how it was opened: letters of `rwxcta` in that order.
+    """A file, and how it was opened or what was done to its name: letters of `rwxctandlp`.
 
-    Read, write, execute, create, truncate, append. Opened for its path alone: no letter.
+    Read, write, execute, create, truncate, append. Opened for its path alone: no letter. Without
+    an open: `n` it got this name, made or renamed, `d` lost it, deleted or renamed, `l` got another
+    one by a hard link, `p` got other permissions or another owner. They stand in that order.
     """
 
     path: Text
-    access: Annotated[str, Field(pattern=r"^r?w?x?c?t?a?$")]
+    access: Annotated[str, Field(pattern=r"^r?w?x?c?t?a?n?d?l?p?$")]
 
 
 class PeerIdentity(Frozen):

@@ -69,6 +69,7 @@ class EventFlag(IntFlag):
     REMOVED = 1 << 20
     GRANTED = 1 << 21
     CREDENTIALS_BEFORE = 1 << 22
+    START = 1 << 23
 
 
 _NUMPY = {"u8": "u1", "u16": "<u2", "u32": "<u4", "u64": "<u8", "i32": "<i4"}
@@ -243,7 +244,7 @@ _ALL = (
     _struct(
         "use",
         "Value of map `files`.",
-        ("u64", "calls first_ns last_ns last_jiffies"),
+        ("u64", "calls first_ns last_ns"),
     ),
     _struct(
         "flow_use",

@@ -1,12 +1,18 @@
 """Bit masks that columns of a recording hold."""
 
-from enum import IntFlag
+from __future__ import annotations
 
-__all__ = ["Access", "ProcessFlag"]
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["CHANGES", "Access", "ProcessFlag", "is_open"]
 
 
 class Access(IntFlag):
-    """`files.access`: how a file was opened."""
+    """`files.access`: how a file was opened, or what was done to its name."""
 
     READ = 1
     WRITE = 2
@@ -17,6 +23,25 @@ class Access(IntFlag):
     DIRECTORY = 64
     PATH_ONLY = 128
     PATH_RACY = 256
+    RENAME_FROM = 512
+    RENAME_TO = 1024
+    UNLINK = 2048
+    LINK = 4096
+    SYMLINK = 8192
+    MAKE = 16384
+    ATTRIBUTES = 32768
+
+
+CHANGES = (
+    Access.RENAME_FROM | Access.RENAME_TO | Access.UNLINK | Access.LINK | Access.SYMLINK
+    | Access.MAKE | Access.ATTRIBUTES
+)  # fmt: skip
+
+
+def is_open(access: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return which of *access* are opens. `TRUNCATE` alone is a call that truncates."""
+    opened: np.ndarray[Any, Any] = ((access & CHANGES) == 0) & (access != Access.TRUNCATE)
+    return opened
 
 
 class ProcessFlag(IntFlag):

@@ -26,6 +26,8 @@ from ethogram.contracts.baseline import (
 
 __all__ = ["Allowlist", "allows", "pattern_to_regex"]
 
+# Letters of what is done to a file without opening it.
+_CHANGES = frozenset("ndlp")
 _Identity: TypeAlias = "tuple[str | int | None, ...]"
 
 
@@ -38,6 +40,8 @@ class Allowlist:
     """The rules of one baseline, ready to be asked."""
 
     def __init__(self, baseline: Baseline) -> None:
+        # Of what an older recorder could not see, the rules say nothing.
+        self._unjudged = frozenset() if baseline.observation.file_changes else _CHANGES
         self._exact: dict[Dimension, set[_Identity]] = {}
         self._access: dict[str, set[str]] = {}
         for dimension, rule in baseline.rules.all():
@@ -61,13 +65,17 @@ class Allowlist:
         return not self._exact.get(dimension, set()).isdisjoint(_identities(value))
 
     def _allows_file(self, value: FileValue) -> bool:
+        # What truncates without opening is `t` alone.
+        if value.access and (self._unjudged | {"t"}).issuperset(value.access) and self._unjudged:
+            return True
+        access = set(value.access) - self._unjudged
         known = self._access.get(value.path)
         matching: Iterable[Iterable[str]] = [
             access for pattern, access in self._patterns if pattern.fullmatch(value.path)
         ]
         if known is None and not matching:
             return False
-        return set(value.access) <= set(known or ()).union(*matching)
+        return access <= set(known or ()).union(*matching)
 
 
 def pattern_to_regex(pattern: str) -> re.Pattern[str]:

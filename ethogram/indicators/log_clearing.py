@@ -1,4 +1,4 @@
-"""A log that was emptied."""
+"""A log that was emptied, deleted, or moved away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, matching, opened, outside_runtime
+from ethogram.indicators.predicates import Mask, has_any, matching, opened, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, renumbered
 from ethogram.indicators.rule import Rule
 
@@ -16,15 +16,20 @@ _LOGS = r"(?:^|/)var/log/|/var/lib/docker/containers/[^/]+/[^/]+-json\.log$|/var
 
 
 def _bad(rows: pa.Table) -> Mask:
-    """Judge by the open that cuts the file to nothing; whether it held anything nobody records."""
-    cut = pc.and_(opened(rows, Access.TRUNCATE), outside_runtime(rows))
+    """Judge by what cuts the file to nothing, or takes its name; nobody records what it held.
+
+    A directory that is removed was empty before.
+    """
+    gone = opened(rows, Access.TRUNCATE | Access.UNLINK | Access.RENAME_FROM)
+    file = pc.invert(has_any(rows.column("access"), Access.DIRECTORY))
+    cut = pc.and_(pc.and_(gone, file), outside_runtime(rows))
     return pc.and_(cut, matching(rows.column("path"), _LOGS))
 
 
 INDICATOR = Rule(
     IndicatorMetadata(
         id="log-clearing",
-        title="Log emptied",
+        title="Log emptied or taken away",
         reason="what happened before can no longer be read there",
         table="files",
         severity="low",

@@ -144,6 +144,8 @@ def outside_runtime(rows: pa.Table) -> Mask:
 def tried(rows: pa.Table, access: Access) -> Mask:
     """Return which files were opened with any of *access*, or would have been, were it allowed.
 
+    Or had it done to their name, or would have had.
+
     That a file is not there says nothing.
     """
     is_there = pc.not_equal(pc.fill_null(rows.column("errno"), 0), errno.ENOENT)
@@ -151,7 +153,7 @@ def tried(rows: pa.Table, access: Access) -> Mask:
 
 
 def opened(rows: pa.Table, access: Access) -> Mask:
-    """Return which files were opened, and with any of *access*."""
+    """Return which files were opened with any of *access*, or had it done to their name."""
     return pc.and_(has_any(rows.column("access"), access), pc.is_null(rows.column("errno")))
 
 

@@ -12,17 +12,21 @@ from ethogram.indicators.rule import Rule
 
 __all__ = ["on_writes"]
 
+# Of a hard link that is the new name: the old one keeps what it says.
+_WRITES = Access.WRITE | Access.RENAME_TO | Access.SYMLINK | Access.MAKE
+
 
 def on_writes(metadata: IndicatorMetadata, *paths: str) -> Rule:
     """Return a rule on files opened for writing whose path one of *paths* matches.
 
-    Attempts count, unless the file or its directory was not there. Paths are regular expressions:
-    without `^` they match a host's file below a mount as well.
+    What is made there, or brought there by a rename, is written as well. Attempts count, unless
+    the file or its directory was not there. Paths are regular expressions: without `^` they match
+    a host's file below a mount as well.
     """
     pattern = "|".join(paths)
 
     def bad(rows: pa.Table) -> Mask:
-        wanted = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
+        wanted = pc.and_(tried(rows, _WRITES), outside_runtime(rows))
         return pc.and_(wanted, matching(rows.column("path"), pattern))
 
     return Rule(metadata, bad)

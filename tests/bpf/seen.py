@@ -10,8 +10,10 @@ import numpy as np
 
 from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.events import ARCHES, EventFlag, LossPlace, RecordKind
+from ethogram.contracts.flags import Access, is_open
 from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS
+from profiler.file_paths import path_of
 from profiler.loaders.base import Drained
 from profiler.ring import Records
 
@@ -115,7 +117,9 @@ class Seen:
             for head, tail in zip(batch.heads, batch.tails, strict=True):
                 size = int(head["path_size"])
                 place = head[["slot", "fingerprint", "dev", "ino"]].item()
-                paths[place] = (tail[:size], tail[size:], EventFlag(int(head["flags"])))
+                flags = EventFlag(int(head["flags"]))
+                where = path_of(tail[:size], tail[size:], flags).path if size else b""
+                paths[place] = (where, tail[size:], flags)
         found = []
         for key, value in self._keys("files"):
             path, asked, flags = paths[key[["slot", "fingerprint", "dev", "ino"]].item()]
@@ -131,6 +135,15 @@ class Seen:
         """Return the one row of this path, resolved or, where it failed, asked for."""
         (found,) = (row for row in self.files if path in (row.path or row.asked,))
         return found
+
+    @property
+    def changes(self) -> Counter[tuple[Access, str, int]]:
+        """Return how often each thing was done to files without opening them."""
+        counted: Counter[tuple[Access, str, int]] = Counter()
+        for row in self.files:
+            if not is_open(np.uint16(row.access)):
+                counted[Access(row.access), row.path, row.errno] += row.calls
+        return counted
 
     @property
     def execs(self) -> list[Executed]:

@@ -52,7 +52,7 @@ def test_hard_links_are_two_files(kernel: Kernel, tmp_path: Path) -> None:
 
 def test_a_failed_open_keeps_what_was_asked_and_why(kernel: Kernel, tmp_path: Path) -> None:
     row = kernel.run(["openat", tmp_path / "absent", "r"]).file(str(tmp_path / "absent"))
-    assert (row.path, row.errno) == ("", errno.ENOENT)
+    assert (row.path, row.errno) == (str(tmp_path / "absent"), errno.ENOENT)
 
 
 def test_a_deep_path_is_whole(kernel: Kernel, tmp_path: Path) -> None:

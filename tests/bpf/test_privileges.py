@@ -12,7 +12,7 @@ from tests.workloads import build_known
 
 pytestmark = pytest.mark.bpf
 
-SETHOSTNAME, CHROOT, CHMOD, SETUID, LINK, LINKAT = 170, 161, 90, 105, 86, 265
+SETHOSTNAME, CHROOT, CHMOD, SETUID = 170, 161, 90, 105
 
 
 def test_a_used_capability_is_named(kernel: Kernel) -> None:
@@ -30,16 +30,6 @@ def test_a_chroot_has_its_target(kernel: Kernel) -> None:
     seen = kernel.run(["call", CHROOT, 1, "@/tmp"])
     assert seen.operations["chroot", "/tmp", 0] == 1
     assert ("CAP_SYS_CHROOT", True) in seen.capabilities
-
-
-def test_a_second_name_of_a_file_is_told_by_its_first(kernel: Kernel, tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.touch()
-    by_path = ["call", LINK, 1, f"@{secret}", f"@{tmp_path / 'a'}"]
-    here = -100  # AT_FDCWD
-    by_directory = ["call", LINKAT, 1, here, f"@{secret}", here, f"@{tmp_path / 'b'}", 0]
-    seen = kernel.run(by_path, by_directory)
-    assert seen.operations["link", str(secret), 0] == 2
 
 
 def test_a_refused_operation_keeps_its_errno(kernel: Kernel) -> None:
