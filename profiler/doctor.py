@@ -43,6 +43,7 @@ _WITHOUT = {
     "packet_received": "DNS replies, and so the names of peers",
     "capability_checked": "which capabilities are used",
     "signal_sent": "phase `shutdown`",
+    "task_renamed": "the credentials of a process before it executed",
     "tasks_seed": "processes that ran before",
     "sockets_seed": "sockets that were open before",
 }
