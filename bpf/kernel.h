@@ -33,6 +33,7 @@ struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 	struct pid_namespace *pid_ns_for_children;
 	struct net *net_ns;
+	struct time_namespace *time_ns_for_children;
 	struct time_namespace *time_ns;
 	struct cgroup_namespace *cgroup_ns;
 };

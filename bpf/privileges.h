@@ -5,7 +5,17 @@
 
 #include "path.h"
 
-#define CLONE_NAMESPACES 0x7e020080ull // CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
+#define CLONE_NEWTIME 0x00000080ull
+#define CLONE_NEWNS 0x00020000ull
+#define CLONE_NEWCGROUP 0x02000000ull
+#define CLONE_NEWUTS 0x04000000ull
+#define CLONE_NEWIPC 0x08000000ull
+#define CLONE_NEWUSER 0x10000000ull
+#define CLONE_NEWPID 0x20000000ull
+#define CLONE_NEWNET 0x40000000ull
+#define CLONE_NAMESPACES                                                                        \
+	(CLONE_NEWTIME | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |           \
+	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 #define SET_ID_BITS 06000
 #define CAP_SYS_ADMIN 21
 #define PR_SET_SECCOMP 22
@@ -224,6 +234,10 @@ static __noinline int record_operation(struct task_state *state, struct pt_regs 
 	struct operation_call call = {};
 
 	if (!state || !regs)
+		return 0;
+	// fork_done() told of it. The child returns from it as well, and by then another thread may
+	// have changed the flags of clone3().
+	if (result >= 0 && (nr == NR_clone || nr == NR_clone3))
 		return 0;
 	call.operation = operation_of(nr, regs, &call);
 	if (sets_file_capability(nr, regs)) {

@@ -207,11 +207,45 @@ static __always_inline void send_fork(struct task_struct *child, struct task_sta
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
+// The namespaces that a new task has of its own, in the flags of clone(2): from what it has.
+static __always_inline __u64 namespaces_made(struct task_struct *parent, struct task_struct *child)
+{
+	struct nsproxy *before = parent->nsproxy, *own = child->nsproxy;
+	__u64 flags = 0;
+
+	if ((unsigned long)child->cred->user_ns != (unsigned long)parent->cred->user_ns)
+		flags = CLONE_NEWUSER;
+	if (!before || !own || (unsigned long)before == (unsigned long)own)
+		return flags;
+#define MADE(field, flag)                                                                       \
+	(BPF_CORE_READ(own, field) != BPF_CORE_READ(before, field) ? (flag) : 0)
+	flags |= MADE(mnt_ns, CLONE_NEWNS) | MADE(uts_ns, CLONE_NEWUTS) |
+		 MADE(ipc_ns, CLONE_NEWIPC) | MADE(net_ns, CLONE_NEWNET) |
+		 MADE(cgroup_ns, CLONE_NEWCGROUP) | MADE(pid_ns_for_children, CLONE_NEWPID);
+	// A parent that has unshared its time only sends its children there.
+	if (bpf_core_field_exists(own->time_ns_for_children))
+		flags |= MADE(time_ns_for_children, CLONE_NEWTIME);
+#undef MADE
+	return flags;
+}
+
+static __noinline int record_namespaces(struct task_state *from, __u64 flags)
+{
+	struct operation_call call = { .operation = OPERATION_CLONE_NAMESPACE };
+
+	if (!from)
+		return 0;
+	call.argument = flags;
+	send_operation(from, &call, 0);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 {
 	struct task_state *from = bpf_task_storage_get(&tasks, parent, 0, 0), *state;
 	struct fast_state *fast;
+	__u64 made;
 
 	free_fast(child);
 	if (!from || !from->has_owner)
@@ -239,6 +273,9 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 	fast = fast_of_task(parent);
 	state->nr = fast ? fast->nr : from->nr;
 	state->arch = fast ? fast->arch : from->arch;
+	made = from->slot == NO_SLOT ? 0 : namespaces_made(parent, child);
+	if (made)
+		record_namespaces(from, made);
 	if (child->tgid == parent->tgid)
 		return 0;
 	state->owner.exec_key = exec_key_of(child);

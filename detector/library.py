@@ -22,14 +22,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ethogram.contracts.baseline import (
-    DIMENSIONS,
-    Baseline,
-    OperationValue,
-    Rules,
-    Subject,
-    load_baselines,
-)
+from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
@@ -41,8 +34,6 @@ __all__ = ["Known", "Library", "subject_of"]
 _Rank: TypeAlias = "tuple[int, int, int, int]"
 _NAMED, _PATTERN, _HOME, _ANYWHERE = 3, 2, 1, 0
 _BY_RUNTIME = ("runtime",)
-# The runtime's clone() may return after its child became the workload: then it seems to be its own.
-_OVERLAPPING = (OperationValue(operation="clone_namespace"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class Known:
             dimension: tuple(
                 rule
                 for rule in getattr(baseline.rules, dimension)
-                if rule.evidence.phases != _BY_RUNTIME or rule.value in _OVERLAPPING
+                if rule.evidence.phases != _BY_RUNTIME
             )
             for dimension in DIMENSIONS
         }

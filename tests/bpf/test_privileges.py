@@ -1,13 +1,18 @@
 """Capabilities that are used, and calls that need privilege."""
 
+import errno
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.flags import ProcessFlag
+from ethogram.contracts.tables import ENUMS
 from tests.bpf.conftest import Kernel
+from tests.bpf.seen import Seen
 from tests.workloads import build_known
 
 pytestmark = pytest.mark.bpf
@@ -59,6 +64,60 @@ def test_an_exec_that_gains_privileges_says_so(kernel: Kernel, tmp_path: Path) -
     assert (int(gained.head["uid"]), int(gained.head["euid"])) == (65534, 0)
     (plain,) = kernel.run(["call", 110, 1]).execs
     assert not int(plain.head["flags"]) & ProcessFlag.PRIVILEGES_GAINED
+
+
+NEWUTS, NEWNET, NEWUSER, SIGCHLD = 0x04000000, 0x40000000, 0x10000000, 17
+_CLONE = """
+import ctypes, os
+pid = ctypes.CDLL(None).syscall(56, {flags}, 0, 0, 0, 0)
+if pid == 0: os._exit(0)
+if pid > 0: os.waitpid(pid, 0)
+"""
+
+
+def _cloned(kernel: Kernel, flags: int, *before: str) -> list[tuple[int, int]]:
+    """Return argument and error of each new namespace that a clone with *flags* makes."""
+    code = [sys.executable, "-S", "-c", _CLONE.format(flags=flags | SIGCHLD)]
+    return _namespaces_cloned(kernel.run(argv=[*before, *code]))
+
+
+def _namespaces_cloned(seen: Seen) -> list[tuple[int, int]]:
+    wanted = ENUMS["operation"].index("clone_namespace")
+    return [
+        (int(head["argument"]), int(head["errnum"]))
+        for batch in seen.drained.records.get(RecordKind.OPERATION, [])
+        for head in batch.heads
+        if int(head["operation"]) == wanted and seen.phase_of[int(head["slot"])] != "runtime"
+    ]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of clone is x86's")
+@pytest.mark.parametrize("flags", [NEWUSER, NEWUTS, NEWUTS | NEWNET, NEWUSER | NEWNET])
+def test_a_clone_into_new_namespaces_is_one_operation(kernel: Kernel, flags: int) -> None:
+    assert _cloned(kernel, flags) == [(flags, 0)]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of clone is x86's")
+def test_a_clone_that_may_not_is_an_operation_that_failed(kernel: Kernel) -> None:
+    dropped = ["setpriv", "--reuid=65534", "--clear-groups", "--"]
+    assert _cloned(kernel, NEWUTS, *dropped) == [(NEWUTS | SIGCHLD, errno.EPERM)]
+
+
+def test_threads_and_children_are_no_new_namespaces(kernel: Kernel) -> None:
+    # The flags of clone3() lie in memory that is long something else when a thread first returns.
+    code = (
+        "import os, threading\n"
+        "threads = [threading.Thread(target=os.getppid) for _ in range(230)]\n"
+        "[thread.start() for thread in threads]; [thread.join() for thread in threads]\n"
+        "for _ in range(23): os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)\n"
+    )
+    assert _namespaces_cloned(kernel.run(argv=[sys.executable, "-S", "-c", code])) == []
+
+
+def test_children_of_one_that_unshared_are_no_new_namespaces(kernel: Kernel) -> None:
+    seen = kernel.run(["unshare", 0x20000080], ["fork", 5, [["call", 110, 1]]])
+    assert seen.operations["unshare", "", 0] == 1
+    assert _namespaces_cloned(seen) == []
 
 
 RING = "import ctypes; raise SystemExit(ctypes.CDLL(None).syscall(425, 4, bytes(120)) < 0)"
