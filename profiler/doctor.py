@@ -122,7 +122,7 @@ def _kernel() -> Check:
 
 def _btf() -> Check:
     try:
-        Btf.of_kernel()
+        Btf.of_kernel().close()
     except EthogramError as error:
         return Check("kernel types (BTF)", False, error.message, error.hint)
     try:

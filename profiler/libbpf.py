@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ethogram.errors import CaptureError, PreflightError
 
@@ -128,6 +128,16 @@ class Btf:
                 hint="use a kernel built with CONFIG_DEBUG_INFO_BTF=y, or `--loader bcc`",
             )
         return cls(handle)
+
+    def close(self) -> None:
+        """Free it: the kernel's takes several MiB. Of an object's own, `Object.close` does."""
+        library().btf__free(self._handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def has(self, name: str, kind: int) -> bool:
         """Does it have a type *name* of BTF kind *kind* (8 is a typedef)?"""

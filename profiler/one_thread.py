@@ -15,6 +15,8 @@ __all__ = ["import_without_threads"]
 _SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pyarrow
+    # The pools of pyarrow's own keep what they once had; the C library's gives it back.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 
 

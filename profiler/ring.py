@@ -8,18 +8,22 @@ busy, bit 30 discarded) and a u32 page offset, and is padded to eight bytes.
 from __future__ import annotations
 
 import mmap
+import os
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.errors import CaptureError
 from profiler.libbpf import Map
 
-__all__ = ["STRUCT_OF", "Records", "Ring"]
+__all__ = ["STRUCT_OF", "Records", "Ring", "parse"]
 
 _BUSY, _DISCARDED, _LENGTH = 1 << 31, 1 << 30, (1 << 30) - 1
 _HEADER = 8
+_CHUNK = 1 << 20  # read at once; the longest record is some 16 KiB
 
 STRUCT_OF = {
     RecordKind.SLOT: STRUCTS["slot_record"],
@@ -47,58 +51,104 @@ class Records:
 
 
 class Ring:
-    """The consuming end of one ring buffer map."""
+    """The consuming end of one ring buffer map.
+
+    Only the positions stay mapped. Of the data what is read is mapped while it is read: a ring
+    that is mapped whole counts as this process's memory, used or not.
+    """
 
     def __init__(self, ring: Map) -> None:
-        size, page = ring.max_entries, mmap.PAGESIZE
-        self._mask = size - 1
-        self._consumer_map = mmap.mmap(ring.fd, page)
-        self._producer_map = mmap.mmap(ring.fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._fd = os.dup(ring.fd)
+        self._mask = ring.max_entries - 1
+        self._consumer_map = mmap.mmap(self._fd, mmap.PAGESIZE)
+        self._producer_map = mmap.mmap(
+            self._fd, mmap.PAGESIZE, prot=mmap.PROT_READ, offset=mmap.PAGESIZE
+        )
         self._consumed = np.frombuffer(self._consumer_map, np.uint64, 1)
         self._produced = np.frombuffer(self._producer_map, np.uint64, 1)
-        self._data = memoryview(self._producer_map)[page:]
 
-    def take(self) -> dict[RecordKind, Records]:
-        """Return what was committed since the last call, by kind; frees its room.
+    def take(self) -> Iterator[tuple[RecordKind, Records]]:
+        """Yield what was committed before the call, by kind; frees its room as it goes.
 
-        Stops at the first record that is still being written. A record too short for its kind, or
-        of no kind, would mean that object and package differ: `ValueError`.
+        Stops at the first record that is still being written. `CaptureError` for a record too
+        short for its kind, or of no kind: object and package differ.
         """
-        begin = int(self._consumed[0])
         # x86-64 keeps loads in order; elsewhere a barrier would be needed here.
-        size = int(self._produced[0]) - begin
-        if not size:
-            return {}
+        begin, end = int(self._consumed[0]), int(self._produced[0])
+        while begin < end:
+            data = self._read(begin, min(end - begin, _CHUNK))
+            taken, length = parse(data, is_whole=len(data) == end - begin)
+            begin += length
+            self._consumed[0] = begin
+            yield from taken.items()
+            if not length:
+                return
+
+    def _read(self, begin: int, size: int) -> bytes:
+        """Return a copy of *size* bytes from position *begin*."""
         at = begin & self._mask
-        words = self._data[at : at + size].cast("I")
-        places: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        position = 0
-        while position < size:
-            header = words[position >> 2]
-            if header & _BUSY:
-                break
-            length = header & _LENGTH
-            if not header & _DISCARDED:
-                places[words[(position + _HEADER) >> 2]].append((position + _HEADER, length))
-            position += (_HEADER + length + 7) & ~7
-        data = bytes(self._data[at : at + position])
-        words.release()
-        self._consumed[0] = begin + position
-        return {RecordKind(kind): _records(RecordKind(kind), data, where)
-                for kind, where in places.items()}  # fmt: skip
+        skipped = at % mmap.PAGESIZE
+        with mmap.mmap(
+            self._fd,
+            skipped + size,
+            prot=mmap.PROT_READ,
+            offset=2 * mmap.PAGESIZE + at - skipped,
+        ) as data:
+            return data[skipped : skipped + size]
 
     def close(self) -> None:
         """Unmap it."""
         del self._consumed, self._produced
-        self._data.release()
         self._producer_map.close()
         self._consumer_map.close()
+        os.close(self._fd)
+
+
+def parse(data: bytes, *, is_whole: bool) -> tuple[dict[RecordKind, Records], int]:
+    """Return the records at the beginning of *data*, by kind, and the bytes that they take.
+
+    Ends before the first that is still being written and, unless *data* *is_whole*, before one
+    that it cuts. `CaptureError` where the bytes are no records.
+    """
+    size = len(data)
+    words = memoryview(data)[: size & ~3].cast("I")
+    places: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    position = 0
+    while position + _HEADER <= size:
+        header = words[position >> 2]
+        if header & _BUSY:
+            break
+        length = header & _LENGTH
+        following = position + ((_HEADER + length + 7) & ~7)
+        if following > size:
+            if is_whole or not position:
+                raise _foreign("ends after the ring's last byte")
+            break
+        if not header & _DISCARDED:
+            kind = words[(position + _HEADER) >> 2] if length >= 4 else 0
+            places[kind].append((position + _HEADER, length))
+        position = following
+    return {kind: _records(kind, data, places[kind]) for kind in map(_known, places)}, position
+
+
+def _known(kind: int) -> RecordKind:
+    try:
+        return RecordKind(kind)
+    except ValueError:
+        raise _foreign(f"is of kind {kind}") from None
+
+
+def _foreign(what: str) -> CaptureError:
+    return CaptureError(
+        f"a record of the kernel side {what}: BPF object and package differ",
+        hint="build the objects of this version with `make objects`, or install its wheel",
+    )
 
 
 def _records(kind: RecordKind, data: bytes, where: list[tuple[int, int]]) -> Records:
     dtype = STRUCT_OF[kind].dtype
     if any(length < dtype.itemsize for _, length in where):
-        raise ValueError(f"a record of kind {kind.name} is too short")
+        raise _foreign(f"is too short for {kind.name}")
     starts = np.fromiter((start for start, _ in where), np.int64, len(where))
     raw = np.frombuffer(data, np.uint8)
     heads = raw[starts[:, None] + np.arange(dtype.itemsize)].view(dtype).reshape(-1)

@@ -20,6 +20,7 @@ from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
+from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.preamble import redactor
 from profiler.processes import ExecIds, Executables, Processes
@@ -165,6 +166,7 @@ class Session:
         if self._command:
             self._command.release()
         self.has_begun = True
+        give_back_memory()
         return dropped
 
     def _set_targets(self) -> None:
@@ -257,6 +259,7 @@ class Session:
         self._forget_ended()
         if on_window:
             on_window(report)
+        give_back_memory()
 
     def _silence_unwanted(self) -> None:
         """Spare the kernel side the work for workloads that nobody asked for."""

@@ -17,7 +17,7 @@ def open_loader(choice: Literal["auto", "core", "bcc"], config: KernelConfig) ->
     """Return the loader of that name; `auto` takes `core` where the kernel has BTF, else `bcc`."""
     if choice == "auto":
         try:
-            Btf.of_kernel()
+            Btf.of_kernel().close()
         except PreflightError as missing:
             _require_bcc(missing)
             choice = "bcc"

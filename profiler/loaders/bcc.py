@@ -258,9 +258,10 @@ class BccLoader:
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take what the ring holds; it is also part of the next `end_window`."""
         assert self._ring is not None
-        taken = {kind: [records] for kind, records in self._ring.take().items()}
-        for kind, records in taken.items():
-            self._pending[kind] += records
+        taken: dict[RecordKind, list[Records]] = defaultdict(list)
+        for kind, records in self._ring.take():
+            taken[kind].append(records)
+            self._pending[kind].append(records)
         return taken
 
     def end_window(self) -> Drained:

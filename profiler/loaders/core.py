@@ -80,9 +80,9 @@ class CoreLoader:
 
     def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach every program that the kernel takes, then seed what already runs."""
-        kernel = Btf.of_kernel()
-        self._has_rdonly_cast = kernel.has("bpf_rdonly_cast", _FUNCTION)
-        wanted = self._wanted(Object(object_path()), kernel)
+        with Btf.of_kernel() as kernel:
+            self._has_rdonly_cast = kernel.has("bpf_rdonly_cast", _FUNCTION)
+            wanted = self._wanted(Object(object_path()), kernel)
         try:
             self._object = self._loaded(wanted)
         except CaptureError as whole:
@@ -250,7 +250,7 @@ class CoreLoader:
         """Take what the rings hold; it is also part of the next `end_window`."""
         taken: dict[RecordKind, list[Records]] = defaultdict(list)
         for ring in self._rings:
-            for kind, records in ring.take().items():
+            for kind, records in ring.take():
                 taken[kind].append(records)
                 self._pending[kind].append(records)
         return taken

@@ -153,7 +153,7 @@ static long do_listen(const struct address *at)
 	raw(SYS_setsockopt, fd, 1, 2, &one, sizeof(one));
 	ret = raw(SYS_bind, fd, at, at->size);
 	if (ret == 0)
-		ret = raw(SYS_listen, fd, 16);
+		ret = raw(SYS_listen, fd, 1024);
 	listener = (int)fd;
 	return ret;
 }
