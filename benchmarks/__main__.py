@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import loops, pipeline, start
+from benchmarks import loops, memory, pipeline, services, start
 from benchmarks.machine import facts
 from benchmarks.progress import say
 from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
@@ -25,7 +25,9 @@ SAMPLE = Path(__file__).parents[1] / "notebooks" / "data" / "shop.rec"
 # Part -> rounds of a whole run, and of a quick one.
 ROUNDS = {
     **dict.fromkeys(loops.LOOPS, (7, 1)),
-    "start": (10, 2),
+    "services": (6, 1),
+    "memory": (1, 1),
+    "start": (10, 1),
     "pipeline": (3, 1),
 }
 
@@ -90,6 +92,10 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
             directory, looped, rounds=rounds(looped[0]), is_quick=options.quick
         )
     others: dict[str, Callable[[], Part]] = {
+        "services": lambda: services.measure(
+            directory, rounds=rounds("services"), is_quick=options.quick
+        ),
+        "memory": lambda: memory.measure(directory, recorded_s=1 if options.quick else 11),
         "start": lambda: start.measure(directory, rounds=rounds("start")),
         "pipeline": lambda: pipeline.measure(
             SAMPLE, directory, times=2 if options.quick else 20, rounds=rounds("pipeline")

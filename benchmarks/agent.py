@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,30 +15,40 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ethogram.contracts.recording import Recording
-from tests.e2e.command_line import running
 
 __all__ = ["Agent", "map_bytes", "pss_bytes", "recording"]
 
-_END_S = 120
+_STAGED = Path(__file__).with_name("staged.py")
+_READY_S, _END_S = 60.0, 120.0
 
 
 @dataclass(slots=True)
 class Agent:
-    """A running recorder; *lost*, *size_bytes* and *seconds* are known once it has ended."""
+    """A running recorder. The last five are known once it has ended.
+
+    *spent*: the seconds of each stage of its start, and of each window that it wrote.
+    """
 
     pid: int
     output: Path
     ready_s: float
+    seconds: float = 0.0
     lost: int = 0
     size_bytes: int = 0
-    seconds: float = 0.0
-    programs: tuple[str, ...] = ()
-    window_s: list[float] = field(default_factory=list)
+    spent: dict[str, list[float]] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
 
     def busy_s(self) -> float:
         """Return the processor time of its threads so far."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(path.read_text().split()[0]) for path in threads) / 1e9
+
+    def take(self, spent: dict[str, list[float]]) -> None:
+        """Note how it went, by its own account and by the recording's."""
+        manifest = Recording.open(self.output).manifest
+        self.spent, self.lost = spent, manifest.losses
+        self.size_bytes = sum(path.stat().st_size for path in self.output.glob("*.parquet"))
+        self.hooks = tuple(each.hook for each in manifest.programs if each.state == "attached")
 
 
 @contextmanager
@@ -46,28 +59,46 @@ def recording(
 
     The recording is removed in the end unless it is to *keep*.
     """
-    began = time.monotonic()
-    words = ("record", "-o", output, *targets, *options)
+    ready, said = (output.with_suffix(suffix) for suffix in (".ready", ".said"))
+    words = ["record", "-o", output, "--ready-file", ready, *targets, *options]
     try:
-        with running(*words, ready=output.with_suffix(".ready")) as process:
-            ready = time.monotonic()
-            agent = Agent(process.pid, output, ready - began)
+        with said.open("wb") as errors:
+            began = time.monotonic()
+            process = subprocess.Popen(
+                [sys.executable, "-P", _STAGED, repr(began), *words],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
+        try:
+            _wait(process, ready, said)
+            agent = Agent(process.pid, output, time.monotonic() - began)
             yield agent
-            agent.seconds = time.monotonic() - ready
+            agent.seconds = time.monotonic() - began - agent.ready_s
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=_END_S)
+            process.wait(_END_S)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         if process.returncode:
-            raise RuntimeError(f"the recorder ended with {process.returncode}: {said[-300:]}")
-        manifest = Recording.open(output).manifest
-        agent.lost = manifest.losses
-        agent.programs = tuple(
-            program.hook for program in manifest.programs if program.state == "attached"
-        )
-        agent.size_bytes = sum(path.stat().st_size for path in output.glob("*.parquet"))
+            raise RuntimeError(f"the recorder ended with {process.returncode}: {_end_of(said)}")
+        agent.take(json.loads(said.read_text().splitlines()[-1]))
     finally:
-        output.with_suffix(".ready").unlink(missing_ok=True)
+        ready.unlink(missing_ok=True)
+        said.unlink(missing_ok=True)
         if not keep:
             shutil.rmtree(output, ignore_errors=True)
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Path, said: Path) -> None:
+    deadline = time.monotonic() + _READY_S
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the recorder did not begin: {_end_of(said)}")
+        time.sleep(0.0005)
+
+
+def _end_of(said: Path) -> str:
+    return said.read_text("utf-8", "replace")[-300:]
 
 
 def pss_bytes(pid: int) -> int:
@@ -83,11 +114,10 @@ def map_bytes(pid: int) -> int:
     sizes: dict[str, int] = {}
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
         try:
-            lines = dict(
-                line.split(":", 1) for line in path.read_text().splitlines() if ":" in line
-            )
-        except FileNotFoundError:
+            text = path.read_text()
+        except FileNotFoundError:  # closed meanwhile
             continue
+        lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         if "map_id" in lines:
             sizes[lines["map_id"].strip()] = int(lines["memlock"])
     return sum(sizes.values())

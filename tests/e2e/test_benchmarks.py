@@ -58,3 +58,26 @@ def test_a_start_is_measured_by_its_stages() -> None:
     assert list(found) == ["python", "host", "open", "load", "attach", "seed", "rest", "total"]
     assert sum(values[0] for name, values in found.items() if name != "total") <= found["total"][2]
     assert len(part["targets"]) == 2
+
+
+def test_services_that_are_installed_are_measured_in_every_state() -> None:
+    part = measured("services")["services"]
+    said = " ".join(part["notes"])
+    for name in ("nginx", "redis", "PostgreSQL", "make"):
+        states = [key.split(": ")[1] for key in rows(part) if key.startswith(f"{name},")]
+        assert states == ["nothing", "empty hooks", "full", "light"] or name in said
+    names = {key.split(",")[0] for key in rows(part)}
+    assert "make" in names
+    assert set(rows(part, 1)) == names
+    assert len(rows(part, 2)) == 1
+    assert len(part["targets"]) == 2 * len(names) + 1
+
+
+def test_memory_is_measured_and_calculated() -> None:
+    part = measured("memory")["memory"]
+    process, compared, larger, maps = (rows(part, table) for table in range(4))
+    assert all(value > 1 << 20 for (value,) in process.values())
+    assert all(0.9 < values[2] < 1.1 for values in compared.values())
+    assert len(part["tables"][2]["rows"]) == 12
+    assert set(larger) == {"2", "16", "64", "128"}
+    assert "files" in maps
