@@ -430,7 +430,8 @@ struct loss_key {
 struct use {
 	__u64 calls;
 	__u64 first_ns;
-	__u64 last_ns;
+	__u64 last_ns; // to a jiffy
+	__u64 last_jiffies;
 };
 
 struct flow_use {

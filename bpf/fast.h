@@ -37,11 +37,6 @@ struct {
 	__type(value, struct fast_state);
 } fast_states SEC(".maps");
 
-extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym __weak;
-// Linux commit fd264ca02094 ("bpf: Add a kfunc to type cast from bpf uapi ctx to kernel ctx") and
-// its next (v6.2). Set by user space from the kernel's BTF.
-const volatile __u32 has_rdonly_cast;
-
 // Only the difference of two pointers is a number to the verifier.
 static __always_inline __u64 place_of(struct pt_regs *regs)
 {
@@ -72,8 +67,7 @@ static __always_inline struct fast_state *fast_of_task(struct task_struct *task)
 static __always_inline struct task_struct *task_of(struct fast_state *fast)
 {
 	if (has_rdonly_cast)
-		return bpf_rdonly_cast((void *)fast->task,
-				       bpf_core_type_id_kernel(struct task_struct));
+		return CAST(task_struct, fast->task);
 	return bpf_get_current_task_btf();
 }
 

@@ -24,7 +24,7 @@ struct open_call {
 
 static __always_inline __u16 access_of(struct file *file, struct inode *inode, __u64 open_flags)
 {
-	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 mode = PEEK(file, file, f_mode);
 	__u16 access = 0;
 
 	access |= mode & FMODE_READ ? ACCESS_READ : 0;
@@ -34,7 +34,7 @@ static __always_inline __u16 access_of(struct file *file, struct inode *inode, _
 	access |= open_flags & OPEN_CREAT ? ACCESS_CREATE : 0;
 	access |= open_flags & OPEN_TRUNC ? ACCESS_TRUNCATE : 0;
 	access |= open_flags & OPEN_APPEND ? ACCESS_APPEND : 0;
-	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR)
+	if ((PEEK(inode, inode, i_mode) & S_IFMT) == S_IFDIR)
 		access |= ACCESS_DIRECTORY;
 	return access;
 }
@@ -79,51 +79,56 @@ static __always_inline void record_open_failed(struct task_state *state, struct 
 	record_name(state, &named);
 }
 
-__noinline int record_opened(struct task_state *state, struct open_call *call)
+// What a file is that the window's set has only now.
+static __noinline int send_opened(struct file *file, struct file_key *key, const char *asked)
 {
 	struct scratch *scratch = scratch_of();
 	struct file_record record = { .kind = RECORD_FILE };
 	__u32 position = sizeof(record), flags = 0;
-	struct file_key key = {};
-	struct path path;
-	struct inode *inode;
-	struct file *file;
 	__u64 fingerprint;
+	struct path path;
 
-	if (!scratch || !state || !call)
+	if (!scratch || !file || !key)
 		return 0;
-	file = file_of(bpf_get_current_task_btf(), call->result);
+	path.dentry = PEEK(file, file, f_path.dentry);
+	path.mnt = PEEK(file, file, f_path.mnt);
+	record.path_size = append_path(&path, &position, &flags, &fingerprint);
+	record.asked_size = append_asked(scratch, &position, asked);
+	record.time_ns = bpf_ktime_get_boot_ns();
+	record.fingerprint = key->fingerprint;
+	record.dev = key->dev;
+	record.ino = key->ino;
+	record.slot = key->slot;
+	record.window = key->window;
+	record.flags = flags | file_flags(PEEK(file, file, f_inode));
+	if (flags & EVENT_PATH_TRUNCATED)
+		count_loss(key->slot, LOSS_TRUNCATED, PLACE_FILES, 1);
+	send_file(scratch, &record, position);
+	return 0;
+}
+
+static __always_inline void record_opened(struct task_state *state, struct open_call *call)
+{
+	struct file *file = file_of(bpf_get_current_task_btf(), call->result);
+	struct file_key key = {};
+	struct inode *inode;
+
 	if (!file) {
 		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
-		return 0;
+		return;
 	}
-	inode = BPF_CORE_READ(file, f_inode);
+	inode = PEEK(file, file, f_inode);
 	key.fingerprint = fingerprint_of(file);
-	key.ino = BPF_CORE_READ(inode, i_ino);
-	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
-	key.generation = BPF_CORE_READ(inode, i_generation);
+	key.ino = PEEK(inode, inode, i_ino);
+	key.dev = PEEK2(inode, inode, i_sb, s_dev);
+	key.generation = PEEK(inode, inode, i_generation);
 	key.exe_key = state->owner.exe_key;
 	key.slot = state->slot;
 	key.window = window;
 	key.access = call->access ? call->access : access_of(file, inode, call->open_flags);
 	key.errnum = call->errnum;
-	if (!count_file(&key))
-		return 0;
-	path.dentry = BPF_CORE_READ(file, f_path.dentry);
-	path.mnt = BPF_CORE_READ(file, f_path.mnt);
-	record.path_size = append_path(&path, &position, &flags, &fingerprint);
-	record.asked_size = append_asked(scratch, &position, call->asked);
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key.fingerprint;
-	record.dev = key.dev;
-	record.ino = key.ino;
-	record.slot = key.slot;
-	record.window = key.window;
-	record.flags = flags | file_flags(inode);
-	if (flags & EVENT_PATH_TRUNCATED)
-		count_loss(key.slot, LOSS_TRUNCATED, PLACE_FILES, 1);
-	send_file(scratch, &record, position);
-	return 0;
+	if (count_file(&key))
+		send_opened(file, &key, call->asked);
 }
 
 static __always_inline void record_open(struct task_state *state, struct open_call *call)
@@ -135,11 +140,13 @@ static __always_inline void record_open(struct task_state *state, struct open_ca
 }
 
 // A native open, openat, openat2 or creat that just returned.
-static __always_inline void open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
-				      __s64 result)
+static __noinline int open_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				__s64 result)
 {
 	struct open_call call = { .result = result, .directory = AT_FDCWD };
 
+	if (!state || !regs)
+		return 0;
 	if (nr == NR_open || nr == NR_creat) {
 		call.asked = (const char *)ARG1(regs);
 		call.open_flags = nr == NR_creat ? OPEN_CREAT | OPEN_TRUNC | 1 : ARG2(regs);
@@ -151,6 +158,7 @@ static __always_inline void open_done(struct task_state *state, struct pt_regs *
 			bpf_probe_read_user(&call.open_flags, 8, (void *)ARG3(regs));
 	}
 	record_open(state, &call);
+	return 0;
 }
 
 // The same of a 32-bit table.

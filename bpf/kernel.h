@@ -17,6 +17,7 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct list_head { struct list_head *next; }; // also stands for any one pointer in memory
 struct ns_common { unsigned int inum; };
 struct mnt_namespace { struct ns_common ns; };
 struct pid_namespace { struct ns_common ns; };

@@ -19,6 +19,10 @@ const volatile __u32 quota_rare = 10000; // errors, denials, privileges, operati
 const volatile __u32 quota_packets = 5000;
 const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
+// Is there a bpf_rdonly_cast? Linux commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast")
+// (v6.2). User space reads it from the kernel's BTF.
+const volatile __u32 has_rdonly_cast;
+
 // --- switches: written by user space while the programs run -----------------------------------
 volatile __u32 armed;
 volatile __u32 window;
@@ -32,6 +36,19 @@ volatile __u32 host_namespaces[8];
 
 #define NGRAM_CACHE 128
 #define NGRAM_NONE 0x0fffffffffffffffull // six times 1023: no call yet
+
+extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym __weak;
+
+// A field of a kernel struct: a load where the pointer can be cast, else a helper's call, which
+// costs ten times as much.
+#define CAST(type, pointer)                                                                     \
+	((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+#define PEEK(type, pointer, field)                                                              \
+	(has_rdonly_cast ? CAST(type, pointer)->field :                                         \
+			   BPF_CORE_READ((struct type *)(pointer), field))
+#define PEEK2(type, pointer, field, next)                                                       \
+	(has_rdonly_cast ? CAST(type, pointer)->field->next :                                   \
+			   BPF_CORE_READ((struct type *)(pointer), field, next))
 
 enum lineage {
 	LINEAGE_UNSET,

@@ -41,19 +41,15 @@ static __always_inline void send_file(struct scratch *scratch, struct file_recor
 		count_loss(record->slot, LOSS_RING_FULL, PLACE_FILES, 1);
 }
 
-// Returns true where the key is new in this window.
-static __always_inline bool count_file(struct file_key *key)
+// A file that is new in this window. Returns true where it is in the set now.
+static __noinline bool add_file(struct file_key *key)
 {
-	struct use *use = bpf_map_lookup_elem(&files, key), fresh = { .calls = 1 };
+	struct use *use, fresh = { .calls = 1 };
 
-	if (use) {
-		__sync_fetch_and_add(&use->calls, 1);
-		use->last_ns = bpf_ktime_get_boot_ns();
-		return false;
-	}
-	if (!take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
+	if (!key || !take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
 		return false;
 	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
+	fresh.last_jiffies = bpf_jiffies64();
 	if (!bpf_map_update_elem(&files, key, &fresh, BPF_NOEXIST))
 		return true;
 	use = bpf_map_lookup_elem(&files, key);
@@ -61,6 +57,23 @@ static __always_inline bool count_file(struct file_key *key)
 		__sync_fetch_and_add(&use->calls, 1);
 	else
 		count_loss(key->slot, LOSS_MAP_FULL, PLACE_FILES, 1);
+	return false;
+}
+
+// Returns true where the key is new in this window. The time is asked for once a jiffy: jiffies are
+// a load, a clock is a call.
+static __always_inline bool count_file(struct file_key *key)
+{
+	struct use *use = bpf_map_lookup_elem(&files, key);
+	__u64 now = bpf_jiffies64();
+
+	if (!use)
+		return add_file(key);
+	__sync_fetch_and_add(&use->calls, 1);
+	if (use->last_jiffies != now) {
+		use->last_jiffies = now;
+		use->last_ns = bpf_ktime_get_boot_ns();
+	}
 	return false;
 }
 

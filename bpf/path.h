@@ -7,6 +7,7 @@
 
 #define WALK_STEPS 4096
 #define WALK_STEPS_UNROLLED 64
+#define WALK_STEPS_INLINE 16 // most paths, without a callback
 #define RECORD_ROOM 16384
 
 // One buffer to walk in (a path grows from its end), one to put a record together.
@@ -53,14 +54,14 @@ static __always_inline void walk_from(struct walk *walk, struct dentry *dentry,
 	__builtin_memset(walk, 0, sizeof(*walk));
 	walk->dentry = dentry;
 	walk->mount = mount_of(vfsmount);
-	walk->root = BPF_CORE_READ(vfsmount, mnt_root);
+	walk->root = PEEK(vfsmount, vfsmount, mnt_root);
 	walk->offset = PATH_SIZE - 1;
 }
 
 static __always_inline void put_component(struct walk *walk, struct dentry *dentry)
 {
-	__u32 length = BPF_CORE_READ(dentry, d_name.len), offset = walk->offset;
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	__u32 length = PEEK(dentry, dentry, d_name.len), offset = walk->offset;
+	const unsigned char *name = PEEK(dentry, dentry, d_name.name);
 	struct scratch *scratch = scratch_of();
 
 	length &= 255; // NAME_MAX
@@ -79,21 +80,21 @@ static __always_inline void put_component(struct walk *walk, struct dentry *dent
 static long walk_step(__u32 index, void *context)
 {
 	struct walk *walk = context;
-	struct dentry *dentry = walk->dentry, *parent = BPF_CORE_READ(dentry, d_parent);
+	struct dentry *dentry = walk->dentry, *parent = PEEK(dentry, dentry, d_parent);
 
 	if (dentry == walk->root || dentry == parent) {
-		struct mount *mount = walk->mount, *above = BPF_CORE_READ(mount, mnt_parent);
+		struct mount *mount = walk->mount, *above = PEEK(mount, mount, mnt_parent);
 
 		if (above == mount) {
 			walk->is_done = 1;
 			return 1;
 		}
-		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-		walk->root = BPF_CORE_READ(above, mnt.mnt_root);
+		walk->dentry = PEEK(mount, mount, mnt_mountpoint);
+		walk->root = PEEK(mount, above, mnt.mnt_root);
 		walk->mount = above;
 		return 0;
 	}
-	walk->fingerprint = mix(walk->fingerprint, BPF_CORE_READ(dentry, d_name.hash_len));
+	walk->fingerprint = mix(walk->fingerprint, PEEK(dentry, dentry, d_name.hash_len));
 	if (walk->wants_path) {
 		put_component(walk, dentry);
 		if (walk->is_truncated)
@@ -117,15 +118,51 @@ static __always_inline void walk_up(struct walk *walk)
 		walk->is_truncated = 1;
 }
 
-static __noinline __u64 fingerprint_of(struct file *file)
+// The fingerprint of a walk that is short, by loads alone; 0 where it is not.
+static __always_inline __u64 short_fingerprint(struct file *file)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct mount *mount = CAST(mount, mount_of(file->f_path.mnt));
+	struct dentry *root = mount->mnt.mnt_root;
+	__u64 fingerprint = 0;
+
+	for (int i = 0; i < WALK_STEPS_INLINE; i++) {
+		struct dentry *parent = dentry->d_parent;
+
+		if (dentry == root || dentry == parent) {
+			struct mount *above = mount->mnt_parent;
+
+			if (above == mount)
+				return fingerprint | 1;
+			dentry = mount->mnt_mountpoint;
+			root = above->mnt.mnt_root;
+			mount = above;
+			continue;
+		}
+		fingerprint = mix(fingerprint, dentry->d_name.hash_len);
+		dentry = parent;
+	}
+	return 0;
+}
+
+static __noinline __u64 long_fingerprint(struct file *file)
 {
 	struct walk walk;
 
 	if (!file)
 		return 0;
-	walk_from(&walk, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
+	walk_from(&walk, PEEK(file, file, f_path.dentry), PEEK(file, file, f_path.mnt));
 	walk_up(&walk);
 	return walk.fingerprint | 1;
+}
+
+static __always_inline __u64 fingerprint_of(struct file *file)
+{
+	__u64 fingerprint = 0;
+
+	if (has_rdonly_cast)
+		fingerprint = short_fingerprint(CAST(file, file));
+	return fingerprint ? fingerprint : long_fingerprint(file);
 }
 
 // Copy *size* bytes to the end of the record being put together.
@@ -192,14 +229,14 @@ static __always_inline bool is_upper(struct inode *inode)
 	struct ovl_inode *overlay =
 		(void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
 
-	return BPF_CORE_READ(overlay, __upperdentry) != NULL;
+	return PEEK(ovl_inode, overlay, __upperdentry) != NULL;
 }
 
 static __always_inline __u32 file_flags(struct inode *inode)
 {
-	__u32 flags = BPF_CORE_READ(inode, i_nlink) ? 0 : EVENT_DELETED;
+	__u32 flags = PEEK(inode, inode, i_nlink) ? 0 : EVENT_DELETED;
 
-	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC &&
+	if (PEEK2(inode, inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC &&
 	    bpf_core_type_exists(struct ovl_inode))
 		flags |= EVENT_OVERLAY | (is_upper(inode) ? EVENT_UPPER_LAYER : 0);
 	return flags;
@@ -228,16 +265,15 @@ static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
 {
 	struct files_struct *files = task->files;
 	struct fdtable *table;
-	struct file **slots, *file = NULL;
+	struct file **slots;
 
 	if (!files)
 		return NULL;
-	table = BPF_CORE_READ(files, fdt);
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	table = PEEK(files_struct, files, fdt);
+	if (fd >= PEEK(fdtable, table, max_fds))
 		return NULL;
-	slots = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
-	return file;
+	slots = PEEK(fdtable, table, fd);
+	return (struct file *)PEEK(list_head, &slots[fd], next);
 }
 
 #endif

@@ -10,6 +10,7 @@ They are rows like any other, so that merging stays plain set union:
                  key `["state","incomplete"]`: windows in that state
     loss         key `[kind, place]`, `calls` events lost; no workload where it is not known whose
     input        key `{"clean_end":..,"loader":..,"sha256":..,"tier":..,"window_ms":..}`, with
+                 `"dropped_windows":..` where a limit on age or size deleted some, and
                  `"file_changes":true` where files tell more than opens
 """
 
@@ -67,6 +68,8 @@ def _input(context: Context, recording: Recording) -> Row:
         "tier": manifest.tier,
         "window_ms": manifest.window_ms,
     }
+    if manifest.dropped is not None:
+        fields["dropped_windows"] = manifest.dropped.windows
     if manifest.file_changes:
         fields["file_changes"] = True
     return new_row(context, "input", _object(fields), windows=len(context.windows.numbers))

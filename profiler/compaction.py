@@ -38,8 +38,9 @@ from profiler.lock import lock_directory
 
 __all__ = ["compact", "compact_part"]
 
-_GROUP_ROWS = 1 << 20
-_GROUP_BYTES = 64 << 20
+# A group is held in memory, and written in one piece while the kernel's rings fill.
+_GROUP_ROWS = 1 << 18
+_GROUP_BYTES = 16 << 20
 
 
 def compact(directory: Path) -> Manifest:
@@ -68,23 +69,38 @@ def compact(directory: Path) -> Manifest:
     return manifest
 
 
-def compact_part(directory: Path, manifest: Manifest, table: str, part: int) -> Manifest:
+def compact_part(
+    directory: Path,
+    manifest: Manifest,
+    table: str,
+    part: int,
+    *,
+    windows: tuple[int, int] | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Manifest:
     """Replace one part of the journal by Parquet; return the manifest that lists it.
 
-    `OSError` where the disk refuses: the part is in the journal then, and nothing else is left.
+    It holds rows of *windows*, first and last. *between* is called now and then for what cannot
+    wait. `OSError` where the disk refuses: the part is in the journal then, and nothing else is
+    left.
     """
     stream = directory / JOURNAL_DIRECTORY / part_name(table, part, JOURNAL_SUFFIX)
     target = directory / part_name(table, part, PARQUET_SUFFIX)
     if all(file.path != target.name for file in manifest.files):
-        written = _write_parquet(TABLES[table], stream, target)
+        written = _write_parquet(TABLES[table], stream, target, between)
         if written is not None:
+            if windows is not None:
+                span = {"first_window": windows[0], "last_window": windows[1]}
+                written = written.model_copy(update=span)
             manifest = manifest.model_copy(update={"files": (*manifest.files, written)})
             write_manifest(directory, manifest)
     stream.unlink()
     return manifest
 
 
-def _write_parquet(table: Table, stream: Path, target: Path) -> DataFile | None:
+def _write_parquet(
+    table: Table, stream: Path, target: Path, between: Callable[[], None]
+) -> DataFile | None:
     """Write *stream* as *target*; None, and no file, where it holds no whole batch."""
     try:
         extent = scan_stream(stream)
@@ -96,8 +112,9 @@ def _write_parquet(table: Table, stream: Path, target: Path) -> DataFile | None:
     temporary.unlink(missing_ok=True)
     sink = _Sink(temporary)
     try:
-        rows = _copy(table, _rows(table, stream, extent.batches), sink)
+        rows = _copy(table, _rows(table, stream, extent.batches), sink, between)
         sink.sync()
+        between()
         temporary.replace(target)
         sync_directory(target.parent)
     except BaseException:
@@ -123,8 +140,13 @@ def _rows(table: Table, stream: Path, batches: int) -> Iterator[pa.RecordBatch]:
     return last_rows(table, reread) if len(table.key) == 1 else read(None)
 
 
-def _copy(table: Table, batches: Iterator[pa.RecordBatch], sink: _Sink) -> int:
-    """Write *batches* in row groups of about a million rows; return the number of rows."""
+def _copy(
+    table: Table,
+    batches: Iterator[pa.RecordBatch],
+    sink: _Sink,
+    between: Callable[[], None],
+) -> int:
+    """Write *batches* in row groups of a bounded size; return the number of rows."""
     schema = table.arrow_schema()
     rows = 0
     group: list[pa.RecordBatch] = []
@@ -138,6 +160,7 @@ def _copy(table: Table, batches: Iterator[pa.RecordBatch], sink: _Sink) -> int:
                 writer.write_table(pa.Table.from_batches(group, schema), _GROUP_ROWS)
                 rows += group_rows
                 group, group_rows, group_bytes = [], 0, 0
+                between()
         if group_rows:
             writer.write_table(pa.Table.from_batches(group, schema), _GROUP_ROWS)
     return rows + group_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,24 +16,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.columns import Values, batch_of
-from ethogram.contracts.durable import TEMPORARY_SUFFIX, sync_directory
 from ethogram.contracts.journal_format import (
     JOURNAL_DIRECTORY,
     JOURNAL_SUFFIX,
-    PARQUET_SUFFIX,
     part_name,
-    part_of,
 )
-from ethogram.contracts.manifest import MANIFEST_NAME, Manifest, write_manifest
+from ethogram.contracts.manifest import Manifest, write_manifest
 from ethogram.contracts.tables import TABLES
-from ethogram.errors import CaptureError, UsageError
+from ethogram.errors import CaptureError
 from profiler.compaction import compact_part
-from profiler.lock import lock_directory
+from profiler.directory import (
+    bring_back,
+    claim_directory,
+    delete_recording,
+    forget_replaced,
+    make_private,
+)
+from profiler.rotation import Rotation, Segment, overdue
+from profiler.segments import Tally, and_dropped, has_windows, part_number
 from profiler.stream import TableStream
 
 __all__ = ["Journal"]
-
-_ROTATE_BYTES = 256 << 20
 
 
 class Journal:
@@ -42,16 +46,31 @@ class Journal:
     none of them. Table `windows` is written last, so that a window which is in it is whole. Where
     the disk refuses, the open window is rolled back and `CaptureError` says what is kept; after
     that only `close` may be called.
+
+    All tables are rotated together, so that parts of one number hold the same windows: that is a
+    segment, the unit in which old windows are dropped.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, lock: int, *, rotate_bytes: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        lock: int,
+        *,
+        rotation: Rotation,
+        now: Callable[[], float],
+    ) -> None:
         """Use `Journal.create`; *lock* is the descriptor that locks *path*."""
         self.path = path
         self.manifest = manifest
         self._lock = lock
-        self._rotate_bytes = rotate_bytes
+        self._rotation = rotation
+        self._now = now
+        self._began = now()
         self._streams: dict[str, TableStream] = {}
-        self._parts: dict[str, int] = {}
+        self._open = Tally()
+        self._segments: list[Segment] = []
+        self._number = 0
         self._windows = 0
         self._losses = 0
         self._is_failed = False
@@ -65,20 +84,24 @@ class Journal:
         manifest: Manifest,
         force: bool = False,
         *,
-        rotate_bytes: int = _ROTATE_BYTES,
+        rotation: Rotation | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Begin a recording at *path*, which must not exist or be an empty directory.
 
-        With *force*, a recording that is there is deleted first; anything else is refused with
-        `UsageError`, and no file that is not a recording's is ever deleted.
+        With *force*, a recording that is there is deleted once the first window of the new one is
+        whole, and is back after `discard`; anything else is refused with `UsageError`. *now* tells
+        seconds.
         """
         directory = Path(path)
         is_new = not directory.exists()
-        lock = _make_directory(directory, force=force)
-        journal = cls(directory, manifest, lock, rotate_bytes=rotate_bytes)
+        lock = claim_directory(directory, force=force)
+        journal = cls(directory, manifest, lock, rotation=rotation or Rotation(), now=now)
         journal._is_ours = is_new
+        if retain := journal._rotation.retain:
+            journal.update(retain=str(retain))
         try:
-            _make_private(lock)
+            make_private(lock)
             (directory / JOURNAL_DIRECTORY).mkdir(mode=0o700)
             write_manifest(directory, manifest)
         except OSError as error:
@@ -131,9 +154,10 @@ class Journal:
                 if between:
                     between()
             self._write_manifest(sync=False)
-            for table, stream in list(self._streams.items()):
-                if stream.size_bytes >= self._rotate_bytes:
-                    self._compact(table)
+            forget_replaced(self.path)
+            if self._is_due():
+                self._rotate(between or _nothing)
+            self._drop_old()
         except OSError as error:
             raise self._fail(error) from error
 
@@ -169,8 +193,8 @@ class Journal:
             stream.close()
         self.update(ended=ended or datetime.now(UTC), clean_end=clean_end)
         self._write_manifest(sync=True)
-        for table in list(self._streams):
-            self._compact(table)
+        self._rotate(_nothing)
+        self._drop_old()
         (self.path / JOURNAL_DIRECTORY).rmdir()
 
     def _end_failed(self, ended: datetime | None) -> None:
@@ -194,21 +218,19 @@ class Journal:
     def discard(self) -> None:
         """Let go, and delete the recording; for one that never began, so that nothing is lost.
 
-        The directory goes too where `create` made it and this process may still remove it.
+        What it was to replace is back then. The directory goes too where `create` made it and this
+        process may still remove it.
         """
         self.abandon()
         with contextlib.suppress(OSError):
-            ours, _ = _sorted_out(self.path)
-            for path in ours:
-                path.unlink()
-            (self.path / JOURNAL_DIRECTORY).rmdir()
+            delete_recording(self.path)
+            bring_back(self.path)
         if self._is_ours:
             with contextlib.suppress(OSError):
                 self.path.rmdir()
 
     def _stream(self, table: str) -> TableStream:
-        part = self._parts.setdefault(table, 0)
-        name = part_name(table, part, JOURNAL_SUFFIX)
+        name = part_name(table, self._number, JOURNAL_SUFFIX)
         try:
             return TableStream(self.path / JOURNAL_DIRECTORY / name, TABLES[table].arrow_schema())
         except OSError as error:
@@ -216,20 +238,80 @@ class Journal:
 
     def _count(self, table: str, batch: pa.RecordBatch) -> None:
         if table == "windows":
+            self._open.take(batch)
             self._windows += batch.num_rows
         elif table == "losses":
-            self._losses += pc.sum(batch.column("count")).as_py()
+            number = pc.sum(batch.column("count")).as_py()
+            self._open.losses += number
+            self._losses += number
 
     def _write_manifest(self, *, sync: bool) -> None:
         self.update(windows=self._windows, losses=self._losses)
         write_manifest(self.path, self.manifest, sync=sync)
 
-    def _compact(self, table: str) -> None:
-        """Turn the current part of *table* into Parquet; the next row begins a new part."""
-        self._streams[table].close()
-        self.manifest = compact_part(self.path, self.manifest, table, self._parts[table])
-        del self._streams[table]
-        self._parts[table] += 1
+    # --- rotation ----------------------------------------------------------------------------
+
+    def _is_due(self) -> bool:
+        rotation = self._rotation
+        return bool(self._open.windows) and (
+            self._now() - self._began >= rotation.every_s
+            or self._journal_bytes() >= rotation.size_bytes
+        )
+
+    def _journal_bytes(self) -> int:
+        return sum(stream.size_bytes for stream in self._streams.values())
+
+    def _rotate(self, between: Callable[[], None]) -> None:
+        """Turn what the journal has into Parquet; the next row begins new parts."""
+        number, tally = self._number, self._open
+        known = len(self.manifest.files)
+        for table in list(self._streams):
+            self._streams[table].close()
+            self.manifest = compact_part(
+                self.path, self.manifest, table, number, windows=tally.span(), between=between
+            )
+            del self._streams[table]
+        # What says who somebody was is kept: windows that stay refer to it.
+        freed = sum(
+            file.size_bytes or 0 for file in self.manifest.files[known:] if has_windows(file.table)
+        )
+        if tally.windows:
+            self._segments.append(tally.segment(number, freed))
+        self._number += 1
+        self._open = Tally()
+        self._began = self._now()
+
+    def _drop_old(self) -> None:
+        """Delete the oldest segments that need not be kept: first from the manifest, then here."""
+        retain = self._rotation.retain
+        if retain is None or not self._segments:
+            return
+        listed = sum(file.size_bytes or 0 for file in self.manifest.files)
+        kept = listed - sum(segment.size_bytes for segment in self._segments)
+        newest = self._open.end_ns or self._segments[-1].end_ns
+        old = self._segments[
+            : overdue(
+                self._segments, retain, now_ns=newest, kept_bytes=kept + self._journal_bytes()
+            )
+        ]
+        if not old:
+            return
+        numbers = {segment.number for segment in old}
+        gone = [
+            file
+            for file in self.manifest.files
+            if has_windows(file.table) and part_number(file.path) in numbers
+        ]
+        self._windows -= sum(segment.windows for segment in old)
+        self._losses -= sum(segment.losses for segment in old)
+        self.update(
+            files=tuple(file for file in self.manifest.files if file not in gone),
+            dropped=and_dropped(self.manifest.dropped, old),
+        )
+        self._write_manifest(sync=True)
+        del self._segments[: len(old)]
+        for file in gone:
+            (self.path / file.path).unlink()
 
     def _require_open(self) -> None:
         if self._is_closed or self._is_failed:
@@ -256,88 +338,5 @@ class Journal:
         )
 
 
-def _make_directory(directory: Path, *, force: bool) -> int:
-    """Make *directory* an empty one and return its lock, or raise `UsageError`."""
-    try:
-        if not directory.exists() and not directory.is_symlink():
-            directory.mkdir(mode=0o700)
-            sync_directory(directory.parent)
-        if not directory.is_dir():
-            raise UsageError(
-                f"`{directory}` is there and is not a directory", hint="name another place"
-            )
-        lock = lock_directory(directory)
-        try:
-            names = sorted(entry.name for entry in directory.iterdir())
-            if names:
-                _delete_recording(directory, names, force=force)
-        except BaseException:
-            os.close(lock)
-            raise
-    except FileNotFoundError as error:
-        if directory.parent.is_dir():  # of a file system that takes no directories, as in /proc
-            raise _unwritable(directory, error) from error
-        raise UsageError(
-            f"`{directory.parent}` does not exist", hint="create the directory, or name another"
-        ) from error
-    except OSError as error:
-        raise _unwritable(directory, error) from error
-    return lock
-
-
-def _make_private(directory: int) -> None:
-    """Make the open *directory* this user's alone.
-
-    Somebody may have made it for us, and root without privileges may not write where that is not
-    root.
-    """
-    if os.fstat(directory).st_uid != os.geteuid():
-        os.fchown(directory, os.geteuid(), os.getegid())
-    os.fchmod(directory, 0o700)
-
-
-def _unwritable(directory: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"`{directory}` cannot be written: {os.strerror(error.errno or 0)}",
-        hint="name another place",
-    )
-
-
-def _delete_recording(directory: Path, names: list[str], *, force: bool) -> None:
-    if MANIFEST_NAME not in names:
-        raise UsageError(
-            f"`{directory}` is not empty and is no recording", hint="name a new directory"
-        )
-    if not force:
-        raise UsageError(
-            f"`{directory}` holds a recording", hint="pass `--force` to replace it, or name another"
-        )
-    ours, foreign = _sorted_out(directory)
-    if foreign:
-        raise UsageError(
-            f"`{directory}` holds a file that is no recording's: {foreign[0].name!a}",
-            hint="move it away, or name another directory",
-        )
-    for path in ours:
-        path.unlink()
-    journal = directory / JOURNAL_DIRECTORY
-    if journal.is_dir():
-        journal.rmdir()
-
-
-def _sorted_out(directory: Path) -> tuple[list[Path], list[Path]]:
-    """Return (files that a recorder writes, all others) of a recording, links being others."""
-    ours: list[Path] = []
-    foreign: list[Path] = []
-    for folder, suffix in ((directory, PARQUET_SUFFIX), (directory / "journal", JOURNAL_SUFFIX)):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.name == JOURNAL_DIRECTORY and path.is_dir() and not path.is_symlink():
-                continue
-            name = path.name.removesuffix(TEMPORARY_SUFFIX)
-            part = part_of(name)
-            is_ours = name == MANIFEST_NAME or (part is not None and part[2] == suffix)
-            is_plain = path.is_file() and not path.is_symlink()
-            (ours if is_ours and is_plain else foreign).append(path)
-    # The manifest goes last: a deletion that is cut short can be repeated.
-    ours.sort(key=lambda path: path.name == MANIFEST_NAME)
-    return ours, foreign
+def _nothing() -> None:
+    """Nothing waits."""

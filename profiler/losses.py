@@ -42,10 +42,11 @@ class Losses:
             lost[None, None, "slots_full", "syscalls"] += unknown
         return lost
 
-    def unnamed(self, calls: np.ndarray, carried: Carried, *, is_last: bool) -> Lost:
+    def unnamed(self, carried: Carried, *, is_last: bool) -> Lost:
         """Return the calls of containers that never got a name, so that nobody can ask for them.
 
-        After the last window, those that still wait for one are among them.
+        They count in the window in which that is settled; those that wait for a name after the last
+        one are among them.
         """
         total = 0
         if is_last:
@@ -54,8 +55,9 @@ class Losses:
                 instance = self._registry.instance_of(slot)
                 if instance is not None and instance.is_container:
                     total += int(counts[keys["slot"] == slot].sum())
-        for slot in np.unique(calls["slot"]).tolist():
+        keys, counts = carried.dropped["calls"]
+        for slot in np.unique(keys["slot"]).tolist():
             instance = self._registry.instance_of(slot)
             if instance is not None and instance.is_unnamed:
-                total += int(calls["calls"][calls["slot"] == slot].sum())
+                total += int(counts[keys["slot"] == slot].sum())
         return Counter({(None, None, "unresolved", "workloads"): total} if total else {})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from profiler.rotation import Rotation
 from profiler.targets import Targets
 
 __all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
@@ -15,13 +16,15 @@ __all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
 class SessionOptions:
     """Whom to watch, and how.
 
-    *duration_s* None: until stopped, or until the command ends. *spares_stdout*: what the command
-    prints goes to standard error.
+    *duration_s* None: until stopped, or until the command ends. *startup_ms*: what has not become
+    steady by itself is taken for it then. *spares_stdout*: what the command prints goes to standard
+    error.
     """
 
     targets: Targets
     window_ms: int = 5000
     duration_s: float | None = None
+    startup_ms: int = 60_000
     inventory: Path | None = None
     loader: Literal["auto", "core", "bcc"] = "auto"
     tier: Literal["full", "light"] = "full"
@@ -36,6 +39,7 @@ class RecordOptions(SessionOptions):
     """What to record, where to, and how. *max_loss* is for the caller."""
 
     output: Path
+    rotation: Rotation = field(default_factory=Rotation)
     max_loss: int | None = None
     force: bool = False
 

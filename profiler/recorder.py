@@ -54,7 +54,9 @@ class _Recorder:
     def _open_journal(self) -> Journal:
         options, session = self._options, self.session
         first = first_manifest(options, session.facts, session.clock)
-        self._journal = Journal.create(options.output, first, options.force)
+        self._journal = Journal.create(
+            options.output, first, options.force, rotation=options.rotation
+        )
         self._journal.update(
             loader=session.loader_name,
             programs=session.programs,

@@ -132,6 +132,7 @@ class Session:
                 record_by_default=options.targets.records_by_default,
                 recorder_tgid=os.getpid(),
                 tier=options.tier,
+                startup_ns=options.startup_ms * 1_000_000,
             ),
         )
         loader.attach(self._set_targets)

@@ -13,15 +13,19 @@ from profiler.registry import Registry
 
 __all__ = ["Carried", "merged"]
 
-WANTED, PENDING = 1, 2
+UNWANTED, WANTED, PENDING = 0, 1, 2
 Set = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(slots=True)
 class Carried:
-    """What could not be written yet: of the next window, or of a workload without a name."""
+    """What could not be written yet: of the next window, or of a workload without a name.
+
+    `dropped` is what the last `sort_out` of each set found to be of nobody who is recorded.
+    """
 
     sets: dict[str, Set] = field(default_factory=dict)
+    dropped: dict[str, Set] = field(default_factory=dict)
 
     def sort_out(self, name: str, drained: Set, window: int, registry: Registry) -> Set:
         """Return what of *drained*, and of what was kept before, is to be written now."""
@@ -31,6 +35,8 @@ class Carried:
         is_late = keys["window"] > window
         waits = (verdicts == PENDING) | (is_late & (verdicts == WANTED))
         self.sets[name] = keys[waits], values[waits]
+        is_dropped = verdicts == UNWANTED
+        self.dropped[name] = keys[is_dropped], values[is_dropped]
         goes = (verdicts == WANTED) & ~is_late
         return merged(keys[goes], values[goes], registry.canonical(), may_repeat=has_kept)
 

@@ -104,7 +104,7 @@ class WindowWriter:
         calls = self._sorted_calls(drained.calls, window)
         if overflow := self._executables.take_overflow():
             losses[None, None, "map_full", "executables"] += overflow
-        losses.update(self._losses.unnamed(drained.calls, self._carried, is_last=is_last))
+        losses.update(self._losses.unnamed(self._carried, is_last=is_last))
         new = self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)

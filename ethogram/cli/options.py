@@ -14,11 +14,14 @@ from ethogram.errors import UsageError
 __all__ = [
     "COMMAND_SETTINGS",
     "Duration",
+    "Size",
+    "duration_ms_of",
     "examples",
     "force_option",
     "format_option",
     "map_option",
     "refuse_existing",
+    "size_of",
     "summary_output_option",
 ]
 
@@ -27,6 +30,13 @@ COMMAND_SETTINGS = {"allow_interspersed_args": False}
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
+# As people write them: MB is a million bytes, MiB is 1,048,576.
+_UNITS_BYTES = {"B": 1} | {
+    f"{letter}{kind}B": base ** (power + 1)
+    for kind, base in (("", 1000), ("i", 1024))
+    for power, letter in enumerate("KMGT")
+}
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]i?B|B)")
 
 
 class Duration(click.ParamType[int]):
@@ -40,13 +50,43 @@ class Duration(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        match = _DURATION.fullmatch(value)
-        if not match:
+        milliseconds = duration_ms_of(value)
+        if milliseconds is None:
             self.fail(f"`{value}` is no duration such as `500ms`, `5s` or `2m`", param, ctx)
-        milliseconds = round(float(match[1]) * _UNITS_MS[match[2]])
         if milliseconds < self.least_ms:
             self.fail(f"`{value}` is shorter than {self.least_ms} ms", param, ctx)
         return milliseconds
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes such as `512KB`, `256MB`, `10GiB`."""
+
+    name = "size"
+
+    def __init__(self, *, least: str = "1B") -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        size = size_of(value)
+        if size is None:
+            self.fail(f"`{value}` is no size such as `512KB`, `256MB` or `10GiB`", param, ctx)
+        if size < (size_of(self.least) or 0):
+            self.fail(f"`{value}` is less than {self.least}", param, ctx)
+        return size
+
+
+def size_of(text: str) -> int | None:
+    """Return the bytes that *text* stands for; None where it is no size."""
+    match = _SIZE.fullmatch(text)
+    return round(float(match[1]) * _UNITS_BYTES[match[2]]) if match else None
+
+
+def duration_ms_of(text: str) -> int | None:
+    """Return the milliseconds that *text* stands for; None where it is no duration."""
+    match = _DURATION.fullmatch(text)
+    return round(float(match[1]) * _UNITS_MS[match[2]]) if match else None
 
 
 def examples(*commands: str) -> str:

@@ -15,6 +15,7 @@ import click
 from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.session_options import require_place, session_fields, session_options
+from ethogram.cli.storage_options import rotation_of, storage_options
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import CaptureError
@@ -33,6 +34,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
         "ethogram record -o recording -- ls /",
         "ethogram record -o recording --all --duration 10s",
         "ethogram record -o recording --container 3f2a9c",
+        "ethogram record -o recording --all --rotate-every 15m --retain 7d",
         "ethogram record -o recording --namespace shop --inventory inventory.json",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
@@ -48,6 +50,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
 @session_options(
     window="5s", window_help="How long a window is; a kill loses the open one at most."
 )
+@storage_options
 @click.option("--exit-code", is_flag=True, help="Exit with the exit status of COMMAND.")
 @force_option
 @target_options
@@ -74,6 +77,7 @@ def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
 
     return RecordOptions(
         output=values["output"],
+        rotation=rotation_of(values),
         max_loss=values["max_loss"],
         force=values["force"],
         **session_fields(values, target),

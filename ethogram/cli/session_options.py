@@ -41,6 +41,15 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
             help=window_help,
         ),
         click.option(
+            "--startup",
+            type=Duration(least_ms=1),
+            metavar="TIME",
+            default="60s",
+            show_default=True,
+            help="How long the phase `startup` takes at most; it ends when the workload first "
+            "listens or waits for work.",
+        ),
+        click.option(
             "--inventory",
             metavar="FILE",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -99,6 +108,7 @@ def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
     return {
         "targets": Targets(kind=target.kind, values=target.values),
         "window_ms": values["window"],
+        "startup_ms": values["startup"],
         "duration_s": None if duration_ms is None else duration_ms / 1000,
         **{
             name: values[name]

@@ -46,6 +46,14 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
         words = " ".join(printable(word) for word in manifest.command.argv)
         status = manifest.command.exit_status
         console.print(f"command `{words}`, exit status {'not known' if status is None else status}")
+    if (dropped := manifest.dropped) is not None:
+        console.print(
+            printable(
+                f"retained {manifest.retain or 'in part'}: {count(dropped.windows, 'window')} from "
+                f"{dropped.since:%Y-%m-%d %H:%M:%S} to {dropped.until:%Y-%m-%d %H:%M:%S} UTC "
+                "deleted; what follows is about the rest"
+            )
+        )
     console.print()
 
 

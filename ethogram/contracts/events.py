@@ -244,7 +244,7 @@ _ALL = (
     _struct(
         "use",
         "Value of map `files`.",
-        ("u64", "calls first_ns last_ns"),
+        ("u64", "calls first_ns last_ns last_jiffies"),
     ),
     _struct(
         "flow_use",

@@ -27,6 +27,7 @@ __all__ = [
     "Clock",
     "Command",
     "DataFile",
+    "Dropped",
     "Manifest",
     "Program",
     "Redaction",
@@ -88,14 +89,31 @@ class TargetChoice(_Part):
     values: tuple[str, ...] = ()
 
 
+class Dropped(_Part):
+    """The oldest windows, which were deleted because nobody asked to retain them.
+
+    Nothing was lost: how much was observed is what remains.
+    """
+
+    windows: NonNegativeInt
+    losses: NonNegativeInt = 0
+    since: AwareDatetime
+    until: AwareDatetime
+
+
 class DataFile(_Part):
-    """One Parquet file; the journal's part of the same number no longer counts once it is here."""
+    """One Parquet file; the journal's part of the same number no longer counts once it is here.
+
+    Its rows are of the windows *first_window* to *last_window*; absent where that is not known.
+    """
 
     path: RelativePath
     table: str
     rows: NonNegativeInt
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     size_bytes: NonNegativeInt | None = None
+    first_window: NonNegativeInt | None = None
+    last_window: NonNegativeInt | None = None
 
 
 class Manifest(_Part):
@@ -129,6 +147,8 @@ class Manifest(_Part):
     programs: tuple[Program, ...] = ()
     windows: NonNegativeInt = 0
     losses: NonNegativeInt = 0
+    retain: str | None = None
+    dropped: Dropped | None = None
     file_changes: Literal[True] | None = None
     files: tuple[DataFile, ...] = ()
 

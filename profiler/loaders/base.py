@@ -25,12 +25,14 @@ class KernelConfig:
 
     *record_by_default*: cgroups that no target names are recorded. *fast_bits*: logarithm of how
     many threads of the host have room for their fast state (1.1 KiB each); others cost more.
+    *startup_ns*: how long a workload's startup takes at most.
     """
 
     record_by_default: bool
     recorder_tgid: int
     max_slots: int = 1024
     fast_bits: int = 13
+    startup_ns: int = 60_000_000_000
     tier: Literal["full", "light"] = "full"
 
 

@@ -122,6 +122,7 @@ class CoreLoader:
                 "record_by_default": struct.pack("<I", config.record_by_default),
                 "fast_bits": struct.pack("<I", config.fast_bits),
                 "has_rdonly_cast": struct.pack("<I", self._has_rdonly_cast),
+                "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
         for name in ("counts", "usage"):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from demo.commands import run
 
-__all__ = ["Containerd", "Podman"]
+__all__ = ["Containerd", "Podman", "without_traces"]
 
 CGROUPS = Path("/sys/fs/cgroup")
 PODMAN_CONFIG = """\
@@ -40,7 +40,7 @@ SLEEP = ("/bin/sleep", "1000")
 
 
 @contextmanager
-def _without_traces(*directories: str, cgroups: Sequence[str]) -> Iterator[None]:
+def without_traces(*directories: str, cgroups: Sequence[str]) -> Iterator[None]:
     """Remove at the end those of *directories* and top-level *cgroups* that were not there."""
     hierarchies = [CGROUPS, *CGROUPS.iterdir()]
     parents = [hierarchy / name for hierarchy in hierarchies for name in cgroups]
@@ -81,7 +81,7 @@ class Podman:
         archive = self.directory / "image.tar"
         with tarfile.open(archive, "w") as tar:
             tar.add(image, arcname=".")
-        with _without_traces("/run/libpod", "/var/lib/containers", cgroups=["libpod_parent"]):
+        with without_traces("/run/libpod", "/var/lib/containers", cgroups=["libpod_parent"]):
             try:
                 self("import", str(archive), "example.test/web:1")
                 yield self
@@ -129,7 +129,7 @@ class Containerd:
         ready = self.directory / "ready.sock"
         log = self.directory / "log"
         with (
-            _without_traces("/run/containerd", cgroups=["default", "k8s.io"]),
+            without_traces("/run/containerd", cgroups=["default", "k8s.io"]),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
             log.open("wb") as output,
         ):

@@ -171,6 +171,46 @@ def test_what_does_not_exist_is_refused_before_anything_is_written(
     assert not (tmp_path / "r").exists()
 
 
+def test_what_force_is_to_replace_stays_where_the_new_recording_cannot_begin(
+    tmp_path: Path,
+) -> None:
+    recording = tmp_path / "r"
+    assert ethogram("record", "-o", recording, "--", "true").returncode == 0
+    before = {path.name: path.read_bytes() for path in recording.iterdir()}
+    words = ["record", "--force", "-o", recording, "--ready-file", "/proc/self/ready"]
+    done = ethogram(*words, "--", "true")
+    assert done.returncode == 2
+    assert "`/proc/self/ready` cannot be written" in done.stderr
+    assert {path.name: path.read_bytes() for path in recording.iterdir()} == before
+
+
+def test_files_are_rotated_and_the_oldest_let_go_while_it_records(tmp_path: Path) -> None:
+    recording = tmp_path / "r"
+    words = ["record", "--window", "100ms", "--rotate-every", "200ms", "--retain", "1s"]
+    script = "while :; do cat /etc/hostname; done"
+    words += ["-o", str(recording), "--", "sh", "-c", script]
+    with running(*words, ready=tmp_path / "ready") as process:
+        assert process.stdout is not None
+        while not manifest_of(recording).get("dropped"):
+            assert process.stdout.readline()
+        seen = Recording.open(recording)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, "nothing lost" in said) == (0, True), said
+    assert seen.manifest.ended is None
+    found = Recording.open(recording)
+    found.verify()
+    dropped = found.manifest.dropped
+    assert dropped is not None
+    windows = sorted(found.table("windows").column("window").to_pylist())
+    assert windows == list(range(dropped.windows, dropped.windows + len(windows)))
+    assert set(found.table("coverage").column("window").to_pylist()) <= set(windows)
+    assert set(found.table("syscalls").column("window").to_pylist()) <= set(windows)
+    assert len({file.path for file in found.manifest.files if file.table == "windows"}) > 1
+    assert ethogram("learn", recording, "-o", tmp_path / "b").returncode == 0
+    assert "retained 1s: " in ethogram("show", recording).stdout
+
+
 def test_the_live_summary_is_drawn_on_a_terminal_alone(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     words = ["record", "--all", "--window", "100ms", "--duration", "500ms", "-o", tmp_path / "r"]

@@ -1,5 +1,6 @@
 """A disk that is full while it is recorded to: a real one, of two megabytes."""
 
+import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from ethogram.contracts.recording import Recording
 from ethogram.errors import CaptureError
 from profiler.compaction import compact
 from profiler.journal import Journal
+from profiler.rotation import Rotation
 from tests.recordings import columns_of, make_manifest
 
 pytestmark = pytest.mark.e2e
@@ -118,3 +120,36 @@ def test_a_disk_that_is_full_from_the_start_is_said(disk):
     fill(disk)
     with pytest.raises(CaptureError, match="No space left on device; 0 windows are kept"):
         Journal.create(disk / "rec", make_manifest())
+
+
+def test_a_disk_that_fills_while_files_are_rotated_keeps_every_window(disk):
+    journal = Journal.create(disk / "rec", make_manifest(), rotation=Rotation(size_bytes=200_000))
+    # Incompressible, so that Parquet needs as much again as the journal.
+    noise = random.Random(23)
+    kept = 0
+
+    def add(number: int) -> None:
+        rows = [{"window": number, "path": noise.randbytes(200)} for _ in range(100)]
+        journal.append("files", columns_of("files", rows))
+        journal.append("windows", columns_of("windows", [{"window": number}]))
+        journal.flush()
+
+    while journal.manifest.files == ():
+        add(kept)
+        kept += 1
+    fill(disk)
+    ballast = disk / "ballast"
+    # Enough for the journal to go on for a while, and not for Parquet beside it.
+    os.truncate(ballast, ballast.stat().st_size - 250_000)
+    with pytest.raises(CaptureError, match="No space left on device"):  # noqa: PT012
+        while kept < 1000:
+            kept += 1
+            add(kept - 1)
+    journal.close()
+    recording = Recording.open(disk / "rec")
+    windows = recording.table("windows").column("window").to_pylist()
+    assert windows == list(range(len(windows)))
+    # The window that was written before its segment was to be rotated is whole.
+    assert len(windows) == recording.manifest.windows == kept
+    files = recording.table("files").column("window").to_pylist()
+    assert files == [number for number in windows for _ in range(100)]

@@ -14,7 +14,7 @@ from demo.inventory import PlacedPod, inventory
 from demo.oci import Pod, Spec
 from tests.cases.host import UNIT, unit_cgroup
 from tests.e2e.command_line import ETHOGRAM
-from tests.e2e.test_recorded_containers import POD, Record, recorded
+from tests.e2e.recorded import POD, Record, recorded
 from tests.workloads import known
 
 pytestmark = pytest.mark.e2e

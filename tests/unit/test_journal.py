@@ -17,6 +17,7 @@ from ethogram.errors import CaptureError, UsageError
 from profiler import compaction
 from profiler.compaction import compact
 from profiler.journal import Journal
+from profiler.rotation import Rotation
 from tests.recordings import columns_of, make_manifest, make_recording, shop_recording
 
 pytestmark = pytest.mark.unit
@@ -135,7 +136,9 @@ def test_a_name_that_came_late_replaces_the_first(tmp_path):
 
 
 def test_a_part_that_has_grown_is_compacted_while_it_runs(tmp_path):
-    with Journal.create(tmp_path / "rec", make_manifest(), rotate_bytes=1) as journal:
+    with Journal.create(
+        tmp_path / "rec", make_manifest(), rotation=Rotation(size_bytes=1)
+    ) as journal:
         for number in range(3):
             add_window(journal, number)
         running = Recording.open(tmp_path / "rec")
@@ -242,6 +245,33 @@ def test_force_replaces_a_recording(tmp_path, is_closed):
     path = make_recording(tmp_path / "rec", is_closed=is_closed, files=[{}] * 23)
     Journal.create(path, make_manifest(), force=True).close()
     assert names(path) == {"manifest.json"}
+
+
+def test_what_force_replaces_is_there_until_the_first_window_is_whole(tmp_path):
+    path = make_recording(tmp_path / "rec", is_closed=False, files=[{"path": b"/old"}])
+    before = names(path)
+    wanted = Recording.open(path).table("files")
+    journal = Journal.create(path, make_manifest(), force=True)
+    assert {f"replaced/{name}" for name in before} < names(path)
+    journal.discard()
+    assert names(path) == before
+    assert Recording.open(path).table("files").equals(wanted)
+    with Journal.create(path, make_manifest(), force=True) as journal:
+        add_window(journal, 7)
+        assert not (path / "replaced").exists()
+    assert numbers(Recording.open(path), "files") == [7]
+
+
+def test_a_recorder_killed_before_its_first_window_keeps_what_it_was_to_replace(tmp_path):
+    path = make_recording(tmp_path / "rec", files=[{"path": b"/old"}])
+    wanted = Recording.open(path).table("files")
+    Journal.create(path, make_manifest(), force=True).abandon()
+    assert Recording.open(path / "replaced").table("files").equals(wanted)
+    with pytest.raises(UsageError, match="holds a recording"):
+        Journal.create(path, make_manifest())
+    Journal.create(path, make_manifest(), force=True).discard()
+    assert Recording.open(path).table("files").equals(wanted)
+    assert not (path / "replaced").exists()
 
 
 def test_force_replaces_an_empty_directory_too(tmp_path):

@@ -1,0 +1,93 @@
+"""Options of `record` that say how its files grow, and how long they are kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ethogram.cli.options import Duration, Size, duration_ms_of, size_of
+from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from profiler.rotation import Retention, Rotation
+
+__all__ = ["rotation_of", "storage_options"]
+
+_LEAST_AGE_MS = 1000
+
+
+class Retain(click.ParamType["Retention"]):
+    """An age such as `7d`, or a size such as `10GB`."""
+
+    name = "retain"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Retention:
+        from profiler.rotation import Retention
+
+        if isinstance(value, Retention):
+            return value
+        if (age_ms := duration_ms_of(value)) is not None:
+            if age_ms < _LEAST_AGE_MS:
+                self.fail(f"`{value}` is shorter than {_LEAST_AGE_MS} ms", param, ctx)
+            return Retention("age", age_ms * 1_000_000, value)
+        size = size_of(value)
+        if size is None:
+            self.fail(
+                f"`{value}` is neither an age such as `7d` nor a size such as `10GB`", param, ctx
+            )
+        return Retention("size", size, value)
+
+
+def storage_options(command: Any) -> Any:
+    """Add the options that `rotation_of` reads."""
+    options = (
+        click.option(
+            "--rotate-size",
+            type=Size(least="64KB"),
+            metavar="SIZE",
+            default="256MB",
+            show_default=True,
+            help="Begin new files once the journal has SIZE, such as `64MB`.",
+        ),
+        click.option(
+            "--rotate-every",
+            type=Duration(least_ms=100),
+            metavar="TIME",
+            default="1h",
+            show_default=True,
+            help="Begin new files after TIME, such as `15m`, whatever their size.",
+        ),
+        click.option(
+            "--retain",
+            type=Retain(),
+            metavar="AGE|SIZE",
+            help="Delete the oldest windows beyond an age such as `7d`, or beyond a size such as "
+            "`10GB`, a file at a time; without it nothing is deleted.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def rotation_of(values: dict[str, Any]) -> Rotation:
+    """Return what the option *values* stand for; `UsageError` where they contradict each other."""
+    from profiler.rotation import Rotation
+
+    size_bytes, every_ms, retain = (
+        values[name] for name in ("rotate_size", "rotate_every", "retain")
+    )
+    if retain is not None and retain.kind == "size" and retain.limit < 2 * size_bytes:
+        raise UsageError(
+            f"`--retain {retain}` is less than two files of `--rotate-size`",
+            hint="files are deleted whole: rotate at a smaller size, or retain more",
+        )
+    if retain is not None and retain.kind == "age" and retain.limit < every_ms * 1_000_000:
+        raise UsageError(
+            f"`--retain {retain}` is shorter than `--rotate-every`",
+            hint="files are deleted whole: rotate more often, or retain more",
+        )
+    return Rotation(size_bytes=size_bytes, every_s=every_ms / 1000, retain=retain)
