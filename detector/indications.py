@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from detector.library import Known
 from detector.live import Live
+from detector.streams import input_in_words
 from detector.words import in_words
 from ethogram.contracts.baseline import (
     AnyValue,
@@ -42,7 +43,10 @@ _NETWORK = next(behaviour for behaviour in BEHAVIOURS if behaviour.table == "net
 
 @dataclass(frozen=True, slots=True)
 class Indication:
-    """A row that matched; times in nanoseconds UTC."""
+    """A row that matched; times in nanoseconds UTC.
+
+    *identity* is what it has in common with others like it, where *observed* says more.
+    """
 
     metadata: IndicatorMetadata
     severity: Severity
@@ -56,6 +60,7 @@ class Indication:
     first_ns: int
     last_ns: int
     count: int
+    identity: str | None = None
 
 
 class Indications:
@@ -189,6 +194,7 @@ def _indication(
     observed = in_words(value)
     if row.get("errno"):
         observed += f", refused with errno {row['errno']}"
+    peer = input_in_words(row.get("stdio_peers"))
     return Indication(
         metadata=metadata,
         severity=metadata.severity,
@@ -196,12 +202,13 @@ def _indication(
         phase=row["phase"],
         dimension=dimension,
         value=value,
-        observed=observed,
+        observed=f"{observed}, standard input is a socket to {peer}" if peer else observed,
         exe=row.get("exe_path"),
         exec_id=row.get("exec_id"),
         first_ns=row.get("first") or row.get("start") or window_ns[0],
         last_ns=row.get("last") or row.get("start") or window_ns[1],
         count=max(1, row.get("calls") or row.get("connections") or 1),
+        identity=observed if peer else None,  # a port that the kernel chose is another each time
     )
 
 
