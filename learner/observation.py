@@ -16,7 +16,6 @@ They are rows like any other, so that merging stays plain set union:
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +26,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import ProcessFlag
-from ethogram.contracts.manifest import MANIFEST_NAME
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from learner.context import Context
@@ -60,11 +58,10 @@ def _object(fields: Row) -> bytes:
 
 def _input(context: Context, recording: Recording) -> Row:
     manifest = recording.manifest
-    digest = hashlib.sha256((recording.path / MANIFEST_NAME).read_bytes()).hexdigest()
     fields = {
         "clean_end": manifest.clean_end and not recording.is_truncated,
         "loader": manifest.loader,
-        "sha256": digest,
+        "sha256": recording.manifest_sha256,
         "tier": manifest.tier,
         "window_ms": manifest.window_ms,
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ethogram.cli.screen import shell
 from ethogram.contracts.escape import escape
 from ethogram.contracts.foreign import HEAD_CHARACTERS, recognise
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import EthogramError, RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ WORDS: Mapping[Kind, str] = MappingProxyType(
 )
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path | RecordingUrl) -> Kind:
     """Return what *path* is, by its content; `EthogramError` where it is nothing that we wrote."""
+    if isinstance(path, RecordingUrl):
+        return "recording"  # nothing else is read from a URL, and its reader says what is missing
     try:
         return _kind_of(path)
     except PermissionError as error:
@@ -87,7 +90,7 @@ def _kind_of(path: Path) -> Kind:
     )
 
 
-def use_of(kind: Kind, path: Path) -> str:
+def use_of(kind: Kind, path: Path | RecordingUrl) -> str:
     """Return what to do with *path* of this *kind* where a command cannot use it."""
     match kind:
         case "map":
@@ -97,7 +100,7 @@ def use_of(kind: Kind, path: Path) -> str:
     return f"`{shell('ethogram', 'show', path)}` prints it"
 
 
-def summarized(paths: Sequence[Path]) -> pa.Table:
+def summarized(paths: Sequence[Path | RecordingUrl]) -> pa.Table:
     """Return one summary of *paths*, recordings and summaries alike."""
     from ethogram.contracts.recording import Recording
     from ethogram.contracts.summary import read_summary
@@ -108,7 +111,7 @@ def summarized(paths: Sequence[Path]) -> pa.Table:
         match kind_of(path):
             case "recording":
                 tables.append(summarize(Recording.open(path)))
-            case "summary":
+            case "summary" if isinstance(path, Path):
                 tables.append(read_summary(path))
             case kind:
                 raise UsageError(

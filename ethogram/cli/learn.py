@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ethogram.cli.inputs import summarized
-from ethogram.cli.options import examples, force_option
+from ethogram.cli.inputs import kind_of, summarized
+from ethogram.cli.options import Location, examples, force_option
 from ethogram.cli.screen import count, next_command, output, say, shell
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ __all__ = ["command"]
     short_help="Learn a baseline for each workload.",
     epilog=examples(
         "ethogram learn recording -o baselines",
+        "ethogram learn s3://bucket/monday s3://bucket/tuesday -o baselines",
         "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
     ),
 )
 @click.argument("inputs", metavar="REC|SUMMARY...", nargs=-1, required=True,
-                type=click.Path(readable=False, path_type=Path))  # fmt: skip
+                type=Location())  # fmt: skip
 @click.option(
     "-o",
     "--output",
@@ -40,7 +42,9 @@ __all__ = ["command"]
 )
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
 @force_option
-def command(*, inputs: tuple[Path, ...], place: Path, no_model: bool, force: bool) -> None:
+def command(
+    *, inputs: tuple[Path | RecordingUrl, ...], place: Path, no_model: bool, force: bool
+) -> None:
     """Learn what is normal for each workload, and say how settled that is.
 
     Recordings also give an anomaly model, a `.skops` file beside the baseline, where they have
@@ -54,7 +58,9 @@ def command(*, inputs: tuple[Path, ...], place: Path, no_model: bool, force: boo
     files = _files(place, learn(summarized(inputs)))
     models: dict[Path, bytes] = {}
     if not no_model:
-        files, models = _with_models(files, [path for path in inputs if path.is_dir()])
+        files, models = _with_models(
+            files, [path for path in inputs if kind_of(path) == "recording"]
+        )
     contents = models | {file: dump_baseline(one).encode() for file, one in files.items()}
     _refuse_replacing(contents, force=force)
     if not _is_file(place):
@@ -100,7 +106,7 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
 
 
 def _with_models(
-    files: dict[Path, Baseline], recordings: Sequence[Path]
+    files: dict[Path, Baseline], recordings: Sequence[Path | RecordingUrl]
 ) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
     """Return the baselines with references to their models, and the models' files."""
     from ethogram.contracts.baseline import baseline_filename

@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+from ethogram.contracts.remote import RecordingUrl, location_of
 from ethogram.errors import UsageError
 
 __all__ = [
     "COMMAND_SETTINGS",
     "Duration",
+    "Location",
     "Size",
     "duration_ms_of",
     "examples",
@@ -37,6 +39,18 @@ _UNITS_BYTES = {"B": 1} | {
     for power, letter in enumerate("KMGT")
 }
 _SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([KMGT]i?B|B)")
+
+
+class Location(click.ParamType["Path | RecordingUrl"]):
+    """A path, or a URL such as `s3://bucket/recording`."""
+
+    name = "location"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path | RecordingUrl:
+        del param, ctx  # what is wrong with it, the error itself says
+        return location_of(value) if isinstance(value, str) else value
 
 
 class Duration(click.ParamType[int]):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ethogram.contracts.baseline import Subject
+    from ethogram.contracts.remote import RecordingUrl
 
 __all__ = [
     "count",
@@ -83,7 +84,7 @@ def next_command(command: str, *, why: str | None = None) -> None:
     print(f"\nnext: `{command}`" + (f" ({why})" if why else ""), file=sys.stderr)
 
 
-def shell(*words: str | Path) -> str:
+def shell(*words: str | Path | RecordingUrl) -> str:
     """Return *words* as one command, printable, that Bash reads back as the same words."""
     return " ".join(_quoted(str(word)) for word in words)
 

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, use_of
-from ethogram.cli.options import format_option
+from ethogram.cli.options import Location, examples, format_option
 from ethogram.cli.screen import next_command, output, shell
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
 __all__ = ["command"]
@@ -18,16 +19,23 @@ __all__ = ["command"]
 SHOW_SCHEMA = "ethogram.show/1"
 
 
-@click.command("show", short_help="Print a recording, a summary or a baseline.")
-@click.argument(
-    "path", metavar="REC|SUMMARY|BASELINE", type=click.Path(readable=False, path_type=Path)
+@click.command(
+    "show",
+    short_help="Print a recording, a summary or a baseline.",
+    epilog=examples("ethogram show recording", "ethogram show s3://bucket/recording"),
 )
+@click.argument("path", metavar="REC|SUMMARY|BASELINE", type=Location())
 @format_option("text", "json")
-def command(path: Path, output_format: str) -> None:
-    """Print what workloads did, how completely it was seen, or what a baseline allows."""
-    match kind_of(path):
-        case "recording":
-            _show_recording(path, output_format)
+def command(path: Path | RecordingUrl, output_format: str) -> None:
+    """Print what workloads did, how completely it was seen, or what a baseline allows.
+
+    A recording may also be named by its URL.
+    """
+    kind = kind_of(path)
+    if isinstance(path, RecordingUrl) or kind == "recording":
+        _show_recording(path, output_format)
+        return
+    match kind:
         case "summary":
             _show_summary(path, output_format)
         case "baseline" | "baselines":
@@ -39,12 +47,12 @@ def command(path: Path, output_format: str) -> None:
             )
 
 
-def _print_json(kind: str, path: Path, content: dict[str, Any]) -> None:
+def _print_json(kind: str, path: Path | RecordingUrl, content: dict[str, Any]) -> None:
     document = {"schema": SHOW_SCHEMA, "kind": kind, "path": str(path), **content}
     print(json.dumps(document, indent=2, ensure_ascii=True))
 
 
-def _show_recording(path: Path, output_format: str) -> None:
+def _show_recording(path: Path | RecordingUrl, output_format: str) -> None:
     from ethogram.cli.behaviour import behaviours
     from ethogram.cli.completeness import completeness_of
     from ethogram.cli.show_screens import print_behaviours, print_manifest

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
-from ethogram.cli.options import force_option, refuse_existing, summary_output_option
+from ethogram.cli.options import Location, force_option, refuse_existing, summary_output_option
 from ethogram.cli.screen import count, next_command, say, shell
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
 __all__ = ["command"]
@@ -16,10 +17,10 @@ __all__ = ["command"]
 
 @click.command("summarize", short_help="Reduce recordings to one summary that merges.")
 @click.argument("recordings", metavar="REC...", nargs=-1, required=True,
-                type=click.Path(readable=False, path_type=Path))  # fmt: skip
+                type=Location())  # fmt: skip
 @summary_output_option
 @force_option
-def command(recordings: tuple[Path, ...], output: Path, force: bool) -> None:
+def command(recordings: tuple[Path | RecordingUrl, ...], output: Path, force: bool) -> None:
     """Reduce recordings REC to one summary: what was seen, without windows and process trees."""
     from ethogram.contracts.summary import write_summary
 

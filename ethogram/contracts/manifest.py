@@ -19,10 +19,12 @@ from pydantic import (
 )
 
 from ethogram.contracts.durable import replace_file
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.contracts.tables import RECORDING_SCHEMA
 from ethogram.errors import RecordingError
 
 __all__ = [
+    "MANIFEST_MAX_BYTES",
     "MANIFEST_NAME",
     "Clock",
     "Command",
@@ -32,12 +34,15 @@ __all__ = [
     "Program",
     "Redaction",
     "TargetChoice",
+    "no_recording",
+    "parse_manifest",
     "read_manifest",
+    "read_manifest_bytes",
     "write_manifest",
 ]
 
 MANIFEST_NAME = "manifest.json"
-_MAX_BYTES = 16 << 20
+MANIFEST_MAX_BYTES = 16 << 20
 _FAMILY, _, _VERSION = RECORDING_SCHEMA.partition("/")
 
 # Plain names below the recording and nothing else: no root, no `..`, no byte that needs escaping.
@@ -177,9 +182,37 @@ def read_manifest(directory: Path) -> Manifest:
 
     `RecordingError` where there is none, it is malformed (by field), or made by a newer version.
     """
+    return parse_manifest(read_manifest_bytes(directory), directory)
+
+
+def read_manifest_bytes(directory: Path) -> bytes:
+    """Return the manifest of *directory* as it stands there, not more than it may be long."""
     path = directory / MANIFEST_NAME
-    document = _read_json(path)
-    _check_schema(path, document.get("schema"))
+    try:
+        with path.open("rb") as file:
+            return file.read(MANIFEST_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise no_recording(directory) from error
+    except OSError as error:
+        raise RecordingError(
+            f"`{path}` cannot be read: {error.strerror}",
+            hint="restore the file, or run it as the user whose recording it is",
+        ) from error
+
+
+def no_recording(place: Path | RecordingUrl) -> RecordingError:
+    """Return the error of a *place* without a manifest."""
+    return RecordingError(
+        f"`{place}` is no recording: it has no `{MANIFEST_NAME}`",
+        hint="name a place that `ethogram record -o` wrote to",
+    )
+
+
+def parse_manifest(data: bytes, place: Path | RecordingUrl) -> Manifest:
+    """Return the manifest that *data*, read from *place*, is; errors as of `read_manifest`."""
+    path = f"{place}/{MANIFEST_NAME}"
+    document = _parse_json(data, path)
+    _check_schema(path, place, document.get("schema"))
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
@@ -191,22 +224,9 @@ def read_manifest(directory: Path) -> Manifest:
         ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise RecordingError(
-            f"`{path.parent}` is no recording: it has no `{MANIFEST_NAME}`",
-            hint="name a directory that `ethogram record -o` wrote",
-        ) from error
-    except OSError as error:
-        raise RecordingError(
-            f"`{path}` cannot be read: {error.strerror}",
-            hint="restore the file, or run it as the user whose recording it is",
-        ) from error
-    if len(data) > _MAX_BYTES:
-        raise RecordingError(f"`{path}` is longer than {_MAX_BYTES} bytes")
+def _parse_json(data: bytes, path: str) -> dict[str, Any]:
+    if len(data) > MANIFEST_MAX_BYTES:
+        raise RecordingError(f"`{path}` is longer than {MANIFEST_MAX_BYTES} bytes")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -218,13 +238,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _check_schema(path: Path, schema: object) -> None:
+def _check_schema(path: str, place: Path | RecordingUrl, schema: object) -> None:
     if schema == RECORDING_SCHEMA:
         return
     match = re.fullmatch(rf"{re.escape(_FAMILY)}/([0-9]{{1,6}})", str(schema)[:64])
     if match and int(match[1]) > int(_VERSION):
         raise RecordingError(
-            f"`{path.parent}` was made by a newer ethogram: its schema is `{match[0]}`, "
+            f"`{place}` was made by a newer ethogram: its schema is `{match[0]}`, "
             f"this version reads `{RECORDING_SCHEMA}`",
             hint="upgrade ethogram",
         )

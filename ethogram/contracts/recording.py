@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,16 @@ from ethogram.contracts.journal_format import (
     read_stream,
     scan_stream,
 )
-from ethogram.contracts.manifest import DataFile, Manifest, read_manifest
+from ethogram.contracts.manifest import (
+    MANIFEST_MAX_BYTES,
+    MANIFEST_NAME,
+    DataFile,
+    Manifest,
+    no_recording,
+    parse_manifest,
+    read_manifest_bytes,
+)
+from ethogram.contracts.remote import RecordingUrl, Remote, RemoteFile, location_of
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import RecordingError
 
@@ -39,37 +48,51 @@ _DAMAGED = "the file is damaged or foreign: restore it, or record again"
 class _Part:
     """One file of a table: Parquet as the manifest lists it, or a stream of the journal."""
 
-    path: Path
+    path: Path | RemoteFile
     listed: DataFile | None = None
     extent: StreamExtent | None = None
 
 
 class Recording:
-    """A recording on disk. Nothing is held open between calls.
+    """A recording on disk or below a URL. Nothing is held open between calls.
 
     `is_truncated` says that a stream of the journal ends inside a batch: the recorder was killed
     while it wrote, and rows of the open window are missing.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, parts: dict[str, list[_Part]]) -> None:
+    def __init__(
+        self,
+        path: Path | RecordingUrl,
+        manifest: Manifest,
+        parts: dict[str, list[_Part]],
+        *,
+        manifest_sha256: str,
+    ) -> None:
+        """Use `Recording.open`."""
         self.path = path
         self.manifest = manifest
+        self.manifest_sha256 = manifest_sha256
         self._parts = parts
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path | RecordingUrl) -> Self:
         """Return the recording at *path*; `RecordingError` says what is wrong with it.
 
         Sizes and frames are checked here, columns and rows when they are read, digests by
         `verify`.
         """
-        directory = Path(path)
+        place = location_of(path) if isinstance(path, str) else path
+        return cls._open_remote(place) if isinstance(place, RecordingUrl) else cls._open(place)
+
+    @classmethod
+    def _open(cls, directory: Path) -> Self:
         if not directory.is_dir():
             what = "is not a directory" if directory.exists() else "does not exist"
             raise RecordingError(
                 f"`{directory}` {what}", hint="name a directory that `ethogram record -o` wrote"
             )
-        manifest = read_manifest(directory)
+        data = read_manifest_bytes(directory)
+        manifest = parse_manifest(data, directory)
         parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
         for listed in manifest.files:
             # A table that a later version added is none of ours, and no error.
@@ -77,7 +100,24 @@ class Recording:
                 parts[listed.table].append(_parquet_part(directory, listed))
         for part in _journal_parts(directory, {listed.path for listed in manifest.files}):
             parts[part[0]].append(part[1])
-        return cls(directory, manifest, parts)
+        return cls(directory, manifest, parts, manifest_sha256=hashlib.sha256(data).hexdigest())
+
+    @classmethod
+    def _open_remote(cls, url: RecordingUrl) -> Self:
+        remote = Remote(url)
+        try:
+            data = remote.read(MANIFEST_NAME, MANIFEST_MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise no_recording(url) from error
+        manifest = parse_manifest(data, url)
+        sizes = remote.sizes()
+        parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
+        for listed in manifest.files:
+            file = RemoteFile(remote, listed.path)
+            _check_size(file, listed, sizes.get(listed.path))
+            if listed.table in parts:
+                parts[listed.table].append(_Part(file, listed=listed))
+        return cls(url, manifest, parts, manifest_sha256=hashlib.sha256(data).hexdigest())
 
     @property
     def is_truncated(self) -> bool:
@@ -113,10 +153,11 @@ class Recording:
         The journal of a recording that has not ended in order has no digests.
         """
         for listed in self.manifest.files:
-            path = _parquet_part(self.path, listed).path
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != listed.sha256:
+            if isinstance(self.path, RecordingUrl):
+                path: Path | RemoteFile = RemoteFile(Remote(self.path), listed.path)
+            else:
+                path = _parquet_part(self.path, listed).path
+            if _digest(path) != listed.sha256:
                 raise RecordingError(
                     f"`{path}` is not what was recorded: its sha256 differs from the manifest's",
                     hint=_DAMAGED,
@@ -127,6 +168,7 @@ class Recording:
     ) -> Iterator[pa.RecordBatch]:
         for part in self._parts[table.name]:
             if part.extent is not None:
+                assert isinstance(part.path, Path)
                 yield from _stream_batches(table, part.path, part.extent)
             else:
                 rows = part.listed.rows if part.listed else None
@@ -144,12 +186,29 @@ def _parquet_part(directory: Path, listed: DataFile) -> _Part:
     inside = path.resolve().is_relative_to(directory.resolve())
     if not stat.S_ISREG(status.st_mode) or not inside:
         raise RecordingError(f"`{path}` is not a file of this recording: links are not followed")
-    if listed.size_bytes is not None and status.st_size != listed.size_bytes:
-        raise RecordingError(
-            f"`{path}` has {status.st_size} bytes, the manifest says {listed.size_bytes}",
-            hint=_DAMAGED,
-        )
+    _check_size(path, listed, status.st_size)
     return _Part(path, listed=listed)
+
+
+def _check_size(path: Path | RemoteFile, listed: DataFile, size: int | None) -> None:
+    if size is None:
+        raise RecordingError(
+            f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
+        )
+    if listed.size_bytes is not None and size != listed.size_bytes:
+        raise RecordingError(
+            f"`{path}` has {size} bytes, the manifest says {listed.size_bytes}", hint=_DAMAGED
+        )
+
+
+def _digest(path: Path | RemoteFile) -> str:
+    try:
+        with path.open("rb") if isinstance(path, Path) else path.open() as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except Exception as error:
+        if isinstance(path, RemoteFile):
+            raise path.remote.failure(error) from error
+        raise
 
 
 def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Part]]:
@@ -189,7 +248,11 @@ def _stream_batches(table: Table, path: Path, extent: StreamExtent) -> Iterator[
 
 
 def parquet_batches(
-    table: Table, path: Path, *, rows: int | None = None, columns: frozenset[str] | None = None
+    table: Table,
+    path: Path | RemoteFile,
+    *,
+    rows: int | None = None,
+    columns: frozenset[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of Parquet file *path* with exactly *table*'s schema.
 
@@ -197,10 +260,7 @@ def parquet_batches(
     *columns* are read where given; the others are null. `RecordingError` names file and column.
     """
     try:
-        with (
-            pa.OSFile(os.fsencode(path), "rb") as source,
-            pq.ParquetFile(source, pre_buffer=False) as file,
-        ):
+        with _source(path) as source, pq.ParquetFile(source, pre_buffer=False) as file:
             if rows is not None and file.metadata.num_rows != rows:
                 raise RecordingError(
                     f"`{path}` has {file.metadata.num_rows} rows, the manifest says {rows}",
@@ -215,11 +275,23 @@ def parquet_batches(
             _check_columns(table, present, path)
             for batch in file.iter_batches(_BATCH_ROWS, columns=wanted, use_threads=False):
                 yield conform_batch(table, batch, path, columns=columns)
-    except (OSError, pa.ArrowException) as error:
+    except RecordingError:
+        raise
+    except pa.ArrowException as error:
         raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
+    except Exception as error:
+        if isinstance(path, RemoteFile):  # a backend raises what its own library raises
+            raise path.remote.failure(error) from error
+        if isinstance(error, OSError):
+            raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
+        raise
 
 
-def _check_columns(table: Table, present: set[str], path: Path) -> None:
+def _source(path: Path | RemoteFile) -> Any:
+    return path.open() if isinstance(path, RemoteFile) else pa.OSFile(os.fsencode(path), "rb")
+
+
+def _check_columns(table: Table, present: set[str], path: Path | RemoteFile) -> None:
     for column in table.columns:
         if column.name not in present and not column.is_nullable:
             raise RecordingError(
@@ -229,7 +301,11 @@ def _check_columns(table: Table, present: set[str], path: Path) -> None:
 
 
 def conform_batch(
-    table: Table, batch: pa.RecordBatch, path: Path, *, columns: frozenset[str] | None = None
+    table: Table,
+    batch: pa.RecordBatch,
+    path: Path | RemoteFile,
+    *,
+    columns: frozenset[str] | None = None,
 ) -> pa.RecordBatch:
     """Return *batch*, read from *path*, with exactly *table*'s schema; see `parquet_batches`."""
     arrays = []
