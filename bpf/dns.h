@@ -74,7 +74,7 @@ static __always_inline __u32 send_packet(struct __sk_buff *skb, struct packet_re
 					 __u32 offset)
 {
 	struct packet *packet;
-	__u32 size = skb->len - offset;
+	__u64 size = skb->len - offset;
 
 	if (size == 0 || skb->len <= offset ||
 	    !take_quota(head->slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
@@ -84,13 +84,10 @@ static __always_inline __u32 send_packet(struct __sk_buff *skb, struct packet_re
 		count_loss(head->slot, LOSS_RING_FULL, PLACE_DNS, 1);
 		return 0;
 	}
-	if (size > PACKET_SIZE)
-		size = PACKET_SIZE;
+	KEEP_WITHIN(size, 1, PACKET_SIZE);
 	head->payload_size = size;
 	__builtin_memcpy(&packet->head, head, sizeof(*head));
-	asm volatile("" : "+r"(size));
-	if (size < 1 || size > PACKET_SIZE ||
-	    bpf_skb_load_bytes(skb, offset, packet->payload, size)) {
+	if (bpf_skb_load_bytes(skb, offset, packet->payload, size)) {
 		bpf_ringbuf_discard(packet, BPF_RB_NO_WAKEUP);
 		count_loss(head->slot, LOSS_READ_FAULT, PLACE_DNS, 1);
 		return 0;

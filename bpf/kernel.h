@@ -201,6 +201,13 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
+// Keeps a u64 from *least* to *most* where the verifier sees it: older ones forget what comparing a
+// copy, or half of a register, told of the whole.
+#define KEEP_WITHIN(size, least, most)                                                          \
+	asm volatile("if %0 >= %1 goto +1\n\t%0 = %1\n\tif %0 <= %2 goto +1\n\t%0 = %2"         \
+		     : "+r"(size)                                                                \
+		     : "i"(least), "i"(most))
+
 #define PF_KTHREAD 0x00200000
 #define PFA_NO_NEW_PRIVS_BIT 0
 #define SECCOMP_MODE_DEAD 3

@@ -72,19 +72,38 @@ static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
 
 // --- outgoing, and binds: the caller is `current` ---------------------------------------------
 
-static __always_inline struct task_state *caller(__u32 *slot)
+static __always_inline const struct owner *caller_of_exec(struct task_struct *task, __u32 *slot)
+{
+	__u64 key = exec_key_of(task);
+	struct owner *owner = bpf_map_lookup_elem(&callers, &key);
+
+	if (!owner || !is_recorded(owner->cgroup_id, owner->mntns))
+		return NULL;
+	*slot = slot_of(NULL, owner, phase_of(owner));
+	return owner;
+}
+
+// Who calls; NULL where it is not recorded.
+static __always_inline const struct owner *caller(__u32 *slot)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct task_state *state = armed ? bpf_task_storage_get(&tasks, task, 0, 0) : NULL;
+	struct task_state *state;
 
-	*slot = state ? find_slot(task, state) : NO_SLOT;
-	return state;
+	if (!armed)
+		return NULL;
+	if (!has_task_storage)
+		return caller_of_exec(task, slot);
+	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state)
+		return NULL;
+	*slot = find_slot(task, state);
+	return *slot == NO_SLOT ? NULL : &state->owner;
 }
 
 // The caller's socket, which is the caller's own where no other was seen to make it: MPTCP makes
 // the TCP sockets below its own in the kernel.
 static __always_inline struct socket_state *socket_of(struct bpf_sock *sk,
-						      struct task_state *state, __u32 slot)
+						      const struct owner *owner, __u32 slot)
 {
 	struct socket_state *socket;
 
@@ -94,14 +113,14 @@ static __always_inline struct socket_state *socket_of(struct bpf_sock *sk,
 	if (!socket)
 		count_loss(slot, LOSS_STORAGE, PLACE_NETWORK, 1);
 	else if (!socket->owner.exec_key)
-		socket->owner = state->owner;
+		socket->owner = *owner;
 	return socket;
 }
 
 static __always_inline void caller_flow(struct bpf_sock_addr *context, struct flow_key *key,
-					struct task_state *state, __u32 slot)
+					const struct owner *owner, __u32 slot)
 {
-	key->exe_key = state->owner.exe_key;
+	key->exe_key = owner->exe_key;
 	key->slot = slot;
 	key->window = window;
 	key->family = context->family;
@@ -130,19 +149,19 @@ static __always_inline int connecting(struct bpf_sock_addr *context, bool is_v6)
 	struct flow_key key = { .direction = DIRECTION_OUT };
 	struct socket_state *socket;
 	struct bpf_sock *sk = context->sk;
-	struct task_state *state;
+	const struct owner *owner;
 	__u32 slot;
 
-	state = caller(&slot);
-	if (!state || slot == NO_SLOT)
+	owner = caller(&slot);
+	if (!owner)
 		return 1;
-	caller_flow(context, &key, state, slot);
+	caller_flow(context, &key, owner, slot);
 	key.peer_port = bpf_ntohs((__u16)context->user_port);
 	if (is_v6)
 		put_v6(key.peer_addr, context);
 	else
 		put_v4(key.peer_addr, context->user_ip4);
-	socket = socket_of(sk, state, slot);
+	socket = socket_of(sk, owner, slot);
 	// A datagram socket with a port of its own answers: its peers are clients.
 	if (sk && socket && socket->is_bound && context->type != SOCK_STREAM) {
 		key.direction = DIRECTION_IN;
@@ -182,18 +201,18 @@ static __always_inline int binding(struct bpf_sock_addr *context, bool is_v6)
 {
 	struct flow_key key = { .direction = DIRECTION_BIND };
 	struct socket_state *socket;
-	struct task_state *state;
+	const struct owner *owner;
 	__u32 slot;
 
-	state = caller(&slot);
-	if (!state || slot == NO_SLOT)
+	owner = caller(&slot);
+	if (!owner)
 		return 1;
-	socket = socket_of(context->sk, state, slot);
+	socket = socket_of(context->sk, owner, slot);
 	if (!context->user_port)
 		return 1;
 	if (socket)
 		socket->is_bound = 1;
-	caller_flow(context, &key, state, slot);
+	caller_flow(context, &key, owner, slot);
 	key.local_port = bpf_ntohs((__u16)context->user_port);
 	if (is_v6)
 		put_v6(key.local_addr, context);
@@ -219,15 +238,15 @@ SEC("cgroup/sock_create")
 int socket_made(struct bpf_sock *sk)
 {
 	struct socket_state *socket;
-	struct task_state *state;
+	const struct owner *owner;
 	__u32 slot;
 
-	state = caller(&slot);
-	if (!state || slot == NO_SLOT)
+	owner = caller(&slot);
+	if (!owner)
 		return 1;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (socket)
-		socket->owner = state->owner;
+		socket->owner = *owner;
 	else
 		count_loss(slot, LOSS_STORAGE, PLACE_NETWORK, 1);
 	return 1;

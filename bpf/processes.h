@@ -103,6 +103,7 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binp
 	state = armed ? state_of(task) : bpf_task_storage_get(&tasks, task, 0, 0);
 	if (!scratch || !state || (!armed && !state->has_owner) || find_slot(task, state) == NO_SLOT)
 		return 0;
+	unpublish(state->owner.exec_key);
 	state->owner.exec_key = exec_key_of(task);
 	enter_instance(task, state);
 	record = begin_process(scratch, RECORD_EXEC);
@@ -112,6 +113,7 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binp
 		record->flags |= EVENT_PRIVILEGES_GAINED;
 	describe_exec(scratch, record, task, binprm);
 	state->owner.exe_key = record->exe_key;
+	publish(state);
 	return 0;
 }
 
@@ -280,6 +282,7 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	state->owner.exec_key = exec_key_of(child);
 	state->fork_parent_key = from->owner.exec_key;
+	publish(state);
 	if (state->slot != NO_SLOT)
 		send_fork(child, state);
 	return 0;
@@ -292,6 +295,8 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	struct exit_record *record;
 
 	free_fast(task);
+	if (state && BPF_CORE_READ(task, signal, live.counter) == 0)
+		unpublish(state->owner.exec_key);
 	if (!state || !armed || find_slot(task, state) == NO_SLOT)
 		return 0;
 	// Strict mode and SECCOMP_RET_KILL_THREAD raise neither a signal nor an exit of the call.

@@ -2,6 +2,7 @@
 // The recorder: every program of the kernel side, in one object, because they share their maps.
 //
 //   whose.h       whose a task is: instance, phase, slot
+//   callers.h     the same, for programs without task storage
 //   syscalls.h    calls, sequences, errors, refused calls      sys_enter, sys_exit
 //   files.h       opened files                                 (from sys_exit)
 //   names.h       names that lead to no open file              (from sys_exit)

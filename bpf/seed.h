@@ -102,11 +102,13 @@ int tasks_seed(struct bpf_iter__task *context)
 	find_again(task, state);
 	if (task->pid == task->tgid) {
 		describe_snapshot(task, state);
+		publish(state);
 		return 0;
 	}
 	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
 	if (leader)
 		state->owner.exe_key = leader->owner.exe_key;
+	publish(state);
 	return 0;
 }
 

@@ -44,9 +44,10 @@ static __always_inline struct sock *socket_at(__u64 fd)
 	return BPF_CORE_READ(socket, sk);
 }
 
-static __always_inline __u8 as_size(__u64 size)
+static __always_inline __u64 as_size(__u64 size)
 {
-	return size > UNIX_PATH_SIZE ? UNIX_PATH_SIZE : size;
+	KEEP_WITHIN(size, 0, UNIX_PATH_SIZE);
+	return size;
 }
 
 // The address that a socket was bound to. False where it has none.

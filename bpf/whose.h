@@ -3,8 +3,7 @@
 #ifndef ETHOGRAM_WHOSE_H
 #define ETHOGRAM_WHOSE_H
 
-#include "arch.h"
-#include "maps.h"
+#include "callers.h"
 
 #define ROOT_CGROUP 1
 #define FIBONACCI 0x9E3779B97F4A7C15ull
@@ -294,6 +293,7 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 		state->cgroup_id = cgroup_id;
 		state->mntns = mntns ? mntns : state->mntns;
 		state->slot = NO_SLOT;
+		publish(state);
 		return NO_SLOT;
 	}
 	move_in(state, cgroup_id, mntns);
@@ -306,6 +306,7 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 	}
 	state->phase = phase_of(&state->owner);
 	state->slot = slot_of(task, &state->owner, state->phase);
+	publish(state);
 	return state->slot;
 }
 

@@ -19,6 +19,7 @@ from profiler.identity.runtimes import version_of
 from profiler.libbpf import Btf, Object, Program, library, version
 from profiler.loaders.bcc_host import bcc_module, kernel_source, require_tracefs
 from profiler.loaders.core import BASE_PROGRAMS, object_path
+from profiler.loaders.features import KernelFeatures
 
 __all__ = ["Check", "can_record", "checks"]
 
@@ -207,6 +208,8 @@ def _refusal(path: Path, names: Sequence[str]) -> str | None:
     """Load *names* and nothing else; return why that failed, None if it did not."""
     opened = Object(path)
     try:
+        with Btf.of_kernel() as kernel:
+            KernelFeatures.of(kernel).configure(opened)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         opened.load()

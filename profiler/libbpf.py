@@ -17,7 +17,17 @@ from typing import Any, Self
 
 from ethogram.errors import CaptureError, PreflightError
 
-__all__ = ["Btf", "Link", "Map", "Object", "Program", "library", "possible_cpus", "version"]
+__all__ = [
+    "Btf",
+    "Link",
+    "Map",
+    "Object",
+    "Program",
+    "allows_helper",
+    "library",
+    "possible_cpus",
+    "version",
+]
 
 _LOG: deque[str] = deque(maxlen=400)
 _MESSAGE_SIZE, _LOG_TAIL, _DEBUG = 1 << 21, 1 << 16, 2
@@ -102,6 +112,11 @@ def version() -> str:
 def possible_cpus() -> int:
     """Return the number of CPUs that per-CPU maps hold a value for."""
     return int(library().libbpf_num_possible_cpus())
+
+
+def allows_helper(program_type: int, helper: int) -> bool:
+    """Say whether programs of this type may call this helper: libbpf tries to load one."""
+    return int(library().libbpf_probe_bpf_helper(program_type, helper, None)) == 1
 
 
 class Btf:

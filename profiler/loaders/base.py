@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ethogram.contracts.events import RecordKind
+from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records
 
 __all__ = ["CALLS", "Drained", "KernelConfig", "Loader", "ProgramState"]
@@ -25,7 +26,8 @@ class KernelConfig:
 
     *record_by_default*: cgroups that no target names are recorded. *fast_bits*: logarithm of how
     many threads of the host have room for their fast state (1.1 KiB each); others cost more.
-    *startup_ns*: how long a workload's startup takes at most.
+    *startup_ns*: how long a workload's startup takes at most. *features*: what the kernel is taken
+    to have, for the CO-RE loader; None: what it is found to have.
     """
 
     record_by_default: bool
@@ -34,6 +36,7 @@ class KernelConfig:
     fast_bits: int = 13
     startup_ns: int = 60_000_000_000
     tier: Literal["full", "light"] = "full"
+    features: KernelFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState
 from profiler.loaders.counters import SETS, Counters
+from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records, Ring
 
 __all__ = ["BASE_PROGRAMS", "CoreLoader", "object_path"]
 
-_TYPEDEF, _FUNCTION = 8, 12
+_TYPEDEF = 8
 # Without these there is no recording; the others are named in the manifest when they are missing.
 BASE_PROGRAMS = frozenset(
     {
@@ -74,14 +75,15 @@ class CoreLoader:
         self._counters: Counters | None = None
         self._live: dict[str, Program] = {}
         self._window = 0
-        self._has_rdonly_cast = False
+        self._features = config.features
 
     # --- loading ---------------------------------------------------------------------------
 
     def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach every program that the kernel takes, then seed what already runs."""
         with Btf.of_kernel() as kernel:
-            self._has_rdonly_cast = kernel.has("bpf_rdonly_cast", _FUNCTION)
+            if self._features is None:
+                self._features = KernelFeatures.of(kernel)
             wanted = self._wanted(Object(object_path()), kernel)
         try:
             self._object = self._loaded(wanted)
@@ -121,10 +123,11 @@ class CoreLoader:
                 "recorder_tgid": struct.pack("<I", config.recorder_tgid),
                 "record_by_default": struct.pack("<I", config.record_by_default),
                 "fast_bits": struct.pack("<I", config.fast_bits),
-                "has_rdonly_cast": struct.pack("<I", self._has_rdonly_cast),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
+        if self._features is not None:
+            self._features.configure(opened)
         for name in ("counts", "usage"):
             opened.maps[name].resize(config.max_slots)
         opened.maps["fast_states"].resize(1 << config.fast_bits)

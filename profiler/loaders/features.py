@@ -1,0 +1,41 @@
+"""What of the running kernel decides how the object works, and is not for CO-RE to find out."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from profiler.libbpf import Btf, Object, allows_helper
+
+__all__ = ["KernelFeatures"]
+
+_FUNCTION = 12
+_CGROUP_SOCK_ADDR = 18  # enum bpf_prog_type
+_TASK_STORAGE_GET = 156  # enum bpf_func_id
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFeatures:
+    """*has_task_storage*: in programs of cgroups."""
+
+    has_rdonly_cast: bool
+    has_task_storage: bool
+
+    @classmethod
+    def of(cls, kernel: Btf) -> KernelFeatures:
+        """Look at the kernel's types, and try what they do not tell."""
+        return cls(
+            has_rdonly_cast=kernel.has("bpf_rdonly_cast", _FUNCTION),
+            has_task_storage=allows_helper(_CGROUP_SOCK_ADDR, _TASK_STORAGE_GET),
+        )
+
+    def configure(self, opened: Object) -> None:
+        """Set up an object that is not loaded yet."""
+        opened.configure(
+            {
+                "has_rdonly_cast": struct.pack("<I", self.has_rdonly_cast),
+                "has_task_storage": struct.pack("<I", self.has_task_storage),
+            }
+        )
+        if self.has_task_storage:
+            opened.maps["callers"].resize(1)
