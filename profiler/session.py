@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ _POLL_S = 0.05
 # While a new container has no name yet: it may live, and its runtime say so, for a moment only.
 _POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
 _PRIORITY = -10
+_SWITCH_S = 0.0005  # each step of the thread that reads names waits for its turn this long
 _SCAN_EVERY = 50  # of those polls: all state directories are read, not only the awaited one's
 # After attaching: maps and rings stay readable. What remains is for reading what runtimes and
 # processes say of themselves, and for ending the command of another user.
@@ -163,6 +165,8 @@ class Session:
         if options.ready_file:
             _write_ready(options.ready_file)
         dropped = privileges.drop(_KEPT)
+        self._resolver.watch()  # a thread, which has what is left
+        sys.setswitchinterval(_SWITCH_S)
         self._processes.read_snapshots(seeds.get(RecordKind.EXEC, []))
         if self._command:
             self._command.release()
@@ -309,6 +313,7 @@ class Session:
     def close(self, *, grace_s: float) -> None:
         """Detach, and end the command, however it came to this."""
         self.detach()
+        self._resolver.close()
         if self._command:
             self._command.end(grace_s=grace_s)
             self._command.close()

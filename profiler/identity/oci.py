@@ -65,6 +65,12 @@ class StateStore:
             for entry in _entries(directory):
                 self._load(entry)
 
+    def load(self, directory: Path) -> Facts | None:
+        """Read the state of the container that *directory* is of; None if there is none now."""
+        self._load(directory)
+        found = [facts for (place, _), facts in self._known.items() if place == directory]
+        return found[-1] if found else None
+
     def of_id(self, container_id: str) -> list[Facts]:
         """Return what the runtimes say of *container_id*, the latest first.
 
@@ -101,7 +107,7 @@ class StateStore:
     def _load(self, directory: Path) -> None:
         if not is_container_id(directory.name):
             return
-        for file, parse in (("state.json", _runc_facts), ("status", _crun_facts)):
+        for file, parse in _FILES:
             written = signature(directory / file)
             if written is None:
                 continue
@@ -159,6 +165,18 @@ def _crun_facts(directory: Path, state: Mapping[str, object]) -> Facts | None:
         bundle=_text(state.get("bundle")),
         cgroup_path=_cgroup_path(state.get("cgroup-path")),
     )
+
+
+def _made_facts(directory: Path, config: Mapping[str, object]) -> Facts | None:
+    """Return what crun wrote before anything else, of a container that it is about to make."""
+    linux = config.get("linux")
+    cgroup = linux.get("cgroupsPath") if isinstance(linux, dict) else None
+    # With systemd's driver it is `SLICE:PREFIX:NAME` and no path.
+    path = cgroup if isinstance(cgroup, str) and cgroup.startswith("/") else None
+    return Facts("oci", directory.name, runtime="crun", cgroup_path=_cgroup_path(path))
+
+
+_FILES = (("state.json", _runc_facts), ("status", _crun_facts), ("config.json", _made_facts))
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +17,11 @@ from profiler.identity.hierarchy import Hierarchy
 from profiler.identity.inventory import Inventory
 from profiler.identity.model import Facts, Identity, Source, bounded
 from profiler.identity.naming import Place, container_identity, pod_identity
-from profiler.identity.oci import StateStore
+from profiler.identity.oci import STATE_ROOTS, StateStore
 from profiler.identity.runtimes import version_of
 from profiler.identity.storage import ContainerStore
 from profiler.identity.systemd import invocation_of
+from profiler.identity.watching import StateWatch
 
 __all__ = ["GRACE_S", "Resolver"]
 
@@ -38,7 +40,7 @@ class Resolver:
 
     Nothing that a host or a container holds makes it raise: what cannot be read makes an identity
     `pending` (ask again) or, two seconds after the first question, `unresolved`, with a reason.
-    *clock* counts those seconds.
+    *clock* counts those seconds. Between `watch` and `close` a thread reads what runtimes write.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Resolver:
         self._engines: OrderedDict[str, list[Facts]] = OrderedDict()
         self._commands: dict[str, Identity] = {}
         self._first_asked: OrderedDict[int, float] = OrderedDict()
+        self._watching: StateWatch | None = None
+        self._lock = threading.RLock()
 
     def resolve(
         self, cgroup_path: str | None, *, cgroup_id: int, mntns: int, pid: int | None = None
@@ -69,6 +73,12 @@ class Resolver:
         *cgroup_path* is its path in the unified hierarchy, looked up if None. *pid* is one of its
         processes: it is asked only where the path says nothing, and may be gone.
         """
+        with self._lock:
+            return self._resolve(cgroup_path, cgroup_id, mntns, pid)
+
+    def _resolve(
+        self, cgroup_path: str | None, cgroup_id: int, mntns: int, pid: int | None
+    ) -> Identity:
         path = self._path(cgroup_path, cgroup_id, pid)
         if path is None:
             gone = f"cgroup {cgroup_id} is gone and its path was never seen"
@@ -96,6 +106,27 @@ class Resolver:
 
     def prefetch(self, container_id: str | None = None) -> None:
         """Read what there is of *container_id*, or of every container, while it is there."""
+        with self._lock:
+            self._prefetch(container_id)
+
+    def watch(self) -> None:
+        """Read from now on what a runtime writes of a container, as soon as it is written."""
+        self._watching = StateWatch(self._root, STATE_ROOTS, self._written)
+        self._watching.start()
+
+    def close(self) -> None:
+        """End what `watch` began."""
+        if self._watching is not None:
+            self._watching.close()
+            self._watching = None
+
+    def _written(self, directory: Path) -> None:
+        with self._lock:
+            found = self._states.load(directory)
+            if found is not None:
+                self._of_engines(found.container_id, found.bundle)
+
+    def _prefetch(self, container_id: str | None) -> None:
         if container_id is not None:
             found = self._states.of_id(container_id)
             self._of_engines(container_id, *(one.bundle for one in found[:1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,27 @@ def test_a_container_that_lives_for_a_moment_is_named(busybox_image: Path, tmp_p
         "runc",
     }
     assert [row["name"] for row in seen.workloads.values()] == ["cart-0"]
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_each_of_many_containers_that_live_for_50_ms_is_named(
+    runtime: str, busybox_image: Path, tmp_path: Path
+) -> None:
+    # It waits 30 ms; the runtime takes the rest to start and to end it.
+    specs = [
+        replace(known_spec(["call", GETPPID, 23], ["call", 7, 1, 0, 0, 30]),
+                pod=replace(POD, name=f"cart-{number}", uid=POD.uid[:-2] + f"{number:02}"))
+        for number in range(20)
+    ]  # fmt: skip
+
+    def live() -> None:
+        for spec in specs:
+            with Container(busybox_image, spec, runtime=runtime) as container:
+                assert container.run().returncode == 0
+
+    seen = recorded(tmp_path, live)
+    assert {row["name"] for row in seen.workloads.values()} == {f"cart-{n}" for n in range(20)}
+    assert seen.calls("getppid")["startup"] == 20 * 23
 
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
