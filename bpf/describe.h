@@ -18,7 +18,7 @@ static __always_inline struct process_record *begin_process(struct scratch *scra
 static __always_inline void fill_credentials(struct process_record *record,
 					     struct task_struct *task)
 {
-	const struct cred *cred = task->cred;
+	const struct cred *cred = READABLE(task_struct, task)->cred;
 
 	record->uid = cred->uid.val;
 	record->euid = cred->euid.val;
@@ -118,7 +118,7 @@ static __noinline int describe_executable(struct file *file, struct process_reco
 static __always_inline void append_cwd(struct process_record *record, __u32 *position,
 				       struct task_struct *task)
 {
-	struct fs_struct *fs = task->fs;
+	struct fs_struct *fs = READABLE(task_struct, task)->fs;
 	struct path cwd = {};
 	__u64 ignored;
 	__u32 flags = 0;

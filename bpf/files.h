@@ -107,15 +107,18 @@ static __noinline int send_opened(struct file *file, struct file_key *key, const
 	return 0;
 }
 
-static __always_inline void record_opened(struct task_state *state, struct open_call *call)
+__noinline int record_opened(struct task_state *state, struct open_call *call)
 {
-	struct file *file = file_of(bpf_get_current_task_btf(), call->result);
 	struct file_key key = {};
 	struct inode *inode;
+	struct file *file;
 
+	if (!state || !call)
+		return 0;
+	file = file_of(bpf_get_current_task_btf(), call->result);
 	if (!file) {
 		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
-		return;
+		return 0;
 	}
 	inode = PEEK(file, file, f_inode);
 	key.fingerprint = fingerprint_of(file);
@@ -129,6 +132,7 @@ static __always_inline void record_opened(struct task_state *state, struct open_
 	key.errnum = call->errnum;
 	if (count_file(&key))
 		send_opened(file, &key, call->asked);
+	return 0;
 }
 
 static __always_inline void record_open(struct task_state *state, struct open_call *call)

@@ -50,6 +50,10 @@ extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym __weak;
 	(has_rdonly_cast ? CAST(type, pointer)->field->next :                                   \
 			   BPF_CORE_READ((struct type *)(pointer), field, next))
 
+// The same pointer, for reading. The verifier looks each pointer field of a trusted pointer up in the
+// kernel's BTF by name, from end to end, each time it comes by.
+#define READABLE(type, pointer) (has_rdonly_cast ? CAST(type, pointer) : (pointer))
+
 enum lineage {
 	LINEAGE_UNSET,
 	LINEAGE_OUTSIDE, // of the container runtime, or still on its way in

@@ -263,7 +263,7 @@ static __always_inline __u64 ctime_of(struct inode *inode)
 // The open file behind a descriptor of the current task. Another thread may replace it meanwhile.
 static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
 {
-	struct files_struct *files = task->files;
+	struct files_struct *files = READABLE(task_struct, task)->files;
 	struct fdtable *table;
 	struct file **slots;
 

@@ -16,12 +16,12 @@ static __always_inline __u64 mix(__u64 hash, __u64 value)
 
 static __always_inline __u64 cgroup_of(struct task_struct *task)
 {
-	return task->cgroups->dfl_cgrp->kn->id;
+	return READABLE(task_struct, task)->cgroups->dfl_cgrp->kn->id;
 }
 
 static __always_inline __u32 mntns_of(struct task_struct *task)
 {
-	struct nsproxy *proxy = task->nsproxy; // gone while a task exits
+	struct nsproxy *proxy = READABLE(task_struct, task)->nsproxy; // gone while a task exits
 
 	return proxy ? proxy->mnt_ns->ns.inum : 0;
 }
@@ -71,7 +71,7 @@ static __always_inline struct pid_namespace *pidns_of(struct task_struct *task)
 // Inodes of the namespaces that a task is in: mnt pid net uts ipc user cgroup time.
 static __always_inline void namespaces_of(struct task_struct *task, __u32 *inums)
 {
-	struct nsproxy *proxy = task->nsproxy;
+	struct nsproxy *proxy = READABLE(task_struct, task)->nsproxy;
 	struct pid_namespace *pidns = pidns_of(task);
 
 	if (!proxy)
@@ -181,7 +181,7 @@ static __always_inline void announce_slot(struct task_struct *task, struct slot_
 	record->host_namespace_bits = 0;
 	record->flags = 0;
 	if (task) {
-		const struct cred *cred = task->cred;
+		const struct cred *cred = READABLE(task_struct, task)->cred;
 		int mode = task->seccomp.mode;
 
 		bpf_core_read(&record->caps_bounding, 8, &cred->cap_bset);
@@ -285,8 +285,8 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 		return NO_SLOT;
 	cgroup_id = cgroup_of(task);
 	mntns = mntns_of(task);
-	state->css_set = (__u64)task->cgroups;
-	state->nsproxy = (__u64)task->nsproxy;
+	state->css_set = (__u64)READABLE(task_struct, task)->cgroups;
+	state->nsproxy = (__u64)READABLE(task_struct, task)->nsproxy;
 	state->stamp = generation + window;
 	if ((__u32)task->tgid == recorder_tgid || task->flags & PF_KTHREAD ||
 	    !is_recorded(cgroup_id, mntns ? mntns : state->mntns)) {
@@ -315,7 +315,9 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 // the same address meanwhile would hide a move; cgroup_moved makes everybody look again.
 static __always_inline __u32 find_slot(struct task_struct *task, struct task_state *state)
 {
-	if ((__u64)task->cgroups == state->css_set && (__u64)task->nsproxy == state->nsproxy &&
+	struct task_struct *now = READABLE(task_struct, task);
+
+	if ((__u64)now->cgroups == state->css_set && (__u64)now->nsproxy == state->nsproxy &&
 	    state->stamp == generation + window)
 		return state->slot;
 	return find_again(task, state);
