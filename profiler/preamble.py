@@ -6,6 +6,7 @@ import os
 import platform
 import uuid
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 from ethogram.contracts.manifest import Clock, Command, Manifest, Redaction, TargetChoice
@@ -48,13 +49,17 @@ def shown_values(options: SessionOptions) -> tuple[str, ...]:
     """Return the targets' names; of a command, its arguments without what looks like a secret."""
     if options.targets.kind != "command":
         return options.targets.values
-    shown, _ = redactor(options)([os.fsencode(value) for value in options.targets.values])
+    shown, _ = redactor(options, is_container=lambda _id: False)(
+        [os.fsencode(value) for value in options.targets.values]
+    )
     return tuple(os.fsdecode(value) for value in shown)
 
 
-def redactor(options: SessionOptions) -> Callable[[Sequence[bytes]], tuple[list[bytes], int]]:
+def redactor(
+    options: SessionOptions, *, is_container: Callable[[str], bool]
+) -> Callable[[Sequence[bytes]], tuple[list[bytes], int]]:
     """Return what is done to arguments before they are kept."""
-    return _keep if options.keep_args else redaction.redact
+    return _keep if options.keep_args else partial(redaction.redact, is_container=is_container)
 
 
 def _keep(argv: Sequence[bytes]) -> tuple[list[bytes], int]:

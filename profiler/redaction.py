@@ -19,7 +19,7 @@ REDACTED = b"[redacted]"
 _SECRET_WORD = re.compile(
     rb"passw(?:or)?d|passphrase|secret|token(?!i[sz])|api_?key|access_?key|private_?key|"
     rb"encryption_?key|signing_?key|auth_?key|account_?key|credential|requirepass|masterauth|"
-    rb"rediscli_auth|mysql_pwd|(?:^|_)pass(?:$|_)|(?:^|_)bearer(?:$|_)"
+    rb"rediscli_auth|sshpass|[a-z0-9]_pwd$|(?:^|_)pw$|(?:^|_)pass(?:$|_)|(?:^|_)bearer(?:$|_)"
 )
 # ... unless it says that its value is something about the secret.
 _ABOUT_IT = re.compile(
@@ -57,6 +57,8 @@ _PIECE = re.compile(rb"[A-Za-z0-9+/_-]{32,}={0,2}")
 _UUID = re.compile(rb"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _DIGEST = re.compile(rb"(?i)sha(?:1|224|256|384|512):\Z")
 _HEX = re.compile(rb"[0-9a-fA-F]+")
+_CONTAINER_ID = re.compile(rb"(?:--?([A-Za-z][A-Za-z0-9_-]{0,99})=)?([0-9a-f]{64})")
+_SETTING = re.compile(rb"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
 _PASS_PHRASE = re.compile(rb"\A(pass:)(.+)\Z", re.DOTALL)
 
 # Program -> its options whose value is a secret; mysql's takes it only when it is attached.
@@ -74,9 +76,22 @@ _SHORT = {
     b"zip": (b"-P",),
     b"unzip": (b"-P",),
     b"login": (b"-p",),  # docker login, podman login
+    b"openssl": (b"-k", b"-K"),
+    b"ssh-keygen": (b"-N", b"-P"),
+    b"useradd": (b"-p",),
+    b"usermod": (b"-p",),
 }
-_KNOWN_PROGRAMS = frozenset({*_SHORT, b"curl"})
-_USER_OPTIONS = (b"-u", b"--user", b"-U", b"--proxy-user")
+# Their other options begin with the same letter.
+_NEVER_ATTACHED = {b"login", b"openssl"}
+# Program -> its options whose value is `user:password`, and the sign between the two.
+_PAIRS = {
+    b"curl": ((b"-u", b"--user", b"-U", b"--proxy-user"), b":"),
+    b"http": ((b"-a", b"--auth"), b":"),
+    b"https": ((b"-a", b"--auth"), b":"),
+    b"smbclient": ((b"-U", b"--user"), b"%"),
+    b"rpcclient": ((b"-U", b"--user"), b"%"),
+}
+_KNOWN_PROGRAMS = frozenset({*_SHORT, *_PAIRS})
 _MYSQL_IN_TEXT = re.compile(rb"(?<![A-Za-z0-9_./-])(?:[\w./-]{0,100}/)?(?:mysql|mariadb|mycli)")
 _MYSQL_OPTION = re.compile(rb"((?:\A|(?<=\s))-p)([^\s-]\S*)")
 
@@ -84,26 +99,34 @@ _LEAST_BITS_HEX, _LEAST_BITS_MIXED, _LEAST_BITS_LOWER = 3.0, 4.2, 4.1
 _PASSES = 4
 
 
-def redact(argv: Sequence[bytes]) -> tuple[list[bytes], int]:
+def redact(
+    argv: Sequence[bytes], *, is_container: Callable[[str], bool] = lambda _id: False
+) -> tuple[list[bytes], int]:
     """Return *argv* with `[redacted]` for what looks like a secret, and how many words changed.
 
-    As many words come back as were given, what is withheld already stays as it is, and applying
-    it twice is applying it once.
+    A word that *is_container* knows is the id of a container, and no secret, unless it stands where
+    one is expected. As many words come back as were given, what is withheld already stays as it is,
+    and applying it twice is applying it once.
     """
     words = list(argv)
     programs: set[bytes] = set()
     for index, word in enumerate(argv):
         previous = argv[index - 1] if index else b""
-        words[index] = _word(word, previous, programs)
+        words[index] = _word(word, previous, programs, is_container)
         programs |= _KNOWN_PROGRAMS & {word.rpartition(b"/")[2]} or _mysql(word)
     return words, sum(old != new for old, new in zip(argv, words, strict=True))
 
 
-def _word(word: bytes, previous: bytes, programs: set[bytes]) -> bytes:
+def _word(
+    word: bytes, previous: bytes, programs: set[bytes], is_container: Callable[[str], bool]
+) -> bytes:
     if not word or word == REDACTED:
         return word
     if _is_value_of(previous, word, programs):
         return REDACTED
+    named = _CONTAINER_ID.fullmatch(word)
+    if named and not _is_secret(named[1] or b"") and is_container(named[2].decode()):
+        return word
     word = _attached(word, previous, programs)
     is_text = _SHELL_TEXT.fullmatch(previous) is not None
     if not is_text and (key := _KEY.match(word)) and _is_secret(key[1]):
@@ -131,8 +154,10 @@ def _is_secret(name: bytes) -> bool:
 
 
 def _is_value_of(option: bytes, value: bytes, programs: set[bytes]) -> bool:
-    if not option.startswith(b"-") or value.startswith(b"--"):
+    if value.startswith(b"--"):
         return False
+    if not option.startswith(b"-"):  # aws configure set aws_secret_access_key VALUE
+        return _SETTING.fullmatch(option) is not None and _is_secret(option)
     if value.startswith(b"-") and len(value) <= 2:
         return False
     if _OPTION.fullmatch(option) and len(option) > 2 and _is_secret(option):
@@ -144,21 +169,23 @@ def _attached(word: bytes, previous: bytes, programs: set[bytes]) -> bytes:
     """Withhold what is attached to a short option, and the second half of `user:password`."""
     if b"mysql" in programs and _MYSQL_OPTION.fullmatch(word):
         return word[:2] + REDACTED
-    for program in programs & _SHORT.keys() - {b"login"}:
+    for program in programs & _SHORT.keys() - _NEVER_ATTACHED:
         if word[:2] in _SHORT[program] and len(word) > 2:
             return word[:2] + REDACTED
-    if b"curl" in programs:
-        if previous in _USER_OPTIONS:
-            return _second_half(word)
-        for option in _USER_OPTIONS:
-            if word.startswith(option) and word != option and not word.startswith(b"--u"):
-                return option + _second_half(word[len(option) :])
+    for program in sorted(programs & _PAIRS.keys()):
+        options, sign = _PAIRS[program]
+        if previous in options:
+            return _second_half(word, sign)
+        for option in options:
+            start = option + b"=" if option.startswith(b"--") else option
+            if word.startswith(start) and word != start:
+                return start + _second_half(word[len(start) :], sign)
     return _PASS_PHRASE.sub(_keep_first, word) if previous.startswith(b"-pass") else word
 
 
-def _second_half(word: bytes) -> bytes:
-    user, colon, password = word.partition(b":")
-    return user + colon + REDACTED if password else word
+def _second_half(word: bytes, sign: bytes) -> bytes:
+    user, _, password = word.partition(sign)
+    return user + sign + REDACTED if password else word
 
 
 # --- rules for any text --------------------------------------------------------------------------

@@ -108,6 +108,7 @@ class Registry:
         self._by_mntns: dict[int, Instance] = {}
         self._workloads: dict[str, tuple[int, Identity]] = {}
         self._changed_workloads: dict[str, tuple[int, Identity]] = {}
+        self._container_ids: set[str] = set()
         self._count = 0
         self.slots: dict[int, Slot] = {}
 
@@ -229,6 +230,8 @@ class Registry:
 
     def _name(self, instance: Instance, identity: Identity) -> None:
         instance.identity = identity
+        if identity.container_id is not None:
+            self._container_ids.add(identity.container_id)
         instance.verdict = self._choose(identity, instance.path)
         key = identity.workload_key
         known = self._workloads.get(key)
@@ -323,6 +326,10 @@ class Registry:
         """Yield instances that are not to be recorded."""
         return (i for i in self._instances.values() if i.verdict == "unwanted")
 
+    def is_container(self, container_id: str) -> bool:
+        """Return whether this is the id of a container that was seen and not forgotten."""
+        return container_id in self._container_ids
+
     def workload_count(self) -> int:
         """Return how many workloads are recorded."""
         return len({i.workload for i in self._instances.values() if i.verdict == "wanted"})
@@ -378,6 +385,7 @@ class Registry:
         """Forget an ended instance; return its slots, which the kernel side may use again."""
         self._instances.pop(instance.cgroup_id, None)
         self._paths.pop(instance.cgroup_id, None)
+        self._container_ids.discard(instance.identity.container_id or "")
         for mntns in [key for key, value in self._by_mntns.items() if value is instance]:
             del self._by_mntns[mntns]
         slots = sorted(instance.slots)

@@ -74,7 +74,11 @@ class Session:
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
         self._executables = Executables(self.clock)
         self._processes = Processes(
-            self._registry, self._executables, self._ids, self.clock, redact=redactor(options)
+            self._registry,
+            self._executables,
+            self._ids,
+            self.clock,
+            redact=redactor(options, is_container=self._registry.is_container),
         )
         self._loader: Loader | None = None
         self._writer: WindowWriter | None = None

@@ -15,7 +15,8 @@ PIECES = st.sampled_from(
         b"[redacted]", b"mysql", b"curl", b"-u", b"-c", b"sh", b"/", b"&", b",", b";", b"sha256:",
         b"9f86d081884c7d659a2feaa0c55ad015", b"a3bf4f1b2b0b822cd15d6c15b0f00a08", b"pass:", b"{",
         b"}", b"\n", b"ghp_", b"abcdefghij1234", b"-passin", b"login", b"sshpass", b"cookie", b"+",
-        b"Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MEFC", b"8080", b"redis-cli", b"-a",
+        b"Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5MEFC", b"8080", b"redis-cli", b"-a", b"openssl",
+        b"-k", b"smbclient", b"-U", b"%", b"--user", b"aws_secret_key", b"--pw",
     ]
 )  # fmt: skip
 WORDS = st.one_of(st.lists(PIECES, max_size=8).map(b"".join), st.binary(max_size=80))

@@ -62,6 +62,17 @@ def shown(*argv: str) -> list[str]:
         (["x", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"], ["x", R]),
         (["git", "https://ghp_abcdefghijklmnop1234@h/x"], ["git", f"https://{R}@h/x"]),
         (["x", "AKIAIOSFODNN7EXAMPLE"], ["x", R]),
+        (["curl", "--user=me:pw", "http://h/"], ["curl", f"--user=me:{R}", "http://h/"]),
+        (["curl", "--proxy-user", "me:pw"], ["curl", "--proxy-user", f"me:{R}"]),
+        (["https", "--auth=me:pw", "h"], ["https", f"--auth=me:{R}", "h"]),
+        (["smbclient", "-U", "me%pw", "//h/x"], ["smbclient", "-U", f"me%{R}", "//h/x"]),
+        (["openssl", "enc", "-k", "abc"], ["openssl", "enc", "-k", R]),
+        (["ssh-keygen", "-N", "abc", "-f", "k"], ["ssh-keygen", "-N", R, "-f", "k"]),
+        (["useradd", "-p", "abc", "me"], ["useradd", "-p", R, "me"]),
+        (["env", "SSHPASS=abc", "DB_PWD=abc"], ["env", f"SSHPASS={R}", f"DB_PWD={R}"]),
+        (["x", "--pw", "abc"], ["x", "--pw", R]),
+        (["aws", "configure", "set", "aws_secret_access_key", "abc"],
+         ["aws", "configure", "set", "aws_secret_access_key", R]),
         (["x", HEX], ["x", R]),
         (["x", BASE64], ["x", R]),
         (["x", f"key:{BASE64};"], ["x", f"key:{R};"]),
@@ -89,11 +100,29 @@ def test_a_secret_is_withheld_and_the_shape_kept(argv, expected):
         ["ssh", "-p", "2222", "host"],
         ["x", "1" * 64, "-" * 64, "a" * 64],
         ["x", "PASSWORD=", "--password"],
+        ["env", "PWD=/root", "OLDPWD=/"],
+        ["openssl", "req", "-keyout", "x.pem", "-key", "y.pem"],
+        ["x", "password_file", "/run/secrets/db"],
         ["git", "log", "--pretty=format:%h", "--author=me"],
     ],
 )
 def test_what_is_no_secret_stays(argv):
     assert shown(*argv) == argv
+
+
+def test_the_id_of_a_container_is_no_secret():
+    other = HEX[::-1]
+
+    def shown_beside(*argv):
+        words, _ = redact([word.encode() for word in argv], is_container=HEX.__eq__)
+        return [word.decode() for word in words]
+
+    kept = ["runc", "exec", HEX, f"--id={HEX}", f"-c={HEX}"]
+    assert shown_beside(*kept) == kept
+    assert shown_beside("runc", "exec", other) == ["runc", "exec", R]
+    assert shown_beside("x", f"--token={HEX}", "--api-key", HEX) == [
+        "x", f"--token={R}", "--api-key", R,
+    ]  # fmt: skip
 
 
 def test_words_that_changed_are_counted():

@@ -67,6 +67,12 @@ def test_a_container_that_lives_between_two_polls_has_a_name_and_an_end(
     assert (instance.path, instance.ended_ns) == (path, 3)
 
 
+def test_a_container_s_id_is_known_while_it_is_there(registry: Registry) -> None:
+    _take(registry, _cgroup(1, 7, f"/docker/{HEX}"), _slot(2, 1, 7, _MNTNS))
+    assert registry.is_container(HEX)
+    assert not registry.is_container(_OTHER)
+
+
 def test_cgroups_that_nothing_ran_in_are_forgotten(registry: Registry) -> None:
     for number in range(23):
         path = f"/made/{number}"
