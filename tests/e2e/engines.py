@@ -30,12 +30,20 @@ CONTAINERD_CONFIG = """\
 version = 2
 root = "{directory}/root"
 state = "{directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+disabled_plugins = [{disabled}]
 [grpc]
 address = "{directory}/grpc.sock"
 [ttrpc]
 address = "{directory}/ttrpc.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+conf_dir = "{directory}/cni"
+bin_dir = "{directory}/cni"
 """
+CRI_PLUGIN = '"io.containerd.grpc.v1.cri"'
+PAUSE = "example.test/pause:1"
 SLEEP = ("/bin/sleep", "1000")
 
 
@@ -116,16 +124,23 @@ class Podman:
 
 
 class Containerd:
-    """containerd with sockets, root and state in *directory*, driven by ctr."""
+    """containerd with sockets, root and state in *directory*, driven by ctr.
 
-    def __init__(self, directory: Path) -> None:
+    *has_cri*: a kubelet may talk to it too.
+    """
+
+    def __init__(self, directory: Path, *, has_cri: bool = False) -> None:
         self.directory = directory
+        self.address = directory / "grpc.sock"
+        self._disabled = "" if has_cri else CRI_PLUGIN
 
     @contextmanager
     def running(self) -> Iterator[Containerd]:
         """Run the daemon until the block ends; it is ready when the block begins."""
         config = self.directory / "config.toml"
-        config.write_text(CONTAINERD_CONFIG.format(directory=self.directory))
+        config.write_text(
+            CONTAINERD_CONFIG.format(directory=self.directory, disabled=self._disabled, pause=PAUSE)
+        )
         ready = self.directory / "ready.sock"
         log = self.directory / "log"
         with (
@@ -151,13 +166,14 @@ class Containerd:
         container_id = f"web-{secrets.token_hex(4)}"
         pid_file = self.directory / f"{container_id}.pid"
         words = ("run", "--detach", "--rootfs", "--read-only", "--pid-file", str(pid_file))
-        self._ctr(namespace, *words, *options, str(image), container_id, *SLEEP)
+        self.ctr(namespace, *words, *options, str(image), container_id, *SLEEP)
         try:
             yield container_id, int(pid_file.read_text())
         finally:
-            self._ctr(namespace, "tasks", "delete", "--force", container_id)
-            self._ctr(namespace, "containers", "delete", container_id)
+            self.ctr(namespace, "tasks", "delete", "--force", container_id)
+            self.ctr(namespace, "containers", "delete", container_id)
 
-    def _ctr(self, namespace: str, *words: str) -> None:
-        address = str(self.directory / "grpc.sock")
-        run("ctr", "--address", address, "--namespace", namespace, *words, timeout_s=60)
+    def ctr(self, namespace: str, *words: str) -> str:
+        """Run ctr with *words*; return what it printed."""
+        options = ("--address", str(self.address), "--namespace", namespace)
+        return run("ctr", *options, *words, timeout_s=60).stdout.decode()
