@@ -397,9 +397,11 @@ struct flow_key {
 	__u16 direction;
 	__u16 local_port;
 	__u16 peer_port;
-	__u32 pad;
+	__u16 nat_port;
+	__u16 pad;
 	__u8 local_addr[16];
 	__u8 peer_addr[16];
+	__u8 nat_addr[16];
 };
 
 // The path is zero behind its size, so that one name is one key.
@@ -439,6 +441,7 @@ struct flow_use {
 	__u64 tx_bytes;
 	__u64 rx_bytes;
 	__u64 cookie;
+	__u64 peer_cookie;
 	__u64 first_ns;
 	__u64 last_ns;
 };
@@ -477,7 +480,7 @@ _Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
-_Static_assert(sizeof(struct flow_key) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct file_key) == 48, "mirrored by contracts/events.py");
 

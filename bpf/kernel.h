@@ -174,7 +174,9 @@ struct sock_common {
 	volatile unsigned char skc_state;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	struct { struct net *net; } skc_net;
 	struct { __s64 counter; } skc_cookie;
+	unsigned long skc_flags;
 };
 // Some kernels have sk_userlocks as a bit field.
 struct sock {
@@ -183,7 +185,7 @@ struct sock {
 	__u16 sk_protocol;
 	__u16 sk_type;
 };
-struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; };
+struct tcp_sock { __u64 bytes_acked; __u64 bytes_received; __u32 snd_una; __u32 write_seq; };
 struct socket { short type; struct sock *sk; };
 struct sockaddr_un { unsigned short sun_family; char sun_path[108]; };
 struct unix_address { int len; struct sockaddr_un name[1]; };
@@ -208,6 +210,7 @@ struct bpf_iter__task_file {
 		     : "+r"(size)                                                                \
 		     : "i"(least), "i"(most))
 
+#define PF_IO_WORKER 0x00000010
 #define PF_KTHREAD 0x00200000
 #define PFA_NO_NEW_PRIVS_BIT 0
 #define SECCOMP_MODE_DEAD 3

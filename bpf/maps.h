@@ -101,12 +101,23 @@ struct task_state {
 	__u32 egid_before;
 };
 
+// A TCP connection as its server sees it. Loopback addresses are one network namespace's alone.
+struct end {
+	__u8 client_addr[16];
+	__u8 server_addr[16];
+	__u16 client_port;
+	__u16 server_port;
+	__u32 netns;
+};
+
 struct socket_state {
 	struct owner owner;
 	__u8 is_bound;
 	__u8 is_inbound;
 	__u16 local_port; // of an accepted one: it is gone when the socket closes
-	__u32 pad2;
+	__u8 is_translated;
+	__u8 pad[3];
+	struct flow_key asked; // what a TCP connection was counted as when it was asked for
 };
 
 // key: task. Freed with the task.
@@ -129,6 +140,15 @@ struct {
 	struct {                                                                                \
 		__uint(type, BPF_MAP_TYPE_HASH);                                                \
 		__uint(map_flags, BPF_F_NO_PREALLOC);                                           \
+		__uint(max_entries, size);                                                      \
+		__type(key, key_type);                                                          \
+		__type(value, value_type);                                                      \
+	} name SEC(".maps")
+
+// What is not deleted makes room when it is the oldest.
+#define HASH_LRU(name, key_type, value_type, size)                                              \
+	struct {                                                                                \
+		__uint(type, BPF_MAP_TYPE_LRU_HASH);                                            \
 		__uint(max_entries, size);                                                      \
 		__type(key, key_type);                                                          \
 		__type(value, value_type);                                                      \
@@ -181,6 +201,8 @@ HASH(denials, struct denied_key, __u64, 16384);
 HASH(grams, struct gram_key, __u32, 262144);
 HASH(files, struct file_key, struct use, 262144);
 HASH(flows, struct flow_key, struct flow_use, 65536);
+// Connections that this side began -> cookie of the socket, for the other side if it is here.
+HASH_LRU(ends, struct end, __u64, 8192);
 HASH(unix_flows, struct unix_key, struct flow_use, 16384);
 HASH(privileges, struct privilege_key, __u64, 65536);
 // Monotonic; never deleted while recording.

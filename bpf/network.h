@@ -14,6 +14,7 @@
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 #define TCP_LISTEN 10
@@ -57,7 +58,7 @@ static __always_inline struct flow_use *flow_of(struct flow_key *key)
 	return use;
 }
 
-static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
+static __always_inline void count_joined(struct flow_key *key, __u64 cookie, __u64 peer_cookie)
 {
 	struct flow_use *use;
 
@@ -66,11 +67,39 @@ static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
 	if (!use)
 		return;
 	__sync_fetch_and_add(&use->connections, 1);
-	if (!use->cookie)
+	if (!use->cookie) {
 		use->cookie = cookie;
+		use->peer_cookie = peer_cookie;
+	}
+}
+
+static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
+{
+	count_joined(key, cookie, 0);
 }
 
 // --- outgoing, and binds: the caller is `current` ---------------------------------------------
+
+// A thread that io_uring made works for its process, and no fork told of it.
+static __noinline struct task_state *worker_state(struct task_struct *task)
+{
+	struct task_state *state, *leader;
+
+	if (!task || !(task->flags & PF_IO_WORKER))
+		return NULL;
+	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	if (!leader || !leader->has_owner)
+		return NULL;
+	state = state_of(task);
+	if (!state)
+		return NULL;
+	state->owner = leader->owner;
+	state->session_key = leader->session_key;
+	state->cgroup_id = leader->cgroup_id;
+	state->mntns = leader->mntns;
+	state->has_owner = 1;
+	return state;
+}
 
 static __always_inline const struct owner *caller_of_exec(struct task_struct *task, __u32 *slot)
 {
@@ -94,6 +123,8 @@ static __always_inline const struct owner *caller(__u32 *slot)
 	if (!has_task_storage)
 		return caller_of_exec(task, slot);
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state)
+		state = worker_state(task);
 	if (!state)
 		return NULL;
 	*slot = find_slot(task, state);
@@ -169,6 +200,8 @@ static __always_inline int connecting(struct bpf_sock_addr *context, bool is_v6)
 		key.local_port = sk->src_port;
 	}
 	count_flow(&key, bpf_get_socket_cookie(context));
+	if (socket && context->type == SOCK_STREAM)
+		socket->asked = key;
 	return 1;
 }
 
@@ -283,67 +316,6 @@ static __noinline bool is_forgotten(const struct owner *owner)
 	runtime.phase = PHASE_RUNTIME;
 	return !bpf_map_lookup_elem(&instances, &instance) &&
 	       !bpf_map_lookup_elem(&slots, &runtime);
-}
-
-static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *key,
-				       struct socket_state *socket)
-{
-	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	struct flow_use *use;
-
-	if (socket->is_inbound) {
-		key->direction = DIRECTION_IN;
-		key->local_port = socket->local_port;
-	} else {
-		key->direction = DIRECTION_OUT;
-		key->peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
-		if (!key->peer_port)
-			return; // it never was connected
-		__builtin_memset(key->local_addr, 0, 16);
-	}
-	fold_mapped(key);
-	if (key->direction == DIRECTION_OUT)
-		__builtin_memset(key->local_addr, 0, 16);
-	use = flow_of(key);
-	if (!use)
-		return;
-	__sync_fetch_and_add(&use->tx_bytes, BPF_CORE_READ(tcp, bytes_acked));
-	__sync_fetch_and_add(&use->rx_bytes, BPF_CORE_READ(tcp, bytes_received));
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
-{
-	struct flow_key key = {};
-	struct socket_state *socket;
-	__u32 phase;
-
-	if (!armed || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
-	if (new_state != TCP_LISTEN && new_state != TCP_CLOSE &&
-	    !(new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV))
-		return 0;
-	socket = bpf_sk_storage_get(&sockets, (struct sock *)sk, 0, 0);
-	if (!socket || (new_state == TCP_CLOSE && is_forgotten(&socket->owner)))
-		return 0;
-	phase = phase_of(&socket->owner);
-	key.slot = slot_of(NULL, &socket->owner, phase);
-	key.exe_key = socket->owner.exe_key;
-	socket_flow(sk, &key);
-	if (new_state == TCP_CLOSE) {
-		if (old_state != TCP_LISTEN)
-			tcp_closed(sk, &key, socket);
-		return 0;
-	}
-	// The kernel's choice is another one next time.
-	key.local_port = socket->is_bound ? sk->__sk_common.skc_num : 0;
-	key.direction = new_state == TCP_LISTEN ? DIRECTION_LISTEN : DIRECTION_IN;
-	if (new_state == TCP_ESTABLISHED) {
-		socket->is_inbound = 1;
-		socket->local_port = key.local_port;
-	}
-	count_flow(&key, bpf_get_socket_cookie((void *)sk));
-	return 0;
 }
 
 #endif

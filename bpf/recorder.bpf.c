@@ -11,7 +11,8 @@
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)
 //   stdio.h       what its standard streams are, whom they talk to
-//   network.h     peers and listeners                          cgroup/*, inet_sock_set_state
+//   network.h     peers and binds, whose a socket is           cgroup/*
+//   tcp.h         listeners, clients, translations, bytes      inet_sock_set_state
 //   unix.h        UNIX sockets, sockets of other families      (from sys_exit)
 //   dns.h         DNS replies                                  cgroup_skb/ingress
 //   cgroups.h     containers that come and go                  cgroup_mkdir, cgroup_rmdir

@@ -5,6 +5,7 @@
 
 #include "network.h"
 #include "processes.h"
+#include "tcp.h"
 #include "unix.h"
 
 #define ANCESTRY 64

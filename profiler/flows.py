@@ -11,7 +11,7 @@ from profiler.assembly import times_of
 from profiler.clock import BootClock
 from profiler.processes import Executables
 
-__all__ = ["network_columns", "unix_columns"]
+__all__ = ["begun", "network_columns", "unix_columns"]
 
 Columns = dict[str, Any]
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
@@ -53,13 +53,22 @@ def network_columns(
         "peer_port": [int(port) or None for port in keys["peer_port"]],
         "name": [None] * len(keys),
         "name_trust": [None] * len(keys),
-        "cookie": [int(cookie) or None for cookie in values["cookie"]],
+        **_translations(keys),
+        **_cookies(values),
         "connections": values["connections"],
         "tx_bytes": values["tx_bytes"],
         "rx_bytes": values["rx_bytes"],
         "first": first,
         "last": last,
     }
+
+
+def begun(keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return which flows say anything: one that was translated counts as that alone."""
+    says: np.ndarray = keys["nat_port"] != 0
+    for name in ("connections", "tx_bytes", "rx_bytes"):
+        says |= values[name] > 0
+    return says
 
 
 def unix_columns(
@@ -78,11 +87,25 @@ def unix_columns(
         "type": keys["type"],
         "protocol": zeros,
         "unix_path": [key["path"].tobytes()[: int(key["path_size"])] for key in keys],
-        "cookie": [int(cookie) or None for cookie in values["cookie"]],
+        **_cookies(values),
         "connections": values["connections"],
         "first": first,
         "last": last,
         **{name: [None] * rows for name in nothing},
+    }
+
+
+def _cookies(values: np.ndarray) -> Columns:
+    names = ("cookie", "peer_cookie")
+    return {name: [int(cookie) or None for cookie in values[name]] for name in names}
+
+
+def _translations(keys: np.ndarray) -> Columns:
+    return {
+        "nat_addr": [
+            _address(key["family"], key["nat_addr"]) if key["nat_port"] else None for key in keys
+        ],
+        "nat_port": [int(port) or None for port in keys["nat_port"]],
     }
 
 

@@ -54,7 +54,7 @@ def merged(
 
     *may_repeat*: keys stand there twice already, because a part of them was kept from before.
     *canonical* maps a slot number to the first of those with its instance and phase. Counters add;
-    `first_ns` is the least, `last_ns` and a cookie the greatest.
+    `first_ns` is the least, `last_ns` and cookies the greatest.
     """
     slots = keys["slot"]
     wanted = canonical[np.minimum(slots, len(canonical) - 1)]
@@ -73,7 +73,7 @@ def merged(
         if name == "first_ns":
             total[name] = np.iinfo(np.uint64).max
             np.minimum.at(total[name], inverse, values[name])
-        elif name in ("last_ns", "cookie"):
+        elif name in ("last_ns", "cookie", "peer_cookie"):
             np.maximum.at(total[name], inverse, values[name])
         else:
             np.add.at(total[name], inverse, values[name])

@@ -222,6 +222,8 @@ class WindowWriter:
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]
         self._append("dns", self._dns.take(replies))
+        says = flows.begun(keys, values)
+        keys, values = keys[says], values[says]
         columns = flows.network_columns(keys, values, self._executables, self._clock)
         columns["name"], columns["name_trust"] = self._dns.names_of(keys, columns)
         self._append("network", self._keyed(keys) | columns)

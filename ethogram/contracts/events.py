@@ -216,9 +216,8 @@ _ALL = (
         "Key of map `flows`; addresses and ports in network and host order.",
         ("u64", "exe_key"),
         ("u32", "slot window"),
-        ("u16", "family type protocol direction local_port peer_port"),
-        ("u32", "pad"),
-        ("u8[16]", "local_addr peer_addr"),
+        ("u16", "family type protocol direction local_port peer_port nat_port pad"),
+        ("u8[16]", "local_addr peer_addr nat_addr"),
     ),
     _struct(
         "unix_key",
@@ -249,7 +248,7 @@ _ALL = (
     _struct(
         "flow_use",
         "Value of map `flows`.",
-        ("u64", "connections tx_bytes rx_bytes cookie first_ns last_ns"),
+        ("u64", "connections tx_bytes rx_bytes cookie peer_cookie first_ns last_ns"),
     ),
     _struct(
         "slot_counts",

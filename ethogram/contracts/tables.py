@@ -313,19 +313,22 @@ _ALL = (
         ("peer_addr", "bytes?", "4 or 16 bytes"),
         ("local_port", "u16?", "null where it is the kernel's choice"),
         ("peer_port", "u16?", "null where it is the client's ephemeral port"),
-        ("nat_addr", "bytes?", "the peer after translation, where it differs"),
+        ("nat_addr", "bytes?", "where the socket connects to, where another program has sent it"
+         " elsewhere than to the asked `peer_addr`: a service's pod. TCP alone"),
         ("nat_port", "u16?", "its port"),
         ("unix_path", "bytes?", "the address that a UNIX socket was bound to, the peer's for `out`;"
          " as it was asked for where it failed; abstract names begin with a NUL"),
         ("name", "str?", "the DNS name that the workload asked for"),
         ("name_trust", "enum:name_trust?", "resolver: answered by a configured resolver"),
-        ("cookie", "u64?", "socket cookie of the first connection"),
+        ("cookie", "u64?", "socket cookie of the first connection, this end's"),
+        ("peer_cookie", "u64?", "for `in`: cookie of that connection's other end, which is a row's"
+         " `cookie` where the client was recorded on the same host"),
         ("connections", "u64", "connections, or datagrams' first sight"),
         ("tx_bytes", "u64?", "bytes sent, of connections that ended"),
         ("rx_bytes", "u64?", "bytes received, of connections that ended"),
         *_FIRST_LAST,
         key=f"{_K} exe direction family type protocol local_addr peer_addr local_port peer_port"
-        " unix_path",
+        " nat_addr nat_port unix_path",
     ),
     _table(
         "dns", "Questions, and what a resolver answered.",

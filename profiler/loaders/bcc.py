@@ -85,7 +85,7 @@ UNKNOWN = frozenset(
             "pgid", "sid", "ns_pgid", "ns_sid", "stdio", "stdio_peers", "namespaces",
             "host_namespace_bits", "exit_code", "signal",
         )),
-        *(f"network.{name}" for name in ("cookie", "tx_bytes", "rx_bytes")),
+        *(f"network.{name}" for name in ("cookie", "peer_cookie", "tx_bytes", "rx_bytes")),
         "coverage.opens",
     }
 )  # fmt: skip

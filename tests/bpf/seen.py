@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from ethogram.contracts.flags import Access, is_open
 from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS
 from profiler.file_paths import path_of
+from profiler.flows import begun
 from profiler.loaders.base import Drained
 from profiler.ring import Records
 
@@ -30,6 +32,20 @@ class Opened:
     errno: int
     calls: int
     flags: EventFlag
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One row of the flow set; addresses with their ports."""
+
+    direction: str
+    peer: tuple[str, int]
+    nat: tuple[str, int] | None
+    connections: int
+    sent: int
+    received: int
+    cookie: int
+    peer_cookie: int
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,29 @@ class Seen:
                  int(key["peer_port"]) or None, int(value["connections"]))
             )  # fmt: skip
         return sorted(found, key=str)
+
+    @property
+    def peers(self) -> list[Peer]:
+        """Return what flows say of their peers; those that say nothing are left out."""
+        keys, values = (
+            np.array([row[part] for row in self._keys("flows")]) for part in (0, 1)
+        )  # fmt: skip
+        says = begun(keys, values) if len(keys) else []
+        found = []
+        for key, value in zip(keys[says], values[says], strict=True):
+            size = 4 if int(key["family"]) == 2 else 16
+            peer, nat = (
+                (str(ip_address(key[f"{name}_addr"].tobytes()[:size])), int(key[f"{name}_port"]))
+                for name in ("peer", "nat")
+            )
+            found.append(
+                Peer(
+                    ENUMS["direction"][int(key["direction"])], peer, nat if nat[1] else None,
+                    int(value["connections"]), int(value["tx_bytes"]), int(value["rx_bytes"]),
+                    int(value["cookie"]), int(value["peer_cookie"]),
+                )
+            )  # fmt: skip
+        return found
 
     @property
     def unix(self) -> list[tuple[str, bytes, int]]:
