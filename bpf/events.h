@@ -122,6 +122,7 @@ enum operation {
 	OPERATION_SECCOMP,
 	OPERATION_NO_NEW_PRIVS,
 	OPERATION_LINK_UNUSED, // rows of files since ACCESS_LINK
+	OPERATION_IO_URING_REQUEST,
 };
 
 enum direction {
@@ -414,6 +415,9 @@ struct unix_key {
 	__u8 path_size;
 	__u8 path[UNIX_PATH_SIZE];
 };
+
+// In the place of a capability: the opcode of a request of a ring, in the lowest byte.
+#define RING_REQUEST 0x100u
 
 struct privilege_key {
 	__u64 exec_key;

@@ -105,6 +105,17 @@ struct files_struct { struct fdtable *fdt; };
 struct fs_struct { struct path root, pwd; };
 struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
 
+struct filename { const char *name; };
+struct open_how { __u64 flags; };
+struct io_cqe { __s32 res; };
+struct io_kiocb { __u8 opcode; __u64 flags; struct io_cqe cqe; };
+// What a request holds at its beginning, by its opcode.
+struct io_open { int dfd; __u32 file_slot; struct filename *filename; struct open_how how; };
+struct io_rename { int old_dfd, new_dfd; struct filename *oldpath, *newpath; int flags; };
+struct io_link { int old_dfd, new_dfd; struct filename *oldpath, *newpath; };
+struct io_unlink { int dfd; int flags; struct filename *filename; };
+struct io_mkdir { int dfd; struct filename *filename; };
+
 struct notification;
 struct seccomp_filter { struct seccomp_filter *prev; struct notification *notif; };
 struct seccomp { int mode; atomic_t filter_count; struct seccomp_filter *filter; };

@@ -30,6 +30,7 @@ volatile __u32 window;
 // differs from what it saw: both only grow.
 volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
+volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
 // Process 1's: mnt pid net uts ipc user cgroup time. Filled by host_seed before anything attaches.
 volatile __u32 host_namespaces[8];
 #define host_mntns host_namespaces[0]

@@ -246,8 +246,8 @@ static __noinline int record_operation(struct task_state *state, struct pt_regs 
 	}
 	if (call.operation != NO_OPERATION)
 		send_operation(state, &call, result);
-	// What is opened through the ring passes no hook of ours.
-	if (call.operation == OPERATION_IO_URING_SETUP && result >= 0)
+	// What is opened through a ring passes no hook of calls.
+	if (call.operation == OPERATION_IO_URING_SETUP && result >= 0 && !rings_told)
 		count_loss(state->slot, LOSS_UNSEEN, PLACE_FILES, 1);
 	return 0;
 }

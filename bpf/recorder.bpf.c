@@ -8,6 +8,7 @@
 //   names.h       names that lead to no open file              (from sys_exit)
 //   changes.h     renames, removals, links, modes              (from sys_exit)
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
+//   io_uring.h    requests of rings                            io_uring_submit_req, _complete
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)
 //   stdio.h       what its standard streams are, whom they talk to
@@ -19,6 +20,7 @@
 //   seed.h        what ran before                              iter/task, iter/task_file
 #include "cgroups.h"
 #include "dns.h"
+#include "io_uring.h"
 #include "seed.h"
 
 #include "anchors.h"

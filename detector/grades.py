@@ -188,6 +188,7 @@ _OPERATIONS: Mapping[str, tuple[Severity, str, tuple[str, ...]]] = MappingProxyT
         "userfaultfd": ("medium", "exploits of the kernel win races with it", ("T1068",)),
         "keyctl": ("medium", "keys of the kernel are shared beyond a container", ("T1068",)),
         "syslog": ("medium", "the kernel's log tells where things lie in memory", ("T1082",)),
+        "io_uring_request": ("medium", "rings do calls that filters do not see", ("T1106",)),
         "io_uring_setup": ("medium", "rings do calls that filters do not see", ("T1106",)),
         "memfd_create": ("medium", "a file in memory can be executed unseen", ("T1620",)),
         "chmod_set_id": ("high", "who executes the file becomes its owner", ("T1548.001",)),

@@ -13,6 +13,7 @@ from profiler.clock import BootClock
 from profiler.file_paths import PathRecords
 from profiler.processes import ExecIds, Executables
 from profiler.ring import Records
+from profiler.ring_requests import RING_REQUEST, opcode_name
 
 __all__ = [
     "denied_columns",
@@ -123,16 +124,23 @@ def _in_image(flags: int) -> str:
 
 
 def privileges_columns(keys: np.ndarray, values: np.ndarray, ids: ExecIds) -> Columns:
-    """Return columns of `privileges` for the capabilities that were checked."""
-    count = len(keys)
+    """Return columns of `privileges` for capabilities that were checked and requests of rings.
+
+    A request is granted when it is submitted: what comes of it, the other tables tell.
+    """
     granted = keys["granted"] != 0
+    numbers = keys["capability"].tolist()
+    is_request = [number >= RING_REQUEST for number in numbers]
     return {
         "exec_id": [ids.of(int(key)) for key in keys["exec_key"]],
-        "operation": ["capability"] * count,
-        "capability": keys["capability"].astype(np.uint8),
+        "operation": ["io_uring_request" if is_one else "capability" for is_one in is_request],
+        "capability": [None if number >= RING_REQUEST else number for number in numbers],
+        "target": [
+            opcode_name(number).encode() if number >= RING_REQUEST else None for number in numbers
+        ],
         "granted": granted,
         "errno": [None if ok else 1 for ok in granted],  # EPERM is the only refusal there is
-        "untrusted_arg": np.zeros(count, bool),
+        "untrusted_arg": np.zeros(len(keys), bool),
         "calls": values,
     }
 

@@ -38,7 +38,8 @@ BASE_PROGRAMS = frozenset(
         "cgroup_moved",
     }
 )
-_PER_CALL = frozenset({"syscall_enter", "syscall_exit", "capability_checked"})
+_RINGS = frozenset({"ring_submitted", "ring_submitted_by_sqe"})
+_PER_CALL = _RINGS | {"syscall_enter", "syscall_exit", "capability_checked", "ring_completed"}
 # Without hooks on every call there is nothing to count calls and opened files by.
 _UNKNOWN_TO_LIGHT = frozenset({"coverage.calls", "coverage.opens"})
 _HOST, _SEEDS = "host_seed", ("tasks_seed", "sockets_seed")
@@ -95,6 +96,7 @@ class CoreLoader:
         self._live[_HOST].run_iterator()
         self.host_namespaces = struct.unpack("<8I", self._switch_bytes("host_namespaces"))
         self._attach_all()
+        self._tell_of_rings()
         set_targets()
         for name in _SEEDS:
             if name in self._live:
@@ -198,6 +200,11 @@ class CoreLoader:
                 self._note(name, "attached")
         finally:
             os.close(cgroup_fd)
+
+    def _tell_of_rings(self) -> None:
+        """Say whether what goes through rings is seen: from its beginning to its end."""
+        attached = {one.name for one in self.programs if one.state == "attached"}
+        self._set_switch("rings_told", "ring_completed" in attached and bool(_RINGS & attached))
 
     def _set_switch(self, name: str, value: int) -> None:
         offset, size = self._switch_at[name]

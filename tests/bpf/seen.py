@@ -18,6 +18,7 @@ from profiler.file_paths import path_of
 from profiler.flows import begun
 from profiler.loaders.base import Drained
 from profiler.ring import Records
+from profiler.ring_requests import RING_REQUEST, opcode_name
 
 PHASES = ENUMS["phase"]
 
@@ -254,7 +255,19 @@ class Seen:
         return {
             (capability_name(int(key["capability"])), bool(key["granted"]))
             for key, _ in self._keys("privileges")
+            if key["capability"] < RING_REQUEST
         }
+
+    @property
+    def requests(self) -> Counter[str]:
+        """Return how often each request was handed to a ring, by opcode."""
+        return Counter(
+            {
+                opcode_name(int(key["capability"])): int(value)
+                for key, value in self._keys("privileges")
+                if key["capability"] >= RING_REQUEST
+            }
+        )
 
     @property
     def operations(self) -> Counter[tuple[str, str, int]]:

@@ -120,15 +120,6 @@ def test_children_of_one_that_unshared_are_no_new_namespaces(kernel: Kernel) -> 
     assert _namespaces_cloned(seen) == []
 
 
-RING = "import ctypes; raise SystemExit(ctypes.CDLL(None).syscall(425, 4, bytes(120)) < 0)"
-
-
-def test_a_ring_of_requests_is_an_operation_and_makes_files_incomplete(kernel: Kernel) -> None:
-    seen = kernel.run(argv=[sys.executable, "-S", "-c", RING])
-    assert seen.operations["io_uring_setup", "", 0] == 1
-    assert ("unseen", "files", 1) in seen.losses
-
-
 def test_mount_namespaces_without_end_take_no_slots_without_end(kernel: Kernel) -> None:
     seen = kernel.run(["repeat", 100, [["unshare", "mnt"], ["call", 110, 1]]])
     assert len(seen.phase_of) < 40
