@@ -46,12 +46,16 @@ class RecordOptions(SessionOptions):
 
 @dataclass(frozen=True, slots=True)
 class RecordResult:
-    """What a recording came to. *command_exit* is negative where a signal ended the command."""
+    """What a recording came to. *command_exit* is negative where a signal ended the command.
+
+    *losses* are by kind, place and key of the workload, which is empty where it is not known.
+    """
 
     recording: Path
     windows: int
     workloads: int
     calls: int
     lost: int
+    losses: dict[tuple[str, str, str], int]
     command_exit: int | None
     clean: bool

@@ -82,6 +82,7 @@ class _Recorder:
             workloads=session.workloads,
             calls=session.calls,
             lost=session.lost,
+            losses=session.losses,
             command_exit=session.command_exit,
             clean=manifest.clean_end,
         )

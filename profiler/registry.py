@@ -334,6 +334,10 @@ class Registry:
         """Return how many workloads are recorded."""
         return len({i.workload for i in self._instances.values() if i.verdict == "wanted"})
 
+    def workload_keys(self) -> dict[int | None, str]:
+        """Return the key of every workload by its number."""
+        return {number: key for key, (number, _) in self._workloads.items()}
+
     def instance_of(self, slot: int) -> Instance | None:
         """Return the instance of a slot; None for `NO_SLOT` and unknown ones."""
         found = None if slot == NO_SLOT else self.slots.get(slot)

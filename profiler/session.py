@@ -114,6 +114,11 @@ class Session:
         return self._writer.lost if self._writer else 0
 
     @property
+    def losses(self) -> dict[tuple[str, str, str], int]:
+        """What was lost, by kind, place and key of the workload, the most first."""
+        return dict(self._writer.losses.most_common()) if self._writer else {}
+
+    @property
     def workloads(self) -> int:
         return self._registry.workload_count()
 

@@ -85,6 +85,7 @@ class WindowWriter:
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
         self.calls = 0
         self.lost = 0
+        self.losses: Counter[tuple[str, str, str]] = Counter()
 
     def write(
         self, drained: Drained, started_ns: int, ended_ns: int, *, is_last: bool = False
@@ -285,6 +286,10 @@ class WindowWriter:
     ) -> WindowReport:  # fmt: skip
         lost = losses.total()
         self.lost += lost
+        if lost:
+            names = self._registry.workload_keys()
+            for (workload, _, kind, place), number in losses.items():
+                self.losses[kind, place, names.get(workload, "")] += number
         totals: Counter[str] = sum(self._activity.values(), Counter())
         return WindowReport(
             window=window,

@@ -7,21 +7,28 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ethogram.cli.behaviour import title_of
 from ethogram.cli.screen import count
 from ethogram.contracts.escape import printable
+from ethogram.contracts.keys import workload_key_of
 
 if TYPE_CHECKING:
     from ethogram.contracts.recording import Recording
 
-__all__ = ["Completeness", "completeness_of", "loss_lines"]
+__all__ = ["Completeness", "Loss", "completeness_of", "loss_lines"]
+
+Loss = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """Windows of instances by state, losses by (kind, place), programs that are not attached."""
+    """Windows of instances by state, losses, programs that are not attached.
+
+    Losses are by kind, place and key of the workload; empty where it is not known whose it is.
+    """
 
     states: dict[str, int]
-    losses: dict[tuple[str, str], int]
+    losses: dict[Loss, int]
     missing: tuple[tuple[str, str], ...]
     is_truncated: bool
     ended: bool
@@ -31,8 +38,13 @@ class Completeness:
         return {
             "coverage": self.states,
             "losses": [
-                {"kind": kind, "place": printable(place), "count": number}
-                for (kind, place), number in self.losses.items()
+                {
+                    "kind": kind,
+                    "place": printable(place),
+                    "workload": title_of(key) if key else None,
+                    "count": number,
+                }
+                for (kind, place, key), number in self.losses.items()
             ],
             "is_truncated": self.is_truncated,
         }
@@ -58,10 +70,11 @@ def _coverage_words(states: Mapping[str, int]) -> str:
     return f"{listed}, by window, instance and phase"
 
 
-def loss_lines(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:
-    """Yield *losses* by kind and place in lines; that nothing was lost is worth one."""
-    for (kind, place), number in losses.items():
-        yield f"lost: {count(number, 'event')}, {printable(kind)} in {printable(place)}"
+def loss_lines(losses: Mapping[Loss, int]) -> Iterator[str]:
+    """Yield *losses* in lines; that nothing was lost is worth one."""
+    for (kind, place, key), number in losses.items():
+        whose = f", of `{title_of(key)}`" if key else ""
+        yield f"lost: {count(number, 'event')}, {printable(kind)} in {printable(place)}{whose}"
     if not losses:
         yield "nothing lost"
 
@@ -69,9 +82,11 @@ def loss_lines(losses: Mapping[tuple[str, str], int]) -> Iterator[str]:
 def completeness_of(recording: Recording) -> Completeness:
     """Return how complete *recording* is."""
     states = Counter(recording.table("coverage")["state"].to_pylist())
-    losses: Counter[tuple[str, str]] = Counter()
+    names = {row["workload"]: workload_key_of(row)
+             for row in recording.table("workloads").to_pylist()}  # fmt: skip
+    losses: Counter[Loss] = Counter()
     for row in recording.table("losses").to_pylist():
-        losses[row["kind"], row["place"]] += row["count"]
+        losses[row["kind"], row["place"], names.get(row["workload"], "")] += row["count"]
     programs = recording.manifest.programs
     return Completeness(
         states=dict(states.most_common()),

@@ -116,11 +116,15 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 def describe_result(result: RecordResult) -> list[str]:
     """Return what a recording came to, in lines for a screen."""
+    from ethogram.cli.completeness import loss_lines
+
     lost = "nothing lost" if not result.lost else f"{count(result.lost, 'event')} lost"
     lines = [
         f"recorded `{result.recording}`: {count(result.workloads, 'workload')}, "
         f"{count(result.calls, 'call')}, {count(result.windows, 'window')}; {lost}"
     ]
+    if result.losses:
+        lines += loss_lines(result.losses)
     if not result.clean:
         lines.append("the recording did not end cleanly: its last window may be short")
     if result.command_exit is not None:

@@ -102,7 +102,7 @@ def _show_summary(path: Path, output_format: str) -> None:
         return
     console = output()
     print_behaviours(console, found)
-    for line in loss_lines(losses):
+    for line in loss_lines({(*loss, ""): number for loss, number in losses.items()}):
         console.print(line)
     next_command(shell("ethogram", "learn", path, "-o", "baselines"))
 

@@ -108,6 +108,25 @@ def test_losses_and_a_missing_end_are_said(
     assert losses_of(summarize(Recording.open(path))) == {("ring_full", "events\x1b"): 23}
 
 
+def test_a_loss_says_whose_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = [
+        {"window": 0, "workload": whose, "kind": "quota", "place": "files", "count": number}
+        for whose, number in ((1, 20), (1, 3), (None, 7))
+    ]
+    workloads = [{"workload": 1, "namespace": "shop", "kind": "Pod", "name": "cart-0",
+                  "container": "cart", "container_kind": "main"}]  # fmt: skip
+    path = make_recording(tmp_path / "r", losses=losses, workloads=workloads)
+    assert run(["show", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "lost: 23 events, quota in files, of `shop/Pod/cart-0 (cart)`\n" in printed
+    assert "lost: 7 events, quota in files\n" in printed
+    assert run(["show", str(path), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)["losses"]
+    assert [(loss["workload"], loss["count"]) for loss in found] == [
+        ("shop/Pod/cart-0 (cart)", 23), (None, 7),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("dimension", "arch", "key", "words"),
     [

@@ -211,6 +211,24 @@ def test_a_widened_path_still_allows_what_was_seen(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        (f"/run/runc/{'0a' * 32}/state.json", "/run/runc/*/state.json"),
+        (f"/sys/fs/cgroup/machine.slice/libpod-{'0a' * 32}.scope/cgroup.procs",
+         "/sys/fs/cgroup/machine.slice/libpod-*.scope/cgroup.procs"),
+        (f"/var/lib/containers/overlay/{'0a' * 32}/{'1b' * 32}/x",
+         "/var/lib/containers/overlay/*/*/x"),
+        (f"/run/runc/{'0a' * 31}/state.json", None),
+        (f"/run/runc/{'0a' * 33}/state.json", None),
+        (f"/opt/app/{'0a' * 32}", None),
+    ],
+)  # fmt: skip
+def test_ids_of_containers_say_nothing_about_the_next_run(path: str, pattern: str | None) -> None:
+    (value,) = widened([("files", FileValue(path=path, access="r"))])
+    assert value == FileValue(path=pattern or path, access="r")
+
+
+@pytest.mark.parametrize(
     "path", ["/proc/12x/stat", "/var/proc/12/stat", "/proc/self", "/proc/sys/1", "/proc"]
 )
 def test_other_paths_are_not_widened(path: str) -> None:
