@@ -80,7 +80,7 @@ static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
 
 // --- outgoing, and binds: the caller is `current` ---------------------------------------------
 
-// A thread that io_uring made works for its process, and no fork told of it.
+// A thread that io_uring made works for its process: no fork told of it, and it made no call.
 static __noinline struct task_state *worker_state(struct task_struct *task)
 {
 	struct task_state *state, *leader;
@@ -123,8 +123,11 @@ static __always_inline const struct owner *caller(__u32 *slot)
 	if (!has_task_storage)
 		return caller_of_exec(task, slot);
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
-	if (!state)
-		state = worker_state(task);
+	if (!state || !state->has_owner) {
+		struct task_state *worker = worker_state(task);
+
+		state = worker ? worker : state;
+	}
 	if (!state)
 		return NULL;
 	*slot = find_slot(task, state);
