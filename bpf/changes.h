@@ -36,6 +36,27 @@ struct changes {
 	struct change second;
 };
 
+// Per CPU: what would be too much for a stack that all callers share.
+struct change_room {
+	struct call_arguments arguments;
+	struct changes changes;
+	struct open_call opened;
+	struct named named;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct change_room);
+} change_rooms SEC(".maps");
+
+static __always_inline struct change_room *change_room_of(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&change_rooms, &zero);
+}
+
 static __always_inline void set_change(struct change *change, __s32 directory, __u64 asked,
 				       __u16 access)
 {
@@ -144,54 +165,56 @@ static __noinline int change_of(__u32 nr, struct call_arguments *args, struct ch
 __noinline int record_one_change(struct task_state *state, struct change *change,
 					__s64 result)
 {
-	struct named named = {};
+	struct change_room *room = change_room_of();
 	__u8 first = 0;
 
-	if (!state || !change || !change->is_wanted)
+	if (!state || !change || !room || !change->is_wanted)
 		return 0;
 	// AT_EMPTY_PATH: the file of the descriptor itself.
 	if (change->asked && bpf_probe_read_user(&first, 1, (void *)change->asked) == 0 && !first &&
 	    change->directory >= 0 && result >= 0)
 		change->asked = 0;
 	if (!change->asked) {
-		struct open_call call = {
-			.result = change->directory,
-			.access = change->access,
-			.errnum = result < 0 ? -result : 0,
-		};
-
+		__builtin_memset(&room->opened, 0, sizeof(room->opened));
+		room->opened.result = change->directory;
+		room->opened.access = change->access;
+		room->opened.errnum = result < 0 ? -result : 0;
 		if (file_of(bpf_get_current_task_btf(), change->directory)) // else EBADF
-			record_opened(state, &call);
+			record_opened(state, &room->opened);
 		return 0;
 	}
-	named.asked = (const char *)change->asked;
-	named.result = result;
-	named.directory = change->directory;
-	named.access = change->access;
-	record_name(state, &named);
+	room->named.asked = (const char *)change->asked;
+	room->named.result = result;
+	room->named.directory = change->directory;
+	room->named.access = change->access;
+	record_name(state, &room->named);
 	return 0;
 }
 
-__noinline int record_change(struct task_state *state, __u32 nr, struct call_arguments *args,
-				    __s64 result)
+// What a call changed whose arguments are in this CPU's room.
+__noinline int record_change(struct task_state *state, __u32 nr, __s64 result)
 {
-	struct changes changes = {};
+	struct change_room *room = change_room_of();
 
-	if (!state || !args || result <= -512)
+	if (!state || !room || result <= -512)
 		return 0;
-	change_of(nr, args, &changes);
-	record_one_change(state, &changes.first, result);
-	record_one_change(state, &changes.second, result);
+	__builtin_memset(&room->changes, 0, sizeof(room->changes));
+	change_of(nr, &room->arguments, &room->changes);
+	record_one_change(state, &room->changes.first, result);
+	record_one_change(state, &room->changes.second, result);
 	return 0;
 }
 
 static __always_inline void change_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
 					__s64 result)
 {
-	struct call_arguments args = { { ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs),
-					 ARG5(regs) } };
+	struct change_room *room = change_room_of();
 
-	record_change(state, nr, &args, result);
+	if (!room)
+		return;
+	room->arguments = (struct call_arguments){ { ARG1(regs), ARG2(regs), ARG3(regs),
+						     ARG4(regs), ARG5(regs) } };
+	record_change(state, nr, result);
 }
 
 // The native number of a call of the 32-bit table that changes names.
@@ -244,18 +267,18 @@ static __always_inline __u32 native_change(__u32 nr)
 static __always_inline int compat_change_done(struct task_state *state, struct pt_regs *regs,
 					 __s64 result)
 {
+	struct change_room *room = change_room_of();
 	__u32 nr;
 
-	if (!state || !regs)
+	if (!state || !regs || !room)
 		return 0;
 	nr = native_change(state->nr);
-	if (nr != NATIVE_CALLS) {
-		struct call_arguments args = { { COMPAT_ARG1(regs), COMPAT_ARG2(regs),
-						 COMPAT_ARG3(regs), COMPAT_ARG4(regs),
-						 COMPAT_ARG5(regs) } };
-
-		record_change(state, nr, &args, result);
-	}
+	if (nr == NATIVE_CALLS)
+		return 0;
+	room->arguments =
+		(struct call_arguments){ { COMPAT_ARG1(regs), COMPAT_ARG2(regs), COMPAT_ARG3(regs),
+					   COMPAT_ARG4(regs), COMPAT_ARG5(regs) } };
+	record_change(state, nr, result);
 	return 0;
 }
 

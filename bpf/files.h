@@ -83,27 +83,28 @@ static __always_inline void record_open_failed(struct task_state *state, struct 
 static __noinline int send_opened(struct file *file, struct file_key *key, const char *asked)
 {
 	struct scratch *scratch = scratch_of();
-	struct file_record record = { .kind = RECORD_FILE };
-	__u32 position = sizeof(record), flags = 0;
+	__u32 position = sizeof(struct file_record), flags = 0;
+	struct file_record *record;
 	__u64 fingerprint;
 	struct path path;
 
 	if (!scratch || !file || !key)
 		return 0;
+	record = begin_file(scratch);
 	path.dentry = PEEK(file, file, f_path.dentry);
 	path.mnt = PEEK(file, file, f_path.mnt);
-	record.path_size = append_path(&path, &position, &flags, &fingerprint);
-	record.asked_size = append_asked(scratch, &position, asked);
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key->fingerprint;
-	record.dev = key->dev;
-	record.ino = key->ino;
-	record.slot = key->slot;
-	record.window = key->window;
-	record.flags = flags | file_flags(PEEK(file, file, f_inode));
+	record->path_size = append_path(&path, &position, &flags, &fingerprint);
+	record->asked_size = append_asked(scratch, &position, asked);
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->fingerprint = key->fingerprint;
+	record->dev = key->dev;
+	record->ino = key->ino;
+	record->slot = key->slot;
+	record->window = key->window;
+	record->flags = flags | file_flags(PEEK(file, file, f_inode));
 	if (flags & EVENT_PATH_TRUNCATED)
 		count_loss(key->slot, LOSS_TRUNCATED, PLACE_FILES, 1);
-	send_file(scratch, &record, position);
+	send_file(scratch, record, position);
 	return 0;
 }
 

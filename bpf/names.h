@@ -31,10 +31,18 @@ struct {
 	__type(value, struct name);
 } names SEC(".maps");
 
+static __always_inline struct file_record *begin_file(struct scratch *scratch)
+{
+	struct file_record *record = (struct file_record *)scratch->record;
+
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_FILE;
+	return record;
+}
+
 static __always_inline void send_file(struct scratch *scratch, struct file_record *record,
 				      __u32 position)
 {
-	__builtin_memcpy(scratch->record, record, sizeof(*record));
 	if (bpf_ringbuf_output(&paths, scratch->record,
 			       position & (RECORD_ROOM - 1),
 				BPF_RB_NO_WAKEUP))
@@ -92,8 +100,11 @@ static __noinline __u64 hash_of_name(struct name *name, __u32 size)
 	if (!name)
 		return 0;
 	tail &= PATH_SIZE - 1;
+	// Unrolled it would need most of the stack that all callers share.
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < HASHED_HEAD / 8; i++)
 		hash = mix(hash, *(__u64 *)&name->text[i * 8]);
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < HASHED_TAIL / 8; i++) {
 		__u64 word;
 
@@ -140,8 +151,8 @@ static __always_inline int record_read_name(struct task_state *state, struct nam
 				       struct name *name, __u32 size)
 {
 	struct scratch *scratch = scratch_of();
-	struct file_record record = { .kind = RECORD_FILE };
-	__u32 position = sizeof(record), flags = 0;
+	__u32 position = sizeof(struct file_record), flags = 0;
+	struct file_record *record;
 	struct file_key key = {};
 	struct path start;
 	__u64 fingerprint;
@@ -160,19 +171,20 @@ static __always_inline int record_read_name(struct task_state *state, struct nam
 	key.errnum = named->result < 0 ? -named->result : 0;
 	if (!count_file(&key))
 		return 0;
+	record = begin_file(scratch);
 	if (has_start) {
 		flags = EVENT_START;
-		record.path_size = append_path(&start, &position, &flags, &fingerprint);
+		record->path_size = append_path(&start, &position, &flags, &fingerprint);
 	}
-	record.asked_size = append(scratch, &position, name->text, size);
-	record.time_ns = bpf_ktime_get_boot_ns();
-	record.fingerprint = key.fingerprint;
-	record.slot = key.slot;
-	record.window = key.window;
-	record.flags = flags;
+	record->asked_size = append(scratch, &position, name->text, size);
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->fingerprint = key.fingerprint;
+	record->slot = key.slot;
+	record->window = key.window;
+	record->flags = flags;
 	if (flags & EVENT_PATH_TRUNCATED)
 		count_loss(key.slot, LOSS_TRUNCATED, PLACE_FILES, 1);
-	send_file(scratch, &record, position);
+	send_file(scratch, record, position);
 	return 0;
 }
 

@@ -159,15 +159,18 @@ static __noinline int record_exec_failed(struct task_state *state, struct exec_c
 	return 0;
 }
 
-static __always_inline void exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
-					__s64 result)
+static __noinline int exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				  __s64 result)
 {
 	struct exec_call call = { .directory = AT_FDCWD, .result = result };
 
+	if (!state || !regs)
+		return 0;
 	if (nr == NR_execveat)
 		call.directory = ARG1(regs);
 	call.asked = (const char *)(nr == NR_execveat ? ARG2(regs) : ARG1(regs));
 	record_exec_failed(state, &call);
+	return 0;
 }
 
 // The same of a 32-bit table.

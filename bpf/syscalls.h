@@ -236,32 +236,41 @@ static __noinline int call_skipped(struct task_struct *task, struct task_state *
 	return 0;
 }
 
-static __always_inline void record_error(struct task_state *state, __s64 result)
+static __noinline int record_error(struct task_state *state, __s64 result)
 {
-	struct call_key key = { state->slot, window, state->nr, state->arch, -result };
+	struct call_key key = {};
 
+	if (!state)
+		return 0;
+	key.slot = state->slot;
+	key.window = window;
+	key.nr = state->nr;
+	key.arch = state->arch;
+	key.errnum = -result;
 	count_in(&errors, &key, state->slot, PLACE_ERRORS);
+	return 0;
 }
 
 // The workload serves from its first listen, or from its first wait that is long enough.
-static __always_inline void maybe_steady(struct task_state *state, __u32 nr, __s64 result)
+static __noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
 {
 	struct instance *instance;
 	bool is_steady = false;
 
-	if (state->phase != PHASE_STARTUP)
-		return;
+	if (!state || state->phase != PHASE_STARTUP)
+		return 0;
 	if (nr == NR_listen)
 		is_steady = result == 0;
 	else if (is_in(waiting_calls, nr))
 		is_steady = bpf_ktime_get_boot_ns() - state->entered_ns >= idle_ns;
 	if (!is_steady)
-		return;
+		return 0;
 	instance = instance_of(&state->owner);
 	if (instance && !instance->is_steady) {
 		instance->is_steady = 1;
 		phases_changed();
 	}
+	return 0;
 }
 
 static __always_inline bool is_open(__u32 nr)
@@ -276,8 +285,8 @@ struct exec_call {
 	__u32 pad;
 };
 
-static __always_inline void exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
-					__s64 result);
+static __noinline int exec_failed(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				  __s64 result);
 static __noinline int compat_exec_failed(struct task_state *state, struct pt_regs *regs,
 					 __s64 result);
 

@@ -222,17 +222,20 @@ static __noinline int record_socket_call(struct task_state *state, struct socket
 	return 0;
 }
 
-static __always_inline void socket_call_done(struct task_state *state, struct pt_regs *regs,
-					     __u32 nr, __s64 result)
+static __noinline int socket_call_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
+				       __s64 result)
 {
 	struct socket_call call = { .nr = nr, .result = result };
 
+	if (!state || !regs)
+		return 0;
 	call.arguments[0] = (__u32)ARG1(regs);
 	call.arguments[1] = ARG2(regs);
 	call.arguments[2] = ARG3(regs);
 	call.arguments[4] = ARG5(regs);
 	call.arguments[5] = ARG6(regs);
 	record_socket_call(state, &call);
+	return 0;
 }
 
 // What listened, or had a name for datagrams, before anybody saw it begin to.
