@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import loops, memory, pipeline, services, start
+from benchmarks import loops, memory, pipeline, services, start, storms
 from benchmarks.machine import facts
 from benchmarks.progress import say
 from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
@@ -28,6 +28,7 @@ ROUNDS = {
     "services": (6, 1),
     "memory": (1, 1),
     "start": (10, 1),
+    "storms": (1, 1),
     "pipeline": (3, 1),
 }
 
@@ -97,6 +98,7 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
         ),
         "memory": lambda: memory.measure(directory, recorded_s=1 if options.quick else 11),
         "start": lambda: start.measure(directory, rounds=rounds("start")),
+        "storms": lambda: storms.measure(directory, share=50 if options.quick else 1),
         "pipeline": lambda: pipeline.measure(
             SAMPLE, directory, times=2 if options.quick else 20, rounds=rounds("pipeline")
         ),

@@ -23,7 +23,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from benchmarks.screen import row, say
+from benchmarks import many
+from benchmarks.progress import say
+from benchmarks.report import Column, Part, Table, Target
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import unified_mount
 from tests.e2e.command_line import running
@@ -280,18 +282,40 @@ def _connections(found: Recording) -> int:
     return counted["in"] + counted["out"]
 
 
-def measure(directory: Path, *, share: int) -> None:
-    """Print a line for each storm."""
-    row("", ["done", "recorded", "lost", "recorder"])
-    storms = [
-        lambda: files(directory, 50_000 // share, 1 if share > 1 else 3),
-        lambda: flood(directory, 10_000 // share),
-        lambda: execs(directory, 90_000 // share),
-        lambda: connections(directory, 10_000 // share),
+def measure(directory: Path, *, share: int) -> Part:
+    """Return the part: every storm at a *share*-th of its size."""
+    beyond = 10_000 // share
+    # What is done; how much of it goes beyond a quota, and is to be lost.
+    storms: list[tuple[Callable[[], Told], int]] = [
+        (lambda: files(directory, 50_000 // share, 1 if share > 1 else 3), 0),
+        (lambda: flood(directory, beyond), beyond),
+        (lambda: execs(directory, 90_000 // share), 0),
+        (lambda: connections(directory, 10_000 // share), 0),
     ]
-    for storm in storms:
+    columns = (
+        Column("storm"),
+        *(Column(name, "count") for name in ("to record", "recorded", "lost", "to lose")),
+        Column("recorder (PSS)", "bytes"),
+        Column("workloads"),
+    )
+    rows: list[tuple[str | float, ...]] = []
+    for storm, over in storms:
         told = storm()
-        row(told.name, [f"{told.wanted:,}", f"{told.recorded:,}", f"{told.lost:,}",
-                        f"{told.pss_kib / 1024:.0f} MiB"])  # fmt: skip
-        if told.losses:
-            say(f"lost: {told.losses[:6]}")
+        say(f"storms: {told.name}: done")
+        states = Counter("/".join(sorted(each)) for each in told.states.values())
+        rows.append(
+            (told.name, told.wanted, told.recorded, told.lost, over, told.pss_kib * 1024,
+             ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+        )  # fmt: skip
+    part = Part("storms", "Storms", "default window and rings; each recording has its own cgroups")
+    part.tables.append(Table(columns, tuple(rows)))
+    missed = sum(abs(row[1] - row[2]) for row in rows)  # type: ignore[operator]
+    astray = sum(abs(row[3] - row[4]) for row in rows)  # type: ignore[operator]
+    part.targets += [
+        Target("not recorded of what was to be", missed, 0, "count"),
+        Target("lost but within a quota, or not counted as lost beyond one", astray, 0, "count"),
+    ]
+    part.tables.append(
+        many.measure(directory, number=1_000 // share, windows=1 if share > 1 else 4)
+    )
+    return part

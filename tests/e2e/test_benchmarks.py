@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import many
 from profiler.identity.hierarchy import unified_mount
 
 pytestmark = pytest.mark.e2e
@@ -81,3 +82,11 @@ def test_memory_is_measured_and_calculated() -> None:
     assert len(part["tables"][2]["rows"]) == 12
     assert set(larger) == {"2", "16", "64", "128"}
     assert "files" in maps
+
+
+def test_workloads_at_once_are_each_recorded(tmp_path: Path) -> None:
+    found = {row[0]: row[1] for row in many.measure(tmp_path, number=7, windows=1).rows}
+    assert found["of which calls were recorded"] == "7"
+    assert found["events lost"] == "0"
+    assert len(found) == 7
+    assert list(unified_mount().glob("ethogram-bench-*")) == []
