@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ _PATIENCE_S = 10.0
 @contextmanager
 def cgroup(purpose: str = "work") -> Iterator[Path]:
     """Make a cgroup, and in the end kill what is in it and remove it."""
-    path = unified_mount() / f"ethogram-bench-{purpose}-{secrets.token_hex(4)}"
+    path = unified_mount() / f"ethogram-bench-{os.getpid()}-{purpose}-{secrets.token_hex(4)}"
     path.mkdir()
     try:
         yield path

@@ -86,9 +86,10 @@ def measure(
     directory: Path, names: Sequence[str], *, rounds: int, is_quick: bool = False
 ) -> list[Part]:
     """Return a part for each of the loops *names*; each state is entered once a round for all."""
-    others = tracing_programs()
     seen = _Seen()
+    others = 0
     for number in range(rounds):
+        others = max(others, tracing_programs())
         say(f"{', '.join(names)}: round {number + 1} of {rounds}")
         order = SETTINGS if number % 2 == 0 else tuple(reversed(SETTINGS))
         with cgroup("mine") as mine, cgroup("other") as other:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +26,20 @@ STATES = [
 
 def measured(*names: str) -> dict[str, dict[str, Any]]:
     """Run the parts *names* in their quickest form; return each by its name."""
-    result = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "--quick", "--only", ",".join(names),
          "--format", "json"],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=150,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert list(unified_mount().glob("ethogram-bench-*")) == []
-    return {part["name"]: part for part in json.loads(result.stdout)["parts"]}
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        said, errors = process.communicate(timeout=150)
+    assert process.returncode == 0, errors
+    assert left_of(process.pid) == []
+    return {part["name"]: part for part in json.loads(said)["parts"]}
+
+
+def left_of(pid: int) -> list[Path]:
+    """Return the cgroups that benchmarks in process *pid* left."""
+    return list(unified_mount().glob(f"ethogram-bench-{pid}-*"))
 
 
 def rows(part: dict[str, Any], table: int = 0) -> dict[str, list[Any]]:
@@ -89,4 +97,25 @@ def test_workloads_at_once_are_each_recorded(tmp_path: Path) -> None:
     assert found["of which calls were recorded"] == "7"
     assert found["events lost"] == "0"
     assert len(found) == 7
-    assert list(unified_mount().glob("ethogram-bench-*")) == []
+    assert left_of(os.getpid()) == []
+
+
+def test_an_interrupt_leaves_nothing_behind() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "--only", "services"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "round 1 of" in line:
+                break
+        servers = [
+            int(pid)
+            for cgroup in left_of(process.pid)
+            for pid in (cgroup / "cgroup.procs").read_text().split()
+        ]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert left_of(process.pid) == []
+    assert [pid for pid in servers if Path(f"/proc/{pid}").exists()] == []
