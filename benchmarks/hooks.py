@@ -17,11 +17,12 @@ from types import ModuleType
 
 from ethogram.errors import CaptureError
 from profiler.identity.hierarchy import unified_mount
-from profiler.libbpf import Link, Object
+from profiler.libbpf import Btf, Link, Object
 from profiler.loaders.core import object_path
 
 __all__ = ["ENTER", "attached", "places"]
 
+_TYPEDEF = 8  # a kind of BTF
 ENTER = "tp_btf/sys_enter"
 # What runs when user space asks for it is no hook.
 _NO_HOOKS = ("iter/", "iter.s/", "syscall")
@@ -29,14 +30,27 @@ _NO_HOOKS = ("iter/", "iter.s/", "syscall")
 _VERDICTS = ("cgroup/", "cgroup_skb/")
 
 
+@cache
 def places() -> tuple[str, ...]:
-    """Return the section names of the recorder's hooks, each as often as it has programs there."""
+    """Return the section names of the recorder's hooks, each as often as it has programs there.
+
+    Tracepoints that this kernel does not have are left out, as the recorder leaves them out.
+    """
+    kernel = Btf.of_kernel()
     opened = Object(object_path())
     try:
         sections = [program.section.lstrip("?") for program in opened.programs.values()]
+        return tuple(section for section in sections if _is_hook(section, kernel))
     finally:
         opened.close()
-    return tuple(section for section in sections if not section.startswith(_NO_HOOKS))
+        kernel.close()
+
+
+def _is_hook(section: str, kernel: Btf) -> bool:
+    tracepoint = section.removeprefix("tp_btf/")
+    if tracepoint != section:
+        return kernel.has(f"btf_trace_{tracepoint}", _TYPEDEF)
+    return not section.startswith(_NO_HOOKS)
 
 
 def source(sections: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ __all__ = ["Column", "Part", "Table", "Target", "as_json", "as_markdown", "as_te
 
 Unit = Literal["text", "seconds", "ratio", "count", "rate", "share", "points", "bytes"]
 Value = str | float | int | None
+_ALIGNED = {True: "---", False: "---:"}
 _SIZES = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
@@ -156,7 +157,7 @@ def as_markdown(part: Part) -> str:
     blocks = [f"({part.how}.)"]
     for table in _all_tables(part):
         head, *body = ([cell.replace("|", "\\|") for cell in row] for row in _cells(table))
-        lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+        lines = [head, [_ALIGNED[column.unit == "text"] for column in table.columns], *body]
         text = "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
         blocks.append(f"{table.title}:\n\n{text}" if table.title else text)
     if part.notes:

@@ -102,6 +102,7 @@ def test_a_document_keeps_what_is_outside_of_its_blocks() -> None:
     assert once.startswith("# Title\n\n<!-- calls: begin -->\n(least of 3 rounds.)\n")
     assert once.endswith("\n- nothing lost\n<!-- calls: end -->\n\nprose\n")
     assert "| nothing | 120 ns |\n| full | - |\n" in once
+    assert "| state | least |\n| --- | ---: |\n" in once
     assert "| at all | 60 ns | 70 ns | not reached |\n" in once
     assert replaced(once, {"calls": as_markdown(PART)}) == once
 
