@@ -154,6 +154,19 @@ enum compat_nr {
 
 #endif
 
+// What a call was given.
+struct call_arguments {
+	__u64 at[6];
+};
+
+static __always_inline struct call_arguments arguments_of(struct pt_regs *regs)
+{
+	struct call_arguments args = { { ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs),
+					 ARG5(regs), ARG6(regs) } };
+
+	return args;
+}
+
 // A set of native calls as a bitmap, made by the compiler from a list X(number, word)...
 #define CALL_BIT(nr, w) | ((nr) / 64 == (w) ? 1ull << ((nr) % 64) : 0)
 #define CALL_WORD(list, w) (0 list(CALL_BIT, w))

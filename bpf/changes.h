@@ -19,10 +19,6 @@
 
 static const __u64 change_calls[NATIVE_CALLS / 64] = CALL_SET(CHANGE_CALLS);
 
-struct call_arguments {
-	__u64 at[5];
-};
-
 // One name, or an open file where *asked* is 0.
 struct change {
 	__u64 asked;
@@ -212,8 +208,7 @@ static __always_inline void change_done(struct task_state *state, struct pt_regs
 
 	if (!room)
 		return;
-	room->arguments = (struct call_arguments){ { ARG1(regs), ARG2(regs), ARG3(regs),
-						     ARG4(regs), ARG5(regs) } };
+	room->arguments = arguments_of(regs);
 	record_change(state, nr, result);
 }
 

@@ -81,9 +81,9 @@ static __always_inline void fill_process(struct process_record *record, struct t
 }
 
 // Path, inode and exe_key of an executable, appended after the record's head.
-static __noinline int describe_executable(struct file *file, struct process_record *record,
-					  __u32 *position)
+__noinline int describe_executable(__u64 address, struct process_record *record, __u32 *position)
 {
+	struct file *file = (void *)address;
 	struct inode *inode;
 	struct path path;
 	__u64 fingerprint = 0;

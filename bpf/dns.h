@@ -52,7 +52,7 @@ static __always_inline bool begin_packet(struct __sk_buff *skb, struct bpf_sock 
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->exe_key = socket->owner.exe_key;
 	head->cookie = bpf_get_socket_cookie(skb);
-	head->slot = slot_of(NULL, &socket->owner, phase_of(&socket->owner));
+	head->slot = slot_of(0, &socket->owner, phase_of(&socket->owner));
 	head->window = window;
 	head->family = transport->family;
 	__builtin_memcpy(head->resolver, transport->source, 16);

@@ -50,22 +50,22 @@ static __always_inline void send_file(struct scratch *scratch, struct file_recor
 }
 
 // A file that is new in this window. Returns true where it is in the set now.
-static __noinline bool add_file(struct file_key *key)
+__noinline int add_file(struct file_key *key)
 {
 	struct use *use, fresh = { .calls = 1 };
 
 	if (!key || !take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
-		return false;
+		return 0;
 	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
 	fresh.last_jiffies = bpf_jiffies64();
 	if (!bpf_map_update_elem(&files, key, &fresh, BPF_NOEXIST))
-		return true;
+		return 1;
 	use = bpf_map_lookup_elem(&files, key);
 	if (use)
 		__sync_fetch_and_add(&use->calls, 1);
 	else
 		count_loss(key->slot, LOSS_MAP_FULL, PLACE_FILES, 1);
-	return false;
+	return 0;
 }
 
 // Returns true where the key is new in this window. The time is asked for once a jiffy: jiffies are

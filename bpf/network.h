@@ -108,7 +108,7 @@ static __always_inline const struct owner *caller_of_exec(struct task_struct *ta
 
 	if (!owner || !is_recorded(owner->cgroup_id, owner->mntns))
 		return NULL;
-	*slot = slot_of(NULL, owner, phase_of(owner));
+	*slot = slot_of(0, owner, phase_of(owner));
 	return owner;
 }
 

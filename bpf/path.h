@@ -179,8 +179,7 @@ static __always_inline __u32 append(struct scratch *scratch, __u32 *position, co
 }
 
 // Append the path of (dentry, mount). Returns its size; flags say what is wrong with it.
-static __noinline __u32 append_path(struct path *path, __u32 *position, __u32 *flags,
-				    __u64 *fingerprint)
+__noinline int append_path(struct path *path, __u32 *position, __u32 *flags, __u64 *fingerprint)
 {
 	struct scratch *scratch = scratch_of();
 	struct walk walk;
@@ -191,8 +190,8 @@ static __noinline __u32 append_path(struct path *path, __u32 *position, __u32 *f
 
 	if (!scratch || !path || !position || !flags || !fingerprint)
 		return 0;
-	dentry = BPF_CORE_READ(path, dentry);
-	mount = BPF_CORE_READ(path, mnt);
+	dentry = path->dentry;
+	mount = path->mnt;
 	// A rename during the walk invents paths: twice the same fingerprint, or it is flagged.
 	walk_from(&walk, dentry, mount);
 	walk_up(&walk);

@@ -87,17 +87,17 @@ static __always_inline __u64 clone3_flags(const void *arguments)
 	X(NR_syslog, w) X(NR_umount2, w) X(NR_unshare, w) X(NR_userfaultfd, w)
 
 // Which operation a native call is; NO_OPERATION for nearly all.
-static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
+static __always_inline __u32 operation_of(__u32 nr, const struct call_arguments *args,
 					  struct operation_call *call)
 {
-	__u64 first = ARG1(regs);
+	__u64 first = args->at[0];
 
 	call->argument = first;
 	switch (nr) {
 	case NR_unshare:
 		return OPERATION_UNSHARE;
 	case NR_setns:
-		call->argument = ARG2(regs);
+		call->argument = args->at[1];
 		return OPERATION_SETNS;
 	case NR_clone:
 		return first & CLONE_NAMESPACES ? OPERATION_CLONE_NAMESPACE : NO_OPERATION;
@@ -106,17 +106,17 @@ static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 		return call->argument & CLONE_NAMESPACES ? OPERATION_CLONE_NAMESPACE :
 							   NO_OPERATION;
 	case NR_mount:
-		call->argument = ARG4(regs);
-		call->target = (const char *)ARG2(regs);
+		call->argument = args->at[3];
+		call->target = (const char *)args->at[1];
 		return OPERATION_MOUNT;
 	case NR_umount2:
 		call->target = (const char *)first;
 		return OPERATION_UMOUNT;
 	case NR_move_mount:
-		call->target = (const char *)ARG4(regs);
+		call->target = (const char *)args->at[3];
 		return OPERATION_MOVE_MOUNT;
 	case NR_open_tree:
-		call->target = (const char *)ARG2(regs);
+		call->target = (const char *)args->at[1];
 		return OPERATION_OPEN_TREE;
 	case NR_pivot_root:
 		call->target = (const char *)first;
@@ -167,16 +167,16 @@ static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 		return OPERATION_SET_CAPABILITIES;
 	case NR_chmod:
 		call->target = (const char *)first;
-		call->argument = ARG2(regs);
-		return ARG2(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+		call->argument = args->at[1];
+		return args->at[1] & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
 	case NR_fchmod:
-		call->argument = ARG2(regs);
-		return ARG2(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+		call->argument = args->at[1];
+		return args->at[1] & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
 	case NR_fchmodat:
 	case NR_fchmodat2:
-		call->target = (const char *)ARG2(regs);
-		call->argument = ARG3(regs);
-		return ARG3(regs) & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
+		call->target = (const char *)args->at[1];
+		call->argument = args->at[2];
+		return args->at[2] & SET_ID_BITS ? OPERATION_CHMOD_SET_ID : NO_OPERATION;
 	case NR_io_uring_setup:
 		return OPERATION_IO_URING_SETUP;
 	case NR_reboot:
@@ -197,11 +197,11 @@ static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 		return OPERATION_QUOTA;
 	case NR_mknod:
 		call->target = (const char *)first;
-		call->argument = ARG2(regs);
+		call->argument = args->at[1];
 		return OPERATION_MKNOD;
 	case NR_mknodat:
-		call->target = (const char *)ARG2(regs);
-		call->argument = ARG3(regs);
+		call->target = (const char *)args->at[1];
+		call->argument = args->at[2];
 		return OPERATION_MKNOD;
 	case NR_seccomp:
 		return first <= 1 ? OPERATION_SECCOMP : NO_OPERATION; // SECCOMP_SET_MODE_*
@@ -214,35 +214,35 @@ static __always_inline __u32 operation_of(__u32 nr, struct pt_regs *regs,
 }
 
 // setxattr("security.capability") gives a file capabilities.
-static __always_inline bool sets_file_capability(__u32 nr, struct pt_regs *regs)
+static __always_inline bool sets_file_capability(__u32 nr, const struct call_arguments *args)
 {
 	char name[20] = {};
 	const char wanted[20] = "security.capability";
 
 	if (nr != NR_setxattr && nr != NR_lsetxattr && nr != NR_fsetxattr)
 		return false;
-	bpf_probe_read_user_str(name, sizeof(name), (void *)ARG2(regs));
+	bpf_probe_read_user_str(name, sizeof(name), (void *)args->at[1]);
 	for (int i = 0; i < (int)sizeof(name); i++)
 		if (name[i] != wanted[i])
 			return false;
 	return true;
 }
 
-static __noinline int record_operation(struct task_state *state, struct pt_regs *regs, __u32 nr,
-				       __s64 result)
+__noinline int record_operation(struct task_state *state, struct call_arguments *args, __u32 nr,
+				__s64 result)
 {
 	struct operation_call call = {};
 
-	if (!state || !regs)
+	if (!state || !args)
 		return 0;
 	// fork_done() told of it. The child returns from it as well, and by then another thread may
 	// have changed the flags of clone3().
 	if (result >= 0 && (nr == NR_clone || nr == NR_clone3))
 		return 0;
-	call.operation = operation_of(nr, regs, &call);
-	if (sets_file_capability(nr, regs)) {
+	call.operation = operation_of(nr, args, &call);
+	if (sets_file_capability(nr, args)) {
 		call.operation = OPERATION_SET_FILE_CAPABILITY;
-		call.target = nr == NR_fsetxattr ? NULL : (const char *)ARG1(regs);
+		call.target = nr == NR_fsetxattr ? NULL : (const char *)args->at[0];
 	}
 	if (call.operation != NO_OPERATION)
 		send_operation(state, &call, result);
@@ -250,6 +250,14 @@ static __noinline int record_operation(struct task_state *state, struct pt_regs 
 	if (call.operation == OPERATION_IO_URING_SETUP && result >= 0 && !rings_told)
 		count_loss(state->slot, LOSS_UNSEEN, PLACE_FILES, 1);
 	return 0;
+}
+
+static __always_inline void operation_done(struct task_state *state, struct pt_regs *regs, __u32 nr,
+					   __s64 result)
+{
+	struct call_arguments args = arguments_of(regs);
+
+	record_operation(state, &args, nr, result);
 }
 
 // Memory overcommit asks for CAP_SYS_ADMIN at every mapping and fork: a discount for the

@@ -79,7 +79,7 @@ static __always_inline void describe_exec(struct scratch *scratch, struct proces
 	const char *name = BPF_CORE_READ(binprm, filename);
 	const char *interpreter = BPF_CORE_READ(binprm, interp);
 
-	describe_executable(BPF_CORE_READ(binprm, file), record, &position);
+	describe_executable((__u64)BPF_CORE_READ(binprm, file), record, &position);
 	append_cwd(record, &position, task);
 	if (interpreter != name) {
 		record->flags |= EVENT_INTERPRETED;
@@ -138,7 +138,7 @@ static __always_inline __u32 append_directory(struct scratch *scratch, struct pr
 	return size + (first ? append(scratch, position, "/", 1) : 0);
 }
 
-static __noinline int record_exec_failed(struct task_state *state, struct exec_call *call)
+__noinline int record_exec_failed(struct task_state *state, struct exec_call *call)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *scratch = scratch_of();

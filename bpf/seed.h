@@ -39,7 +39,7 @@ static __always_inline void describe_snapshot(struct task_struct *task, struct t
 	fill_process(record, task, state);
 	record->time_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	record->flags |= EVENT_SNAPSHOT;
-	describe_executable(file, record, &position);
+	describe_executable((__u64)file, record, &position);
 	append_peers(task, record, &position);
 	state->owner.exe_key = record->exe_key;
 	send_process(scratch, record, position);

@@ -32,7 +32,7 @@ static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
 static const __u64 exit_calls[NATIVE_CALLS / 64] = CALL_SET(EXIT_CALLS);
 
 // Calls of other tables, and numbers that are no call's.
-static __noinline int count_odd_call(__u32 slot, __u32 nr, __u16 arch)
+__noinline int count_odd_call(__u32 slot, __u32 nr, __u16 arch)
 {
 	struct call_key key = {};
 
@@ -58,7 +58,7 @@ static __always_inline void count_call(__u32 slot, __u32 nr, __u16 arch)
 }
 
 // Put a sequence into the window's set. Returns 0 where it is there now.
-static __noinline int report_gram(__u64 gram, __u32 slot)
+__noinline int report_gram(__u64 gram, __u32 slot)
 {
 	struct gram_key key = {};
 	__u32 one = 1;
@@ -236,7 +236,7 @@ static __noinline int call_skipped(struct task_struct *task, struct task_state *
 	return 0;
 }
 
-static __noinline int record_error(struct task_state *state, __s64 result)
+__noinline int record_error(struct task_state *state, __s64 result)
 {
 	struct call_key key = {};
 
@@ -247,12 +247,12 @@ static __noinline int record_error(struct task_state *state, __s64 result)
 	key.nr = state->nr;
 	key.arch = state->arch;
 	key.errnum = -result;
-	count_in(&errors, &key, state->slot, PLACE_ERRORS);
+	count_in(&errors, &key, key.slot, PLACE_ERRORS);
 	return 0;
 }
 
 // The workload serves from its first listen, or from its first wait that is long enough.
-static __noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
+__noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
 {
 	struct instance *instance;
 	bool is_steady = false;
@@ -359,7 +359,7 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		if (is_in(socket_calls, nr))
 			socket_call_done(state, regs, nr, result);
 		else
-			record_operation(state, regs, nr, result);
+			operation_done(state, regs, nr, result);
 		if (is_in(change_calls, nr))
 			change_done(state, regs, nr, result);
 	}

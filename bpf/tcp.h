@@ -176,7 +176,7 @@ int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
 	if (!socket || (new_state == TCP_CLOSE && is_forgotten(&socket->owner)))
 		return 0;
 	phase = phase_of(&socket->owner);
-	key.slot = slot_of(NULL, &socket->owner, phase);
+	key.slot = slot_of(0, &socket->owner, phase);
 	key.exe_key = socket->owner.exe_key;
 	socket_flow(sk, &key);
 	if (new_state == TCP_CLOSE) {

@@ -189,7 +189,7 @@ static __always_inline void socket_made_of(struct task_state *state, struct sock
 	count_flow(&key, 0);
 }
 
-static __noinline int record_socket_call(struct task_state *state, struct socket_call *call)
+__noinline int record_socket_call(struct task_state *state, struct socket_call *call)
 {
 	struct unix_key key = {};
 	struct sock *sk;

@@ -71,7 +71,7 @@ static __always_inline struct pid_namespace *pidns_of(struct task_struct *task)
 // Inodes of the namespaces that a task is in: mnt pid net uts ipc user cgroup time.
 static __always_inline void namespaces_of(struct task_struct *task, __u32 *inums)
 {
-	struct nsproxy *proxy = READABLE(task_struct, task)->nsproxy;
+	struct nsproxy *proxy = PEEK(task_struct, task, nsproxy);
 	struct pid_namespace *pidns = pidns_of(task);
 
 	if (!proxy)
@@ -120,7 +120,7 @@ static __noinline bool is_recorded_mntns(__u32 mntns)
 	return cgroup_id && *cgroup_id;
 }
 
-static __noinline bool is_recorded(__u64 cgroup_id, __u32 mntns)
+__noinline int is_recorded(__u64 cgroup_id, __u32 mntns)
 {
 	struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
 
@@ -141,10 +141,12 @@ static __always_inline struct instance *instance_of(const struct owner *owner)
 	return bpf_map_lookup_elem(&instances, &key);
 }
 
-static __always_inline __u32 phase_of(const struct owner *owner)
+__noinline int phase_of(const struct owner *owner)
 {
 	struct instance *instance;
 
+	if (!owner)
+		return PHASE_UNKNOWN;
 	if (owner->lineage == LINEAGE_OUTSIDE)
 		return PHASE_RUNTIME;
 	if (owner->lineage == LINEAGE_SESSION)
@@ -160,14 +162,18 @@ static __always_inline __u32 phase_of(const struct owner *owner)
 	return instance->is_steady ? PHASE_STEADY : PHASE_STARTUP;
 }
 
-static __always_inline void announce_slot(struct task_struct *task, struct slot_key *key,
-					  __u32 slot)
+// *address* is the task's, 0 where there is none.
+__noinline int announce_slot(__u64 address, struct slot_key *key, __u32 slot)
 {
-	struct slot_record *record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
+	struct task_struct *task = (void *)address;
+	struct slot_record *record;
 
+	if (!key)
+		return 0;
+	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
 		count_loss(slot, LOSS_RING_FULL, PLACE_SLOTS, 1);
-		return;
+		return 0;
 	}
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->cgroup_id = key->cgroup_id;
@@ -181,27 +187,33 @@ static __always_inline void announce_slot(struct task_struct *task, struct slot_
 	record->host_namespace_bits = 0;
 	record->flags = 0;
 	if (task) {
-		const struct cred *cred = READABLE(task_struct, task)->cred;
-		int mode = task->seccomp.mode;
+		const struct cred *cred = PEEK(task_struct, task, cred);
 
 		bpf_core_read(&record->caps_bounding, 8, &cred->cap_bset);
 		record->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-		record->tgid = task->tgid;
+		record->tgid = PEEK(task_struct, task, tgid);
 		record->host_namespace_bits = host_namespace_bits(task);
-		record->flags |= mode ? EVENT_SECCOMP_FILTER : 0;
-		record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ?
+		record->flags |= PEEK(task_struct, task, seccomp.mode) ? EVENT_SECCOMP_FILTER : 0;
+		record->flags |= PEEK(task_struct, task, atomic_flags) &
+						 (1 << PFA_NO_NEW_PRIVS_BIT) ?
 					 EVENT_NO_NEW_PRIVS : 0;
 	}
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	return 0;
 }
 
 // The slot of an owner in its phase; a new one from the free list where it has none yet.
-static __always_inline __u32 slot_of(struct task_struct *task, const struct owner *owner,
-				     __u32 phase)
+__noinline int slot_of(__u64 task, const struct owner *owner, __u32 phase)
 {
-	struct slot_key key = { owner->cgroup_id, owner->mntns, phase };
-	__u32 slot, *known = bpf_map_lookup_elem(&slots, &key);
+	__u32 slot, *known;
+	struct slot_key key = {};
 
+	if (!owner)
+		return SLOT_UNASSIGNED;
+	key.cgroup_id = owner->cgroup_id;
+	key.mntns = owner->mntns;
+	key.phase = phase;
+	known = bpf_map_lookup_elem(&slots, &key);
 	if (known)
 		return *known;
 	if (bpf_map_pop_elem(&free_slots, &slot)) {
@@ -244,13 +256,16 @@ static __always_inline bool has_room(const struct owner *owner)
 
 // A task that came into another cgroup, or from the host's mount namespace into another, is on
 // its way in: it belongs to the runtime until it executes something there.
-static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, __u32 mntns)
+__noinline int move_in(struct task_state *state, __u64 cgroup_id, __u32 mntns)
 {
-	bool first = !state->has_owner;
-	bool moved = cgroup_id != state->cgroup_id && !is_same_instance(cgroup_id, &state->owner);
-	bool is_outside = state->mntns == host_mntns || state->owner.lineage == LINEAGE_OUTSIDE;
-	bool entered = is_outside && mntns && mntns != state->mntns && mntns != host_mntns;
+	bool first, moved, is_outside, entered;
 
+	if (!state)
+		return 0;
+	first = !state->has_owner;
+	moved = cgroup_id != state->cgroup_id && !is_same_instance(cgroup_id, &state->owner);
+	is_outside = state->mntns == host_mntns || state->owner.lineage == LINEAGE_OUTSIDE;
+	entered = is_outside && mntns && mntns != state->mntns && mntns != host_mntns;
 	if (first || moved || entered) {
 		struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
 		struct owner next = state->owner;
@@ -274,11 +289,12 @@ static __always_inline void move_in(struct task_state *state, __u64 cgroup_id, _
 	state->cgroup_id = cgroup_id;
 	if (mntns)
 		state->mntns = mntns;
+	return 0;
 }
 
 static __noinline __u32 find_again(struct task_struct *task, struct task_state *state)
 {
-	__u64 cgroup_id;
+	__u64 cgroup_id, address;
 	__u32 mntns;
 
 	if (!task || !state)
@@ -305,7 +321,9 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 		bpf_map_update_elem(&target_mntns, &key, &state->owner.cgroup_id, BPF_NOEXIST);
 	}
 	state->phase = phase_of(&state->owner);
-	state->slot = slot_of(task, &state->owner, state->phase);
+	state->task = (__u64)task;
+	address = *(volatile __u64 *)&state->task;
+	state->slot = slot_of(address, &state->owner, state->phase);
 	publish(state);
 	return state->slot;
 }
