@@ -21,6 +21,7 @@ __all__ = ["ExecIds", "Executables", "Processes"]
 
 _WIRE_FLAGS = 0xFFFF
 _EXECUTABLES = 100_000
+_AT_ONCE = 500  # records, some milliseconds, until the rings are looked after
 _SIGNAL, _STATUS = 0x7F, 8
 Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
 
@@ -90,6 +91,10 @@ class Executables:
         count, self.overflow = self.overflow, 0
         return count
 
+    def number_of(self, key: int) -> int:
+        """Return the number of a kernel key, 0 where it was never seen."""
+        return self._numbers.get(key, 0)
+
     def numbers_of(self, keys: np.ndarray) -> np.ndarray:
         """Return the number of each kernel key, 0 where it was never seen."""
         unique, inverse = np.unique(keys, return_inverse=True)
@@ -145,7 +150,9 @@ class Processes:
         clock: BootClock,
         *,
         redact: Redact,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
+        self._meanwhile = meanwhile
         self._registry = registry
         self._executables = executables
         self._ids = ids
@@ -173,7 +180,9 @@ class Processes:
             for kind, batch in records
             for head, tail in zip(batch.heads, batch.tails, strict=True)
         ]
-        for _, kind, head, tail in sorted(events, key=lambda event: event[0]):
+        for count, (_, kind, head, tail) in enumerate(sorted(events, key=lambda event: event[0])):
+            if count % _AT_ONCE == 0:
+                self._meanwhile()
             match kind:
                 case RecordKind.EXEC:
                     self._executed(head, tail, window)
@@ -236,7 +245,7 @@ class Processes:
 
     def _executable(self, head: np.void, path: bytes, *, is_failed: bool) -> int:
         if is_failed:
-            return int(self._executables.numbers_of(head["exe_key"].reshape(1))[0])
+            return self._executables.number_of(int(head["exe_key"]))
         return self._executables.add(head, path)
 
     def _fork(self, head: np.void, window: int) -> None:
@@ -253,7 +262,7 @@ class Processes:
             "session_exec_id": self._ids.maybe(int(head["session_key"])),
             "tgid": int(head["tgid"]),
             "ns_tgid": int(head["ns_tgid"]),
-            "exe": int(self._executables.numbers_of(head["exe_key"].reshape(1))[0]),
+            "exe": self._executables.number_of(int(head["exe_key"])),
             "flags": int(columns["flags"]) | ProcessFlag.FORKED,
             "start": self._clock.utc_ns(int(head["time_ns"])),
             "errno": None,

@@ -79,6 +79,7 @@ class Session:
             self._ids,
             self.clock,
             redact=redactor(options, is_container=self._registry.is_container),
+            meanwhile=self._glance,
         )
         self._loader: Loader | None = None
         self._writer: WindowWriter | None = None

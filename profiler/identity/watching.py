@@ -53,13 +53,9 @@ class StateWatch:
         return int(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def start(self) -> None:
-        """Begin; what is there already is not told."""
-        if self._fd < 0:
-            return
-        for pattern in self._patterns:
-            first, *rest = pattern.strip("/").split("/")
-            self._add(below(self._root, first), (*rest, ""))
-        self._thread.start()
+        """Begin, with what is there already."""
+        if self._fd >= 0:
+            self._thread.start()
 
     def close(self) -> None:
         """End the thread, after what was written before."""
@@ -98,6 +94,10 @@ class StateWatch:
     # --- what happens --------------------------------------------------------------------------
 
     def _run(self) -> None:
+        for pattern in self._patterns:
+            first, *rest = pattern.strip("/").split("/")
+            for directory in self._add(below(self._root, first), (*rest, "")):
+                self._changed(directory)
         poller = select.poll()
         poller.register(self._fd, select.POLLIN)
         poller.register(self._stop, select.POLLHUP)

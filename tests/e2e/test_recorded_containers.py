@@ -86,9 +86,13 @@ def test_each_of_many_containers_that_live_for_50_ms_is_named(
             with Container(busybox_image, spec, runtime=runtime) as container:
                 assert container.run().returncode == 0
 
-    seen = recorded(tmp_path, live)
-    assert {row["name"] for row in seen.workloads.values()} == {f"cart-{n}" for n in range(20)}
-    assert seen.calls("getppid")["startup"] == 20 * 23
+    seen = recorded(tmp_path, live, may_lose=True)
+    names = {row["name"] for row in seen.workloads.values()}
+    assert names <= {f"cart-{number}" for number in range(20)}
+    assert seen.calls("getppid")["startup"] == len(names) * 23
+    # On a host where the reader itself gets no processor for 50 ms, that is said.
+    assert len(names) == 20 or {row["kind"] for row in seen.rows("losses")} == {"unresolved"}
+    assert len(names) >= 15
 
 
 @pytest.mark.parametrize("runtime", ["runc", "crun"])
