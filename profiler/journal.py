@@ -21,7 +21,7 @@ from ethogram.contracts.journal_format import (
     JOURNAL_SUFFIX,
     part_name,
 )
-from ethogram.contracts.manifest import Manifest, write_manifest
+from ethogram.contracts.manifest import DataFile, Manifest, Sent, write_manifest
 from ethogram.contracts.tables import TABLES
 from ethogram.errors import CaptureError
 from profiler.compaction import compact_part
@@ -34,7 +34,9 @@ from profiler.directory import (
 )
 from profiler.rotation import Rotation, Segment, overdue
 from profiler.segments import Tally, and_dropped, has_windows, part_number
+from profiler.spool import Outlet, not_sent
 from profiler.stream import TableStream
+from profiler.upload import Delivery
 
 __all__ = ["Journal"]
 
@@ -59,17 +61,21 @@ class Journal:
         *,
         rotation: Rotation,
         now: Callable[[], float],
+        outlet: Outlet | None,
     ) -> None:
         """Use `Journal.create`; *lock* is the descriptor that locks *path*."""
         self.path = path
         self.manifest = manifest
         self._lock = lock
         self._rotation = rotation
+        self._outlet = outlet
         self._now = now
         self._began = now()
         self._streams: dict[str, TableStream] = {}
         self._open = Tally()
         self._segments: list[Segment] = []
+        self._offered: set[str] = set()
+        self._gone: list[str] = []
         self._number = 0
         self._windows = 0
         self._losses = 0
@@ -86,20 +92,25 @@ class Journal:
         *,
         rotation: Rotation | None = None,
         now: Callable[[], float] = time.monotonic,
+        outlet: Outlet | None = None,
     ) -> Self:
         """Begin a recording at *path*, which must not exist or be an empty directory.
 
         With *force*, a recording that is there is deleted once the first window of the new one is
         whole, and is back after `discard`; anything else is refused with `UsageError`. *now* tells
-        seconds.
+        seconds. With *outlet* this is a spool: files leave it once they have arrived elsewhere.
         """
         directory = Path(path)
         is_new = not directory.exists()
         lock = claim_directory(directory, force=force)
-        journal = cls(directory, manifest, lock, rotation=rotation or Rotation(), now=now)
+        journal = cls(
+            directory, manifest, lock, rotation=rotation or Rotation(), now=now, outlet=outlet
+        )
         journal._is_ours = is_new
         if retain := journal._rotation.retain:
             journal.update(retain=str(retain))
+        if outlet is not None:
+            journal.update(sent=Sent(url=str(outlet.uploader.remote.url)))
         try:
             make_private(lock)
             (directory / JOURNAL_DIRECTORY).mkdir(mode=0o700)
@@ -155,9 +166,14 @@ class Journal:
                     between()
             self._write_manifest(sync=False)
             forget_replaced(self.path)
+            if self._outlet:
+                self._settle()
             if self._is_due():
                 self._rotate(between or _nothing)
-            self._drop_old()
+                self._drop_old()
+                self._offer()
+            else:
+                self._drop_old()
         except OSError as error:
             raise self._fail(error) from error
 
@@ -196,6 +212,9 @@ class Journal:
         self._rotate(_nothing)
         self._drop_old()
         (self.path / JOURNAL_DIRECTORY).rmdir()
+        if self._outlet:
+            self._offer()
+            self._send_rest(self._outlet)
 
     def _end_failed(self, ended: datetime | None) -> None:
         """Say when it ended, where that fits on the disk; the failure itself was said before."""
@@ -286,32 +305,92 @@ class Journal:
         retain = self._rotation.retain
         if retain is None or not self._segments:
             return
-        listed = sum(file.size_bytes or 0 for file in self.manifest.files)
-        kept = listed - sum(segment.size_bytes for segment in self._segments)
+        listed = sum(file.size_bytes or 0 for file in self._all_files())
+        kept_bytes = listed - sum(segment.size_bytes for segment in self._segments)
         newest = self._open.end_ns or self._segments[-1].end_ns
         old = self._segments[
             : overdue(
-                self._segments, retain, now_ns=newest, kept_bytes=kept + self._journal_bytes()
+                self._segments, retain, now_ns=newest, kept_bytes=kept_bytes + self._journal_bytes()
             )
         ]
         if not old:
             return
         numbers = {segment.number for segment in old}
-        gone = [
-            file
-            for file in self.manifest.files
-            if has_windows(file.table) and part_number(file.path) in numbers
-        ]
+        sent = self.manifest.sent
+        gone, gone_there = (
+            [f for f in files if has_windows(f.table) and part_number(f.path) in numbers]
+            for files in (self.manifest.files, sent.files if sent else ())
+        )
         self._windows -= sum(segment.windows for segment in old)
         self._losses -= sum(segment.losses for segment in old)
         self.update(
             files=tuple(file for file in self.manifest.files if file not in gone),
             dropped=and_dropped(self.manifest.dropped, old),
         )
+        if sent:
+            kept = tuple(file for file in sent.files if file not in gone_there)
+            self.update(sent=sent.model_copy(update={"files": kept}))
+        self._gone += [file.path for file in (*gone, *gone_there)]
         self._write_manifest(sync=True)
         del self._segments[: len(old)]
         for file in gone:
             (self.path / file.path).unlink()
+
+    # --- uploading ---------------------------------------------------------------------------
+
+    def begin_upload(self, replaced: tuple[str, ...] = ()) -> None:
+        """Upload the first manifest, then delete the files *replaced* there."""
+        assert self._outlet is not None
+        self._gone += replaced
+        self._offer()
+
+    def spooled_bytes(self) -> int:
+        """Return what waits here: the journal, and files that have not arrived."""
+        return self._journal_bytes() + sum(file.size_bytes or 0 for file in self.manifest.files)
+
+    def _all_files(self) -> tuple[DataFile, ...]:
+        sent = self.manifest.sent
+        return (*(sent.files if sent else ()), *self.manifest.files)
+
+    def _offer(self) -> None:
+        """Have files uploaded that were not offered yet, and a manifest that lists all."""
+        if self._outlet is None:
+            return
+        new = tuple(file for file in self.manifest.files if file.path not in self._offered)
+        self._offered.update(file.path for file in new)
+        manifest = self.manifest.model_copy(update={"files": self._all_files(), "sent": None})
+        self._outlet.uploader.offer(Delivery(new, manifest, tuple(self._gone)))
+        self._gone = []
+
+    def _settle(self) -> None:
+        """Delete here what has arrived there: first from the manifest, then the files."""
+        sent = self.manifest.sent
+        assert self._outlet is not None
+        assert sent is not None
+        names = self._outlet.uploader.take_delivered()
+        arrived = [file for file in self.manifest.files if file.path in names]
+        if not arrived:
+            return
+        self.update(
+            files=tuple(file for file in self.manifest.files if file.path not in names),
+            sent=sent.model_copy(update={"files": (*sent.files, *arrived)}),
+        )
+        self._write_manifest(sync=True)
+        for file in arrived:
+            (self.path / file.path).unlink()
+
+    def _send_rest(self, outlet: Outlet) -> None:
+        """Wait for what is still to be uploaded; `CaptureError`, and a spool that stays, if not."""
+        is_complete = False
+        try:
+            is_complete = outlet.uploader.finish(outlet.patience_s)
+        finally:
+            self._settle()
+        if not is_complete:
+            raise not_sent(outlet.uploader, self.path, len(self.manifest.files))
+        delete_recording(self.path)
+        if self._is_ours:
+            self.path.rmdir()
 
     def _require_open(self) -> None:
         if self._is_closed or self._is_failed:
@@ -331,10 +410,11 @@ class Journal:
                 hint="record again, to a place that nothing cleans up",
             )
         kept = self.manifest.windows
+        rest = f"send {self.path}` uploads" if self._outlet else f"show {self.path}` reads"
         return CaptureError(
             f"`{self.path}` cannot be written: {os.strerror(error.errno or 0)}; "
             f"{kept} {'window is' if kept == 1 else 'windows are'} kept",
-            hint=f"free space, or name another place; `ethogram show {self.path}` reads the rest",
+            hint=f"free space, or name another place; `ethogram {rest} the rest",
         )
 
 

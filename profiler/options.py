@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ethogram.contracts.remote import RecordingUrl
 from profiler.rotation import Rotation
 from profiler.targets import Targets
 
-__all__ = ["RecordOptions", "RecordResult", "SessionOptions"]
+__all__ = ["RecordOptions", "RecordResult", "SessionOptions", "UploadOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +36,20 @@ class SessionOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordOptions(SessionOptions):
-    """What to record, where to, and how. *max_loss* is for the caller."""
+class UploadOptions:
+    """Where a recording waits on its way to a URL, how much of it, and how long at the end."""
 
-    output: Path
+    spool: Path | None = None
+    spool_bytes: int = 1 << 30
+    patience_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOptions(SessionOptions):
+    """What to record, where to, and how. *max_loss* is for the caller, *upload* for a URL."""
+
+    output: Path | RecordingUrl
+    upload: UploadOptions = field(default_factory=UploadOptions)
     rotation: Rotation = field(default_factory=Rotation)
     max_loss: int | None = None
     force: bool = False
@@ -51,7 +62,7 @@ class RecordResult:
     *losses* are by kind, place and key of the workload, which is empty where it is not known.
     """
 
-    recording: Path
+    recording: Path | RecordingUrl
     windows: int
     workloads: int
     calls: int

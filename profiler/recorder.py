@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 from ethogram.contracts.manifest import Command
+from ethogram.contracts.remote import RecordingUrl, Remote
+from profiler.destination import check_destination
 from profiler.journal import Journal
 from profiler.options import RecordOptions, RecordResult
 from profiler.preamble import first_manifest, shown_values
 from profiler.session import GRACE_S, OnWindow, Session
+from profiler.sink import Sink
+from profiler.spool import BoundedSpool, Outlet, default_spool
+from profiler.upload import Uploader
 from profiler.window import WindowReport
 
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
@@ -45,25 +51,42 @@ class _Recorder:
         self._options = options
         self.session = Session(options)
         self._journal: Journal | None = None
+        self._spool: BoundedSpool | None = None
 
     def start(self) -> None:
-        dropped = self.session.start(self._open_journal)
+        remote = None
+        replaced: tuple[str, ...] = ()
+        if isinstance(self._options.output, RecordingUrl):
+            remote = Remote(self._options.output)
+            replaced = check_destination(remote, force=self._options.force)
+        dropped = self.session.start(lambda: self._open_journal(remote))
         assert self._journal is not None
         self._journal.update(privileges_dropped=dropped)
+        if remote is not None:
+            self._journal.begin_upload(replaced)
 
-    def _open_journal(self) -> Journal:
+    def _open_journal(self, remote: Remote | None) -> Sink:
         options, session = self._options, self.session
         first = first_manifest(options, session.facts, session.clock)
-        self._journal = Journal.create(
-            options.output, first, options.force, rotation=options.rotation
-        )
+        if remote is None:
+            assert isinstance(options.output, Path)
+            journal = Journal.create(
+                options.output, first, options.force, rotation=options.rotation
+            )
+        else:
+            upload = options.upload
+            place = upload.spool or default_spool(first.recording_id)
+            outlet = Outlet(Uploader(remote, place), upload.patience_s)
+            journal = Journal.create(place, first, rotation=options.rotation, outlet=outlet)
+            self._spool = BoundedSpool(journal, upload.spool_bytes)
+        self._journal = journal
         self._journal.update(
             loader=session.loader_name,
             programs=session.programs,
             # By the hooks on every call, which alone see them.
             file_changes=(session.loader_name == "core" and options.tier == "full") or None,
         )
-        return self._journal
+        return self._spool or self._journal
 
     def finish(self, on_window: OnWindow | None) -> RecordResult:
         """End the open window and the recording."""
@@ -76,13 +99,14 @@ class _Recorder:
         redaction = journal.manifest.redaction
         journal.update(redaction=redaction.model_copy(update={"redacted": session.redacted}))
         manifest = journal.close(ended=session.clock.datetime(session.clock.boot_ns()))
+        unspooled = self._spool.lost if self._spool else 0
         return RecordResult(
             recording=self._options.output,
             windows=session.windows,
             workloads=session.workloads,
             calls=session.calls,
-            lost=session.lost,
-            losses=session.losses,
+            lost=session.lost + unspooled,
+            losses=session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {}),
             command_exit=session.command_exit,
             clean=manifest.clean_end,
         )

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "Say what this host can record, and what is missing.",
         "try": "Record one command; print what it did and the profile it needs.",
         "record": "Record what workloads do, until stopped or for a while.",
+        "send": "Upload a recording, or what a spool still has of one.",
         "show": "Print a recording, a summary or a baseline.",
         "summarize": "Reduce recordings to one summary that merges.",
         "merge": "Merge summaries into one.",

@@ -6,16 +6,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option
+from ethogram.cli.options import COMMAND_SETTINGS, Location, examples, force_option
 from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.cli.session_options import require_place, session_fields, session_options
-from ethogram.cli.storage_options import rotation_of, storage_options
+from ethogram.cli.storage_options import rotation_of, storage_options, upload_of
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import CaptureError
@@ -35,6 +34,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
         "ethogram record -o recording --all --duration 10s",
         "ethogram record -o recording --container 3f2a9c",
         "ethogram record -o recording --all --rotate-every 15m --retain 7d",
+        "ethogram record -o s3://bucket/recording --all --rotate-every 5m",
         "ethogram record -o recording --namespace shop --inventory inventory.json",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
@@ -44,8 +44,8 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
     "--output",
     required=True,
     metavar="REC",
-    type=click.Path(path_type=Path),
-    help="Directory to write the recording to; without `--force` new or empty.",
+    type=Location(),
+    help="Directory or URL, as `s3://bucket/rec`, to write to; without `--force` new or empty.",
 )
 @session_options(
     window="5s", window_help="How long a window is; a kill loses the open one at most."
@@ -78,6 +78,7 @@ def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
     return RecordOptions(
         output=values["output"],
         rotation=rotation_of(values),
+        upload=upload_of(values),
         max_loss=values["max_loss"],
         force=values["force"],
         **session_fields(values, target),

@@ -1,18 +1,21 @@
-"""Options of `record` that say how its files grow, and how long they are kept."""
+"""Options of `record` that say how its files grow, how long they are kept, and where they wait."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ethogram.cli.options import Duration, Size, duration_ms_of, size_of
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
+    from profiler.options import UploadOptions
     from profiler.rotation import Retention, Rotation
 
-__all__ = ["rotation_of", "storage_options"]
+__all__ = ["rotation_of", "send_wait_option", "storage_options", "upload_of"]
 
 _LEAST_AGE_MS = 1000
 
@@ -41,6 +44,40 @@ class Retain(click.ParamType["Retention"]):
         return Retention("size", size, value)
 
 
+def send_wait_option(command: Any) -> Any:
+    """Add the option `--send-wait`."""
+    return click.option(
+        "--send-wait",
+        type=Duration(least_ms=100),
+        metavar="TIME",
+        default="30s",
+        show_default=True,
+        help="How long to go on at the end while the URL takes nothing.",
+    )(command)
+
+
+def upload_of(values: dict[str, Any]) -> UploadOptions:
+    """Return what the option *values* say of uploading; `UsageError` where nothing is uploaded."""
+    from profiler.options import UploadOptions
+
+    is_url = isinstance(values["output"], RecordingUrl)
+    if values["spool"] is not None and not is_url:
+        raise UsageError(
+            "`--spool` is for recordings that go to a URL",
+            hint="leave it out: a directory is written to directly",
+        )
+    if is_url and values["spool_size"] < 2 * values["rotate_size"]:
+        raise UsageError(
+            "`--spool-size` is less than two files of `--rotate-size`",
+            hint="rotate at a smaller size, or let more wait",
+        )
+    return UploadOptions(
+        spool=values["spool"],
+        spool_bytes=values["spool_size"],
+        patience_s=values["send_wait"] / 1000,
+    )
+
+
 def storage_options(command: Any) -> Any:
     """Add the options that `rotation_of` reads."""
     options = (
@@ -67,6 +104,22 @@ def storage_options(command: Any) -> Any:
             help="Delete the oldest windows beyond an age such as `7d`, or beyond a size such as "
             "`10GB`, a file at a time; without it nothing is deleted.",
         ),
+        click.option(
+            "--spool",
+            metavar="DIR",
+            type=click.Path(path_type=Path),
+            help="Where a recording waits on its way to a URL, new or empty; by default below "
+            "/var/lib/ethogram/spool.",
+        ),
+        click.option(
+            "--spool-size",
+            type=Size(least="1MB"),
+            metavar="SIZE",
+            default="1GB",
+            show_default=True,
+            help="How much may wait while the URL refuses; rows beyond it count as lost.",
+        ),
+        send_wait_option,
     )
     for option in reversed(options):
         command = option(command)

@@ -33,6 +33,7 @@ __all__ = [
     "Manifest",
     "Program",
     "Redaction",
+    "Sent",
     "TargetChoice",
     "no_recording",
     "parse_manifest",
@@ -121,6 +122,13 @@ class DataFile(_Part):
     last_window: NonNegativeInt | None = None
 
 
+class Sent(_Part):
+    """In a spool: where its recording is uploaded to, and the *files* that have arrived there."""
+
+    url: str
+    files: tuple[DataFile, ...] = ()
+
+
 class Manifest(_Part):
     """What a recording says of itself.
 
@@ -156,6 +164,7 @@ class Manifest(_Part):
     dropped: Dropped | None = None
     file_changes: Literal[True] | None = None
     files: tuple[DataFile, ...] = ()
+    sent: Sent | None = None
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 

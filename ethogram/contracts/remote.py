@@ -110,11 +110,19 @@ class Remote:
         except ImportError as error:
             raise _missing(self.url) from error
         except ValueError as error:
-            raise UsageError(
-                f"`{self.url}`: nothing here reads or writes `{self.url.scheme}` URLs",
-                hint="name a directory, or a URL such as `s3://bucket/recording`",
-            ) from error
+            raise _unknown(self.url) from error
         return filesystem, path.rstrip("/")
+
+    def load(self) -> None:
+        """Import the backend, and start nothing: a thread would keep this process's privileges."""
+        import fsspec  # noqa: PLC0415
+
+        try:
+            fsspec.get_filesystem_class(self.url.scheme)
+        except ImportError as error:
+            raise _missing(self.url) from error
+        except ValueError as error:
+            raise _unknown(self.url) from error
 
     def read(self, name: str, limit: int) -> bytes:
         """Return at most *limit* bytes of file *name*; `FileNotFoundError` where it is missing."""
@@ -168,3 +176,10 @@ def _missing(url: RecordingUrl) -> UsageError:
     else:
         hint = f"install fsspec's backend for `{url.scheme}`"
     return UsageError(f"`{url}`: the library for `{url.scheme}` URLs is not installed", hint=hint)
+
+
+def _unknown(url: RecordingUrl) -> UsageError:
+    return UsageError(
+        f"`{url}`: nothing here reads or writes `{url.scheme}` URLs",
+        hint="name a directory, or a URL such as `s3://bucket/recording`",
+    )
