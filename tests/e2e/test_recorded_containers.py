@@ -54,8 +54,10 @@ def test_the_life_of_a_container_has_its_phases(
 
 
 def test_a_container_that_lives_for_a_moment_is_named(busybox_image: Path, tmp_path: Path) -> None:
+    short: list[list[object]] = [["call", GETPPID, 23], ["call", 7, 1, 0, 0, 30]]
+
     def live() -> None:
-        with Container(busybox_image, known_spec(["call", GETPPID, 23])) as container:
+        with Container(busybox_image, known_spec(*short)) as container:
             container.run()
 
     seen = recorded(tmp_path, live)
