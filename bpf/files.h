@@ -196,4 +196,16 @@ static __noinline int compat_open_done(struct task_state *state, struct pt_regs 
 	return 0;
 }
 
+// A file that was opened by a handle, by no name at all.
+static __noinline int handle_opened(struct task_state *state, struct pt_regs *regs, __s64 result)
+{
+	struct open_call call = { .result = result };
+
+	if (!state || !regs)
+		return 0;
+	call.open_flags = ARG3(regs);
+	record_opened(state, &call);
+	return 0;
+}
+
 #endif

@@ -362,6 +362,8 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 			operation_done(state, regs, nr, result);
 		if (is_in(change_calls, nr))
 			change_done(state, regs, nr, result);
+		else if (nr == NR_open_by_handle_at && result >= 0)
+			handle_opened(state, regs, result);
 	}
 	if (nr == NR_unshare || nr == NR_setns)
 		look_again(task, state);

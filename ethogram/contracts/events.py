@@ -59,6 +59,7 @@ class EventFlag(IntFlag):
     """`enum event_flag`: below 2^16 as in `flags.ProcessFlag`, the others on the wire only."""
 
     PATH_TRUNCATED = 4
+    DELETED = 16
     UPPER_LAYER = 32
     NO_NEW_PRIVS = 128
     SECCOMP_FILTER = 256
