@@ -201,7 +201,8 @@ _ALL = (
     _table(
         "processes", "Processes: one row an exec, one a fork that never executed.",
         *_KEY,
-        ("exec_id", "str", "from boot, host, process, its start and its count of execs"),
+        ("exec_id", "str", "from boot, host, process, its start and its count of execs; also of a"
+         " failed exec, and of a fork that had children before it executed"),
         ("parent_exec_id", "str?", "the parent process when this one executed"),
         ("fork_parent_exec_id", "str?", "the process that forked this one"),
         ("session_exec_id", "str?", "first exec of the tree: the entrypoint, or what entered"),
@@ -209,7 +210,8 @@ _ALL = (
         ("ns_tgid", "u32?", "process id in its own PID namespace"),
         ("exe", "u32", "row of `executables`"),
         ("interpreter", "bytes?", "interpreter that the kernel chose for a script"),
-        ("script", "bytes?", "the script, where an interpreter runs it"),
+        ("script", "bytes?", "the script, where an interpreter runs it; what a failed exec asked"
+         " for, with the directory that execveat() was given"),
         ("cwd", "bytes?", "working directory"),
         ("argv", "list:bytes", "arguments, bounded and redacted"),
         ("flags", "u32", "bits of `process_flag`"),
