@@ -159,7 +159,7 @@ class Remote:
         if isinstance(error, FileNotFoundError):
             return RecordingError(f"there is no `{self.url}`", hint="check the bucket and the path")
         return RecordingError(
-            f"`{self.url}` cannot be reached: {words}",
+            f"`{self.url}` cannot be used: {words}",
             hint="check the network and, where it is not the default, `AWS_ENDPOINT_URL`",
         )
 

@@ -107,7 +107,7 @@ def test_a_killed_recorder_leaves_what_was_uploaded_and_a_spool_with_the_rest(
     assert (after.manifest.ended, after.manifest.clean_end) == (None, False)
 
 
-@pytest.mark.parametrize("status", [403, 503, 507])
+@pytest.mark.parametrize("status", [403, 503])
 def test_a_store_that_refuses_to_the_end_leaves_the_spool(
     gate: Gate, url: str, status: int, tmp_path: Path
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_url_that_cannot_be_written_is_refused_before_recording(
 def test_a_store_without_credentials_or_network_is_said(gate: Gate, tmp_path: Path) -> None:
     environment = {**os.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     done = ethogram("show", "s3://shelf/rec", env=environment)
-    assert (done.returncode, "cannot be reached" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "cannot be used" in done.stderr) == (1, True), done.stderr
     bare = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     bare |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
     bare["AWS_ENDPOINT_URL"] = gate.url
