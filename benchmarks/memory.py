@@ -17,7 +17,7 @@ from benchmarks.progress import say
 from benchmarks.report import Column, Part, Table, Target, Value
 from profiler.libbpf import Map, Object, library, possible_cpus
 from profiler.loaders.base import KernelConfig
-from profiler.loaders.core import CoreLoader
+from profiler.loaders.core import MAX_SLOTS, CoreLoader
 
 __all__ = ["Definition", "calculated", "measure"]
 
@@ -93,7 +93,7 @@ def measure(directory: Path, *, recorded_s: float) -> Part:
     made = {slots: definitions(slots) for slots in _SLOTS}
     part.tables += [_process(directory, recorded_s, part), _compared(made), _larger(made)]
     part.tables.append(_kinds(made[_SLOTS[-1]]))
-    most = KernelConfig(record_by_default=False, recorder_tgid=0).max_slots
+    most = MAX_SLOTS
     part.notes += [
         f"a recorder has {most:,} slots, room for {most // _SLOTS_A_WORKLOAD:,} workloads with "
         f"{_SLOTS_A_WORKLOAD} slots each; what is larger in the table needs more of them",

@@ -27,6 +27,7 @@ ANCHOR(privilege_key);
 ANCHOR(loss_key);
 ANCHOR(use);
 ANCHOR(flow_use);
+ANCHOR(slot_places);
 ANCHOR(slot_counts);
 ANCHOR(target);
 ANCHOR(instance_key);

@@ -13,6 +13,8 @@
 // Counts of workloads that found no free slot; user space turns them into losses.
 #define SLOT_UNASSIGNED 0u
 #define NATIVE_CALLS 512
+#define SLOT_CALLS 128
+#define NO_PLACE 255 // a call that came when all places were taken
 #define PATH_SIZE 4096
 #define ARGV_SIZE 4096
 #define TARGET_SIZE 256
@@ -450,8 +452,16 @@ struct flow_use {
 	__u64 last_ns;
 };
 
+// Few workloads make more than a hundred calls of the 512: each has a place where it is counted.
+struct slot_places {
+	__u16 numbers[SLOT_CALLS]; // by place; place 0 is nobody's
+	__u8 places[NATIVE_CALLS]; // by number; 0: none yet
+	__u32 used;
+	__u32 pad;
+};
+
 struct slot_counts {
-	__u64 calls[NATIVE_CALLS];
+	__u32 calls[SLOT_CALLS]; // by place
 };
 
 // Which cgroups are recorded. A nested cgroup that a container made is its instance's.

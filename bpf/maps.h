@@ -12,6 +12,7 @@ const volatile __u32 record_by_default;	 // 1: a cgroup that no target names is 
 const volatile __u64 startup_max_ns = 60000000000ull;
 const volatile __u64 idle_ns = 500000000ull;
 const volatile __u32 max_namespaces = 32; // with a slot of their own, in one cgroup
+const volatile __u32 max_slots = 1024;
 const volatile __u32 quota_files = 60000;
 const volatile __u32 quota_grams = 60000;
 const volatile __u32 quota_flows = 20000;
@@ -30,6 +31,7 @@ volatile __u32 window;
 // differs from what it saw: both only grow.
 volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
+__u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
 // Process 1's: mnt pid net uts ipc user cgroup time. Filled by host_seed before anything attaches.
 volatile __u32 host_namespaces[8];
@@ -175,7 +177,16 @@ struct {
 	__type(value, __u32);
 } free_slots SEC(".maps");
 
-// slot -> native calls, monotonic: user space takes differences. max_entries set at load.
+// slot -> which of its counters is which call's. User space clears it with the slot.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct slot_places);
+} places SEC(".maps");
+
+// slot -> native calls, monotonic, and they wrap: user space takes differences. max_entries of
+// this and of all maps by slot are set at load.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1024);

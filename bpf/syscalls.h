@@ -44,17 +44,40 @@ __noinline int count_odd_call(__u32 slot, __u32 nr, __u16 arch)
 	return 0;
 }
 
+// Give a call that is new to the slot a place to be counted. Two processors may give it one each.
+__noinline int take_place(__u32 slot, __u32 nr)
+{
+	struct slot_places *known = bpf_map_lookup_elem(&places, &slot);
+	__u32 place;
+
+	if (!known || nr >= NATIVE_CALLS)
+		return NO_PLACE;
+	place = __sync_fetch_and_add(&known->used, 1) + 1;
+	if (place >= SLOT_CALLS)
+		place = NO_PLACE;
+	else
+		known->numbers[place & (SLOT_CALLS - 1)] = nr;
+	known->places[nr & (NATIVE_CALLS - 1)] = place;
+	return place;
+}
+
 static __always_inline void count_call(__u32 slot, __u32 nr, __u16 arch)
 {
+	struct slot_places *known;
 	struct slot_counts *values;
+	__u32 place = NO_PLACE;
 
-	if (arch != NATIVE_ARCH || nr >= NATIVE_CALLS) {
-		count_odd_call(slot, nr, arch);
-		return;
+	if (arch == NATIVE_ARCH && nr < NATIVE_CALLS) {
+		known = bpf_map_lookup_elem(&places, &slot);
+		place = known ? known->places[nr & (NATIVE_CALLS - 1)] : NO_PLACE;
+		if (!place)
+			place = take_place(slot, nr);
 	}
 	values = bpf_map_lookup_elem(&counts, &slot);
-	if (values)
-		values->calls[nr & (NATIVE_CALLS - 1)]++;
+	if (values && place < SLOT_CALLS)
+		values->calls[place & (SLOT_CALLS - 1)]++;
+	else
+		count_odd_call(slot, nr, arch);
 }
 
 // Put a sequence into the window's set. Returns 0 where it is there now.

@@ -216,7 +216,9 @@ __noinline int slot_of(__u64 task, const struct owner *owner, __u32 phase)
 	known = bpf_map_lookup_elem(&slots, &key);
 	if (known)
 		return *known;
-	if (bpf_map_pop_elem(&free_slots, &slot)) {
+	if (bpf_map_pop_elem(&free_slots, &slot))
+		slot = next_slot < max_slots ? __sync_fetch_and_add(&next_slot, 1) : max_slots;
+	if (slot >= max_slots) {
 		count_loss(SLOT_UNASSIGNED, LOSS_SLOTS_FULL, PLACE_SLOTS, 1);
 		return SLOT_UNASSIGNED;
 	}

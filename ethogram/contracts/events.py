@@ -252,9 +252,16 @@ _ALL = (
         ("u64", "connections tx_bytes rx_bytes cookie peer_cookie first_ns last_ns"),
     ),
     _struct(
+        "slot_places",
+        "Value of map `places`: where each native call of a slot is counted.",
+        ("u16[128]", "numbers"),
+        ("u8[512]", "places"),
+        ("u32", "used pad"),
+    ),
+    _struct(
         "slot_counts",
-        "Value of map `counts`, one a CPU: native calls by number.",
-        ("u64[512]", "calls"),
+        "Value of map `counts`, one a CPU: native calls by place.",
+        ("u32[128]", "calls"),
     ),
     _struct(
         "target",

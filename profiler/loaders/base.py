@@ -24,15 +24,17 @@ CALLS = np.dtype(
 class KernelConfig:
     """What the programs are told before they load.
 
-    *record_by_default*: cgroups that no target names are recorded. *fast_bits*: logarithm of how
-    many threads of the host have room for their fast state (1.1 KiB each); others cost more.
+    *record_by_default*: cgroups that no target names are recorded. *max_slots*: instances times the
+    phases that they were in at one time; None: what the loader has room for. *fast_bits*:
+    logarithm of how many threads of the host have room for their fast state (1.1 KiB each); others
+    cost more.
     *startup_ns*: how long a workload's startup takes at most. *features*: what the kernel is taken
     to have, for the CO-RE loader; None: what it is found to have.
     """
 
     record_by_default: bool
     recorder_tgid: int
-    max_slots: int = 1024
+    max_slots: int | None = None
     fast_bits: int = 13
     startup_ns: int = 60_000_000_000
     tier: Literal["full", "light"] = "full"

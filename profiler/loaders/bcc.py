@@ -61,13 +61,14 @@ _MAPS = {
     "targets": ("u64", "target"),
     "slots": ("u64", "u32"),
     "free_slots": (None, "u32"),
-    "counts": ("u32", "slot_counts"),
+    "counts": ("u32", "native_counts"),
     "odd_calls": ("call_key", "u64"),
     "flows": ("flow_key", "flow_use"),
     "losses": ("loss_key", "u64"),
     "life": (None, None),
 }
-_SIZES = {None: 0, "u32": 4, "u64": 8}
+_SIZES = {None: 0, "u32": 4, "u64": 8, "native_counts": 4096}
+_MAX_SLOTS = 1024  # of 4 KiB a CPU
 
 # Tables that stay empty, and columns that hold nothing: "table" and "table.column".
 UNKNOWN = frozenset(
@@ -165,7 +166,7 @@ class BccLoader:
         self._bpf = self._compiled()
         self._maps = {name: _FdMap(self._bpf, name) for name in _MAPS}
         self._ring = Ring(self._maps["life"])
-        for slot in range(1, self._config.max_slots):
+        for slot in range(1, self._config.max_slots or _MAX_SLOTS):
             self._maps["free_slots"].update(None, struct.pack("<I", slot))
         set_targets()
         live: dict[str, Program] = {}
@@ -184,7 +185,7 @@ class BccLoader:
             RECORD_BY_DEFAULT=config.record_by_default,
             RECORDER_TGID=config.recorder_tgid,
             HOST_MNTNS=self.host_namespaces[0],
-            MAX_SLOTS=config.max_slots,
+            MAX_SLOTS=config.max_slots or _MAX_SLOTS,
             IS_LIGHT=config.tier == "light",
         )
         with kernel_source() as tree, headers_named(tree), kept_output() as output:

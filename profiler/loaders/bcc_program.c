@@ -64,8 +64,12 @@ BPF_HASH(targets, u64, struct target, 16384);
 // cgroup id -> slot. User space deletes and gives the slot back.
 BPF_HASH(slots, u64, u32, 16384);
 BPF_QUEUE(free_slots, u32, 16384);
-// slot -> native calls, monotonic: user space takes differences.
-BPF_PERCPU_ARRAY(counts, struct slot_counts, MAX_SLOTS);
+struct native_counts {
+	u64 calls[NATIVE_CALLS];
+};
+// slot -> native calls, monotonic: user space takes differences. Giving calls places, as the CO-RE
+// program does, needs the result of an atomic addition, which the compiler has not for this target.
+BPF_PERCPU_ARRAY(counts, struct native_counts, MAX_SLOTS);
 // slot -> entries made in the window of each kind. Starts anew with the window.
 BPF_ARRAY(usage, struct slot_usage, MAX_SLOTS);
 // Sets of a window; user space drains and deletes.
@@ -252,7 +256,7 @@ static __always_inline void count_odd_call(u32 slot, u32 window, u32 nr, u16 arc
 int syscall_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 nr = ctx->args[1];
-	struct slot_counts *values;
+	struct native_counts *values;
 	struct entry entry;
 	u32 window, slot = find_slot(&window);
 	int index = slot;

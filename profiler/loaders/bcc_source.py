@@ -12,7 +12,7 @@ __all__ = ["definitions", "wire_text"]
 
 _NEEDED = (
     "slot_record", "cgroup_record", "process_record", "fork_record", "exit_record", "call_key",
-    "flow_key", "flow_use", "loss_key", "slot_counts", "target",
+    "flow_key", "flow_use", "loss_key", "target",
 )  # fmt: skip
 
 

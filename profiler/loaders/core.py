@@ -24,6 +24,8 @@ from profiler.ring import Records, Ring
 
 __all__ = ["BASE_PROGRAMS", "CoreLoader", "object_path"]
 
+# Instances times the phases that they were in; each takes 512 bytes a CPU, and 824.
+MAX_SLOTS = 8192
 _TYPEDEF = 8
 # Without these there is no recording; the others are named in the manifest when they are missing.
 BASE_PROGRAMS = frozenset(
@@ -124,14 +126,15 @@ class CoreLoader:
             {
                 "recorder_tgid": struct.pack("<I", config.recorder_tgid),
                 "record_by_default": struct.pack("<I", config.record_by_default),
+                "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
         if self._features is not None:
             self._features.configure(opened)
-        for name in ("counts", "usage"):
-            opened.maps[name].resize(config.max_slots)
+        for name in ("places", "counts", "usage"):
+            opened.maps[name].resize(config.max_slots or MAX_SLOTS)
         opened.maps["fast_states"].resize(1 << config.fast_bits)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
@@ -176,8 +179,6 @@ class CoreLoader:
         bss = next(m for name, m in maps.items() if name.endswith(".bss"))
         self._switches = mmap.mmap(bss.fd, mmap.PAGESIZE)
         self._switch_at = self._object.btf.variables(".bss")
-        for slot in range(1, self._config.max_slots):
-            maps["free_slots"].update(None, struct.pack("<I", slot))
         self._counters = Counters(maps, self._live)
 
     def _attach_all(self) -> None:
@@ -249,6 +250,8 @@ class CoreLoader:
             maps["targets"].delete(struct.pack("<Q", cgroup_id))
         maps["target_mntns"].delete(struct.pack("<I", mntns))
         for slot in slots:
+            if self._counters is not None:
+                self._counters.clear(slot)
             maps["free_slots"].update(None, struct.pack("<I", slot))
 
     def wait(self, timeout_s: float) -> None:

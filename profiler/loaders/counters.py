@@ -6,6 +6,7 @@ import ctypes as c
 import platform
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from profiler.program_stats import recursion_misses
 
 __all__ = ["SETS", "Counters"]
 
-_NATIVE_CALLS = 512
 # Map -> struct of its keys, struct of its values (None: a plain counter).
 SETS = {
     "odd_calls": ("call_key", None),
@@ -29,6 +29,8 @@ SETS = {
     "privileges": ("privilege_key", None),
 }
 _MAP_FULL, _RECURSION = 1, 5
+_PLACES, _PLACED = STRUCTS["slot_places"].dtype, STRUCTS["slot_counts"].dtype
+_BY_NUMBER = np.dtype([("calls", "<u8", 512)])
 _PLACE_OF_PROGRAM = {
     "syscall_enter": LossPlace.SYSCALLS,
     "syscall_exit": LossPlace.ERRORS,
@@ -45,7 +47,9 @@ class Counters:
         self._counted: dict[int, np.ndarray] = {}
         self._lost: dict[bytes, int] = {}
         self._misses: dict[str, int] = {}
-        self._count_room = (c.c_char * (8 * _NATIVE_CALLS * possible_cpus()))()
+        self._count_type: np.dtype[Any] = _PLACED if "places" in maps else _BY_NUMBER
+        self._count_room = (c.c_char * (self._count_type.itemsize * possible_cpus()))()
+        self._place_room = (c.c_char * _PLACES.itemsize)()
 
     def take_set(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         key, value = SETS[name]
@@ -55,20 +59,12 @@ class Counters:
 
     def take_calls(self, window: int, odd: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Return the window's calls: differences of the native counters, and the odd ones."""
-        counts, native = self._maps["counts"], ARCHES.index(platform.machine())
-        parts = []
+        native, parts = ARCHES.index(platform.machine()), []
         for slot in self._used_slots():
-            if not counts.lookup_into(struct.pack("<I", slot), self._count_room):
-                continue
-            total = (
-                np.frombuffer(bytes(self._count_room), "<u8").reshape(-1, _NATIVE_CALLS).sum(axis=0)
-            )
-            change = total - self._counted.get(slot, np.zeros_like(total))
-            self._counted[slot] = total
-            numbers = np.flatnonzero(change)
+            numbers, calls = self._native_calls(slot)
             part = np.zeros(len(numbers), CALLS)
             part["slot"], part["window"], part["arch"] = slot, window, native
-            part["nr"], part["calls"] = numbers, change[numbers]
+            part["nr"], part["calls"] = numbers, calls
             parts.append(part)
         keys, values = odd
         part = np.zeros(len(keys), CALLS)
@@ -76,6 +72,30 @@ class Counters:
             part[field] = keys[field]
         part["calls"] = values
         return np.concatenate([*parts, part])
+
+    def _native_calls(self, slot: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return (numbers, how often since it was last asked) of a slot; counters may wrap."""
+        key = struct.pack("<I", slot)
+        if not self._maps["counts"].lookup_into(key, self._count_room):
+            return np.empty(0, np.uint16), np.empty(0, np.uint64)
+        each = np.frombuffer(memoryview(self._count_room), self._count_type)["calls"]
+        total = each.sum(axis=0, dtype=each.dtype)
+        change = total - self._counted.get(slot, np.zeros_like(total))
+        self._counted[slot] = total
+        used = np.flatnonzero(change)
+        if self._count_type is _BY_NUMBER or not len(used):
+            return used, change[used]
+        self._maps["places"].lookup_into(key, self._place_room)
+        numbers = np.frombuffer(memoryview(self._place_room), _PLACES)["numbers"][0][used]
+        # Two processors may have given one call a place each.
+        named, inverse = np.unique(numbers, return_inverse=True)
+        calls = np.zeros(len(named), np.uint64)
+        np.add.at(calls, inverse, change[used])
+        return named, calls
+
+    def clear(self, slot: int) -> None:
+        """Let the next owner of a slot begin with no call known, after its last window was read."""
+        self._maps["places"].update(struct.pack("<I", slot), bytes(_PLACES.itemsize))
 
     def _used_slots(self) -> list[int]:
         _, values = self._maps["slots"].read(delete=False)
