@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.arrow import arrow_type, enum_dictionary
 from ethogram.contracts.escape import escape
+from ethogram.contracts.parquet_limits import decoded
 from ethogram.contracts.tables import ENUMS, Column, Table
 
 __all__ = ["Values", "batch_of", "conform_array", "conform_table", "null_array"]
@@ -180,14 +181,24 @@ def _conformed(word: str, array: pa.Array | pa.ChunkedArray) -> pa.Array:
     if kind == "enum":
         return _conformed_enum(rest, array)
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = decoded(array)
     if rest.startswith("enum:") and _is_list(array.type):
         return _conformed_enum_list(rest, array)
+    if _is_list(array.type) and pa.types.is_dictionary(array.type.value_type):
+        array = _decoded_list(array)
     if array.type.equals(wanted):
         return array
     if not _is_like(array.type, wanted):
         raise ValueError(f"it is {_bounded(str(array.type))}, not {wanted}")
     return array.cast(wanted)
+
+
+def _decoded_list(array: pa.Array) -> pa.Array:
+    """Return lists whose members stood under a dictionary without it."""
+    flat = decoded(array.flatten())
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    return pa.LargeListArray.from_arrays(pa.array(offsets), flat, mask=pc.is_null(array))
 
 
 def _single(array: pa.ChunkedArray) -> pa.Array:

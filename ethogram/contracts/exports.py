@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from ethogram.contracts.durable import replace_file
 from ethogram.contracts.file_names import safe_part
+from ethogram.contracts.plain_file import open_plain
 from ethogram.errors import BaselineError, ExportError, UsageError
 
 __all__ = [
@@ -177,9 +178,11 @@ def read_index(directory: Path) -> list[IndexEntry]:
     """Return the index of *directory*, empty where there is none; `UsageError` if it is foreign."""
     path = directory / INDEX_NAME
     try:
-        if path.stat().st_size > _INDEX_LIMIT_BYTES:
+        with open_plain(path) as file:
+            content = file.read(_INDEX_LIMIT_BYTES + 1)
+        if len(content) > _INDEX_LIMIT_BYTES:
             raise UsageError(f"`{path}` is no index of an export: larger than 64 MiB")
-        return _INDEX.validate_json(path.read_bytes())
+        return _INDEX.validate_json(content)
     except FileNotFoundError:
         return []
     except (ValidationError, NotADirectoryError) as error:

@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from ethogram.contracts.plain_file import open_plain
+
 __all__ = [
     "JOURNAL_DIRECTORY",
     "JOURNAL_SUFFIX",
@@ -59,7 +61,7 @@ class StreamExtent:
 
 def scan_stream(path: Path) -> StreamExtent:
     """Return how much of the stream *path* is whole; `ValueError` where it is no such stream."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         batches = 0
         offset = 0

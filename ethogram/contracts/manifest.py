@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ethogram.contracts.durable import replace_file
+from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.contracts.tables import RECORDING_SCHEMA
 from ethogram.errors import RecordingError
@@ -198,7 +199,7 @@ def read_manifest_bytes(directory: Path) -> bytes:
     """Return the manifest of *directory* as it stands there, not more than it may be long."""
     path = directory / MANIFEST_NAME
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             return file.read(MANIFEST_MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise no_recording(directory) from error

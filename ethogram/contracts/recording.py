@@ -34,6 +34,8 @@ from ethogram.contracts.manifest import (
     parse_manifest,
     read_manifest_bytes,
 )
+from ethogram.contracts.parquet_limits import check_limits, repeating_columns
+from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl, Remote, RemoteFile, location_of
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import RecordingError
@@ -73,13 +75,13 @@ class Recording:
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
         self._parts = parts
+        self._verified: set[str] = set()
 
     @classmethod
     def open(cls, path: str | Path | RecordingUrl) -> Self:
         """Return the recording at *path*; `RecordingError` says what is wrong with it.
 
-        Sizes and frames are checked here, columns and rows when they are read, digests by
-        `verify`.
+        Sizes and frames are checked here; digests, columns and rows when they are read.
         """
         place = location_of(path) if isinstance(path, str) else path
         return cls._open_remote(place) if isinstance(place, RecordingUrl) else cls._open(place)
@@ -154,14 +156,9 @@ class Recording:
         """
         for listed in self.manifest.files:
             if isinstance(self.path, RecordingUrl):
-                path: Path | RemoteFile = RemoteFile(Remote(self.path), listed.path)
+                _check_digest(RemoteFile(Remote(self.path), listed.path), listed)
             else:
-                path = _parquet_part(self.path, listed).path
-            if _digest(path) != listed.sha256:
-                raise RecordingError(
-                    f"`{path}` is not what was recorded: its sha256 differs from the manifest's",
-                    hint=_DAMAGED,
-                )
+                _check_digest(_parquet_part(self.path, listed).path, listed)
 
     def _raw_batches(
         self, table: Table, columns: frozenset[str] | None = None
@@ -170,9 +167,22 @@ class Recording:
             if part.extent is not None:
                 assert isinstance(part.path, Path)
                 yield from _stream_batches(table, part.path, part.extent)
-            else:
-                rows = part.listed.rows if part.listed else None
+            elif part.listed is not None:
+                # A bit that turned in a page may still be a value, and a wrong one. What is
+                # elsewhere would be fetched twice: `verify` does it when asked.
+                if isinstance(part.path, Path) and part.listed.path not in self._verified:
+                    _check_digest(part.path, part.listed)
+                    self._verified.add(part.listed.path)
+                rows = part.listed.rows
                 yield from parquet_batches(table, part.path, rows=rows, columns=columns)
+
+
+def _check_digest(path: Path | RemoteFile, listed: DataFile) -> None:
+    if _digest(path) != listed.sha256:
+        raise RecordingError(
+            f"`{path}` is not what was recorded: its sha256 differs from the manifest's",
+            hint=_DAMAGED,
+        )
 
 
 def _parquet_part(directory: Path, listed: DataFile) -> _Part:
@@ -203,11 +213,13 @@ def _check_size(path: Path | RemoteFile, listed: DataFile, size: int | None) -> 
 
 def _digest(path: Path | RemoteFile) -> str:
     try:
-        with path.open("rb") if isinstance(path, Path) else path.open() as file:
+        with open_plain(path) if isinstance(path, Path) else path.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except Exception as error:
         if isinstance(path, RemoteFile):
             raise path.remote.failure(error) from error
+        if isinstance(error, OSError):
+            raise RecordingError(f"`{path}` cannot be read: {error.strerror}") from error
         raise
 
 
@@ -260,7 +272,15 @@ def parquet_batches(
     *columns* are read where given; the others are null. `RecordingError` names file and column.
     """
     try:
-        with _source(path) as source, pq.ParquetFile(source, pre_buffer=False) as file:
+        with _source(path) as source:
+            metadata = pq.read_metadata(source)
+            _require_size(metadata, path)
+            file = pq.ParquetFile(
+                source,
+                metadata=metadata,
+                pre_buffer=False,
+                read_dictionary=repeating_columns(metadata.schema),
+            )
             if rows is not None and file.metadata.num_rows != rows:
                 raise RecordingError(
                     f"`{path}` has {file.metadata.num_rows} rows, the manifest says {rows}",
@@ -282,9 +302,18 @@ def parquet_batches(
     except Exception as error:
         if isinstance(path, RemoteFile):  # a backend raises what its own library raises
             raise path.remote.failure(error) from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | ValueError):  # of names that are no UTF-8, for one
             raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
         raise
+
+
+def _require_size(metadata: pq.FileMetaData, path: Path | RemoteFile) -> None:
+    try:
+        check_limits(metadata)
+    except ValueError as error:
+        raise RecordingError(
+            f"`{path}` asks for more than a recording holds: {error}", hint=_DAMAGED
+        ) from error
 
 
 def _source(path: Path | RemoteFile) -> Any:

@@ -73,9 +73,11 @@ def read_objects(path: Path) -> list[tuple[str, BaseModel]]:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
+        with path.open("rb") as file:
+            content = file.read(_LIMIT_BYTES + 1)
+        if len(content) > _LIMIT_BYTES:
             raise UsageError(f"inventory `{path}` is larger than 1 GiB", hint=_HINT)
-        return path.read_bytes()
+        return content
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UsageError(f"inventory `{path}` cannot be read: {reason}", hint=_HINT) from error

@@ -1,5 +1,6 @@
 """The reading end: what a recording gives, and what is refused by name."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -54,12 +55,14 @@ def replace_table(path: Path, table: pa.Table, name: str = FILES) -> None:
     """Put *table* where a Parquet file was, and let the manifest agree."""
     pq.write_table(table, path / name)
     manifest = read_manifest(path)
-    size = (path / name).stat().st_size
+    data = (path / name).read_bytes()
+    agreed = {
+        "rows": table.num_rows,
+        "size_bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
     listed = tuple(
-        file.model_copy(update={"rows": table.num_rows, "size_bytes": size})
-        if file.path == name
-        else file
-        for file in manifest.files
+        file.model_copy(update=agreed) if file.path == name else file for file in manifest.files
     )
     write_manifest(path, manifest.model_copy(update={"files": listed}))
 
@@ -213,6 +216,7 @@ def test_a_truncated_parquet_of_unknown_size_is_refused_when_read(path, part):
     files = json.loads((path / "manifest.json").read_text())["files"]
     for file in files:
         del file["size_bytes"]
+        file["sha256"] = hashlib.sha256(data[:length]).hexdigest()
     change_manifest(path, files=files)
     assert f"{FILES}` is no whole Parquet file" in refusal(path).message
 
