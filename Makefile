@@ -15,7 +15,7 @@ PYTEST := -m pytest
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test cases demo bench bench-packages docs clean
+.PHONY: help install packages objects lint unit test fuzz cases demo bench bench-packages docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,17 @@ unit: objects $(INSTALLED) ## the quick tests alone
 test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel and on real containers (as root)
 	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
 	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
+
+# Each target has so many seconds. `FUZZ="-runs=20000 -seed=1"` is the same every time.
+FUZZ ?= -max_total_time=60
+FUZZ_TARGETS ?= ring sets dns manifest journal parquet damaged summary baseline finding
+fuzz: objects $(INSTALLED) ## readers and decoders under atheris, a minute each
+	@mkdir -p build/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+		echo "fuzzing: $$target"; \
+		PYTHONPATH=. $(PYTHON) -m tests.fuzz $$target \
+			-artifact_prefix=build/fuzz/$$target- -verbosity=0 -print_final_stats=1 $(FUZZ); \
+	done
 
 cases: install ## attack-like and benign cases under `ethogram watch`, into docs/cases.md (as root)
 	@$(PYTHON) -m tests.cases --write docs/cases.md

@@ -79,7 +79,8 @@ class Executables:
             "path": path,
             "dev": int(head["dev"]),
             "ino": int(head["ino"]),
-            "ctime": int(head["ctime_ns"]),
+            # A file system of the workload's own may say any time, and one before 1970.
+            "ctime": int(head["ctime_ns"].astype(np.int64)),
             "nlink": int(head["nlink"]),
             "upper": _is_upper(flags),
             "memfd": bool(flags & ProcessFlag.MEMFD),

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ethogram.contracts.events import STRUCTS, RecordKind
-from ethogram.errors import CaptureError
 from profiler.libbpf import Map
+from profiler.wire import checked, foreign
 
 __all__ = ["STRUCT_OF", "Records", "Ring", "parse"]
 
@@ -122,7 +122,7 @@ def parse(data: bytes, *, is_whole: bool) -> tuple[dict[RecordKind, Records], in
         following = position + ((_HEADER + length + 7) & ~7)
         if following > size:
             if is_whole or not position:
-                raise _foreign("ends after the ring's last byte")
+                raise foreign("ends after the ring's last byte")
             break
         if not header & _DISCARDED:
             kind = words[(position + _HEADER) >> 2] if length >= 4 else 0
@@ -135,22 +135,15 @@ def _known(kind: int) -> RecordKind:
     try:
         return RecordKind(kind)
     except ValueError:
-        raise _foreign(f"is of kind {kind}") from None
-
-
-def _foreign(what: str) -> CaptureError:
-    return CaptureError(
-        f"a record of the kernel side {what}: BPF object and package differ",
-        hint="build the objects of this version with `make objects`, or install its wheel",
-    )
+        raise foreign(f"is of kind {kind}") from None
 
 
 def _records(kind: RecordKind, data: bytes, where: list[tuple[int, int]]) -> Records:
     dtype = STRUCT_OF[kind].dtype
     if any(length < dtype.itemsize for _, length in where):
-        raise _foreign(f"is too short for {kind.name}")
+        raise foreign(f"is too short for {kind.name}")
     starts = np.fromiter((start for start, _ in where), np.int64, len(where))
     raw = np.frombuffer(data, np.uint8)
     heads = raw[starts[:, None] + np.arange(dtype.itemsize)].view(dtype).reshape(-1)
     tails = [data[start + dtype.itemsize : start + length] for start, length in where]
-    return Records(heads, tails)
+    return Records(checked(heads), tails)

@@ -1,4 +1,4 @@
-"""Opening what lies in a directory, whatever it is: a pipe waits for ever, a device does not end."""
+"""Opening what lies in a directory, whatever it is: a pipe would wait for ever."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _check_schema(source: Path) -> None:
     try:
         with source.open("rb") as file:
             metadata = pq.read_metadata(file).metadata or {}
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise RecordingError(
             f"`{source}` is no whole Parquet file", hint="make it again with `ethogram summarize`"
         ) from error

@@ -14,6 +14,7 @@ from ethogram.contracts.events import ARCHES, STRUCTS, LossPlace
 from profiler.libbpf import Map, Program, possible_cpus
 from profiler.loaders.base import CALLS
 from profiler.program_stats import recursion_misses
+from profiler.wire import checked
 
 __all__ = ["SETS", "Counters"]
 
@@ -55,7 +56,7 @@ class Counters:
         key, value = SETS[name]
         keys, values = self._maps[name].read(delete=True)
         value_type = STRUCTS[value].dtype if value else f"<u{self._maps[name].value_size}"
-        return np.frombuffer(keys, STRUCTS[key].dtype), np.frombuffer(values, value_type)
+        return checked(np.frombuffer(keys, STRUCTS[key].dtype)), np.frombuffer(values, value_type)
 
     def take_calls(self, window: int, odd: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Return the window's calls: differences of the native counters, and the odd ones."""

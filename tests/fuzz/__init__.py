@@ -1,1 +1,1 @@
-"""Readers and decoders under bytes that nobody wrote: `python -m tests.fuzz TARGET`, `make fuzz`."""
+"""Readers and decoders under bytes that nobody wrote: `make fuzz`."""

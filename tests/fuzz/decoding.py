@@ -10,11 +10,13 @@ import numpy as np
 from ethogram.contracts.columns import batch_of
 from ethogram.contracts.events import STRUCTS, RecordKind
 from ethogram.contracts.tables import TABLES
-from profiler import assembly
+from ethogram.errors import CaptureError
+from profiler import assembly, flows
 from profiler.clock import BootClock
 from profiler.loaders.base import CALLS
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.ring import Records
+from profiler.wire import checked
 
 __all__ = ["assembled", "lived"]
 
@@ -62,7 +64,11 @@ def assembled(data: bytes, executables: Executables, ids: ExecIds, clock: BootCl
 
     def keys(name: str) -> np.ndarray:
         dtype = STRUCTS[name].dtype if name in STRUCTS else CALLS
-        return np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
+        read = np.frombuffer(data[: len(data) // dtype.itemsize * dtype.itemsize], dtype)
+        try:
+            return checked(read)
+        except CaptureError:
+            return read[:0]
 
     def counts(length: int) -> np.ndarray:
         return np.arange(1, length + 1, dtype=np.uint64)
@@ -76,7 +82,7 @@ def assembled(data: bytes, executables: Executables, ids: ExecIds, clock: BootCl
     assert _rows("denied", found) == len(denied)
     grams = keys("gram_key")
     assert _rows("ngrams", assembly.ngrams_columns(grams)) == len(grams)
-    flows = keys("flow_key")
-    uses = np.zeros(len(flows), STRUCTS["flow_use"].dtype)
-    found = assembly.network_columns(flows, uses, executables, clock)
-    assert _rows("network", found) == len(flows)
+    peers = keys("flow_key")
+    uses = np.zeros(len(peers), STRUCTS["flow_use"].dtype)
+    found = flows.network_columns(peers, uses, executables, clock)
+    assert _rows("network", found) == len(peers)

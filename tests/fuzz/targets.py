@@ -11,6 +11,7 @@ import shutil
 import struct
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ethogram.contracts.baseline import parse_baseline
-from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.journal_format import read_stream, scan_stream
 from ethogram.contracts.manifest import read_manifest
@@ -29,7 +30,7 @@ from ethogram.errors import BaselineError, CaptureError, RecordingError
 from profiler.clock import BootClock
 from profiler.dns import parse_reply
 from profiler.processes import ExecIds, Executables
-from profiler.ring import parse
+from profiler.ring import STRUCT_OF, parse
 from tests.fuzz.decoding import assembled, lived
 
 __all__ = ["SEEDS", "TARGETS"]
@@ -147,10 +148,8 @@ def summary(data: bytes) -> None:
 
 def baseline(data: bytes) -> None:
     """A baseline, edited by hand."""
-    try:
+    with suppress(BaselineError):
         parse_baseline(data.decode("utf-8", "replace"), source="x.baseline.yaml")
-    except BaselineError as error:
-        assert "x.baseline.yaml" in error.message
 
 
 def finding(data: bytes) -> None:
@@ -182,8 +181,7 @@ def _ring_seed() -> bytes:
     """One record of each kind."""
     seed = b""
     for number, kind in enumerate(RecordKind):
-        name = {"EXEC_FAILED": "exec", "EXEC": "exec"}.get(kind.name, kind.name.lower())
-        head = np.zeros(1, STRUCTS["process_record" if name == "exec" else f"{name}_record"].dtype)
+        head = np.zeros(1, STRUCT_OF[kind].dtype)
         head["kind"], head["time_ns"], head["slot"] = kind, number, 1
         tail = b""
         for field in head.dtype.names or ():
@@ -240,7 +238,7 @@ def _dns_seed() -> bytes:
 
 SEEDS: dict[str, Callable[[], bytes]] = {
     "ring": _ring_seed,
-    "sets": lambda: bytes(range(256)) * 4,
+    "sets": lambda: bytes(256),
     "dns": _dns_seed,
     "manifest": (SAMPLE / "manifest.json").read_bytes,
     "journal": _journal_seed,

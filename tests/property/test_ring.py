@@ -2,11 +2,13 @@
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ethogram.contracts.events import RecordKind
+from ethogram.contracts.tables import ENUMS
 from ethogram.errors import CaptureError
 from profiler.ring import STRUCT_OF, parse
 
@@ -25,9 +27,15 @@ def framed(content: bytes, flags: int = 0) -> bytes:
 def written(draw: st.DrawFn) -> tuple[RecordKind, bytes]:
     """A record as the kernel side writes it: its kind, the rest of the struct, what follows."""
     kind = draw(st.sampled_from(RecordKind))
-    rest = STRUCT_OF[kind].dtype.itemsize - 4
-    body = draw(st.binary(min_size=rest, max_size=rest)) + draw(st.binary(max_size=40))
-    return kind, struct.pack("<I", kind) + body
+    dtype = STRUCT_OF[kind].dtype
+    head = np.frombuffer(draw(st.binary(min_size=dtype.itemsize, max_size=dtype.itemsize)), dtype)
+    head = head.copy()
+    head["kind"] = kind
+    if "time_ns" in (dtype.names or ()):
+        head["time_ns"] >>= np.uint64(3)
+    for name in {"phase", "operation", "stdio", "direction"} & set(dtype.names or ()):
+        head[name] %= len(ENUMS[name])
+    return kind, head.tobytes() + draw(st.binary(max_size=40))
 
 
 def taken(data: bytes, *, is_whole: bool = True) -> tuple[list[tuple[RecordKind, bytes]], int]:
