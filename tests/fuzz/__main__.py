@@ -15,7 +15,7 @@ with atheris.instrument_imports(include=["ethogram", "profiler"]):
     from tests.fuzz.targets import SEEDS, TARGETS
 
 # A hang is a finding, and so is a reader that takes a gigabyte.
-LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=65536")
+LIMITS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=8192")
 
 
 def main() -> None:
