@@ -18,7 +18,7 @@ from profiler.identity.hierarchy import Hierarchy
 from profiler.identity.runtimes import version_of
 from profiler.libbpf import Btf, Object, Program, library, version
 from profiler.loaders.bcc_host import bcc_module, kernel_source, require_tracefs
-from profiler.loaders.core import BASE_PROGRAMS, object_path
+from profiler.loaders.core import BASE_PROGRAMS, not_missed, object_path
 from profiler.loaders.features import KernelFeatures
 
 __all__ = ["Check", "can_record", "checks"]
@@ -43,6 +43,8 @@ _WITHOUT = {
     "tcp_state_set": "the direction of connections",
     "packet_received": "DNS replies, and so the names of peers",
     "capability_checked": "which capabilities are used",
+    "ring_completed": "files that are opened or changed through `io_uring`",
+    "ring_submitted": "what is done through `io_uring`",
     "signal_sent": "phase `shutdown`",
     "task_renamed": "the credentials of a process before it executed",
     "tasks_seed": "processes that ran before",
@@ -176,7 +178,9 @@ def _programs(not_tried: str | None) -> Iterator[Check]:
     # All at once is ten times as quick, and says as much where it works.
     refused = {} if _refusal(path, wanted) is None else _refusals(path, wanted)
     for name, section in sections.items():
-        if name in absent:
+        if name in not_missed(absent):
+            yield Check(f"program {name}", True, f"`{section}`: the hook has another name here")
+        elif name in absent:
             yield _failed(name, section, "the kernel has no such tracepoint")
         elif name in refused:
             yield _failed(name, section, refused[name])

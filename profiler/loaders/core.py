@@ -8,7 +8,7 @@ import platform
 import select
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records, Ring
 
-__all__ = ["BASE_PROGRAMS", "CoreLoader", "object_path"]
+__all__ = ["BASE_PROGRAMS", "CoreLoader", "not_missed", "object_path"]
 
 # Instances times the phases that they were in; each takes 512 bytes a CPU, and 824.
 MAX_SLOTS = 8192
@@ -40,6 +40,8 @@ BASE_PROGRAMS = frozenset(
         "cgroup_moved",
     }
 )
+# Programs of one hook, by its name in newer and in older kernels: one of them is enough.
+_RENAMED = (("ring_submitted", "ring_submitted_by_sqe"),)
 _RINGS = frozenset({"ring_submitted", "ring_submitted_by_sqe"})
 _PER_CALL = _RINGS | {"syscall_enter", "syscall_exit", "capability_checked", "ring_completed"}
 # Without hooks on every call there is nothing to count calls and opened files by.
@@ -57,6 +59,16 @@ def object_path(machine: str | None = None) -> Path:
             hint="build them with `make objects`, or install the wheel for this version",
         )
     return path
+
+
+def not_missed(absent: Collection[str]) -> set[str]:
+    """Return which of the programs without a hook are not missed: another has it, or says so."""
+    return {
+        name
+        for newer, older in _RENAMED
+        for name, is_missed in ((older, False), (newer, older in absent))
+        if name in absent and not is_missed
+    }
 
 
 class CoreLoader:
@@ -106,16 +118,19 @@ class CoreLoader:
 
     def _wanted(self, probe: Object, kernel: Btf) -> list[str]:
         """Return the programs whose tracepoint this kernel has, and note those without."""
-        wanted = []
+        wanted, absent = [], []
         self._sections = {name: program.section for name, program in probe.programs.items()}
         for name, program in probe.programs.items():
             if self._config.tier == "light" and name in _PER_CALL:
                 continue
             hook = program.section.removeprefix("tp_btf/")
             if hook != program.section and not kernel.has(f"btf_trace_{hook}", _TYPEDEF):
-                self._note(name, "absent", "the kernel has no such tracepoint")
+                absent.append(name)
                 continue
             wanted.append(name)
+        for name in absent:
+            if name not in not_missed(absent):
+                self._note(name, "absent", "the kernel has no such tracepoint")
         probe.close()
         return wanted
 

@@ -70,3 +70,8 @@ print(json.dumps(doctor._refusals(doctor.object_path(), names)))
     refused = json.loads(done.stdout)
     assert "exec_done" in refused
     assert refused["exec_done"].startswith("EPERM")
+
+
+def test_a_hook_under_its_newer_name_is_not_looked_for_under_its_older_one(found):
+    states = [found[f"program {name}"].ok for name in ("ring_submitted", "ring_submitted_by_sqe")]
+    assert states == [True, True]

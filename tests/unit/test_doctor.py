@@ -5,6 +5,7 @@ import pytest
 from ethogram.errors import CaptureError
 from profiler import doctor
 from profiler.doctor import Check, can_record
+from profiler.loaders import core
 
 pytestmark = pytest.mark.unit
 
@@ -74,3 +75,16 @@ def test_the_reason_of_a_refusal_is_the_verifiers_last_word():
     error = CaptureError("the BPF programs did not load: EACCES", log=log)
     assert doctor._reason(error) == "EACCES: R1 is bad"
     assert doctor._reason(CaptureError("the BPF programs did not load: EPERM")) == "EPERM"
+
+
+@pytest.mark.parametrize(
+    ("absent", "not_missed"),
+    [
+        (["ring_submitted_by_sqe", "signal_sent"], {"ring_submitted_by_sqe"}),
+        (["ring_submitted"], {"ring_submitted"}),
+        (["ring_submitted", "ring_submitted_by_sqe"], {"ring_submitted_by_sqe"}),
+        (["signal_sent"], set()),
+    ],
+)
+def test_a_hook_that_has_another_name_here_is_not_missed(absent, not_missed):
+    assert core.not_missed(absent) == not_missed
