@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = ["ExecIds", "Executables", "Processes"]
 _WIRE_FLAGS = 0xFFFF
 _EXECUTABLES = 100_000
 _AT_ONCE = 500  # records, some milliseconds, until the rings are looked after
+_ROWS_AT_ONCE = 1024  # records, before the rows that came of them are written
 _SIGNAL, _STATUS = 0x7F, 8
 Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
 
@@ -174,16 +175,22 @@ class Processes:
         }
         self._snapshots = read_all(found)
 
-    def take(self, records: Iterable[tuple[RecordKind, Records]], window: int) -> None:
-        """Take the life records of a window, of all kinds, in the order of their time."""
-        events = [
-            (int(head["time_ns"]), kind, head, tail)
-            for kind, batch in records
-            for head, tail in zip(batch.heads, batch.tails, strict=True)
-        ]
-        for count, (_, kind, head, tail) in enumerate(sorted(events, key=lambda event: event[0])):
+    def take(
+        self,
+        records: Iterable[tuple[RecordKind, Records]],
+        window: int,
+        *,
+        write: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the life records of a window, of all kinds, in the order of their time.
+
+        *write* is called now and then, so that rows need not all be held at once.
+        """
+        for count, (kind, head, tail) in enumerate(_in_order(list(records)), 1):
             if count % _AT_ONCE == 0:
                 self._meanwhile()
+            if count % _ROWS_AT_ONCE == 0:
+                write()
             match kind:
                 case RecordKind.EXEC:
                     self._executed(head, tail, window)
@@ -287,13 +294,14 @@ class Processes:
         }
         self._changed.append(row)
 
-    def take_rows(self) -> tuple[list[int], dict[str, list[Any]]]:
+    def take_rows(self, *, is_end: bool = True) -> tuple[list[int], dict[str, list[Any]]]:
         """Return the slots of new execs, and the columns of rows that are new or changed.
 
-        A fork that has lived to the end of a window without executing anything is a row too. Rows
-        of a workload whose name is still to come stay; those of one that nobody asked for go.
+        At the *is_end* of a window, a fork that has lived until then without executing anything is
+        a row too. Rows of a workload whose name is still to come stay; those of one that nobody
+        asked for go.
         """
-        for row in self._live.values():
+        for row in self._live.values() if is_end else ():
             if not row.is_written and not row.is_exec:
                 self._changed.append(row)
         rows = list({id(row): row for row in self._changed}.values())
@@ -316,3 +324,19 @@ class Processes:
         if slot.instance.verdict == "wanted":
             row.whose = slot.instance.workload, slot.instance.number, slot.phase
         return slot.instance.verdict == "pending"
+
+
+def _in_order(
+    batches: list[tuple[RecordKind, Records]],
+) -> Iterator[tuple[RecordKind, np.void, bytes]]:
+    """Yield the records of *batches*, each of a kind, in the order of their time."""
+    if not batches:
+        return
+    times = np.concatenate([batch.heads["time_ns"] for _, batch in batches])
+    sizes = [len(batch.heads) for _, batch in batches]
+    begins = np.concatenate(([0], np.cumsum(sizes)))
+    order = np.argsort(times, kind="stable")
+    places = np.searchsorted(begins, order, side="right") - 1
+    for place, index in zip(places.tolist(), (order - begins[places]).tolist(), strict=True):
+        kind, batch = batches[place]
+        yield kind, batch.heads[index], batch.tails[index]

@@ -97,8 +97,11 @@ class WindowWriter:
         window = drained.window
         self._activity.clear()
         self._keep_records(drained)
+        new: list[str] = []
         self._processes.take(
-            ((kind, batch) for kind in _LIFE for batch in drained.records.get(kind, [])), window
+            ((kind, batch) for kind in _LIFE for batch in drained.records.pop(kind, [])),
+            window,
+            write=lambda: new.extend(self._write_processes(is_end=False)),
         )
         losses = self._losses.take(drained, is_last=is_last)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
@@ -106,7 +109,7 @@ class WindowWriter:
         if overflow := self._executables.take_overflow():
             losses[None, None, "map_full", "executables"] += overflow
         losses.update(self._losses.unnamed(self._carried, is_last=is_last))
-        new = self._write_processes()
+        new += self._write_processes()
         self._write_calls(calls)
         self._write_small(sets)
         new += self._write_files(*sets["files"], window=window)
@@ -182,8 +185,8 @@ class WindowWriter:
             total = int(counts[slots == slot].sum())
             self._activity[found.instance.number, found.phase][what] += total
 
-    def _write_processes(self) -> list[str]:
-        began, columns = self._processes.take_rows()
+    def _write_processes(self, *, is_end: bool = True) -> list[str]:
+        began, columns = self._processes.take_rows(is_end=is_end)
         if not columns["exec_id"]:
             return []
         self._append("processes", columns)
