@@ -36,7 +36,8 @@ enum native_nr {
 	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
 	NR_finit_module = 313, NR_renameat2 = 316, NR_seccomp = 317, NR_memfd_create = 319,
 	NR_kexec_file_load = 320, NR_bpf = 321, NR_execveat = 322, NR_userfaultfd = 323,
-	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
+	NR_io_uring_setup = 425, NR_io_uring_enter = 426, NR_open_tree = 428, NR_move_mount = 429,
+	NR_clone3 = 435,
 	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
 };
 
@@ -113,7 +114,8 @@ enum native_nr {
 	NR_process_vm_writev = 271, NR_finit_module = 273, NR_renameat2 = 276, NR_seccomp = 277,
 	NR_memfd_create = 279, NR_bpf = 280,
 	NR_execveat = 281, NR_userfaultfd = 282, NR_kexec_file_load = 294,
-	NR_io_uring_setup = 425, NR_open_tree = 428, NR_move_mount = 429, NR_clone3 = 435,
+	NR_io_uring_setup = 425, NR_io_uring_enter = 426, NR_open_tree = 428, NR_move_mount = 429,
+	NR_clone3 = 435,
 	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
 };
 

@@ -22,6 +22,11 @@ struct open_call {
 	__u16 errnum;
 };
 
+static __always_inline bool is_open(__u32 nr)
+{
+	return nr == NR_openat || nr == NR_open || nr == NR_openat2 || nr == NR_creat;
+}
+
 static __always_inline __u16 access_of(struct file *file, struct inode *inode, __u64 open_flags)
 {
 	__u32 mode = PEEK(file, file, f_mode);
@@ -108,6 +113,21 @@ static __noinline int send_opened(struct file *file, struct file_key *key, const
 	return 0;
 }
 
+// All but what kind of access it is.
+static __always_inline void fill_key(struct file_key *key, struct task_state *state,
+				     struct file *file)
+{
+	struct inode *inode = PEEK(file, file, f_inode);
+
+	key->fingerprint = fingerprint_of(file);
+	key->ino = PEEK(inode, inode, i_ino);
+	key->dev = PEEK2(inode, inode, i_sb, s_dev);
+	key->generation = PEEK(inode, inode, i_generation);
+	key->exe_key = state->owner.exe_key;
+	key->slot = state->slot;
+	key->window = window;
+}
+
 __noinline int record_opened(struct task_state *state, struct open_call *call)
 {
 	struct file_key key = {};
@@ -121,14 +141,8 @@ __noinline int record_opened(struct task_state *state, struct open_call *call)
 		count_loss(state->slot, LOSS_READ_FAULT, PLACE_FILES, 1);
 		return 0;
 	}
+	fill_key(&key, state, file);
 	inode = PEEK(file, file, f_inode);
-	key.fingerprint = fingerprint_of(file);
-	key.ino = PEEK(inode, inode, i_ino);
-	key.dev = PEEK2(inode, inode, i_sb, s_dev);
-	key.generation = PEEK(inode, inode, i_generation);
-	key.exe_key = state->owner.exe_key;
-	key.slot = state->slot;
-	key.window = window;
 	key.access = call->access ? call->access : access_of(file, inode, call->open_flags);
 	key.errnum = call->errnum;
 	if (count_file(&key))

@@ -88,7 +88,13 @@ struct inode {
 struct inode___v66 { struct timespec64 __i_ctime; };
 struct inode___v51 { struct timespec64 i_ctime; };
 
-struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_inode; };
+struct hlist_bl_node { struct hlist_bl_node **pprev; };
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
 struct vfsmount { struct dentry *mnt_root; };
 struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };

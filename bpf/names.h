@@ -88,8 +88,11 @@ static __always_inline bool count_file(struct file_key *key)
 // Read *asked*. Returns its size without the NUL, negative where it cannot be read.
 static __always_inline long read_name(struct name *name, const char *asked)
 {
+	long size;
+
 	__builtin_memset(name->text, 0, HASHED_TAIL);
-	return bpf_probe_read_user_str(name->text, PATH_SIZE, asked) - 1;
+	size = bpf_probe_read_user_str(name->text, PATH_SIZE, asked);
+	return size > 0 ? size - 1 : size; // 0 of an empty one: older kernels count no NUL there
 }
 
 static __noinline __u64 hash_of_name(struct name *name, __u32 size)

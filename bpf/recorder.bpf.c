@@ -7,6 +7,7 @@
 //   files.h       opened files                                 (from sys_exit)
 //   names.h       names that lead to no open file              (from sys_exit)
 //   changes.h     renames, removals, links, modes              (from sys_exit)
+//   optional.h    opened files that no call tells of          lsm/file_open
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
 //   io_uring.h    requests of rings                            io_uring_submit_req, _complete
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
@@ -21,6 +22,7 @@
 #include "cgroups.h"
 #include "dns.h"
 #include "io_uring.h"
+#include "optional.h"
 #include "seed.h"
 
 #include "anchors.h"

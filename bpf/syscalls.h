@@ -296,11 +296,6 @@ __noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
 	return 0;
 }
 
-static __always_inline bool is_open(__u32 nr)
-{
-	return nr == NR_openat || nr == NR_open || nr == NR_openat2 || nr == NR_creat;
-}
-
 struct exec_call {
 	const char *asked; // user memory
 	__s64 result;

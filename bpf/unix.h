@@ -167,26 +167,30 @@ static __always_inline bool unix_named(struct socket_call *call, struct sock *sk
 }
 
 // A socket that talks to the kernel, or that hears and sends what it likes: making it is the act.
-static __always_inline void socket_made_of(struct task_state *state, struct socket_call *call)
+__noinline int socket_made_of(struct task_state *state, struct socket_call *call)
 {
 	struct flow_key key = { .direction = DIRECTION_BIND };
-	__u32 protocol = call->arguments[2];
+	__u32 protocol;
 
+	if (!state || !call)
+		return 0;
+	protocol = call->arguments[2];
 	key.family = call->arguments[0];
 	key.type = call->arguments[1] & SOCK_TYPE_MASK;
 	if (call->result < 0 || key.family == AF_UNIX)
-		return;
+		return 0;
 	if (key.family == AF_INET && key.type == SOCK_PACKET)
 		key.family = AF_PACKET;
 	if ((key.family == AF_INET || key.family == AF_INET6) && key.type != SOCK_RAW &&
 	    (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
 	     protocol == IPPROTO_MPTCP))
-		return; // counted when it is used
+		return 0; // counted when it is used
 	key.protocol = key.family == AF_PACKET ? bpf_ntohs(protocol) : protocol;
 	key.exe_key = state->owner.exe_key;
 	key.slot = state->slot;
 	key.window = window;
 	count_flow(&key, 0);
+	return 0;
 }
 
 __noinline int record_socket_call(struct task_state *state, struct socket_call *call)
@@ -197,10 +201,6 @@ __noinline int record_socket_call(struct task_state *state, struct socket_call *
 
 	if (!state || !call || call->result <= -512) // it will be made again
 		return 0;
-	if (call->nr == NR_socket) {
-		socket_made_of(state, call);
-		return 0;
-	}
 	if (call->nr == NR_sendto && !call->arguments[4])
 		return 0;
 	if (call->nr == NR_sendto || call->nr == NR_sendmsg || call->nr == NR_sendmmsg) {
@@ -234,7 +234,10 @@ static __noinline int socket_call_done(struct task_state *state, struct pt_regs 
 	call.arguments[2] = ARG3(regs);
 	call.arguments[4] = ARG5(regs);
 	call.arguments[5] = ARG6(regs);
-	record_socket_call(state, &call);
+	if (nr == NR_socket)
+		socket_made_of(state, &call);
+	else
+		record_socket_call(state, &call);
 	return 0;
 }
 

@@ -69,7 +69,7 @@ class _Watcher:
 
     def _open(self) -> Live:
         session = self.session
-        refused = [one.name for one in session.programs if one.state == "refused"]
+        refused = session.refused
         states = States(refused=refused, sees_denied=session.loader_name == "core"
                         and self._options.tier == "full")  # fmt: skip
         self._watched = Watched(

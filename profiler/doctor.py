@@ -19,7 +19,8 @@ from profiler.identity.runtimes import version_of
 from profiler.libbpf import Btf, Object, Program, library, version
 from profiler.loaders.bcc_host import bcc_module, kernel_source, require_tracefs
 from profiler.loaders.core import BASE_PROGRAMS, not_missed, object_path
-from profiler.loaders.features import KernelFeatures
+from profiler.loaders.features import KernelFeatures, has_hook
+from profiler.loaders.optional import FILE_OPENED, NOT_TAKEN, attach_file_opened, is_taken
 
 __all__ = ["Check", "can_record", "checks"]
 
@@ -42,6 +43,7 @@ _WITHOUT = {
     "socket_made": "which workload a socket belongs to",
     "tcp_state_set": "the direction of connections",
     "packet_received": "DNS replies, and so the names of peers",
+    "file_opened": "files opened by handle, and with `--tier light` any opened file",
     "capability_checked": "which capabilities are used",
     "ring_completed": "files that are opened or changed through `io_uring`",
     "ring_submitted": "what is done through `io_uring`",
@@ -176,12 +178,15 @@ def _programs(not_tried: str | None) -> Iterator[Check]:
         return
     wanted = [name for name in sections if name not in absent]
     # All at once is ten times as quick, and says as much where it works.
-    refused = {} if _refusal(path, wanted) is None else _refusals(path, wanted)
+    needed = [name for name in wanted if name != FILE_OPENED]
+    refused = {} if _refusal(path, needed) is None else _refusals(path, needed)
+    if FILE_OPENED in wanted and (reason := _optional_refusal(path)) is not None:
+        refused[FILE_OPENED] = reason
     for name, section in sections.items():
         if name in not_missed(absent):
             yield Check(f"program {name}", True, f"`{section}`: the hook has another name here")
         elif name in absent:
-            yield _failed(name, section, "the kernel has no such tracepoint")
+            yield _failed(name, section, "the kernel has no such hook")
         elif name in refused:
             yield _failed(name, section, refused[name])
         else:
@@ -194,12 +199,7 @@ def _absent(programs: Iterable[Program]) -> set[str]:
         kernel = Btf.of_kernel()
     except EthogramError:
         return set()
-    return {
-        program.name
-        for program in programs
-        if program.section.startswith("tp_btf/")
-        and not kernel.has(f"btf_trace_{program.section.removeprefix('tp_btf/')}", _TYPEDEF)
-    }
+    return {program.name for program in programs if not has_hook(kernel, program.section)}
 
 
 def _refusals(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -217,6 +217,25 @@ def _refusal(path: Path, names: Sequence[str]) -> str | None:
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         opened.load()
+    except CaptureError as error:
+        return _reason(error)
+    finally:
+        opened.close()
+    return None
+
+
+def _optional_refusal(path: Path) -> str | None:
+    """Attach `file_opened` for a moment, unarmed: kernels take it and never ask it."""
+    if not is_taken():
+        return NOT_TAKEN
+    opened = Object(path)
+    try:
+        with Btf.of_kernel() as kernel:
+            KernelFeatures.of(kernel).configure(opened)
+        for name, program in opened.programs.items():
+            program.set_autoload(name == FILE_OPENED)
+        opened.load()
+        attach_file_opened(opened).close()
     except CaptureError as error:
         return _reason(error)
     finally:

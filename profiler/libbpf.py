@@ -24,6 +24,7 @@ __all__ = [
     "Object",
     "Program",
     "allows_helper",
+    "allows_type",
     "library",
     "possible_cpus",
     "version",
@@ -117,6 +118,11 @@ def possible_cpus() -> int:
 def allows_helper(program_type: int, helper: int) -> bool:
     """Say whether programs of this type may call this helper: libbpf tries to load one."""
     return int(library().libbpf_probe_bpf_helper(program_type, helper, None)) == 1
+
+
+def allows_type(program_type: int) -> bool:
+    """Say whether the kernel takes programs of this type: libbpf tries to load one."""
+    return int(library().libbpf_probe_bpf_prog_type(program_type, None)) == 1
 
 
 class Btf:

@@ -21,6 +21,7 @@ from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
+from profiler.loaders.optional import FILE_OPENED
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.preamble import redactor
@@ -129,6 +130,15 @@ class Session:
         return self._processes.redacted
 
     @property
+    def refused(self) -> list[str]:
+        """The programs that the kernel refused, without what a tier does not count on."""
+        return [
+            one.name
+            for one in self._attached.programs
+            if one.state == "refused" and one.name != FILE_OPENED
+        ]
+
+    @property
     def _attached(self) -> Loader:
         assert self._loader is not None, "the session was not started"
         return self._loader
@@ -157,7 +167,7 @@ class Session:
             ids=self._ids,
             clock=self.clock,
             unknown=loader.unknown,
-            is_blind=any(program.state == "refused" for program in loader.programs),
+            is_blind=bool(self.refused),
             meanwhile=self._glance,
         )
         seeds = self._take_new_names()

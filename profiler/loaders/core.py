@@ -19,14 +19,14 @@ from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState
 from profiler.loaders.counters import SETS, Counters
-from profiler.loaders.features import KernelFeatures
+from profiler.loaders.features import KernelFeatures, has_hook
+from profiler.loaders.optional import FILE_OPENED, NOT_TAKEN, attach_file_opened, is_taken
 from profiler.ring import Records, Ring
 
 __all__ = ["BASE_PROGRAMS", "CoreLoader", "not_missed", "object_path"]
 
 # Instances times the phases that they were in; each takes 512 bytes a CPU, and 824.
 MAX_SLOTS = 8192
-_TYPEDEF = 8
 # Without these there is no recording; the others are named in the manifest when they are missing.
 BASE_PROGRAMS = frozenset(
     {
@@ -123,14 +123,16 @@ class CoreLoader:
         for name, program in probe.programs.items():
             if self._config.tier == "light" and name in _PER_CALL:
                 continue
-            hook = program.section.removeprefix("tp_btf/")
-            if hook != program.section and not kernel.has(f"btf_trace_{hook}", _TYPEDEF):
+            if not has_hook(kernel, program.section):
                 absent.append(name)
+                continue
+            if name == FILE_OPENED and not is_taken():
+                self._note(name, "refused", NOT_TAKEN)
                 continue
             wanted.append(name)
         for name in absent:
             if name not in not_missed(absent):
-                self._note(name, "absent", "the kernel has no such tracepoint")
+                self._note(name, "absent", "the kernel has no such hook")
         probe.close()
         return wanted
 
@@ -143,6 +145,7 @@ class CoreLoader:
                 "record_by_default": struct.pack("<I", config.record_by_default),
                 "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
+                "has_calls": struct.pack("<I", config.tier != "light"),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
@@ -204,9 +207,8 @@ class CoreLoader:
             for name, program in self._live.items():
                 if name == _HOST or name in _SEEDS:
                     continue
-                is_cgroup = program.section.startswith("cgroup")
                 try:
-                    link = program.attach_cgroup(cgroup_fd) if is_cgroup else program.attach()
+                    link = self._attached(program, cgroup_fd)
                 except CaptureError as error:
                     if name in BASE_PROGRAMS:
                         raise
@@ -216,6 +218,14 @@ class CoreLoader:
                 self._note(name, "attached")
         finally:
             os.close(cgroup_fd)
+
+    def _attached(self, program: Program, cgroup_fd: int) -> Link:
+        assert self._object is not None
+        if program.name == FILE_OPENED:
+            return attach_file_opened(self._object)
+        if program.section.startswith("cgroup"):
+            return program.attach_cgroup(cgroup_fd)
+        return program.attach()
 
     def _tell_of_rings(self) -> None:
         """Say whether what goes through rings is seen: from its beginning to its end."""

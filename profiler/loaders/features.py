@@ -7,11 +7,19 @@ from dataclasses import dataclass
 
 from profiler.libbpf import Btf, Object, allows_helper
 
-__all__ = ["KernelFeatures"]
+__all__ = ["KernelFeatures", "has_hook"]
 
-_FUNCTION = 12
+_TYPEDEF, _FUNCTION = 8, 12
 _CGROUP_SOCK_ADDR = 18  # enum bpf_prog_type
 _TASK_STORAGE_GET = 156  # enum bpf_func_id
+
+
+def has_hook(kernel: Btf, section: str) -> bool:
+    """Say whether *kernel* has what programs of *section* attach to, as far as types tell."""
+    kind, _, hook = section.partition("/")
+    if kind == "tp_btf":
+        return kernel.has(f"btf_trace_{hook}", _TYPEDEF)
+    return kind != "lsm" or kernel.has(f"bpf_lsm_{hook}", _FUNCTION)
 
 
 @dataclass(frozen=True, slots=True)

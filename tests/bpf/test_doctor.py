@@ -69,7 +69,7 @@ print(json.dumps(doctor._refusals(doctor.object_path(), names)))
     )
     refused = json.loads(done.stdout)
     assert "exec_done" in refused
-    assert refused["exec_done"].startswith("EPERM")
+    assert refused["exec_done"].startswith(("EPERM", "EINVAL"))  # the latter by older kernels
 
 
 def test_a_hook_under_its_newer_name_is_not_looked_for_under_its_older_one(found):
