@@ -13,6 +13,7 @@ from ethogram.contracts.tables import ENUMS, TABLES, Column
 from ethogram.indicators.protocol import Indicator
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
+from tests.property.test_recording_round_trip import values_of
 from tests.unit.indicators.judging import table
 
 pytestmark = pytest.mark.property
@@ -41,8 +42,10 @@ def _values(column: Column) -> st.SearchStrategy[Any]:
         case "enum":
             return st.sampled_from(ENUMS[rest])
         case "list":
-            member = BYTES if rest == "bytes" else st.sampled_from(ENUMS["stdio"])
+            member = BYTES if rest == "bytes" else values_of(rest)
             return st.lists(member, max_size=4)
+        case "peers":
+            return values_of(kind)
         case "bytes":
             return BYTES
         case "str":

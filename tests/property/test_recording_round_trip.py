@@ -26,6 +26,16 @@ _RAW = st.binary(max_size=8)
 _PORT = st.fixed_dictionaries(
     {"port": st.integers(0, 65535), "target": _TEXT, "protocol": st.sampled_from(["TCP", "UDP"])}
 )
+_U16 = st.integers(0, 65535)
+_PEER = st.fixed_dictionaries(
+    {
+        "fd": st.integers(0, 2),
+        "family": _U16,
+        "type": _U16,
+        **{name: st.none() | _RAW for name in ("local_addr", "peer_addr", "unix_path")},
+        **{name: st.none() | _U16 for name in ("local_port", "peer_port")},
+    }
+)
 
 
 def values_of(word: str) -> st.SearchStrategy[Any]:
@@ -42,6 +52,8 @@ def values_of(word: str) -> st.SearchStrategy[Any]:
             return st.dictionaries(_TEXT, _TEXT, max_size=3).map(lambda pairs: [*pairs.items()])
         case "ports":
             return st.lists(_PORT, max_size=2)
+        case "peers":
+            return st.lists(_PEER, max_size=2)
         case "str" | "bytes" | "bool":
             return {"str": _TEXT, "bytes": _RAW, "bool": st.booleans()}[kind]
         case "i32":
