@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -29,7 +29,8 @@ class KernelConfig:
     logarithm of how many threads of the host have room for their fast state (1.1 KiB each); others
     cost more.
     *startup_ns*: how long a workload's startup takes at most. *features*: what the kernel is taken
-    to have, for the CO-RE loader; None: what it is found to have.
+    to have, for the CO-RE loader; None: what it is found to have. *map_sizes*: entries of maps, or
+    bytes of rings, that are to differ from what the object says.
     """
 
     record_by_default: bool
@@ -39,6 +40,7 @@ class KernelConfig:
     startup_ns: int = 60_000_000_000
     tier: Literal["full", "light"] = "full"
     features: KernelFeatures | None = None
+    map_sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,8 @@ class CoreLoader:
         for name in ("places", "counts", "usage"):
             opened.maps[name].resize(config.max_slots or MAX_SLOTS)
         opened.maps["fast_states"].resize(1 << config.fast_bits)
+        for name, size in config.map_sizes.items():
+            opened.maps[name].resize(size)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         try:
