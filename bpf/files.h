@@ -85,7 +85,7 @@ static __always_inline void record_open_failed(struct task_state *state, struct 
 }
 
 // What a file is that the window's set has only now.
-static __noinline int send_opened(struct file *file, struct file_key *key, const char *asked)
+static __always_inline int send_opened(struct file *file, struct file_key *key, const char *asked)
 {
 	struct scratch *scratch = scratch_of();
 	__u32 position = sizeof(struct file_record), flags = 0;

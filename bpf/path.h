@@ -104,18 +104,25 @@ static long walk_step(__u32 index, void *context)
 	return 0;
 }
 
-static __always_inline void walk_up(struct walk *walk)
+__noinline int walk_up(struct walk *result)
 {
+	struct walk walk; // the callback's context has to be on the stack
+
+	if (!result)
+		return 0;
+	walk = *result;
 	// bpf_loop since Linux commit e6f2dd0f8067 ("bpf: Add bpf_loop helper") (v5.17).
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
-		bpf_loop(WALK_STEPS, walk_step, walk, 0);
+		bpf_loop(WALK_STEPS, walk_step, &walk, 0);
 	} else {
 		for (int i = 0; i < WALK_STEPS_UNROLLED; i++)
-			if (walk_step(i, walk))
+			if (walk_step(i, &walk))
 				break;
 	}
-	if (!walk->is_done)
-		walk->is_truncated = 1;
+	if (!walk.is_done)
+		walk.is_truncated = 1;
+	*result = walk;
+	return 0;
 }
 
 // The fingerprint of a walk that is short, by loads alone; 0 where it is not.
