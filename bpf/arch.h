@@ -71,12 +71,17 @@ enum compat_nr {
 	COMPAT_mkdirat = 296, COMPAT_mknodat = 297, COMPAT_fchownat = 298, COMPAT_unlinkat = 301,
 	COMPAT_renameat = 302, COMPAT_linkat = 303, COMPAT_symlinkat = 304, COMPAT_fchmodat = 306,
 	COMPAT_renameat2 = 353, COMPAT_fchmodat2 = 452,
+	// accept() is there through socketcall() alone.
+	COMPAT_socketcall = 102, COMPAT_sendmmsg = 345, COMPAT_socket = 359, COMPAT_bind = 361,
+	COMPAT_connect = 362, COMPAT_listen = 363, COMPAT_accept4 = 364, COMPAT_sendto = 369,
+	COMPAT_sendmsg = 370, COMPAT_accept = 100101,
 };
 #define COMPAT_ARG1(regs) ((__u32)(regs)->bx)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->cx)
 #define COMPAT_ARG3(regs) ((__u32)(regs)->dx)
 #define COMPAT_ARG4(regs) ((__u32)(regs)->si)
 #define COMPAT_ARG5(regs) ((__u32)(regs)->di)
+#define COMPAT_ARG6(regs) ((__u32)(regs)->bp)
 #define IS_EMULATED_BY_PTRACE(task) \
 	((task)->thread_info.syscall_work & (1ul << SYSCALL_WORK_BIT_SYSCALL_EMU))
 // enum syscall_work_bit in include/linux/thread_info.h
@@ -146,12 +151,17 @@ enum compat_nr {
 	COMPAT_mkdirat = 323, COMPAT_mknodat = 324, COMPAT_fchownat = 325, COMPAT_unlinkat = 328,
 	COMPAT_renameat = 329, COMPAT_linkat = 330, COMPAT_symlinkat = 331, COMPAT_fchmodat = 333,
 	COMPAT_renameat2 = 382, COMPAT_fchmodat2 = 452,
+	// The table has no socketcall().
+	COMPAT_socket = 281, COMPAT_bind = 282, COMPAT_connect = 283, COMPAT_listen = 284,
+	COMPAT_accept = 285, COMPAT_sendto = 290, COMPAT_sendmsg = 296, COMPAT_accept4 = 366,
+	COMPAT_sendmmsg = 374, COMPAT_socketcall = 100101,
 };
 #define COMPAT_ARG1(regs) ((__u32)(regs)->orig_x0)
 #define COMPAT_ARG2(regs) ((__u32)(regs)->regs[1])
 #define COMPAT_ARG3(regs) ((__u32)(regs)->regs[2])
 #define COMPAT_ARG4(regs) ((__u32)(regs)->regs[3])
 #define COMPAT_ARG5(regs) ((__u32)(regs)->regs[4])
+#define COMPAT_ARG6(regs) ((__u32)(regs)->regs[5])
 #define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
 
 #endif

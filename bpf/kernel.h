@@ -136,7 +136,7 @@ struct signal_struct {
 #if defined(__TARGET_ARCH_x86)
 struct thread_info { unsigned long flags; unsigned long syscall_work; __u32 status; };
 struct pt_regs {
-	unsigned long r10, r8, r9, ax, cx, dx, si, di, bx, orig_ax;
+	unsigned long bp, r10, r8, r9, ax, cx, dx, si, di, bx, orig_ax;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct thread_info { unsigned long flags; };

@@ -15,7 +15,8 @@
 //   stdio.h       what its standard streams are, whom they talk to
 //   network.h     peers and binds, whose a socket is           cgroup/*
 //   tcp.h         listeners, clients, translations, bytes      inet_sock_set_state
-//   unix.h        UNIX sockets, sockets of other families      (from sys_exit)
+//   unix.h        UNIX sockets by their names
+//   socket_calls.h   the same, and other families             (from sys_exit)
 //   dns.h         DNS replies                                  cgroup_skb/ingress
 //   cgroups.h     containers that come and go                  cgroup_mkdir, cgroup_rmdir
 //   seed.h        what ran before                              iter/task, iter/task_file

@@ -5,7 +5,7 @@
 
 #include "changes.h"
 #include "privileges.h"
-#include "unix.h"
+#include "socket_calls.h"
 
 #define GRAM_BITS 10
 #define GRAM_MASK ((1ull << 60) - 1)
@@ -308,11 +308,20 @@ static __noinline int exec_failed(struct task_state *state, struct pt_regs *regs
 static __noinline int compat_exec_failed(struct task_state *state, struct pt_regs *regs,
 					 __s64 result);
 
+static __always_inline void compat_socket_call(struct task_state *state, struct pt_regs *regs,
+					       __s64 result)
+{
+	if (compat_socket_call_done(state, regs, result) == NR_listen)
+		maybe_steady(state, NR_listen, result);
+}
+
 // A call of the 32-bit table that just returned.
 static __always_inline void compat_done(struct task_state *state, struct pt_regs *regs, __s64 result)
 {
 	if (result < 0 && (state->nr == COMPAT_execve || state->nr == COMPAT_execveat))
 		compat_exec_failed(state, regs, result);
+	else if (is_compat_socket_call(state->nr))
+		compat_socket_call(state, regs, result);
 	else if (native_change(state->nr) != NATIVE_CALLS)
 		compat_change_done(state, regs, result);
 	else

@@ -338,6 +338,39 @@ static long do_unix(char **words, int count)
 	return do_connect(&to);
 }
 
+static long do_unix_listen(char **words, int count)
+{
+	struct address at = local(words[0]);
+
+	(void)count;
+	return do_listen(&at);
+}
+
+static long do_unix_datagram(char **words, int count)
+{
+	struct address to = local(words[0]);
+
+	(void)count;
+	return do_udp(&to, "x");
+}
+
+static long do_unix_messages(char **words, int count)
+{
+	(void)count;
+	return do_messages(words[0], number(words[1]));
+}
+
+static long do_sockets(char **words, int count)
+{
+	static const char *const tables[] = {"native", "direct", "socketcall"};
+
+	(void)count;
+	for (int i = 0; i < 3; i++)
+		if (same(words[0], tables[i]))
+			return socket_table = (enum table)i;
+	usage_error("not a table of calls", words[0]);
+}
+
 static long do_listen_v4(char **words, int count)
 {
 	struct address at = internet(INET, count > 1 ? words[1] : "0.0.0.0", words[0]);
@@ -529,6 +562,10 @@ static const struct action actions[] = {
 	{"connect", do_connect_v4, 2, 2, PLAIN},
 	{"connect6", do_connect_v6, 2, 2, PLAIN},
 	{"unix", do_unix, 1, 1, PLAIN},
+	{"unix-listen", do_unix_listen, 1, 1, PLAIN},
+	{"unix-datagram", do_unix_datagram, 1, 1, PLAIN},
+	{"unix-messages", do_unix_messages, 2, 2, PLAIN},
+	{"sockets", do_sockets, 1, 1, PLAIN},
 	{"listen", do_listen_v4, 1, 2, PLAIN},
 	{"listen6", do_listen_v6, 1, 2, PLAIN},
 	{"accept", do_accept_times, 1, 1, PLAIN},

@@ -31,6 +31,52 @@ struct address {
 
 static int listener = -1;
 
+// How calls of sockets are made: natively, or through int 0x80 by their numbers or by socketcall().
+enum table { NATIVE, DIRECT, MULTIPLEXED };
+static enum table socket_table;
+// This program is linked to lie below 4 GiB, where i386's pointers reach.
+static uint32_t low_words[6];
+static char low_bytes[2][512];
+
+struct socket_number {
+	long native, direct, multiplexed;
+};
+
+static const struct socket_number socket_numbers[] = {
+	{SYS_socket, 359, 1}, {SYS_bind, 361, 2},	{SYS_connect, 362, 3}, {SYS_listen, 363, 4},
+	{SYS_accept4, 364, 18}, {SYS_sendto, 369, 11}, {SYS_sendmsg, 370, 16},
+	{SYS_sendmmsg, 345, 20},
+};
+
+static long low(int room, long pointer, long size)
+{
+	memcpy(low_bytes[room], (const void *)pointer, (size_t)size);
+	return (long)low_bytes[room];
+}
+
+// Pointers are moved where the call's table reaches, but those of messages: they lie there.
+static long socket_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+	const struct socket_number *found = socket_numbers;
+	long args[6], packed[6] = {0, (long)low_words, 0, 0, 0, 0};
+
+	if (socket_table == NATIVE)
+		return raw6(nr, a, b, c, d, e, f);
+	while (found->native != nr)
+		found++;
+	if (nr == SYS_bind || nr == SYS_connect || nr == SYS_sendto)
+		b = low(0, b, c);
+	if (nr == SYS_sendto)
+		e = low(1, e, f);
+	args[0] = a, args[1] = b, args[2] = c, args[3] = d, args[4] = e, args[5] = f;
+	if (socket_table == DIRECT)
+		return raw_int80(found->direct, args);
+	for (int i = 0; i < 6; i++)
+		low_words[i] = (uint32_t)args[i];
+	packed[0] = found->multiplexed;
+	return raw_int80(102, packed);
+}
+
 // Four decimal parts with dots, network order; false when it is something else.
 static int parse_v4(const char *text, uint8_t *out)
 {
@@ -132,12 +178,12 @@ static struct address local(const char *path)
 // socket, connect, close. Returns what connect() returned.
 static long do_connect(const struct address *to)
 {
-	long fd = raw(SYS_socket, to->family, STREAM | CLOEXEC, 0);
+	long fd = socket_call(SYS_socket, to->family, STREAM | CLOEXEC, 0, 0, 0, 0);
 	long ret;
 
 	if (fd < 0)
 		return fd;
-	ret = raw(SYS_connect, fd, to, to->size);
+	ret = socket_call(SYS_connect, fd, (long)to, to->size, 0, 0, 0);
 	raw(SYS_close, fd);
 	return ret;
 }
@@ -146,14 +192,14 @@ static long do_connect(const struct address *to)
 static long do_listen(const struct address *at)
 {
 	int one = 1;
-	long ret, fd = raw(SYS_socket, at->family, STREAM | CLOEXEC, 0);
+	long ret, fd = socket_call(SYS_socket, at->family, STREAM | CLOEXEC, 0, 0, 0, 0);
 
 	if (fd < 0)
 		return fd;
 	raw(SYS_setsockopt, fd, 1, 2, &one, sizeof(one));
-	ret = raw(SYS_bind, fd, at, at->size);
+	ret = socket_call(SYS_bind, fd, (long)at, at->size, 0, 0, 0);
 	if (ret == 0)
-		ret = raw(SYS_listen, fd, 1024);
+		ret = socket_call(SYS_listen, fd, 1024, 0, 0, 0, 0);
 	listener = (int)fd;
 	return ret;
 }
@@ -164,7 +210,7 @@ static long do_accept(long times)
 	long ret = 0;
 
 	while (times-- > 0) {
-		ret = raw(SYS_accept4, listener, 0, 0, CLOEXEC);
+		ret = socket_call(SYS_accept4, listener, 0, 0, CLOEXEC, 0, 0);
 		if (ret >= 0)
 			raw(SYS_close, ret);
 	}
@@ -174,11 +220,49 @@ static long do_accept(long times)
 // socket, sendto, close. Returns what sendto() returned.
 static long do_udp(const struct address *to, const char *text)
 {
-	long ret, fd = raw(SYS_socket, to->family, DATAGRAM | CLOEXEC, 0);
+	long ret, fd = socket_call(SYS_socket, to->family, DATAGRAM | CLOEXEC, 0, 0, 0, 0);
 
 	if (fd < 0)
 		return fd;
-	ret = raw(SYS_sendto, fd, text, length_of(text), 0, to, to->size);
+	ret = socket_call(SYS_sendto, fd, (long)text, (long)length_of(text), 0, (long)to, to->size);
+	raw(SYS_close, fd);
+	return ret;
+}
+
+struct message {
+	uint64_t name;
+	uint32_t name_size, pad, rest[11], size;
+};
+
+struct low_message {
+	uint32_t name, name_size, rest[5], size;
+};
+
+#define MESSAGES 24
+
+// socket, sendmmsg of N empty messages (sendmsg for one), close; `#` in the path is a letter, from a on.
+static long do_messages(const char *path, long count)
+{
+	static struct message messages[MESSAGES];
+	static struct low_message low_messages[MESSAGES];
+	static struct address to[MESSAGES];
+	long at = socket_table == NATIVE ? (long)messages : (long)low_messages;
+	long ret, fd = socket_call(SYS_socket, UNIX, DATAGRAM | CLOEXEC, 0, 0, 0, 0);
+
+	if (fd < 0 || count > MESSAGES)
+		return fd;
+	for (int i = 0; i < count; i++) {
+		to[i] = local(path);
+		for (char *c = (char *)&to[i] + 3; *c; c++)
+			*c = *c == '#' ? (char)('a' + i) : *c;
+		messages[i].name = (uint64_t)&to[i];
+		low_messages[i].name = (uint32_t)(uint64_t)&to[i];
+		messages[i].name_size = low_messages[i].name_size = to[i].size;
+	}
+	if (count == 1)
+		ret = socket_call(SYS_sendmsg, fd, at, 0, 0, 0, 0);
+	else
+		ret = socket_call(SYS_sendmmsg, fd, at, count, 0, 0, 0);
 	raw(SYS_close, fd);
 	return ret;
 }
