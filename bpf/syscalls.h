@@ -26,7 +26,7 @@ static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
 
 // Every native call whose exit means something here even where it succeeds.
 #define EXIT_CALLS(X, w)                                                                        \
-	LOOKED_AT_CALLS(X, w) WAITING_CALLS(X, w)                                               \
+	LOOKED_AT_CALLS(X, w)                                                                   \
 	X(NR_openat, w) X(NR_open, w) X(NR_openat2, w) X(NR_creat, w) X(NR_listen, w)
 
 static const __u64 exit_calls[NATIVE_CALLS / 64] = CALL_SET(EXIT_CALLS);
@@ -259,18 +259,19 @@ static __noinline int call_skipped(struct task_struct *task, struct task_state *
 	return 0;
 }
 
-__noinline int record_error(struct task_state *state, __s64 result)
+__noinline int count_error(__u32 slot, __u32 nr, __u16 arch, __u16 errnum)
 {
 	struct call_key key = {};
 
-	if (!state)
+	// What rt_sigreturn leaves in the result register is what a signal found there.
+	if (arch == NATIVE_ARCH && nr == NR_rt_sigreturn)
 		return 0;
-	key.slot = state->slot;
+	key.slot = slot;
 	key.window = window;
-	key.nr = state->nr;
-	key.arch = state->arch;
-	key.errnum = -result;
-	count_in(&errors, &key, key.slot, PLACE_ERRORS);
+	key.nr = nr;
+	key.arch = arch;
+	key.errnum = errnum;
+	count_in(&errors, &key, slot, PLACE_ERRORS);
 	return 0;
 }
 
@@ -328,6 +329,11 @@ static __always_inline void compat_done(struct task_state *state, struct pt_regs
 		compat_open_done(state, regs, result);
 }
 
+static __always_inline bool is_error(__s64 result)
+{
+	return result < 0 && result > -RESTART_FIRST;
+}
+
 // An exit that something is told of. *fast* tells what is under way, where the task has an element.
 static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 {
@@ -344,8 +350,12 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 	fast = fast_of(regs);
 	if (fast) {
 		state->entered_ns = fast->entered_ns;
-		state->slot = fast->slot;
-		state->phase = fast->phase;
+		if (state->slot != fast->slot) {
+			// It changed during the call. What the call did is told of where it began.
+			state->slot = fast->slot;
+			state->phase = fast->phase;
+			state->stamp = 0;
+		}
 		state->nr = fast->nr;
 		state->arch = fast->arch;
 		state->in_call = fast->in_call;
@@ -364,10 +374,8 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 	if (state->slot == NO_SLOT)
 		return 0;
 	nr = state->nr;
-	// What rt_sigreturn leaves in the result register is what a signal found there.
-	if (result < 0 && result > -RESTART_FIRST &&
-	    !(state->arch == NATIVE_ARCH && nr == NR_rt_sigreturn))
-		record_error(state, result);
+	if (is_error(result))
+		count_error(state->slot, nr, state->arch, -result);
 	if (state->arch != NATIVE_ARCH) {
 		if (state->arch == COMPAT_ARCH)
 			compat_done(state, regs, result);
@@ -397,6 +405,13 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 	return 0;
 }
 
+// Does the exit of a native call mean more than whether it failed?
+static __always_inline bool is_of_note(struct fast_state *fast)
+{
+	return is_in(exit_calls, fast->nr) ||
+	       (fast->phase == PHASE_STARTUP && is_in(waiting_calls, fast->nr));
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 {
@@ -405,12 +420,19 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 	if (!armed)
 		return 0;
 	fast = fast_of(regs);
-	if (fast && fast->in_call &&
-	    (fast->slot == NO_SLOT || (fast->arch == NATIVE_ARCH && !is_in(exit_calls, fast->nr) &&
-				       (result >= 0 || result <= -RESTART_FIRST))))
-		fast->in_call = 0;
-	else
+	if (!fast || !fast->in_call ||
+	    (fast->slot != NO_SLOT && (fast->arch != NATIVE_ARCH || is_of_note(fast)))) {
 		exit_of_note(regs, result);
+		return 0;
+	}
+	if (fast->slot != NO_SLOT && is_error(result)) {
+		if (fast->nr == NR_execve || fast->nr == NR_execveat) {
+			exit_of_note(regs, result);
+			return 0;
+		}
+		count_error(fast->slot, fast->nr, fast->arch, -result);
+	}
+	fast->in_call = 0;
 	return 0;
 }
 

@@ -104,3 +104,13 @@ def test_calls_follow_a_process_that_is_moved(kernel: Kernel, tmp_path: Path) ->
             cgroup.rmdir()
         for identifier in identifiers:
             kernel.loader.forget(identifier, kernel.loader.host_namespaces[0], [])
+
+
+def test_a_phase_that_begins_during_a_call_is_the_next_call_s(kernel: Kernel) -> None:
+    """What another hook learnt meanwhile is not forgotten when the call returns."""
+    connect = ["connect", "127.0.0.1", 1]
+    seen = kernel.run(
+        ["listen", 0, "127.0.0.1"], connect, ["call", GETPPID, 23], connect, ["call", GETPID, 23]
+    )
+    assert seen.calls("steady")["getppid"] == 23
+    assert seen.calls("steady")["getpid"] == 23
