@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +27,29 @@ import pyarrow.compute as pc
 from benchmarks import many
 from benchmarks.progress import say
 from benchmarks.report import Column, Part, Table, Target
+from demo.containers import Container
+from demo.oci import Pod, Spec, bind
+from demo.rootfs import busybox_root
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import unified_mount
 from tests.e2e.command_line import running
 from tests.workloads import Word, build_known, known
 
-__all__ = ["QUOTA_FILES", "Storm", "Told", "connections", "execs", "files", "flood", "measure"]
+__all__ = [
+    "QUOTA_FILES",
+    "Storm",
+    "Told",
+    "connections",
+    "containers",
+    "execs",
+    "files",
+    "flood",
+    "measure",
+]
 
 QUOTA_FILES = 60_000  # of a workload, a phase and a window: bpf/maps.h
 _A_FILE = 1_000  # actions that one file of the generator has room for
+_GETPPID, _POLL = 110, 7
 _MEMORY = Path("/dev/shm")  # files are made fastest there
 
 
@@ -282,6 +297,37 @@ def _connections(found: Recording) -> int:
     return counted["in"] + counted["out"]
 
 
+def containers(directory: Path, number: int, *, runtime: str = "runc") -> Told:
+    """*number* containers, two at a time, each a pod of its own that makes calls and ends."""
+    storm = Storm(directory, 0, prefix="pods")
+    namespace = f"storm-{secrets.token_hex(3)}"
+    image = busybox_root(directory / f"{namespace}-image")
+    # Half a tenth of a second: who it was is asked for while it lives.
+    program, *words = known(["call", _GETPPID, 23], ["call", _POLL, 1, 0, 0, 50])
+
+    def live(one: int) -> None:
+        uid = f"11111111-1111-4111-8111-{one:012}"
+        pod = Pod(namespace, f"pod-{one}", uid, "main", "busybox:1")
+        spec = Spec(["/known", *words], mounts=[bind(Path(program), "/known")], pod=pod)
+        with Container(image, spec, runtime=runtime) as container:
+            ended = container.run()
+        if ended.returncode:
+            raise SystemExit(f"{runtime} ended with {ended.returncode}: {ended.stderr!r}")
+
+    with storm.recording("--namespace", namespace), ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(live, range(number)):
+            storm.look()
+    return storm.told(f"{number:,} containers of {runtime}", 23 * number, _calls_of_pods)
+
+
+def _calls_of_pods(found: Recording) -> int:
+    """Return the calls of the known workload, where all that made them have another name."""
+    rows = [row for row in found.table("syscalls").to_pylist() if row["name"] == "getppid"]
+    mine = [row for row in rows if row["phase"] == "startup"]
+    assert len({row["workload"] for row in mine}) == len(mine)
+    return sum(row["calls"] for row in mine)
+
+
 def measure(directory: Path, *, share: int) -> Part:
     """Return the part: every storm at a *share*-th of its size."""
     beyond = 10_000 // share
@@ -291,6 +337,8 @@ def measure(directory: Path, *, share: int) -> Part:
         (lambda: flood(directory, beyond), beyond),
         (lambda: execs(directory, 90_000 // share), 0),
         (lambda: connections(directory, 10_000 // share), 0),
+        (lambda: containers(directory, 200 // share), 0),
+        (lambda: containers(directory, 200 // share, runtime="crun"), 0),
     ]
     columns = (
         Column("storm"),

@@ -43,3 +43,15 @@ def test_beyond_the_quota_each_file_is_counted_for_the_one_that_floods(tmp_path:
     assert told.recorded == told.wanted
     assert "incomplete" in told.states[flooding]
     assert told.states[calm] == {"complete"}
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun"])
+def test_containers_that_come_and_go_two_at_a_time_are_there_or_said(
+    runtime: str, tmp_path: Path
+) -> None:
+    told = storms.containers(tmp_path, 23, runtime=runtime)
+    # Where the reader of names itself gets no processor while one lives, that is said.
+    assert {loss[1] for loss in told.losses} <= {"unresolved"}
+    assert told.recorded == 23 * len(told.states)
+    assert len(told.states) == 23 or told.losses
+    assert len(told.states) >= 15
