@@ -8,23 +8,10 @@
 #define ETHOGRAM_IO_URING_H
 
 #include "changes.h"
+#include "ring_sockets.h"
 
 #define RING_NAME_SIZE 512
-#define CQE_SKIP_SUCCESS (1 << 6) // IOSQE_CQE_SKIP_SUCCESS, the same bit in req->flags
 
-// enum io_uring_op, which is only ever appended to.
-enum ring_opcode {
-	RING_OPENAT = 18,
-	RING_OPENAT2 = 28,
-	RING_RENAMEAT = 35,
-	RING_UNLINKAT = 36,
-	RING_MKDIRAT = 37,
-	RING_SYMLINKAT = 38,
-	RING_LINKAT = 39,
-	RING_OPCODES = 64,
-};
-
-#define RING_BIT(opcode) (1ull << (opcode))
 #define RING_OPENS (RING_BIT(RING_OPENAT) | RING_BIT(RING_OPENAT2))
 #define RING_NAMED                                                                              \
 	(RING_OPENS | RING_BIT(RING_RENAMEAT) | RING_BIT(RING_UNLINKAT) |                       \
@@ -211,8 +198,13 @@ static __always_inline int request_submitted(struct io_kiocb *req)
 	key.capability = RING_REQUEST | opcode;
 	key.granted = 1;
 	count_in(&privileges, &key, key.slot, PLACE_PRIVILEGES);
-	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & RING_NAMED))
+	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & (RING_NAMED | RING_SOCKETS)))
 		return 0;
+	if (RING_BIT(opcode) & RING_SOCKETS) {
+		if (bpf_core_type_exists(struct io_open))
+			keep_ring_socket(state, req, opcode);
+		return 0;
+	}
 	request = bpf_map_lookup_elem(&ring_scratch, &zero);
 	// Since Linux commit f2ccb5aed7bc ("io_uring: make io_kiocb_to_cmd() typesafe") (v6.0) the
 	// commands are types of their own.
@@ -260,11 +252,15 @@ int BPF_PROG(ring_completed, void *ring, void *address)
 	if (!armed || !req || !bpf_core_type_exists(struct io_open))
 		return 0;
 	opcode = BPF_CORE_READ(req, opcode);
-	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & RING_NAMED))
+	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & (RING_NAMED | RING_SOCKETS)))
 		return 0;
 	state = ring_owner();
 	if (!state)
 		return 0;
+	if (RING_BIT(opcode) & RING_SOCKETS) {
+		record_ring_socket(state, key, opcode, BPF_CORE_READ(req, cqe.res));
+		return 0;
+	}
 	request = bpf_map_lookup_elem(&ring_requests, &key);
 	if (!request) {
 		count_loss(state->slot, LOSS_MAP_FULL, PLACE_FILES, 1);

@@ -114,12 +114,15 @@ struct mm_struct { unsigned long arg_start, arg_end; struct file *exe_file; };
 struct filename { const char *name; };
 struct open_how { __u64 flags; };
 struct io_cqe { __s32 res; };
-struct io_kiocb { __u8 opcode; __u64 flags; struct io_cqe cqe; };
+struct io_kiocb { struct file *file; __u8 opcode; __u64 flags; struct io_cqe cqe; };
 // What a request holds at its beginning, by its opcode.
 struct io_open { int dfd; __u32 file_slot; struct filename *filename; struct open_how how; };
 struct io_rename { int old_dfd, new_dfd; struct filename *oldpath, *newpath; int flags; };
 struct io_link { int old_dfd, new_dfd; struct filename *oldpath, *newpath; };
 struct io_unlink { int dfd; int flags; struct filename *filename; };
+struct io_connect { void *addr; int addr_len; };
+struct io_socket { int domain, type, protocol; };
+struct io_sr_msg { void *umsg; };
 struct io_mkdir { int dfd; struct filename *filename; };
 
 struct notification;

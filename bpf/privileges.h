@@ -246,9 +246,11 @@ __noinline int record_operation(struct task_state *state, struct call_arguments 
 	}
 	if (call.operation != NO_OPERATION)
 		send_operation(state, &call, result);
-	// What is opened through a ring passes no hook of calls.
-	if (call.operation == OPERATION_IO_URING_SETUP && result >= 0 && !rings_told)
+	// What is opened through a ring passes no hook of calls, and which names it connects to.
+	if (call.operation == OPERATION_IO_URING_SETUP && result >= 0 && !rings_told) {
 		count_loss(state->slot, LOSS_UNSEEN, PLACE_FILES, 1);
+		count_loss(state->slot, LOSS_UNSEEN, PLACE_NETWORK, 1);
+	}
 	return 0;
 }
 

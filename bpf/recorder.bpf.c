@@ -10,6 +10,7 @@
 //   optional.h    opened files that no call tells of          lsm/file_open
 //   privileges.h  capabilities, privileged calls               cap_capable, (from sys_exit)
 //   io_uring.h    requests of rings                            io_uring_submit_req, _complete
+//   ring_sockets.h   the sockets of these
 //   processes.h   exec, fork, exit, signals                    sched_process_*, signal_generate
 //   describe.h    what a process record says                   (from sched_process_exec)
 //   stdio.h       what its standard streams are, whom they talk to

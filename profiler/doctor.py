@@ -45,7 +45,7 @@ _WITHOUT = {
     "packet_received": "DNS replies, and so the names of peers",
     "file_opened": "files opened by handle, and with `--tier light` any opened file",
     "capability_checked": "which capabilities are used",
-    "ring_completed": "files that are opened or changed through `io_uring`",
+    "ring_completed": "files and UNIX sockets that are used through `io_uring`",
     "ring_submitted": "what is done through `io_uring`",
     "signal_sent": "phase `shutdown`",
     "task_renamed": "the credentials of a process before it executed",
