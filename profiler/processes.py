@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,20 @@ import numpy as np
 from ethogram.contracts.events import EventFlag, RecordKind
 from ethogram.contracts.flags import ProcessFlag
 from profiler.clock import BootClock
-from profiler.process_records import BEFORE, COLUMNS, facts_of, parts_of, unknown_facts
+from profiler.exec_ids import ExecIds
+from profiler.in_order import in_order
+from profiler.process_records import (
+    COLUMNS,
+    NOTHING_BEFORE,
+    UNKNOWN,
+    Ended,
+    Executed,
+    Forked,
+    Own,
+    ended,
+    executed,
+    forked,
+)
 from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.snapshot import read_all
@@ -22,29 +34,11 @@ __all__ = ["ExecIds", "Executables", "Processes"]
 _WIRE_FLAGS = 0xFFFF
 _EXECUTABLES = 100_000
 _AT_ONCE = 500  # records, some milliseconds, until the rings are looked after
-_ROWS_AT_ONCE = 1024  # records, before the rows that came of them are written
-_SIGNAL, _STATUS = 0x7F, 8
+# As plain numbers: an operator of an enum takes longer than the rest of a row's flags.
+_REDACTED, _FORKED = int(ProcessFlag.REDACTED), int(ProcessFlag.FORKED)
+_TOLD = {"process_record": executed, "fork_record": forked, "exit_record": ended}
+_NOBODY = Own(0, "", None, None, None, 0, 0, 0, 0)
 Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
-
-
-class ExecIds:
-    """Names execs so that the same one has the same name in every recording of this boot.
-
-    The kernel side's key is a hash of process id, start time and count of execs; host and boot
-    are put before it here.
-    """
-
-    def __init__(self, host_id: str, boot_id: str) -> None:
-        digest = hashlib.blake2b(f"{host_id}\0{boot_id}".encode(), digest_size=4)
-        self._prefix = digest.hexdigest()
-
-    def of(self, key: int) -> str:
-        """Return the `exec_id` of a kernel key."""
-        return f"{self._prefix}{key:016x}"
-
-    def maybe(self, key: int) -> str | None:
-        """Return the `exec_id` of a kernel key, None for 0, which is no process."""
-        return self.of(key) if key else None
 
 
 class Executables:
@@ -63,9 +57,8 @@ class Executables:
             0: {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
         }
 
-    def add(self, head: np.void, path: bytes) -> int:
-        """Return the number of the executable of a `process_record`."""
-        key = int(head["exe_key"])
+    def add(self, head: np.void, path: bytes, key: int) -> int:
+        """Return the number of the executable of a `process_record` whose `exe_key` is *key*."""
         number = self._numbers.get(key)
         if number is not None:
             return number
@@ -122,20 +115,25 @@ def _is_upper(flags: int) -> bool | None:
 class _Row:
     """One process row, its columns as they are known so far, and the slot it began in.
 
-    *whose* is workload, instance and phase, once its workload has a name: the slot may mean
-    another instance by the time the process ends.
+    *before* and *facts* are columns of these names in `process_records`; *ended* is when it ended,
+    exit code and signal. *is_exec*: it executed something, and did not merely try or fork. *whose*
+    is workload, instance and phase, once its workload has a name: the slot may mean another
+    instance by the time the process ends.
     """
 
     slot: int
-    columns: dict[str, Any] = field(default_factory=dict)
+    is_exec: bool
+    own: Own
+    before: tuple[int | None, ...]
+    facts: tuple[Any, ...]
+    ended: tuple[int | None, ...] = (None, None, None)
     whose: tuple[int, int, int] | None = None
     is_written: bool = False
     has_children: bool = False
 
-    @property
-    def is_exec(self) -> bool:
-        """It executed something, and did not merely try or fork."""
-        return self.columns["errno"] is None and not self.columns["flags"] & ProcessFlag.FORKED
+    def columns(self) -> tuple[Any, ...]:
+        """Return the values of `COLUMNS`."""
+        return *self.own, *self.ended, *self.before, *self.facts
 
 
 class Processes:
@@ -164,6 +162,7 @@ class Processes:
         self._current: dict[int, int] = {}  # tgid -> key of its exec, or of its fork until then
         self._changed: list[_Row] = []
         self._snapshots: dict[int, tuple[bytes, bytes]] = {}
+        self._redactions: dict[bytes, tuple[list[bytes], int]] = {}
         self.redacted = 0
 
     def read_snapshots(self, batches: Iterable[Records]) -> None:
@@ -186,113 +185,109 @@ class Processes:
 
         *write* is called now and then, so that rows need not all be held at once.
         """
-        for count, (kind, head, tail) in enumerate(_in_order(list(records)), 1):
-            if count % _AT_ONCE == 0:
-                self._meanwhile()
-            if count % _ROWS_AT_ONCE == 0:
-                write()
-            match kind:
-                case RecordKind.EXEC:
-                    self._executed(head, tail, window)
-                case RecordKind.EXEC_FAILED:
-                    self._changed.append(self._row(head, tail, window))
-                case RecordKind.FORK:
-                    self._fork(head, window)
-                case RecordKind.EXIT:
-                    self._ended(head)
+        for part in in_order(records, _AT_ONCE):
+            self._meanwhile()
+            told = {name: _TOLD[name](batch, self._ids) for name, batch in part.records.items()}
+            self._redactions.clear()
+            for struct in part.structs:
+                match next(told[struct]):
+                    case Executed() as one:
+                        self._take_exec(one, window)
+                    case Forked() as one:
+                        self._take_fork(one, window)
+                    case Ended() as one:
+                        self._take_end(one)
+            write()
 
-    def _executed(self, head: np.void, tail: bytes, window: int) -> None:
-        self._succeed(head)
-        row = self._row(head, tail, window)
-        self._live[int(head["exec_key"])] = row
+    def _take_exec(self, one: Executed, window: int) -> None:
+        if not one.errno:
+            self._succeed(one.tgid, one.key, one.time_ns)
+        row = self._row(one, window)
         self._changed.append(row)
+        if not one.errno:
+            self._live[one.key] = row
 
-    def _succeed(self, head: np.void) -> None:
+    def _succeed(self, tgid: int, key: int, time_ns: int) -> None:
         """Let an exec or a fork take the place of what its process id stood for before.
 
         A fork that executes is no row of its own, unless it forked before: its children name it.
         An exec ends the one before it in the process,
         and so does whoever gets the id of a process whose end was lost.
         """
-        tgid, key = int(head["tgid"]), int(head["exec_key"])
         before = self._live.pop(self._current.get(tgid, 0), None)
         self._current[tgid] = key
         if before is not None and (before.is_exec or before.is_written or before.has_children):
-            before.columns["end"] = self._clock.utc_ns(int(head["time_ns"]))
+            before.ended = self._clock.utc_ns(time_ns), None, None
             self._changed.append(before)
 
-    def _row(self, head: np.void, tail: bytes, window: int) -> _Row:
-        flags, errno = int(head["flags"]), int(head["errnum"])
-        path, cwd, interpreter, script, peers, raw = parts_of(head, tail)
-        if flags & EventFlag.SNAPSHOT:
-            cwd, raw = self._snapshots.pop(int(head["exec_key"]), (b"", b""))
-        argv, redacted = self._redact(raw.split(b"\0")[:-1] if raw[-1:] == b"\0" else
-                                      raw.split(b"\0") if raw else [])  # fmt: skip
+    def _row(self, one: Executed, window: int) -> _Row:
+        path, cwd, interpreter, script, _, raw = one.parts
+        is_snapshot = bool(one.flags & EventFlag.SNAPSHOT)
+        if is_snapshot:
+            cwd, raw = self._snapshots.pop(one.key, (b"", b""))
+        argv, redacted = self._withheld(raw)
         self.redacted += redacted
-        process_flags = flags & _WIRE_FLAGS | (ProcessFlag.REDACTED if redacted else 0)
-        key = int(head["exec_key"])
-        columns = {
-            "window": window,
+        own = Own(
+            window=window,
             # A failed exec changes nothing: its row is an event, not the process's own.
-            "exec_id": self._ids.of(key) + (f"-{int(head['time_ns']):x}" if errno else ""),
-            "parent_exec_id": self._ids.of(key) if errno
-            else self._ids.maybe(int(head["parent_key"])),
-            "fork_parent_exec_id": self._ids.maybe(int(head["fork_parent_key"])),
-            "session_exec_id": self._ids.maybe(int(head["session_key"])),
-            "exe": self._executable(head, path, is_failed=errno != 0),
-            "interpreter": interpreter or None,
-            "script": (path if errno else script) or None,
-            "cwd": cwd or None,
-            "argv": argv,
-            "flags": process_flags,
-            "start": self._clock.utc_ns(int(head["time_ns"])),
-            "errno": errno or None,
-            "observed": "snapshot" if flags & EventFlag.SNAPSHOT else "live",
-        }  # fmt: skip
-        return _Row(int(head["slot"]), columns | facts_of(head, peers))
+            exec_id=f"{one.exec_id}-{one.time_ns:x}" if one.errno else one.exec_id,
+            parent_exec_id=one.exec_id if one.errno else one.parent,
+            fork_parent_exec_id=one.fork_parent,
+            session_exec_id=one.session,
+            tgid=one.tgid,
+            ns_tgid=one.ns_tgid,
+            exe=self._executables.number_of(one.exe_key)
+            if one.errno
+            else self._executables.add(one.head, path, one.exe_key),
+            interpreter=interpreter or None,
+            script=(path if one.errno else script) or None,
+            cwd=cwd or None,
+            argv=argv,
+            flags=one.flags & _WIRE_FLAGS | (_REDACTED if redacted else 0),
+            start=self._clock.utc_ns(one.time_ns),
+            errno=one.errno or None,
+            observed="snapshot" if is_snapshot else "live",
+        )
+        return _Row(one.slot, not one.errno, own, one.before, one.facts)
 
-    def _executable(self, head: np.void, path: bytes, *, is_failed: bool) -> int:
-        if is_failed:
-            return self._executables.number_of(int(head["exe_key"]))
-        return self._executables.add(head, path)
-
-    def _fork(self, head: np.void, window: int) -> None:
-        parent = self._live.get(int(head["parent_key"]))
+    def _take_fork(self, one: Forked, window: int) -> None:
+        parent = self._live.get(one.parent_key)
+        facts, like = UNKNOWN, _NOBODY
         if parent is not None:
             parent.has_children = True
-        key = int(head["exec_key"])
-        columns = dict(parent.columns) if parent else unknown_facts()
-        columns |= dict.fromkeys(BEFORE) | {
-            "window": window,
-            "exec_id": self._ids.of(key),
-            "parent_exec_id": self._ids.maybe(int(head["parent_key"])),
-            "fork_parent_exec_id": self._ids.maybe(int(head["parent_key"])),
-            "session_exec_id": self._ids.maybe(int(head["session_key"])),
-            "tgid": int(head["tgid"]),
-            "ns_tgid": int(head["ns_tgid"]),
-            "exe": self._executables.number_of(int(head["exe_key"])),
-            "flags": int(columns["flags"]) | ProcessFlag.FORKED,
-            "start": self._clock.utc_ns(int(head["time_ns"])),
-            "errno": None,
-            "observed": "live",
-        }
-        self._succeed(head)
-        self._live[key] = _Row(int(head["slot"]), columns)
+            facts, like = parent.facts, parent.own
+        own = like._replace(
+            window=window,
+            exec_id=one.exec_id,
+            parent_exec_id=one.parent,
+            fork_parent_exec_id=one.parent,
+            session_exec_id=one.session,
+            tgid=one.tgid,
+            ns_tgid=one.ns_tgid,
+            exe=self._executables.number_of(one.exe_key),
+            flags=like.flags | _FORKED,
+            start=self._clock.utc_ns(one.time_ns),
+            errno=None,
+            observed="live",
+        )
+        self._succeed(one.tgid, one.key, one.time_ns)
+        self._live[one.key] = _Row(one.slot, False, own, NOTHING_BEFORE, facts)
 
-    def _ended(self, head: np.void) -> None:
-        row = self._live.pop(int(head["exec_key"]), None)
-        if self._current.get(int(head["tgid"])) == int(head["exec_key"]):
-            del self._current[int(head["tgid"])]
-        if row is None:
-            return
-        code = int(head["exit_code"])
-        signal = code & _SIGNAL
-        row.columns |= {
-            "end": self._clock.utc_ns(int(head["time_ns"])),
-            "exit_code": None if signal else code >> _STATUS & 0xFF,
-            "signal": signal or None,
-        }
-        self._changed.append(row)
+    def _take_end(self, one: Ended) -> None:
+        row = self._live.pop(one.key, None)
+        if self._current.get(one.tgid) == one.key:
+            del self._current[one.tgid]
+        if row is not None:
+            row.ended = self._clock.utc_ns(one.time_ns), one.exit_code, one.signal
+            self._changed.append(row)
+
+    def _withheld(self, raw: bytes) -> tuple[list[bytes], int]:
+        """Return arguments without secrets, and how many of them changed; the same ones once."""
+        known = self._redactions.get(raw)
+        if known is None:
+            words = raw.removesuffix(b"\0").split(b"\0") if raw else []
+            known = self._redactions[raw] = self._redact(words)
+        return known
 
     def take_rows(self, *, is_end: bool = True) -> tuple[list[int], dict[str, list[Any]]]:
         """Return the slots of new execs, and the columns of rows that are new or changed.
@@ -310,7 +305,9 @@ class Processes:
         began = [row.slot for row in written if not row.is_written and row.is_exec]
         for row in written:
             row.is_written = True
-        columns = {name: [row.columns.get(name) for row in written] for name in COLUMNS}
+        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        values = zip(*(row.columns() for row in written), strict=True)
+        columns |= dict(zip(COLUMNS, map(list, values), strict=False))  # none of no row
         whose = [row.whose or (0, 0, 0) for row in written]
         for index, name in enumerate(("workload", "instance", "phase")):
             columns[name] = [numbers[index] for numbers in whose]
@@ -324,19 +321,3 @@ class Processes:
         if slot.instance.verdict == "wanted":
             row.whose = slot.instance.workload, slot.instance.number, slot.phase
         return slot.instance.verdict == "pending"
-
-
-def _in_order(
-    batches: list[tuple[RecordKind, Records]],
-) -> Iterator[tuple[RecordKind, np.void, bytes]]:
-    """Yield the records of *batches*, each of a kind, in the order of their time."""
-    if not batches:
-        return
-    times = np.concatenate([batch.heads["time_ns"] for _, batch in batches])
-    sizes = [len(batch.heads) for _, batch in batches]
-    begins = np.concatenate(([0], np.cumsum(sizes)))
-    order = np.argsort(times, kind="stable")
-    places = np.searchsorted(begins, order, side="right") - 1
-    for place, index in zip(places.tolist(), (order - begins[places]).tolist(), strict=True):
-        kind, batch = batches[place]
-        yield kind, batch.heads[index], batch.tails[index]

@@ -8,9 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from profiler.process_records import facts_of, parts_of
+from ethogram.contracts.tables import ENUMS
+from profiler.exec_ids import ExecIds
+from profiler.process_records import FACTS, executed
+from profiler.ring import Records
 from tests.bpf.conftest import Kernel
 from tests.bpf.seen import Executed, Seen
 from tests.workloads import known
@@ -21,8 +25,12 @@ V4, V6, UNIX, STREAM, DATAGRAM = 2, 10, 1, 1, 2
 _NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 
 
-def _facts(executed: Executed) -> dict[str, Any]:
-    return facts_of(executed.head, parts_of(executed.head, executed.tail)[4])
+def _facts(one: Executed) -> dict[str, Any]:
+    records = Records(np.array([one.head], one.head.dtype), [one.tail])
+    (said,) = executed(records, ExecIds("host", "boot"))
+    facts = dict(zip(FACTS, said.facts, strict=True))
+    stdio = [ENUMS["stdio"][code] for code in facts["stdio"]]
+    return facts | {"stdio": stdio, "tgid": said.tgid, "ns_tgid": said.ns_tgid}
 
 
 def _facts_of_last(seen: Seen) -> dict[str, Any]:
@@ -119,9 +127,9 @@ def test_all_three_streams_can_be_sockets(kernel: Kernel) -> None:
         "for fd in range(3): os.dup2(s.fileno(), fd)\n"
         "os.execv('/bin/true', ['true', 'an', 'argument'])"
     )
-    executed = kernel.run(argv=[sys.executable, "-S", "-c", code]).execs[-1]
-    assert [peer["fd"] for peer in _facts(executed)["stdio_peers"]] == [0, 1, 2]
-    assert executed.argv == ["true", "an", "argument"]
+    last = kernel.run(argv=[sys.executable, "-S", "-c", code]).execs[-1]
+    assert [peer["fd"] for peer in _facts(last)["stdio_peers"]] == [0, 1, 2]
+    assert last.argv == ["true", "an", "argument"]
 
 
 def test_streams_that_are_no_sockets_have_no_peers(kernel: Kernel) -> None:

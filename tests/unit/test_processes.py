@@ -117,5 +117,5 @@ def test_executables_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatc
     executables = Executables(CLOCK)
     heads = np.zeros(5, STRUCTS["process_record"].dtype)
     heads["exe_key"] = range(1, 6)
-    assert [executables.add(head, b"/x") for head in heads] == [1, 2, 0, 0, 0]
+    assert [executables.add(head, b"/x", int(head["exe_key"])) for head in heads] == [1, 2, 0, 0, 0]
     assert (executables.take_overflow(), executables.take_overflow()) == (3, 0)
