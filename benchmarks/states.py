@@ -6,18 +6,15 @@ command and returns the seconds that count.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import hooks
 from benchmarks.agent import Agent, recording
 from benchmarks.timing import timed
 from benchmarks.tools import PERF_SCRIPT, STRACE, bpftrace, command_of
-from profiler.loaders.base import KernelConfig
-from profiler.loaders.core import CoreLoader
 
 __all__ = ["SETTINGS", "Places", "Setting", "State"]
 
@@ -83,15 +80,11 @@ def _light(places: Places) -> Iterator[Mapping[str, State]]:
 
 @contextmanager
 def _without_results(places: Places) -> Iterator[Mapping[str, State]]:
-    """Attach as the recorder does, without refused calls and errnos, which no option leaves out."""
-    config = {"record_by_default": False, "recorder_tgid": os.getpid(), "results": False}
-    loader = CoreLoader(KernelConfig(**config))  # type: ignore[arg-type]
-    try:
-        loader.attach(lambda: loader.set_target(places.mine.stat().st_ino, is_recorded=True))
-        loader.arm()
+    with recording(
+        places.directory / "no-results", ["--cgroup", places.mine, "--tier", "calls"]
+    ) as agent:
         yield {"no results": _processor_in(places.mine)}
-    finally:
-        loader.close()
+    places.agents.append(agent)
 
 
 @contextmanager
@@ -112,16 +105,12 @@ def _perf(places: Places) -> Iterator[Mapping[str, State]]:
     yield {"perf trace": lambda command: timed(command, places.mine, prefix=prefix).processor}
 
 
-def _can_leave_results_out() -> bool:
-    return any(field.name == "results" for field in fields(KernelConfig))
-
-
 SETTINGS: tuple[Setting, ...] = (
     Setting(("nothing",), _nothing),
     Setting(("empty enter",), _empty_enter),
     Setting(("empty hooks",), _empty),
     Setting(("full", "beside"), _full),
-    *([Setting(("no results",), _without_results)] if _can_leave_results_out() else []),
+    Setting(("no results",), _without_results),
     Setting(("light",), _light),
     Setting(("bpftrace",), _bpftrace),
     Setting(("strace -c",), _strace, slower=50),

@@ -35,6 +35,21 @@ static __always_inline bool is_made_inside(struct task_state *state, __u64 paren
 	       (parent == own || (target && target->instance_cgroup == own));
 }
 
+// A unit or container that was named is made anew: user space would learn of it too late for its
+// first calls.
+static __always_inline bool is_named(const char *path)
+{
+	struct scratch *scratch = scratch_of();
+	long size;
+
+	if (!scratch)
+		return false;
+	__builtin_memset(scratch->record, 0, NAMED_SIZE);
+	size = bpf_probe_read_kernel_str(scratch->record, NAMED_SIZE, path);
+	// What fills the room may have been cut.
+	return size > 1 && size < NAMED_SIZE && bpf_map_lookup_elem(&named_cgroups, scratch->record);
+}
+
 static __always_inline void send_cgroup(__u64 id, const char *path, __u32 flags)
 {
 	struct scratch *scratch = scratch_of();
@@ -82,7 +97,7 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 		fresh.is_recorded = 1;
 		if (bpf_map_update_elem(&targets, &id, &fresh, BPF_ANY))
 			count_loss(state->slot, LOSS_MAP_FULL, PLACE_SLOTS, 1);
-	} else if (target && target->is_recorded) {
+	} else if ((target && target->is_recorded) || is_named(path)) {
 		// One that is left out says nothing of those below it.
 		fresh.instance_cgroup = id;
 		fresh.is_recorded = 1;

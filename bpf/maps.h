@@ -160,6 +160,13 @@ struct {
 
 // cgroup id -> recorded or not. User space, and cgroup_made for nested ones; deleted with the cgroup.
 HASH(targets, __u64, struct target, 16384);
+// The path of a cgroup that user space wants recorded whenever it is made, padded with zeros. A longer
+// one is user space's to look out for. Never deleted.
+#define NAMED_SIZE 256
+struct named_cgroup {
+	__u8 path[NAMED_SIZE];
+};
+HASH(named_cgroups, struct named_cgroup, __u32, 1024);
 // Mount namespaces of recorded containers, so that a process that has only joined the namespace
 // is seen. Inserted here, deleted by user space with the container.
 HASH(target_mntns, __u32, __u64, 16384);

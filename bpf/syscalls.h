@@ -278,7 +278,6 @@ __noinline int count_error(__u32 slot, __u32 nr, __u16 arch, __u16 errnum)
 // The workload serves from its first listen, or from its first wait that is long enough.
 __noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
 {
-	struct instance *instance;
 	bool is_steady = false;
 
 	if (!state || state->phase != PHASE_STARTUP)
@@ -287,13 +286,8 @@ __noinline int maybe_steady(struct task_state *state, __u32 nr, __s64 result)
 		is_steady = result == 0;
 	else if (is_in(waiting_calls, nr))
 		is_steady = bpf_ktime_get_boot_ns() - state->entered_ns >= idle_ns;
-	if (!is_steady)
-		return 0;
-	instance = instance_of(&state->owner);
-	if (instance && !instance->is_steady) {
-		instance->is_steady = 1;
-		phases_changed();
-	}
+	if (is_steady)
+		now_steady(&state->owner);
 	return 0;
 }
 

@@ -193,6 +193,9 @@ int BPF_PROG(tcp_state_set, const struct sock *sk, int old_state, int new_state)
 		peer_cookie = began_by(sk);
 	}
 	count_joined(&key, bpf_get_socket_cookie((void *)sk), peer_cookie);
+	// The end of the call says it too, where calls are seen to end.
+	if (new_state == TCP_LISTEN && phase == PHASE_STARTUP)
+		now_steady(&socket->owner);
 	return 0;
 }
 

@@ -365,4 +365,19 @@ static __always_inline void phases_changed(void)
 	__sync_fetch_and_add(&generation, 1);
 }
 
+// An instance serves from now on.
+__noinline int now_steady(const struct owner *owner)
+{
+	struct instance *instance;
+
+	if (!owner)
+		return 0;
+	instance = instance_of(owner);
+	if (instance && !instance->is_steady) {
+		instance->is_steady = 1;
+		phases_changed();
+	}
+	return 0;
+}
+
 #endif

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ethogram.contracts.remote import RecordingUrl
+from profiler.loaders.base import Tier
 from profiler.rotation import Rotation
 from profiler.targets import Targets
 
@@ -28,7 +29,7 @@ class SessionOptions:
     startup_ms: int = 60_000
     inventory: Path | None = None
     loader: Literal["auto", "core", "bcc"] = "auto"
-    tier: Literal["full", "light"] = "full"
+    tier: Tier = "full"
     keep_args: bool = False
     ready_file: Path | None = None
     cluster: str | None = None

@@ -201,6 +201,7 @@ class Session:
             self._registry.cgroup_made(number, path)
         for _, number in self._cgroups:
             self._attached.set_target(number, is_recorded=True)
+        self._named = self._attached.expect(self._named)
 
     def _take_back(self, cgroup_id: int, path: str) -> None:
         """Record a cgroup that was named and is made anew: a unit or container was restarted."""

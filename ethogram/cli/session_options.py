@@ -80,10 +80,11 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
         ),
         click.option(
             "--tier",
-            type=click.Choice(["full", "light"]),
+            type=click.Choice(["full", "calls", "light"]),
             default="full",
             show_default=True,
-            help="`light` leaves out the hooks on every system call.",
+            help="`calls` sees system calls begin and no result of any; `light` leaves out the "
+            "hooks on every system call.",
         ),
         click.option(
             "--keep-args",

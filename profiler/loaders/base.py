@@ -12,7 +12,10 @@ from ethogram.contracts.events import RecordKind
 from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records
 
-__all__ = ["CALLS", "Drained", "KernelConfig", "Loader", "ProgramState"]
+__all__ = ["CALLS", "Drained", "KernelConfig", "Loader", "ProgramState", "Tier"]
+
+# `full`: every call on its entry and on its exit; `calls`: on its entry; `light`: not at all.
+Tier = Literal["full", "calls", "light"]
 
 # Native and other calls of a window, the one form that every loader's counters take.
 CALLS = np.dtype(
@@ -38,7 +41,7 @@ class KernelConfig:
     max_slots: int | None = None
     fast_bits: int = 13
     startup_ns: int = 60_000_000_000
-    tier: Literal["full", "light"] = "full"
+    tier: Tier = "full"
     features: KernelFeatures | None = None
     map_sizes: Mapping[str, int] = field(default_factory=dict)
 
@@ -91,6 +94,12 @@ class Loader(Protocol):
 
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out, whatever the default is."""
+
+    def expect(self, paths: Iterable[str]) -> frozenset[str]:
+        """Record the cgroups of these paths from the moment they are made, however often that is.
+
+        Return those that it can not: `set_target` is then for who learns of them.
+        """
 
     def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
         """Stop recording a cgroup that is of no interest, and who joins its mount namespaces.

@@ -236,6 +236,10 @@ class BccLoader:
         if not is_recorded:
             self._maps["slots"].delete(key)
 
+    def expect(self, paths: Iterable[str]) -> frozenset[str]:
+        """Return *paths*: a cgroup is looked at when something in it makes a call."""
+        return frozenset(paths)
+
     def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
         """Stop recording a cgroup; who only joins its namespaces was never seen."""
         del mount_namespaces

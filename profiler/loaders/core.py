@@ -17,7 +17,7 @@ from ethogram.contracts.events import RecordKind
 from ethogram.errors import CaptureError, PreflightError
 from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
-from profiler.loaders.base import Drained, KernelConfig, ProgramState
+from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures, has_hook
 from profiler.loaders.optional import FILE_OPENED, NOT_TAKEN, attach_file_opened, is_taken
@@ -43,9 +43,21 @@ BASE_PROGRAMS = frozenset(
 # Programs of one hook, by its name in newer and in older kernels: one of them is enough.
 _RENAMED = (("ring_submitted", "ring_submitted_by_sqe"),)
 _RINGS = frozenset({"ring_submitted", "ring_submitted_by_sqe"})
-_PER_CALL = _RINGS | {"syscall_enter", "syscall_exit", "capability_checked", "ring_completed"}
-# Without hooks on every call there is nothing to count calls and opened files by.
-_UNKNOWN_TO_LIGHT = frozenset({"coverage.calls", "coverage.opens"})
+# What a capability was asked for is told by the call under way, and what a ring did by its results.
+_RESULTS = _RINGS | {"syscall_exit", "capability_checked", "ring_completed"}
+# By tier: the programs that it leaves out, and what then cannot be counted.
+_LEFT_OUT: dict[Tier, frozenset[str]] = {
+    "full": frozenset(),
+    "calls": _RESULTS,
+    "light": _RESULTS | {"syscall_enter"},
+}
+_UNKNOWN: dict[Tier, frozenset[str]] = {
+    "full": frozenset(),
+    "calls": frozenset({"coverage.opens"}),
+    "light": frozenset({"coverage.calls", "coverage.opens"}),
+}
+# Bytes of a path in the map of cgroups that are expected, with the zero that ends it.
+_NAMED_SIZE = 256
 _HOST, _SEEDS = "host_seed", ("tasks_seed", "sockets_seed")
 
 
@@ -79,8 +91,7 @@ class CoreLoader:
     def __init__(self, config: KernelConfig) -> None:
         self._config = config
         self.programs: list[ProgramState] = []
-        is_light = config.tier == "light"
-        self.unknown = _UNKNOWN_TO_LIGHT if is_light else frozenset[str]()
+        self.unknown = _UNKNOWN[config.tier]
         self.host_namespaces: tuple[int, ...] = ()
         self._sections: dict[str, str] = {}
         self._links: list[Link] = []
@@ -121,7 +132,7 @@ class CoreLoader:
         wanted, absent = [], []
         self._sections = {name: program.section for name, program in probe.programs.items()}
         for name, program in probe.programs.items():
-            if self._config.tier == "light" and name in _PER_CALL:
+            if name in _LEFT_OUT[self._config.tier]:
                 continue
             if not has_hook(kernel, program.section):
                 absent.append(name)
@@ -253,6 +264,21 @@ class CoreLoader:
         assert self._object is not None
         value = struct.pack("<QII", cgroup_id, is_recorded, 0)
         self._object.maps["targets"].update(struct.pack("<Q", cgroup_id), value)
+
+    def expect(self, paths: Iterable[str]) -> frozenset[str]:
+        """Record cgroups of these paths from the moment they are made; return those it cannot."""
+        assert self._object is not None
+        named, left = self._object.maps["named_cgroups"], set()
+        for path in sorted(paths):
+            key = os.fsencode(path)
+            try:
+                if len(key) >= _NAMED_SIZE - 1:
+                    left.add(path)
+                else:
+                    named.update(key.ljust(_NAMED_SIZE, b"\0"), struct.pack("<I", 1))
+            except CaptureError:  # the map is full
+                left.add(path)
+        return frozenset(left)
 
     def silence(self, cgroup_id: int, mount_namespaces: Iterable[int]) -> bool:
         """Stop recording a cgroup, and whoever joins its mount namespaces; False if it cannot."""

@@ -24,3 +24,8 @@ def test_cgroups_that_were_removed_take_no_room(kernel: Kernel) -> None:
     # In a mount namespace of its own, as a container is: what it makes is then its own.
     kernel.run(argv=["unshare", "--mount", sys.executable, "-S", "-c", code])
     assert kernel.known_cgroups() == 0
+
+
+def test_a_path_that_is_too_long_to_be_expected_is_handed_back(kernel: Kernel) -> None:
+    fits, long = "/ethogram-test-" + "x" * 239, "/ethogram-test-" + "x" * 240
+    assert (len(fits), kernel.loader.expect([fits, long])) == (254, {long})

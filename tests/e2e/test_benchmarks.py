@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 LOOPS = ["calls", "files", "processes", "connections"]
 STATES = [
-    "nothing", "empty enter", "empty hooks", "full", "beside", "light", "strace -c",
+    "nothing", "empty enter", "empty hooks", "full", "beside", "no results", "light", "strace -c",
 ]  # fmt: skip
 
 
