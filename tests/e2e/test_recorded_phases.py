@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -112,22 +113,22 @@ def test_a_runtime_may_be_called_what_it_likes(
     assert seen.calls("execve")["runtime"] >= 1
 
 
-@pytest.fixture
-def podman(tmp_path: Path, busybox_image: Path):
+@pytest.fixture(params=["runc", "crun"])
+def podman(request: pytest.FixtureRequest, tmp_path: Path, busybox_image: Path) -> Iterator[Podman]:
     if not shutil.which("podman"):
         pytest.skip("not installed: podman")
     directory = tmp_path / "podman"
     directory.mkdir()
-    with Podman(directory).with_image(busybox_image) as podman:
+    with Podman(directory, request.param).with_image(busybox_image) as podman:
         yield podman
 
 
 def test_a_container_of_podman_has_its_phases(podman: Podman, tmp_path: Path) -> None:
     program, *words = known(
-        ["call", GETPGRP, 5], ["listen", 80], ["call", GETPGRP, 23], ["handle", 15], ["spawn"]
-    )
-    entrypoint = "[" + ", ".join(f'"{word}"' for word in [KNOWN, *words]) + "]"
-    options = ("--name", "web", "--volume", f"{program}:{KNOWN}:ro", "--entrypoint", entrypoint)
+        ["call", GETPGRP, 5], ["handle", 15], ["listen", 80], ["call", GETPGRP, 23],
+        ["call", PAUSE, 1], ["call", GETPGRP, 7],
+    )  # fmt: skip
+    options = ("--name", "web", "--volume", f"{program}:{KNOWN}:ro", "--entrypoint", KNOWN)
 
     mount = Hierarchy().mount
     assert mount is not None
@@ -135,14 +136,14 @@ def test_a_container_of_podman_has_its_phases(podman: Podman, tmp_path: Path) ->
     options = (*options, "--cgroup-parent", f"/{parent.name}")
 
     def live() -> None:
-        with podman.container(*options) as (_, _):
+        with podman.container(*options, command=words) as (_, _):
             podman("exec", "web", *known_words(["call", GETPGRP, 11]))
-            podman("stop", "--time", "1", "web")
+            podman("stop", "--time", "10", "web")
 
     with without_traces(cgroups=[parent.name]):
         parent.mkdir()
         seen = recorded(tmp_path, live, "--cgroup", f"/{parent.name}")
-    assert seen.calls("getpgrp") == {"startup": 5, "steady": 23, "exec": 11}
+    assert seen.calls("getpgrp") == {"startup": 5, "steady": 23, "exec": 11, "shutdown": 7}
     assert seen.calls("mount").keys() == {"runtime"}
     (workload,) = seen.workloads.values()
     assert (workload["name"], workload["source"]) == ("web", "podman")
