@@ -42,7 +42,8 @@ def check_destination(remote: Remote, *, force: bool) -> tuple[str, ...]:
         os.waitpid(child, 0)
     if not data:
         raise PreflightError(
-            f"`{remote.url}` does not answer", hint="check the network and `AWS_ENDPOINT_URL`"
+            f"`{remote.url}` does not answer",
+            hint="check the URL, the network and, for S3, `AWS_ENDPOINT_URL`",
         )
     answer = json.loads(data)
     if "names" in answer:
@@ -62,7 +63,8 @@ def _answer(writer: int, remote: Remote, *, force: bool) -> None:
             "hint": error.hint,
         }
     except BaseException as error:  # nothing may go on in this process
-        answer = {"is_usage": False, "message": f"`{remote.url}`: {error!r}", "hint": None}
+        failure = remote.failure(error)
+        answer = {"is_usage": False, "message": failure.message, "hint": failure.hint}
     with os.fdopen(writer, "w") as file:
         json.dump(answer, file)
     os._exit(0)

@@ -32,7 +32,7 @@ from profiler.directory import (
     forget_replaced,
     make_private,
 )
-from profiler.rotation import Rotation, Segment, overdue
+from profiler.rotation import Rotation, Segment, overdue, rarer
 from profiler.segments import Tally, and_dropped, has_windows, part_number
 from profiler.spool import Outlet, not_sent
 from profiler.stream import TableStream
@@ -273,7 +273,7 @@ class Journal:
     def _is_due(self) -> bool:
         rotation = self._rotation
         return bool(self._open.windows) and (
-            self._now() - self._began >= rotation.every_s
+            self._now() - self._began >= rotation.every_s * rarer(len(self._all_files()))
             or self._journal_bytes() >= rotation.size_bytes
         )
 
@@ -305,14 +305,12 @@ class Journal:
         retain = self._rotation.retain
         if retain is None or not self._segments:
             return
-        listed = sum(file.size_bytes or 0 for file in self._all_files())
-        kept_bytes = listed - sum(segment.size_bytes for segment in self._segments)
+        # The newest windows stay, however much there is of what is never dropped.
+        segments = self._segments if self._open.windows else self._segments[:-1]
+        listed = sum(file.size_bytes or 0 for file in self._all_files()) + self._journal_bytes()
+        kept_bytes = listed - sum(segment.size_bytes for segment in segments)
         newest = self._open.end_ns or self._segments[-1].end_ns
-        old = self._segments[
-            : overdue(
-                self._segments, retain, now_ns=newest, kept_bytes=kept_bytes + self._journal_bytes()
-            )
-        ]
+        old = segments[: overdue(segments, retain, now_ns=newest, kept_bytes=kept_bytes)]
         if not old:
             return
         numbers = {segment.number for segment in old}
@@ -324,11 +322,11 @@ class Journal:
         self._windows -= sum(segment.windows for segment in old)
         self._losses -= sum(segment.losses for segment in old)
         self.update(
-            files=tuple(file for file in self.manifest.files if file not in gone),
+            files=_without(self.manifest.files, {file.path for file in gone}),
             dropped=and_dropped(self.manifest.dropped, old),
         )
         if sent:
-            kept = tuple(file for file in sent.files if file not in gone_there)
+            kept = _without(sent.files, {file.path for file in gone_there})
             self.update(sent=sent.model_copy(update={"files": kept}))
         self._gone += [file.path for file in (*gone, *gone_there)]
         self._write_manifest(sync=True)
@@ -357,7 +355,7 @@ class Journal:
         if self._outlet is None:
             return
         new = tuple(file for file in self.manifest.files if file.path not in self._offered)
-        self._offered.update(file.path for file in new)
+        self._offered = {file.path for file in self.manifest.files}
         manifest = self.manifest.model_copy(update={"files": self._all_files(), "sent": None})
         self._outlet.uploader.offer(Delivery(new, manifest, tuple(self._gone)))
         self._gone = []
@@ -372,7 +370,7 @@ class Journal:
         if not arrived:
             return
         self.update(
-            files=tuple(file for file in self.manifest.files if file.path not in names),
+            files=_without(self.manifest.files, names),
             sent=sent.model_copy(update={"files": (*sent.files, *arrived)}),
         )
         self._write_manifest(sync=True)
@@ -414,8 +412,14 @@ class Journal:
         return CaptureError(
             f"`{self.path}` cannot be written: {os.strerror(error.errno or 0)}; "
             f"{kept} {'window is' if kept == 1 else 'windows are'} kept",
-            hint=f"free space, or name another place; `ethogram {rest} the rest",
+            hint="rotate less often, or pass `--retain`"
+            if error.errno == errno.EFBIG
+            else f"free space, or name another place; `ethogram {rest} the rest",
         )
+
+
+def _without(files: tuple[DataFile, ...], names: set[str]) -> tuple[DataFile, ...]:
+    return tuple(file for file in files if file.path not in names)
 
 
 def _nothing() -> None:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Retention", "Rotation", "Segment", "overdue"]
+__all__ = ["Retention", "Rotation", "Segment", "overdue", "rarer"]
+
+# The manifest lists every file, is written each window, and may have 16 MiB: some 70,000 files.
+_FILES_A_STEP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Segment:
     windows: int
     losses: int
     size_bytes: int
+
+
+def rarer(files: int) -> int:
+    """Return how many times longer a segment lasts once the recording has so many *files*."""
+    return int(2 ** (files // _FILES_A_STEP))
 
 
 def overdue(segments: Sequence[Segment], retain: Retention, *, now_ns: int, kept_bytes: int) -> int:

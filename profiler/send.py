@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from ethogram.contracts.manifest import read_manifest
+from ethogram.contracts.recording import Recording
 from ethogram.contracts.remote import RecordingUrl, Remote, location_of
 from ethogram.errors import UsageError
 from profiler.compaction import compact
@@ -38,6 +40,7 @@ def send(
     A spool is deleted once all has arrived. `CaptureError` while its recorder still runs, or where
     the store does not take all: it can be repeated then.
     """
+    words = shlex.quote(str(directory))
     manifest = read_manifest(directory)
     sent = manifest.sent
     if url is None:
@@ -45,10 +48,11 @@ def send(
         if not isinstance(place, RecordingUrl):
             raise UsageError(
                 f"`{directory}` does not say where it goes to",
-                hint=f"name it: `ethogram send {directory} s3://bucket/recording`",
+                hint=f"name it: `ethogram send {words} s3://bucket/recording`",
             )
         url = place
     manifest = compact(directory)
+    Recording.open(directory).verify()  # a link in it could be a file of anybody's
     remote = Remote(url)
     is_resumed = sent is not None and sent.url == str(url)
     gone = look(remote, force=force, recording_id=manifest.recording_id)
@@ -58,7 +62,7 @@ def send(
         if sent and sent.files and not is_resumed:
             raise UsageError(
                 f"a part of `{directory}` is at `{sent.url}` already",
-                hint=f"send it there: `ethogram send {directory}`",
+                hint=f"send it there: `ethogram send {words}`",
             )
         whole = manifest.model_copy(update={"files": (*there, *manifest.files), "sent": None})
         uploader = Uploader(remote, directory)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from ethogram.contracts.manifest import MANIFEST_NAME, DataFile, Manifest
 from ethogram.contracts.remote import Remote
@@ -23,6 +24,7 @@ __all__ = ["Delivery", "Uploader"]
 _CHUNK_BYTES = 8 << 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _LAST_PAUSE_S = 0.5, 60.0, 2.0
 _NICENESS = 10
+_MOST_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Uploader:
     _unwanted: set[str] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _steps: int = 0
+    _furthest: tuple[str, int] = ("", 0)  # the file that is on its way, and chunks that arrived
     _is_last: bool = False
     _is_over: bool = False
     _thread: threading.Thread | None = None
@@ -55,6 +58,8 @@ class Uploader:
         with self._changed:
             self._unwanted.update(delivery.gone)
             self._unwanted.difference_update(file.path for file in delivery.files)
+            if len(self._queue) >= _MOST_WAITING:
+                delivery = _joined(self._queue.pop(), delivery)
             self._queue.append(delivery)
             self._changed.notify_all()
         if self._thread is None:
@@ -96,6 +101,7 @@ class Uploader:
                 return
             with self._changed:
                 self._queue.popleft()
+                self._unwanted &= {name for later in self._queue for name in later.gone}
                 self._changed.notify_all()
 
     def _deliver(self, delivery: Delivery) -> bool:
@@ -120,9 +126,7 @@ class Uploader:
                 self.trouble = self.remote.failure(error).message
             else:
                 self.trouble = None
-                with self._changed:
-                    self._steps += 1
-                    self._changed.notify_all()
+                self._step()
                 return not self._is_over
             if not self._pause(pause):
                 return False
@@ -140,7 +144,7 @@ class Uploader:
         path = self.directory / file.path
         try:
             with path.open("rb") as source:
-                self._write(file.path, iter(lambda: source.read(_CHUNK_BYTES), b""))
+                self._write(file.path, self._chunks(file.path, source))
         except FileNotFoundError:
             if path.exists():
                 raise  # it is the bucket that is missing
@@ -149,6 +153,19 @@ class Uploader:
         size = filesystem.size(f"{root}/{file.path}")
         if size != file.size_bytes:
             raise OSError(f"{file.path} has {size} bytes there, {file.size_bytes} here")
+
+    def _chunks(self, name: str, source: BinaryIO) -> Iterator[bytes]:
+        """Yield *source* in pieces; each that went farther than any attempt before is a step."""
+        for number, chunk in enumerate(iter(lambda: source.read(_CHUNK_BYTES), b""), start=1):
+            yield chunk
+            if self._furthest[0] != name or self._furthest[1] < number:
+                self._furthest = (name, number)
+                self._step()
+
+    def _step(self) -> None:
+        with self._changed:
+            self._steps += 1
+            self._changed.notify_all()
 
     def _write(self, name: str, chunks: Iterable[bytes]) -> None:
         filesystem, root = self.remote.backend
@@ -168,3 +185,8 @@ class Uploader:
         filesystem, root = self.remote.backend
         if filesystem.exists(f"{root}/{name}"):
             filesystem.rm_file(f"{root}/{name}")
+
+
+def _joined(waiting: Delivery, new: Delivery) -> Delivery:
+    """Return one delivery for both: what waits for a store that is away for days is bounded."""
+    return Delivery((*waiting.files, *new.files), new.manifest, (*waiting.gone, *new.gone))

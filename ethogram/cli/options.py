@@ -31,6 +31,7 @@ __all__ = [
 COMMAND_SETTINGS = {"allow_interspersed_args": False}
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_DAYS = 36500  # the kernel side counts nanoseconds in 64 bits
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 # As people write them: MB is a million bytes, MiB is 1,048,576.
 _UNITS_BYTES = {"B": 1} | {
@@ -69,6 +70,8 @@ class Duration(click.ParamType[int]):
             self.fail(f"`{value}` is no duration such as `500ms`, `5s` or `2m`", param, ctx)
         if milliseconds < self.least_ms:
             self.fail(f"`{value}` is shorter than {self.least_ms} ms", param, ctx)
+        if milliseconds > _LONGEST_DAYS * _UNITS_MS["d"]:
+            self.fail(f"`{value}` is longer than {_LONGEST_DAYS}d", param, ctx)
         return milliseconds
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -183,8 +185,14 @@ class Manifest(_Part):
 
 
 def write_manifest(directory: Path, manifest: Manifest, *, sync: bool = True) -> None:
-    """Write *manifest* into *directory*, whole or not at all; `OSError` leaves the old one."""
-    replace_file(directory / MANIFEST_NAME, manifest.to_json(), sync=sync)
+    """Write *manifest* into *directory*, whole or not at all; `OSError` leaves the old one.
+
+    One that nobody could read, because it is too long, is such an error.
+    """
+    data = manifest.to_json()
+    if len(data) > MANIFEST_MAX_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(directory / MANIFEST_NAME))
+    replace_file(directory / MANIFEST_NAME, data, sync=sync)
 
 
 def read_manifest(directory: Path) -> Manifest:

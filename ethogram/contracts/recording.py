@@ -116,7 +116,9 @@ class Recording:
         parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
         for listed in manifest.files:
             file = RemoteFile(remote, listed.path)
-            _check_size(file, listed, sizes.get(listed.path))
+            if listed.path not in sizes:
+                raise _missing(file)
+            _check_size(file, listed, sizes[listed.path])
             if listed.table in parts:
                 parts[listed.table].append(_Part(file, listed=listed))
         return cls(url, manifest, parts, manifest_sha256=hashlib.sha256(data).hexdigest())
@@ -190,9 +192,7 @@ def _parquet_part(directory: Path, listed: DataFile) -> _Part:
     try:
         status = path.lstat()
     except OSError as error:
-        raise RecordingError(
-            f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
-        ) from error
+        raise _missing(path) from error
     inside = path.resolve().is_relative_to(directory.resolve())
     if not stat.S_ISREG(status.st_mode) or not inside:
         raise RecordingError(f"`{path}` is not a file of this recording: links are not followed")
@@ -201,14 +201,16 @@ def _parquet_part(directory: Path, listed: DataFile) -> _Part:
 
 
 def _check_size(path: Path | RemoteFile, listed: DataFile, size: int | None) -> None:
-    if size is None:
-        raise RecordingError(
-            f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
-        )
-    if listed.size_bytes is not None and size != listed.size_bytes:
+    if None not in (size, listed.size_bytes) and size != listed.size_bytes:
         raise RecordingError(
             f"`{path}` has {size} bytes, the manifest says {listed.size_bytes}", hint=_DAMAGED
         )
+
+
+def _missing(path: Path | RemoteFile) -> RecordingError:
+    return RecordingError(
+        f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
+    )
 
 
 def _digest(path: Path | RemoteFile) -> str:

@@ -12,21 +12,27 @@ from functools import cached_property
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ethogram.errors import EthogramError, RecordingError, UsageError
 
 __all__ = ["RecordingUrl", "Remote", "RemoteFile", "location_of"]
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
+_URL = re.compile(r"([a-z][a-z0-9_+.:-]*)://(.*)", re.DOTALL | re.IGNORECASE)
 _MAX_URL = 1024
+_LEAST_SECRET = 4  # one that is shorter stands everywhere in a text
 _BLOCK_BYTES = 4 << 20
 # A store that hangs is as bad as one that refuses; what is tried again, `profiler.upload` decides.
 _S3_OPTIONS = {
-    "config_kwargs": {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 2}},
+    "config_kwargs": {"connect_timeout": 10, "read_timeout": 10, "retries": {"max_attempts": 0}},
     "default_block_size": 8 << 20,
 }
+_S3_ATTEMPTS = 3  # by s3fs, which tries again whatever may pass
+_CREDENTIALS = (
+    "credentials come from the environment, as `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, "
+    "or from `~/.config/fsspec`"
+)
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
+_LOCAL = frozenset({"file", "local"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class RecordingUrl:
     given: str
 
     def __str__(self) -> str:
-        parts = urlsplit(self.given)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+        _, host, path, _ = self._parts()
+        return f"{self.scheme}://{host}{path}".rstrip("/")
 
     @property
     def scheme(self) -> str:
@@ -48,6 +54,33 @@ class RecordingUrl:
         """The last part, as of a path."""
         return str(self).rpartition("/")[2]
 
+    def without_secrets(self, text: str) -> str:
+        """Return *text* without what this URL has of user, password, query and fragment."""
+        user, _, _, query = self._parts()
+        password = user.partition(":")[2]
+        for secret in (user, password if len(password) >= _LEAST_SECRET else "", query):
+            text = text.replace(secret, "...") if secret else text
+        return text
+
+    def _parts(self) -> tuple[str, str, str, str]:
+        """Return user and password, host with its port, path, and what follows a `?` or `#`."""
+        rest, *query = re.split("[?#]", self.given.partition("://")[2], maxsplit=1)
+        authority, slash, path = rest.partition("/")
+        user, _, host = authority.rpartition("@")
+        return user, host, slash + path, "".join(query)
+
+    def problem(self) -> str | None:
+        """Return why this names no place, or names one that would be shown with its secrets."""
+        user, host, path, query = self._parts()
+        if not (host + path).strip("/"):
+            return "it names no place"
+        if host.startswith(("arn:", "[")):
+            return None
+        if self.scheme in _EXTRAS and (user or query or ":" in host):
+            return "for S3 it is a bucket and a path, and keys come from the environment"
+        # A password with a slash in it would be taken for a path.
+        return None if re.fullmatch(r"[^:]*(:[0-9]*)?", host) else "its port is no number"
+
 
 def location_of(text: str) -> Path | RecordingUrl:
     """Return what *text* names: a path, also where it is a `file://` URL, or a URL.
@@ -57,21 +90,23 @@ def location_of(text: str) -> Path | RecordingUrl:
     match = _URL.fullmatch(text)
     if match is None:
         return Path(text)
-    scheme, rest = match.groups()
+    scheme, rest = match[1].lower(), match[2]
+    url = RecordingUrl(f"{scheme}://{rest}")
     if len(text) > _MAX_URL or not text.isprintable() or "::" in text:
-        raise UsageError(
-            f"`{scheme}://...` is no URL of a recording: it is chained, or holds odd characters",
-            hint="name one place, such as `s3://bucket/recording`",
-        )
-    if not rest.strip("/"):
-        raise UsageError(
-            f"`{text}` names no place", hint="name one, such as `s3://bucket/recording`"
-        )
-    if scheme == "file":
-        if not rest.startswith("/"):
-            raise UsageError(f"`{text}` is no absolute path", hint="write `file:///...`")
+        problem: str | None = "it is chained, or holds odd characters"
+    elif scheme in _LOCAL and rest.startswith("/"):
         return Path(rest)
-    return RecordingUrl(text)
+    else:
+        problem = "it is no absolute path" if scheme in _LOCAL else url.problem()
+    if problem is None:
+        return url
+    # It is not shown: what is not understood may be a secret.
+    raise UsageError(
+        f"`{scheme.partition(':')[0]}://...` is no URL of a recording: {problem}",
+        hint="write `file:///...`"
+        if scheme in _LOCAL
+        else "name one place, such as `s3://bucket/recording`",
+    )
 
 
 @dataclass(frozen=True)
@@ -103,7 +138,7 @@ class Remote:
         import fsspec.core  # noqa: PLC0415  only where a URL is used
 
         options: dict[str, Any] = {"use_listings_cache": False}
-        if self.url.scheme in {"s3", "s3a"}:
+        if self.url.scheme in _EXTRAS:
             options |= _S3_OPTIONS
         try:
             filesystem, path = fsspec.core.url_to_fs(self.url.given, **options)
@@ -111,6 +146,10 @@ class Remote:
             raise _missing(self.url) from error
         except ValueError as error:
             raise _unknown(self.url) from error
+        except Exception as error:  # a backend may connect here, and raises what it likes
+            raise self.failure(error) from error
+        if self.url.scheme in _EXTRAS:
+            filesystem.retries = _S3_ATTEMPTS
         return filesystem, path.rstrip("/")
 
     def load(self) -> None:
@@ -134,8 +173,11 @@ class Remote:
         except Exception as error:  # a backend raises what its own library raises
             raise self.failure(error) from error
 
-    def sizes(self) -> dict[str, int]:
-        """Return the length of every file by name; empty where nothing is there."""
+    def sizes(self) -> dict[str, int | None]:
+        """Return the length of every file by name, None where the store does not tell.
+
+        Empty where nothing is there.
+        """
         filesystem, root = self.backend
         try:
             found = filesystem.ls(root, detail=True)
@@ -149,25 +191,28 @@ class Remote:
 
     def failure(self, error: BaseException) -> RecordingError:
         """Return what to say of *error*, which a backend raised."""
-        words = _words(error)
+        words = self.url.without_secrets(_words(error))
         if isinstance(error, PermissionError) or "credential" in words.lower():
             return RecordingError(
                 f"`{self.url}` refused access: {words}",
-                hint="credentials come from the environment, as `AWS_ACCESS_KEY_ID` and "
-                "`AWS_SECRET_ACCESS_KEY`, or from `~/.config/fsspec`",
+                hint=_CREDENTIALS,
             )
         if isinstance(error, FileNotFoundError):
             return RecordingError(f"there is no `{self.url}`", hint="check the bucket and the path")
-        return RecordingError(
-            f"`{self.url}` cannot be used: {words}",
-            hint="check the network and, where it is not the default, `AWS_ENDPOINT_URL`",
-        )
+        if isinstance(error, NotImplementedError):
+            return RecordingError(
+                f"`{self.url}`: `{self.url.scheme}` URLs cannot be written",
+                hint="name a directory, or a URL such as `s3://bucket/recording`",
+            )
+        hint = "check the URL and the network"
+        if self.url.scheme in _EXTRAS:
+            hint += ", and `AWS_ENDPOINT_URL` where it is not the default"
+        return RecordingError(f"`{self.url}` cannot be used: {words}", hint=hint)
 
 
 def _words(error: BaseException) -> str:
-    """Return the first line of *error*, bounded: a server chose some of it."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    """Return *error* in one line, bounded: a server chose some of it."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _missing(url: RecordingUrl) -> UsageError:

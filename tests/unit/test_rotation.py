@@ -10,9 +10,10 @@ from ethogram.cli.options import Size
 from ethogram.cli.run import run
 from ethogram.cli.storage_options import Retain
 from ethogram.contracts.recording import Recording
+from ethogram.errors import CaptureError
 from learner.summary import summarize
 from profiler.journal import Journal
-from profiler.rotation import Retention, Rotation, Segment, overdue
+from profiler.rotation import Retention, Rotation, Segment, overdue, rarer
 from tests.recordings import START_NS, WINDOW_NS, columns_of, make_manifest
 
 pytestmark = pytest.mark.unit
@@ -42,6 +43,11 @@ def add_window(journal: Journal, number: int) -> None:
     for table, row in rows.items():
         journal.append(table, columns_of(table, [row]))
     journal.flush()
+
+
+def add_windows(journal: Journal, number: int) -> None:
+    for window in range(number):
+        add_window(journal, window)
 
 
 def windows_of(recording: Recording, table: str) -> list[int]:
@@ -112,6 +118,43 @@ def test_the_oldest_windows_go_by_size(tmp_path):
     on_disk = {path.name: path.stat().st_size for path in (tmp_path / "r").glob("*.parquet")}
     assert on_disk == {file.path: file.size_bytes for file in manifest.files}
     assert sum(on_disk.values()) <= limit
+
+
+def test_the_newest_windows_stay_whatever_the_rest_takes(tmp_path):
+    rotation = Rotation(size_bytes=1, retain=Retention("size", 2, "2B"))
+    journal = Journal.create(tmp_path / "r", make_manifest(), rotation=rotation)
+    for number in range(3):
+        add_window(journal, number)
+    journal.close()
+    assert windows_of(Recording.open(tmp_path / "r"), "files") == [2]
+
+
+def test_segments_last_longer_once_the_manifest_lists_many_files(tmp_path, monkeypatch):
+    assert [rarer(files) for files in (0, 9_999, 10_000, 29_999, 60_000)] == [1, 1, 2, 4, 64]
+    monkeypatch.setattr("profiler.rotation._FILES_A_STEP", 6)  # a segment has four files, one six
+    clock = Clock()
+    rotation = Rotation(every_s=10)
+    with Journal.create(tmp_path / "r", make_manifest(), rotation=rotation, now=clock) as journal:
+        for number in range(7):
+            clock.seconds += 10
+            add_window(journal, number)
+    files = [
+        file for file in Recording.open(tmp_path / "r").manifest.files if file.table == "files"
+    ]
+    spans = [(file.first_window, file.last_window) for file in files]
+    assert spans == [(0, 0), (1, 2), (3, 4), (5, 6)]
+
+
+def test_a_manifest_that_nobody_could_read_ends_the_recording_before(tmp_path, monkeypatch):
+    journal = Journal.create(tmp_path / "r", make_manifest(), rotation=Rotation(size_bytes=1))
+    monkeypatch.setattr("ethogram.contracts.manifest.MANIFEST_MAX_BYTES", 4000)
+    with pytest.raises(CaptureError, match=r"File too large; .* kept") as raised:
+        add_windows(journal, 50)
+    assert raised.value.hint == "rotate less often, or pass `--retain`"
+    journal.close()
+    kept = windows_of(Recording.open(tmp_path / "r"), "windows")
+    assert kept == list(range(len(kept)))
+    assert kept
 
 
 def test_what_is_learnt_and_shown_is_about_what_remains(tmp_path, capsys):
@@ -197,3 +240,10 @@ def test_a_rotation_that_cannot_be_is_refused_by_name(tmp_path, words, said, cap
     assert run(["record", "-o", str(tmp_path / "r"), *words, "--", "true"]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("option", ["--duration", "--window", "--startup", "--rotate-every"])
+def test_no_time_is_longer_than_the_kernel_counts(option, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["record", "-o", "r", option, "999999999d", "--all"]) == 2
+    assert f"`{option}`: `999999999d` is longer than 36500d" in capsys.readouterr().err

@@ -162,6 +162,42 @@ def test_a_full_spool_counts_what_it_does_not_keep_and_goes_on_later(tmp_path):
     assert recording.table("workloads").num_rows == 1
 
 
+def test_a_store_that_is_slow_is_waited_for_while_anything_moves(tmp_path, monkeypatch):
+    class Slow(Moody):
+        protocol = "slow"
+
+        def _open(self, path: str, mode: str = "rb", **options: object) -> object:
+            file = super()._open(path, mode, **options)
+            if mode == "wb" and "files-" in path:
+                write = file.write
+                file.write = lambda data: threading.Event().wait(0.1) or write(data)
+            return file
+
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    monkeypatch.setattr("profiler.upload._CHUNK_BYTES", 200)
+    journal = begin(tmp_path / "spool", RecordingUrl("slow://shelf/rec"), patience_s=1.5)
+    add_window(journal, 0, rows=1)
+    size = sum(file.size_bytes or 0 for file in journal.manifest.files if file.table == "files")
+    assert size / 200 * 0.1 > 1.5
+    journal.close()
+    assert windows_of(RecordingUrl("slow://shelf/rec")) == [0]
+
+
+def test_what_waits_for_a_store_that_is_away_is_one_delivery_after_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("profiler.upload._MOST_WAITING", 2)
+    Moody.is_refusing = True
+    retain = Retention("age", 3 * WINDOW_NS, "15s")
+    journal = begin(tmp_path / "spool", retain=retain)
+    for number in range(9):
+        add_window(journal, number)
+    Moody.is_refusing = False
+    journal.close()
+    Recording.open(MOODY).verify()
+    assert windows_of(MOODY) == [5, 6, 7, 8]
+    listed = {file.path for file in Recording.open(MOODY).manifest.files}
+    assert set(Remote(MOODY).sizes()) == listed | {"manifest.json"}
+
+
 def test_what_is_not_retained_is_deleted_there(tmp_path):
     retain = Retention("age", 2 * WINDOW_NS, "10s")
     journal = begin(tmp_path / "spool", URL, retain=retain)
@@ -181,6 +217,25 @@ def test_a_recording_of_this_disk_can_be_sent_and_stays(tmp_path):
     assert Recording.open(URL).manifest == Recording.open(path).manifest
     Recording.open(URL).verify()
     assert run(["send", str(path), str(URL)]) == 0
+
+
+def test_a_recording_that_is_not_whole_is_not_sent(tmp_path):
+    path = make_recording(tmp_path / "rec", files=[{}], dns=[{}])
+    file, other = path / "files-00000.parquet", path / "dns-00000.parquet"
+    data = file.read_bytes()
+    file.unlink()
+    with pytest.raises(RecordingError, match="is missing: the manifest lists it"):
+        send(path, URL)
+    (tmp_path / "secret").write_bytes(data)
+    file.symlink_to(tmp_path / "secret")
+    with pytest.raises(RecordingError, match="links are not followed"):
+        send(path, URL)
+    file.unlink()
+    file.write_bytes(data)
+    other.write_bytes(bytes(len(other.read_bytes())))
+    with pytest.raises(RecordingError, match="its sha256 differs"):
+        send(path, URL)
+    assert Remote(URL).sizes() == {}
 
 
 def test_what_is_there_is_replaced_with_force_alone(tmp_path):
