@@ -50,11 +50,15 @@ static __always_inline void send_file(struct scratch *scratch, struct file_recor
 }
 
 // A file that is new in this window. Returns true where it is in the set now.
-__noinline int add_file(struct file_key *key)
+__noinline int add_file(struct file_key *given)
 {
 	struct use *use, fresh = { .calls = 1 };
+	struct file_key copy, *key = &copy; // Linux 6.1 takes no key that only is somebody's memory
 
-	if (!key || !take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
+	if (!given)
+		return 0;
+	copy = *given;
+	if (!take_quota(key->slot, QUOTA_FILES, quota_files, PLACE_FILES))
 		return 0;
 	fresh.first_ns = fresh.last_ns = bpf_ktime_get_boot_ns();
 	fresh.last_jiffies = bpf_jiffies64();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 // Opened files by the hook of the security modules, where the kernel lets programs have it.
 //
-// With hooks on every call it adds what no open(2) tells: files opened by handle, and by whatever
-// else opens for a process. Without them it is the only one to tell of opened files. It sees a file
+// Where calls are seen to return it adds what none of them tells: message queues, what fanotify or
+// a 32-bit call opens by handle. Elsewhere it is the only one to tell of opened files. It sees a file
 // that is about to be opened: not what was asked for, no failure, no O_PATH.
 //
 // It may be preempted, so that it uses nothing that belongs to the CPU.
@@ -14,7 +14,7 @@
 #define DELETED_SIZE 10 // " (deleted)"
 #define FMODE_NOACCOUNT 0x20000000 // a file below another: what overlayfs opens for an open
 
-const volatile __u32 has_calls = 1; // hooks on every call are attached
+const volatile __u32 has_exits = 1; // calls are seen to return
 volatile __u32 file_open_asked;	    // it has run: user space tries whether the kernel asks it
 
 struct opened_record {
@@ -37,15 +37,16 @@ static __always_inline bool is_told_elsewhere(struct task_struct *task)
 	__u32 nr = number_of(id, arch);
 
 	if (task->flags & PF_IO_WORKER)
-		return has_calls;
+		return has_exits;
 	if (is_exec(nr, arch))
 		return true;
-	if (!has_calls)
+	if (!has_exits)
 		return false;
 	if (arch == COMPAT_ARCH)
 		return nr == COMPAT_open || nr == COMPAT_creat || nr == COMPAT_openat ||
 		       nr == COMPAT_openat2 || nr == NR_io_uring_enter;
-	return arch == NATIVE_ARCH && (is_open(nr) || nr == NR_io_uring_enter);
+	return arch == NATIVE_ARCH &&
+	       (is_open(nr) || nr == NR_open_by_handle_at || nr == NR_io_uring_enter);
 }
 
 // bpf_d_path() says behind the path that it is no more.

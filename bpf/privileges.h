@@ -290,9 +290,7 @@ static __always_inline bool is_overcommit_check(struct task_struct *task,
 	return false;
 }
 
-SEC("tp_btf/cap_capable")
-int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace *target,
-	     const struct user_namespace *effective, int capability, int result)
+static __always_inline int count_capability(const struct cred *cred, int capability, int result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct privilege_key key = {};
@@ -318,6 +316,22 @@ int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace 
 	key.granted = result == 0;
 	count_in(&privileges, &key, slot, PLACE_PRIVILEGES);
 	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(capability_checked, const struct cred *cred, struct user_namespace *target,
+	     const struct user_namespace *effective, int capability, int result)
+{
+	return count_capability(cred, capability, result);
+}
+
+// Where there is no such tracepoint (Linux 6.1): the function's own return, which kernels may
+// refuse to let programs have.
+SEC("fexit/cap_capable")
+int BPF_PROG(capability_returned, const struct cred *cred, struct user_namespace *target,
+	     int capability, unsigned int options, int result)
+{
+	return count_capability(cred, capability, result);
 }
 
 #endif

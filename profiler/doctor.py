@@ -18,9 +18,10 @@ from profiler.identity.hierarchy import Hierarchy
 from profiler.identity.runtimes import version_of
 from profiler.libbpf import Btf, Object, Program, library, version
 from profiler.loaders.bcc_host import bcc_module, kernel_source, require_tracefs
-from profiler.loaders.core import BASE_PROGRAMS, not_missed, object_path
-from profiler.loaders.features import KernelFeatures, has_hook
+from profiler.loaders.core import object_path
+from profiler.loaders.features import KernelFeatures
 from profiler.loaders.optional import FILE_OPENED, NOT_TAKEN, attach_file_opened, is_taken
+from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
 
 __all__ = ["Check", "can_record", "checks"]
 
@@ -43,8 +44,8 @@ _WITHOUT = {
     "socket_made": "which workload a socket belongs to",
     "tcp_state_set": "the direction of connections",
     "packet_received": "DNS replies, and so the names of peers",
-    "file_opened": "files opened by handle, and with `--tier light` any opened file",
-    "capability_checked": "which capabilities are used",
+    "file_opened": "opened files with `--tier light` or `calls`",
+    "capability_": "which capabilities are used",
     "ring_completed": "files and UNIX sockets that are used through `io_uring`",
     "ring_submitted": "what is done through `io_uring`",
     "signal_sent": "phase `shutdown`",
@@ -194,12 +195,13 @@ def _programs(not_tried: str | None) -> Iterator[Check]:
 
 
 def _absent(programs: Iterable[Program]) -> set[str]:
-    """Return the programs whose tracepoint the kernel does not have."""
+    """Return the programs whose hook the kernel does not have, or has for another of them."""
     try:
         kernel = Btf.of_kernel()
     except EthogramError:
         return set()
-    return {program.name for program in programs if not has_hook(kernel, program.section)}
+    with kernel:
+        return without_hook({program.name: program.section for program in programs}, kernel)
 
 
 def _refusals(path: Path, names: Iterable[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
-from profiler.loaders.optional import FILE_OPENED
+from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.preamble import redactor
@@ -135,7 +135,7 @@ class Session:
         return [
             one.name
             for one in self._attached.programs
-            if one.state == "refused" and one.name != FILE_OPENED
+            if one.state == "refused" and one.name not in OPTIONAL_PROGRAMS
         ]
 
     @property

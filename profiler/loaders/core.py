@@ -8,7 +8,7 @@ import platform
 import select
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -19,32 +19,26 @@ from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
-from profiler.loaders.features import KernelFeatures, has_hook
-from profiler.loaders.optional import FILE_OPENED, NOT_TAKEN, attach_file_opened, is_taken
+from profiler.loaders.features import KernelFeatures
+from profiler.loaders.optional import (
+    FILE_OPENED,
+    NOT_TAKEN,
+    OPTIONAL_PROGRAMS,
+    attach_file_opened,
+    is_taken,
+)
+from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
 from profiler.ring import Records, Ring
 
-__all__ = ["BASE_PROGRAMS", "CoreLoader", "not_missed", "object_path"]
+__all__ = ["CoreLoader", "object_path"]
 
 # Instances times the phases that they were in; each takes 512 bytes a CPU, and 824.
 MAX_SLOTS = 8192
-# Without these there is no recording; the others are named in the manifest when they are missing.
-BASE_PROGRAMS = frozenset(
-    {
-        "host_seed",
-        "syscall_enter",
-        "syscall_exit",
-        "exec_done",
-        "fork_done",
-        "exit_done",
-        "cgroup_made",
-        "cgroup_moved",
-    }
-)
-# Programs of one hook, by its name in newer and in older kernels: one of them is enough.
-_RENAMED = (("ring_submitted", "ring_submitted_by_sqe"),)
 _RINGS = frozenset({"ring_submitted", "ring_submitted_by_sqe"})
 # What a capability was asked for is told by the call under way, and what a ring did by its results.
-_RESULTS = _RINGS | {"syscall_exit", "capability_checked", "ring_completed"}
+_RESULTS = _RINGS | {
+    "syscall_exit", "capability_checked", "capability_returned", "ring_completed",
+}  # fmt: skip
 # By tier: the programs that it leaves out, and what then cannot be counted.
 _LEFT_OUT: dict[Tier, frozenset[str]] = {
     "full": frozenset(),
@@ -71,16 +65,6 @@ def object_path(machine: str | None = None) -> Path:
             hint="build them with `make objects`, or install the wheel for this version",
         )
     return path
-
-
-def not_missed(absent: Collection[str]) -> set[str]:
-    """Return which of the programs without a hook are not missed: another has it, or says so."""
-    return {
-        name
-        for newer, older in _RENAMED
-        for name, is_missed in ((older, False), (newer, older in absent))
-        if name in absent and not is_missed
-    }
 
 
 class CoreLoader:
@@ -114,7 +98,7 @@ class CoreLoader:
         try:
             self._object = self._loaded(wanted)
         except CaptureError as whole:
-            wanted = self._tried_one_by_one(wanted, whole)
+            wanted = self._taken(wanted, whole)
             self._object = self._loaded(wanted)
         self._live = {name: self._object.programs[name] for name in wanted}
         self._open_maps()
@@ -128,23 +112,21 @@ class CoreLoader:
                 self._live[name].run_iterator()
 
     def _wanted(self, probe: Object, kernel: Btf) -> list[str]:
-        """Return the programs whose tracepoint this kernel has, and note those without."""
-        wanted, absent = [], []
+        """Return the programs whose hook this kernel has, and note those without."""
         self._sections = {name: program.section for name, program in probe.programs.items()}
-        for name, program in probe.programs.items():
+        probe.close()
+        absent = without_hook(self._sections, kernel)
+        wanted = []
+        for name in self._sections:
             if name in _LEFT_OUT[self._config.tier]:
                 continue
-            if not has_hook(kernel, program.section):
-                absent.append(name)
-                continue
-            if name == FILE_OPENED and not is_taken():
+            if name in absent:
+                if name not in not_missed(absent):
+                    self._note(name, "absent", "the kernel has no such hook")
+            elif name == FILE_OPENED and not is_taken():
                 self._note(name, "refused", NOT_TAKEN)
-                continue
-            wanted.append(name)
-        for name in absent:
-            if name not in not_missed(absent):
-                self._note(name, "absent", "the kernel has no such hook")
-        probe.close()
+            else:
+                wanted.append(name)
         return wanted
 
     def _loaded(self, names: list[str]) -> Object:
@@ -156,7 +138,7 @@ class CoreLoader:
                 "record_by_default": struct.pack("<I", config.record_by_default),
                 "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
-                "has_calls": struct.pack("<I", config.tier != "light"),
+                "has_exits": struct.pack("<I", config.tier == "full"),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
@@ -175,6 +157,17 @@ class CoreLoader:
             opened.close()
             raise
         return opened
+
+    def _taken(self, names: list[str], whole: CaptureError) -> list[str]:
+        """Return the programs that load: those that kernels may refuse are the first suspects."""
+        needed = [name for name in names if name not in OPTIONAL_PROGRAMS]
+        try:
+            self._loaded(needed).close()
+        except CaptureError:
+            return self._tried_one_by_one(names, whole)
+        suspects = [name for name in names if name in OPTIONAL_PROGRAMS]
+        taken = {*needed, *self._tried_one_by_one(suspects, whole)}
+        return [name for name in names if name in taken]
 
     def _tried_one_by_one(self, names: list[str], whole: CaptureError) -> list[str]:
         """Return the programs that load alone; raise where one that is needed does not."""

@@ -19,6 +19,8 @@ def has_hook(kernel: Btf, section: str) -> bool:
     kind, _, hook = section.partition("/")
     if kind == "tp_btf":
         return kernel.has(f"btf_trace_{hook}", _TYPEDEF)
+    if kind == "fexit":
+        return kernel.has(hook, _FUNCTION)
     return kind != "lsm" or kernel.has(f"bpf_lsm_{hook}", _FUNCTION)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from ethogram.errors import CaptureError
 from profiler.libbpf import Link, Object, allows_type
 
-__all__ = ["FILE_OPENED", "NOT_TAKEN", "attach_file_opened", "is_taken"]
+__all__ = ["FILE_OPENED", "NOT_TAKEN", "OPTIONAL_PROGRAMS", "attach_file_opened", "is_taken"]
 
 FILE_OPENED = "file_opened"
+# Kernels may refuse these hooks: no tier counts on them, and missing them makes nothing blind.
+OPTIONAL_PROGRAMS = frozenset({FILE_OPENED, "capability_returned"})
 NOT_TAKEN = "the kernel takes no program of security modules"
 _LSM = 29  # enum bpf_prog_type
 

@@ -9,7 +9,8 @@ import pytest
 
 from profiler import doctor
 from profiler.libbpf import Object
-from profiler.loaders.core import BASE_PROGRAMS, object_path
+from profiler.loaders.core import object_path
+from profiler.loaders.programs import BASE_PROGRAMS
 
 pytestmark = pytest.mark.bpf
 

@@ -5,7 +5,7 @@ import pytest
 from ethogram.errors import CaptureError
 from profiler import doctor
 from profiler.doctor import Check, can_record
-from profiler.loaders import core
+from profiler.loaders import programs
 
 pytestmark = pytest.mark.unit
 
@@ -87,4 +87,4 @@ def test_the_reason_of_a_refusal_is_the_verifiers_last_word():
     ],
 )
 def test_a_hook_that_has_another_name_here_is_not_missed(absent, not_missed):
-    assert core.not_missed(absent) == not_missed
+    assert programs.not_missed(absent) == not_missed
