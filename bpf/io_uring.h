@@ -201,7 +201,11 @@ static __always_inline int request_submitted(struct io_kiocb *req)
 	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & (RING_NAMED | RING_SOCKETS)))
 		return 0;
 	if (RING_BIT(opcode) & RING_SOCKETS) {
-		if (bpf_core_type_exists(struct io_open))
+		if (!bpf_core_type_exists(struct io_open))
+			return 0;
+		if (opcode == RING_SOCKET)
+			keep_made_socket(state, req);
+		else
 			keep_ring_socket(state, req, opcode);
 		return 0;
 	}

@@ -71,6 +71,14 @@ static __always_inline void ring_socket_made(struct task_state *state, struct io
 	socket_made_of(state, &call);
 }
 
+// A request for a socket whose success will not be told.
+static __noinline int keep_made_socket(struct task_state *state, struct io_kiocb *req)
+{
+	if (state && req && BPF_CORE_READ(req, flags) & CQE_SKIP_SUCCESS)
+		ring_socket_made(state, (void *)req, 0);
+	return 0;
+}
+
 // A request that was just submitted: the address that it was given is gone when it completes.
 static __noinline int keep_ring_socket(struct task_state *state, struct io_kiocb *req, __u32 opcode)
 {
@@ -87,10 +95,6 @@ static __noinline int keep_ring_socket(struct task_state *state, struct io_kiocb
 		return 0;
 	}
 	// Success will not be told, and what the socket is bound to is not known yet.
-	if (opcode == RING_SOCKET) {
-		ring_socket_made(state, (void *)req, 0);
-		return 0;
-	}
 	if (!(flags & FIXED_FILE)) // until it has its file, it has the descriptor there
 		sk = socket_at(BPF_CORE_READ(req, cqe.res));
 	if (sk && family_of(sk) != AF_UNIX)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from profiler.loaders.core import object_path
+from tests.bpf_stack import LIMIT, deepest
+
 pytestmark = pytest.mark.unit
 
 BPF = Path(__file__).parents[2] / "bpf"
@@ -19,3 +22,9 @@ def test_every_privileged_call_is_in_the_set_that_spares_the_others() -> None:
     xattr = {"NR_setxattr", "NR_lsetxattr", "NR_fsetxattr"}
     looked_at = set(re.findall(r"case (NR_\w+):", switch)) | xattr
     assert set(re.findall(r"NR_\w+", listed[0])) == looked_at
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_calls_fit_on_one_stack_as_kernels_want_that_have_no_other(machine: str) -> None:
+    depth, calls = deepest(object_path(machine))[0]
+    assert depth <= LIMIT, " -> ".join(calls)
