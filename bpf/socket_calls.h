@@ -81,6 +81,20 @@ static __always_inline bool unix_named(struct socket_call *call, struct sock *sk
 	return false;
 }
 
+static __always_inline bool is_internet(__u32 family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+// Counted when it is used, not when it is made.
+static __always_inline bool is_common_socket(__u16 family, __u16 type, __u32 protocol)
+{
+	return is_internet(family) && type != SOCK_RAW &&
+	       !(family == AF_INET && type == SOCK_PACKET) &&
+	       (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
+		protocol == IPPROTO_MPTCP);
+}
+
 // A socket that talks to the kernel, or that hears and sends what it likes: making it is the act.
 __noinline int socket_made_of(struct task_state *state, struct socket_call *call)
 {
@@ -92,14 +106,11 @@ __noinline int socket_made_of(struct task_state *state, struct socket_call *call
 	protocol = call->arguments[2];
 	key.family = call->arguments[0];
 	key.type = call->arguments[1] & SOCK_TYPE_MASK;
-	if (call->result < 0 || key.family == AF_UNIX)
+	if (call->result < 0 || key.family == AF_UNIX ||
+	    is_common_socket(key.family, key.type, protocol))
 		return 0;
 	if (key.family == AF_INET && key.type == SOCK_PACKET)
 		key.family = AF_PACKET;
-	if ((key.family == AF_INET || key.family == AF_INET6) && key.type != SOCK_RAW &&
-	    (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
-	     protocol == IPPROTO_MPTCP))
-		return 0; // counted when it is used
 	key.protocol = key.family == AF_PACKET ? bpf_ntohs(protocol) : protocol;
 	key.exe_key = state->owner.exe_key;
 	key.slot = state->slot;
@@ -158,6 +169,33 @@ static __always_inline void record_any_socket_call(struct task_state *state,
 		record_messages(state, call);
 	else
 		record_socket_call(state, call);
+}
+
+// A call of the current task of which record_any_socket_call() would tell nothing, found out at
+// less cost: servers make these calls for every request. Not all that could be known is asked.
+static __always_inline bool is_common_call(struct task_struct *task, struct pt_regs *regs, __u32 nr,
+					   __s64 result)
+{
+	struct sock *sk;
+	__u64 fd = ARG1(regs), name = 1;
+
+	if (nr == NR_sendto && !ARG5(regs))
+		return true;
+	if (nr == NR_socket)
+		return is_common_socket(ARG1(regs), ARG2(regs) & SOCK_TYPE_MASK, ARG3(regs));
+	if (!has_rdonly_cast) // asking would cost what it saves
+		return false;
+	if (nr == NR_accept || nr == NR_accept4) {
+		if (result < 0)
+			return true;
+		fd = result;
+	}
+	sk = socket_of_file(file_of(task, (__u32)fd));
+	if (is_internet(family_of(sk)))
+		return true;
+	if (nr != NR_sendmsg)
+		return false;
+	return !bpf_probe_read_user(&name, sizeof(name), (const void *)ARG2(regs)) && !name;
 }
 
 static __noinline int socket_call_done(struct task_state *state, struct pt_regs *regs, __u32 nr,

@@ -400,10 +400,17 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 }
 
 // Does the exit of a native call mean more than whether it failed?
-static __always_inline bool is_of_note(struct fast_state *fast)
+static __always_inline bool is_of_note(struct fast_state *fast, struct pt_regs *regs, __s64 result)
 {
-	return is_in(exit_calls, fast->nr) ||
-	       (fast->phase == PHASE_STARTUP && is_in(waiting_calls, fast->nr));
+	__u32 nr = fast->nr;
+
+	if (fast->phase == PHASE_STARTUP && is_in(waiting_calls, nr))
+		return true;
+	if (!is_in(exit_calls, nr))
+		return false;
+	if (!is_in(socket_calls, nr) || nr == NR_listen)
+		return true;
+	return !is_common_call(task_of(fast), regs, nr, result);
 }
 
 SEC("tp_btf/sys_exit")
@@ -415,7 +422,7 @@ int BPF_PROG(syscall_exit, struct pt_regs *regs, long result)
 		return 0;
 	fast = fast_of(regs);
 	if (!fast || !fast->in_call ||
-	    (fast->slot != NO_SLOT && (fast->arch != NATIVE_ARCH || is_of_note(fast)))) {
+	    (fast->slot != NO_SLOT && (fast->arch != NATIVE_ARCH || is_of_note(fast, regs, result)))) {
 		exit_of_note(regs, result);
 		return 0;
 	}
