@@ -5,8 +5,6 @@
 
 #include "path.h"
 
-#define E2BIG 7
-
 static __always_inline __u64 parent_id(struct cgroup *cgroup)
 {
 	struct kernfs_node *node = cgroup->kn;

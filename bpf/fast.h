@@ -25,8 +25,7 @@ struct fast_state {
 	__u32 nr;
 	__u16 arch;
 	__u8 in_call;
-	__u8 seen;
-	__u32 pad;
+	__u8 pad[5];
 	__u64 cache[NGRAM_CACHE];
 };
 

@@ -56,9 +56,7 @@ static __always_inline struct task_state *ring_owner(void)
 
 	if (!armed || task->flags & PF_KTHREAD)
 		return NULL;
-	if (task->flags & PF_IO_WORKER)
-		task = task->group_leader;
-	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	state = known_state(task);
 	if (!state || find_slot(task, state) == NO_SLOT)
 		return NULL;
 	return state;

@@ -80,27 +80,6 @@ static __always_inline void count_flow(struct flow_key *key, __u64 cookie)
 
 // --- outgoing, and binds: the caller is `current` ---------------------------------------------
 
-// A thread that io_uring made works for its process: no fork told of it, and it made no call.
-static __noinline struct task_state *worker_state(struct task_struct *task)
-{
-	struct task_state *state, *leader;
-
-	if (!task || !(task->flags & PF_IO_WORKER))
-		return NULL;
-	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
-	if (!leader || !leader->has_owner)
-		return NULL;
-	state = state_of(task);
-	if (!state)
-		return NULL;
-	state->owner = leader->owner;
-	state->session_key = leader->session_key;
-	state->cgroup_id = leader->cgroup_id;
-	state->mntns = leader->mntns;
-	state->has_owner = 1;
-	return state;
-}
-
 static __always_inline const struct owner *caller_of_exec(struct task_struct *task, __u32 *slot)
 {
 	__u64 key = exec_key_of(task);
@@ -122,12 +101,7 @@ static __always_inline const struct owner *caller(__u32 *slot)
 		return NULL;
 	if (!has_task_storage)
 		return caller_of_exec(task, slot);
-	state = bpf_task_storage_get(&tasks, task, 0, 0);
-	if (!state || !state->has_owner) {
-		struct task_state *worker = worker_state(task);
-
-		state = worker ? worker : state;
-	}
+	state = known_state(task);
 	if (!state)
 		return NULL;
 	*slot = find_slot(task, state);

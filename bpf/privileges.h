@@ -303,7 +303,7 @@ static __always_inline int count_capability(const struct cred *cred, int capabil
 	// is a use of what the task itself has.
 	if ((unsigned long)cred != (unsigned long)task->real_cred)
 		return 0;
-	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	state = known_state(task);
 	if (!state)
 		return 0;
 	slot = find_slot(task, state);

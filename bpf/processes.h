@@ -273,8 +273,9 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 	state->stamp = from->stamp;
 	state->entered_from_outside = from->entered_from_outside;
 	state->has_owner = 1;
-	state->seen = 1;
-	state->in_call = 1; // the child's first exit is of the call that made it
+	// The child's first exit is of the call that made it. Of one that may be over when recording
+	// begins nothing is known.
+	state->seen = state->in_call = armed != 0;
 	fast = fast_of_task(parent);
 	state->nr = fast ? fast->nr : from->nr;
 	state->arch = fast ? fast->arch : from->arch;

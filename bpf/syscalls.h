@@ -132,7 +132,6 @@ static __always_inline void enter_fast(struct fast_state *fast, struct task_stru
 	__u32 nr = number_of(id, arch);
 
 	fast->in_call = 1;
-	fast->seen = 1;
 	fast->arch = arch;
 	fast->nr = nr;
 	if (fast->slot != NO_SLOT)
@@ -353,9 +352,10 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		state->nr = fast->nr;
 		state->arch = fast->arch;
 		state->in_call = fast->in_call;
-		state->seen = fast->seen;
+		state->seen = 1;
+		// A hook within the call may have found another slot since: it is looked for again.
+		state->stamp = fast->stamp;
 		fast->in_call = 0;
-		fast->seen = 1;
 	}
 	if (!state->in_call) {
 		// The first exit of a thread that was already blocked in a call proves nothing.
@@ -373,6 +373,9 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 	if (state->arch != NATIVE_ARCH) {
 		if (state->arch == COMPAT_ARCH)
 			compat_done(state, regs, result);
+		// An unshare or setns of another table.
+		if ((__u64)READABLE(task_struct, task)->nsproxy != state->nsproxy)
+			look_again(task, state);
 		return 0;
 	}
 	if (is_open(nr)) {

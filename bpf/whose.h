@@ -6,6 +6,8 @@
 #include "callers.h"
 
 #define ROOT_CGROUP 1
+#define E2BIG 7
+#define EEXIST 17
 #define FIBONACCI 0x9E3779B97F4A7C15ull
 
 static __always_inline __u64 mix(__u64 hash, __u64 value)
@@ -162,17 +164,27 @@ __noinline int phase_of(const struct owner *owner)
 	return instance->is_steady ? PHASE_STEADY : PHASE_STARTUP;
 }
 
-// *address* is the task's, 0 where there is none.
-__noinline int announce_slot(__u64 address, struct slot_key *key, __u32 slot)
+// Give an owner and phase a slot that nobody has, and tell user space of it: of one that it never
+// hears of it could give nothing to anybody. *address* is the task's, 0 where there is none. Returns
+// false where it could not be told, or there is one already.
+__noinline int open_slot(__u64 address, struct slot_key *key, __u32 slot)
 {
 	struct task_struct *task = (void *)address;
 	struct slot_record *record;
+	long error;
 
 	if (!key)
 		return 0;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
-		count_loss(slot, LOSS_RING_FULL, PLACE_SLOTS, 1);
+		count_loss(SLOT_UNASSIGNED, LOSS_RING_FULL, PLACE_SLOTS, 1);
+		return 0;
+	}
+	error = bpf_map_update_elem(&slots, key, &slot, BPF_NOEXIST);
+	if (error) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		if (error != -EEXIST) // another CPU was first
+			count_loss(SLOT_UNASSIGNED, LOSS_MAP_FULL, PLACE_SLOTS, 1);
 		return 0;
 	}
 	record->time_ns = bpf_ktime_get_boot_ns();
@@ -199,7 +211,7 @@ __noinline int announce_slot(__u64 address, struct slot_key *key, __u32 slot)
 					 EVENT_NO_NEW_PRIVS : 0;
 	}
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
-	return 0;
+	return 1;
 }
 
 // The slot of an owner in its phase; a new one from the free list where it has none yet.
@@ -222,11 +234,9 @@ __noinline int slot_of(__u64 task, const struct owner *owner, __u32 phase)
 		count_loss(SLOT_UNASSIGNED, LOSS_SLOTS_FULL, PLACE_SLOTS, 1);
 		return SLOT_UNASSIGNED;
 	}
-	if (!bpf_map_update_elem(&slots, &key, &slot, BPF_NOEXIST)) {
-		announce_slot(task, &key, slot);
+	if (open_slot(task, &key, slot))
 		return slot;
-	}
-	bpf_map_push_elem(&free_slots, &slot, 0); // another CPU was first
+	bpf_map_push_elem(&free_slots, &slot, 0);
 	known = bpf_map_lookup_elem(&slots, &key);
 	return known ? *known : SLOT_UNASSIGNED;
 }
@@ -238,6 +248,18 @@ static __always_inline bool is_same_instance(__u64 cgroup_id, const struct owner
 	return target && target->instance_cgroup == owner->cgroup_id;
 }
 
+// Who joins this namespace is seen from now on. The kernel gives the number of one that is gone to
+// the next: it is the last owner's, whose end forgets it.
+static __always_inline void claim_mntns(const struct owner *owner)
+{
+	__u64 *known = bpf_map_lookup_elem(&target_mntns, &owner->mntns);
+
+	if (known && *known == owner->cgroup_id)
+		return;
+	if (bpf_map_update_elem(&target_mntns, &owner->mntns, &owner->cgroup_id, BPF_ANY) == -E2BIG)
+		count_loss(NO_SLOT, LOSS_MAP_FULL, PLACE_SLOTS, 1);
+}
+
 // May a mount namespace of this cgroup be an instance of its own? Unsharing without end must not
 // take everybody's slots: beyond the limit it counts as the cgroup's. The root cgroup holds all
 // containers on hosts whose runtimes do not use version 2.
@@ -246,8 +268,9 @@ static __always_inline bool has_room(const struct owner *owner)
 	struct instance_key key = { .cgroup_id = owner->cgroup_id, .mntns = owner->mntns };
 	__u32 one = 1, *count;
 
+	// A runtime joins the namespaces of its containers, which made them, without end.
 	if (owner->mntns == host_mntns || owner->cgroup_id == ROOT_CGROUP ||
-	    bpf_map_lookup_elem(&instances, &key))
+	    is_recorded_mntns(owner->mntns) || bpf_map_lookup_elem(&instances, &key))
 		return true;
 	count = bpf_map_lookup_elem(&namespace_counts, &owner->cgroup_id);
 	if (count)
@@ -301,11 +324,14 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 
 	if (!task || !state)
 		return NO_SLOT;
-	cgroup_id = cgroup_of(task);
-	mntns = mntns_of(task);
+	// First of all: what changes while this looks must make the task look again.
+	state->stamp = generation + window;
+	barrier();
 	state->css_set = (__u64)READABLE(task_struct, task)->cgroups;
 	state->nsproxy = (__u64)READABLE(task_struct, task)->nsproxy;
-	state->stamp = generation + window;
+	barrier();
+	cgroup_id = cgroup_of(task);
+	mntns = mntns_of(task);
 	if ((__u32)task->tgid == recorder_tgid || task->flags & PF_KTHREAD ||
 	    !is_recorded(cgroup_id, mntns ? mntns : state->mntns)) {
 		state->cgroup_id = cgroup_id;
@@ -317,11 +343,8 @@ static __noinline __u32 find_again(struct task_struct *task, struct task_state *
 	move_in(state, cgroup_id, mntns);
 	if (!state->owner.exec_key)
 		state->owner.exec_key = exec_key_of(task);
-	if (state->owner.mntns != host_mntns) {
-		__u32 key = state->owner.mntns;
-
-		bpf_map_update_elem(&target_mntns, &key, &state->owner.cgroup_id, BPF_NOEXIST);
-	}
+	if (state->owner.mntns != host_mntns)
+		claim_mntns(&state->owner);
 	state->phase = phase_of(&state->owner);
 	state->task = (__u64)task;
 	address = *(volatile __u64 *)&state->task;
@@ -357,6 +380,38 @@ static __always_inline struct task_state *state_of(struct task_struct *task)
 	state->history = NGRAM_NONE;
 	state->slot = NO_SLOT;
 	return state;
+}
+
+// A thread that io_uring made works for its process: no fork told of it, and it made no call.
+static __noinline struct task_state *worker_state(struct task_struct *task)
+{
+	struct task_state *state, *leader;
+
+	if (!task || !(task->flags & PF_IO_WORKER))
+		return NULL;
+	leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+	if (!leader || !leader->has_owner)
+		return NULL;
+	state = state_of(task);
+	if (!state)
+		return NULL;
+	state->owner = leader->owner;
+	state->session_key = leader->session_key;
+	state->cgroup_id = leader->cgroup_id;
+	state->mntns = leader->mntns;
+	state->has_owner = 1;
+	return state;
+}
+
+// The state of a task that has made a call, or works for one that has.
+static __always_inline struct task_state *known_state(struct task_struct *task)
+{
+	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0), *worker;
+
+	if (state && state->has_owner)
+		return state;
+	worker = worker_state(task);
+	return worker ? worker : state;
 }
 
 // Every task looks at its instance's phase again before its next recorded call.
