@@ -353,8 +353,6 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		state->arch = fast->arch;
 		state->in_call = fast->in_call;
 		state->seen = 1;
-		// A hook within the call may have found another slot since: it is looked for again.
-		state->stamp = fast->stamp;
 		fast->in_call = 0;
 	}
 	if (!state->in_call) {

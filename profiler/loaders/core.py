@@ -9,6 +9,7 @@ import select
 import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from ctypes import c_char
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -85,6 +86,8 @@ class CoreLoader:
         self._counters: Counters | None = None
         self._live: dict[str, Program] = {}
         self._window = 0
+        self._retiring: list[int] = []  # slots of whom was forgotten in this window
+        self._retired: list[int] = []  # and in the one before
         self._features = config.features
 
     # --- loading ---------------------------------------------------------------------------
@@ -284,8 +287,28 @@ class CoreLoader:
             self._object.maps["target_mntns"].delete(struct.pack("<I", mntns))
         return True
 
+    def _release_mntns(self, cgroup_id: int, mntns: int) -> None:
+        """Forget who joins a mount namespace, unless its number is another's by now."""
+        assert self._object is not None
+        claims, key = self._object.maps["target_mntns"], struct.pack("<I", mntns)
+        claim = (c_char * claims.value_size)()
+        if claims.lookup_into(key, claim) and bytes(claim) == struct.pack("<Q", cgroup_id):
+            claims.delete(key)
+
+    def _give_back(self, slots: Iterable[int]) -> None:
+        """Let others have slots that no task had in the window that ended: all looked again."""
+        assert self._object is not None
+        assert self._counters is not None
+        for slot in slots:
+            self._counters.clear(slot)
+            self._object.maps["free_slots"].update(None, struct.pack("<I", slot))
+
     def forget(self, cgroup_id: int, mntns: int, slots: list[int], *, is_gone: bool = True) -> None:
-        """Delete what an ended instance has in maps, and give its slots back."""
+        """Delete what an ended instance has in maps, and give its slots back.
+
+        A task that lives on, as one that joined a container's mount namespace does, keeps its slot
+        until it looks again: at its first call in the next window. Others get it after that one.
+        """
         assert self._object is not None
         maps = self._object.maps
         key = struct.pack("<QII", cgroup_id, mntns, 0)
@@ -294,11 +317,8 @@ class CoreLoader:
         maps["instances"].delete(key)
         if is_gone:
             maps["targets"].delete(struct.pack("<Q", cgroup_id))
-        maps["target_mntns"].delete(struct.pack("<I", mntns))
-        for slot in slots:
-            if self._counters is not None:
-                self._counters.clear(slot)
-            maps["free_slots"].update(None, struct.pack("<I", slot))
+        self._release_mntns(cgroup_id, mntns)
+        self._retiring += slots
 
     def wait(self, timeout_s: float) -> None:
         """Wait until a cgroup or an instance is new, or the time is over."""
@@ -323,7 +343,9 @@ class CoreLoader:
         self.poll()
         assert self._counters is not None
         sets = {name: self._counters.take_set(name) for name in SETS}
-        calls = self._counters.take_calls(ended, sets.pop("odd_calls"))
+        calls = self._counters.take_calls(ended, sets.pop("odd_calls"), self._retiring)
+        self._give_back(self._retired)
+        self._retired, self._retiring = self._retiring, []
         self.poll()  # paths and slots of what was just read are there by now
         drained = Drained(
             window=ended,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes as c
 import platform
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,10 +58,15 @@ class Counters:
         value_type = STRUCTS[value].dtype if value else f"<u{self._maps[name].value_size}"
         return checked(np.frombuffer(keys, STRUCTS[key].dtype)), np.frombuffer(values, value_type)
 
-    def take_calls(self, window: int, odd: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Return the window's calls: differences of the native counters, and the odd ones."""
+    def take_calls(
+        self, window: int, odd: tuple[np.ndarray, np.ndarray], retiring: Iterable[int] = ()
+    ) -> np.ndarray:
+        """Return the window's calls: differences of the native counters, and the odd ones.
+
+        *retiring*: slots that are nobody's, which somebody may have used all the same.
+        """
         native, parts = ARCHES.index(platform.machine()), []
-        for slot in self._used_slots():
+        for slot in [*self._used_slots(), *retiring]:
             numbers, calls = self._native_calls(slot)
             part = np.zeros(len(numbers), CALLS)
             part["slot"], part["window"], part["arch"] = slot, window, native
@@ -95,7 +100,8 @@ class Counters:
         return named, calls
 
     def clear(self, slot: int) -> None:
-        """Let the next owner of a slot begin with no call known, after its last window was read."""
+        """Let the next owner of a slot begin with no call known, and none counted."""
+        self._native_calls(slot)
         self._maps["places"].update(struct.pack("<I", slot), bytes(_PLACES.itemsize))
 
     def _used_slots(self) -> list[int]:
