@@ -160,7 +160,7 @@ def test_calls_follow_who_is_moved_within_a_call(
         kernel.loader.set_target(cgroup.stat().st_ino, is_recorded=True)
     subprocess.run(
         [sys.executable, "-c", _MOVES_WITHIN_A_CALL, str(private), str(cgroups[1])],
-        preexec_fn=lambda: (cgroups[0] / "cgroup.procs").write_text("0") and None,  # noqa: PLW1509
+        preexec_fn=lambda: (cgroups[0] / "cgroup.procs").write_text("0") and None,
         check=True,
         timeout=60,
     )
@@ -220,7 +220,7 @@ def test_namespaces_of_containers_are_joined_without_end(
         for _ in range(40):
             subprocess.run(
                 known(["setns", mounts, "mnt"], ["call", GETPPID, 1]),
-                preexec_fn=lambda: (cgroups[1] / "cgroup.procs").write_text("0") and None,  # noqa: PLW1509
+                preexec_fn=lambda: (cgroups[1] / "cgroup.procs").write_text("0") and None,
                 check=True,
             )
         _go_on(process, is_last=True)
