@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ethogram.contracts.tables import ENUMS, Column, Table
 
-__all__ = ["arrow_type", "enum_dictionary", "schema_of"]
+__all__ = ["arrow_type", "enum_dictionary", "find_pandas", "schema_of"]
 
 _SIMPLE = {
     "u8": pa.uint8(),
@@ -71,3 +71,11 @@ def _field(column: Column) -> pa.Field:
 def schema_of(table: Table) -> pa.Schema:
     """Return the Arrow schema of *table*; field metadata `doc` holds each column's meaning."""
     return pa.schema([_field(column) for column in table.columns], metadata={"table": table.name})
+
+
+def find_pandas() -> None:
+    """Let pyarrow find pandas, which it needs for times to the nanosecond.
+
+    A recorder hides it, and one process may record and then read what it recorded.
+    """
+    pa.nulls(0).to_pandas()

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ethogram.contracts.arrow import find_pandas
 from ethogram.contracts.columns import conform_array, null_array
 from ethogram.contracts.journal_format import (
     JOURNAL_DIRECTORY,
@@ -83,6 +84,7 @@ class Recording:
 
         Sizes and frames are checked here; digests, columns and rows when they are read.
         """
+        find_pandas()
         place = location_of(path) if isinstance(path, str) else path
         return cls._open_remote(place) if isinstance(place, RecordingUrl) else cls._open(place)
 

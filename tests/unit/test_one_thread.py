@@ -42,3 +42,14 @@ def test_pandas_that_is_loaded_before_is_known() -> None:
         "print(pyarrow.array(pandas.Series([1, 2], dtype='category')).type)\n"
     )
     assert said(code) == "dictionary<values=int64, indices=int8, ordered=0>\n"
+
+
+def test_who_records_may_read_times_to_the_nanosecond_afterwards() -> None:
+    code = (
+        "import profiler, pyarrow\n"
+        "from ethogram.contracts.arrow import find_pandas\n"
+        "pyarrow.array(['a'])\n"
+        "find_pandas()\n"
+        "print(pyarrow.array([23], pyarrow.timestamp('ns')).to_pylist()[0].nanosecond)\n"
+    )
+    assert said(code) == "23\n"
