@@ -173,12 +173,15 @@ static __always_inline void record_any_socket_call(struct task_state *state,
 
 // A call of the current task of which record_any_socket_call() would tell nothing, found out at
 // less cost: servers make these calls for every request. Not all that could be known is asked.
-static __always_inline bool is_common_call(struct task_struct *task, struct pt_regs *regs, __u32 nr,
-					   __s64 result)
+static __noinline bool is_common_call(struct task_struct *task, struct pt_regs *regs, __u32 nr,
+				      __s64 result)
 {
+	__u64 fd, name = 1;
 	struct sock *sk;
-	__u64 fd = ARG1(regs), name = 1;
 
+	if (!task || !regs)
+		return false;
+	fd = ARG1(regs);
 	if (nr == NR_sendto && !ARG5(regs))
 		return true;
 	if (nr == NR_socket)
