@@ -13,6 +13,7 @@ const volatile __u64 startup_max_ns = 60000000000ull;
 const volatile __u64 idle_ns = 500000000ull;
 const volatile __u32 max_namespaces = 32; // with a slot of their own, in one cgroup
 const volatile __u32 max_slots = 1024;
+const volatile __u32 has_exits = 1; // calls are seen to return
 const volatile __u32 quota_files = 60000;
 const volatile __u32 quota_grams = 60000;
 const volatile __u32 quota_flows = 20000;
@@ -214,16 +215,17 @@ struct {
 	__type(value, struct slot_usage);
 } usage SEC(".maps");
 
-// Sets and counters of a window; user space drains and deletes.
-HASH(odd_calls, struct call_key, __u64, 16384);
+// Sets and counters of a window; user space drains and deletes. Each has room for three times what
+// one slot may make.
+HASH(odd_calls, struct call_key, __u64, 65536);
 HASH(errors, struct call_key, __u64, 65536);
-HASH(denials, struct denied_key, __u64, 16384);
+HASH(denials, struct denied_key, __u64, 65536);
 HASH(grams, struct gram_key, __u32, 262144);
 HASH(files, struct file_key, struct use, 262144);
 HASH(flows, struct flow_key, struct flow_use, 65536);
 // Connections that this side began -> cookie of the socket, for the other side if it is here.
 HASH_LRU(ends, struct end, __u64, 8192);
-HASH(unix_flows, struct unix_key, struct flow_use, 16384);
+HASH(unix_flows, struct unix_key, struct flow_use, 65536);
 HASH(privileges, struct privilege_key, __u64, 65536);
 // Monotonic; never deleted while recording.
 HASH(losses, struct loss_key, __u64, 16384);

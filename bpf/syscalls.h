@@ -131,6 +131,9 @@ static __always_inline void enter_fast(struct fast_state *fast, struct task_stru
 	__u16 arch = arch_of(task, id);
 	__u32 nr = number_of(id, arch);
 
+	// Where its end is not seen, the next call looks whether this one changed whose the task is.
+	if (!has_exits && (arch != NATIVE_ARCH || nr == NR_unshare || nr == NR_setns))
+		fast->stamp = 0;
 	fast->in_call = 1;
 	fast->arch = arch;
 	fast->nr = nr;

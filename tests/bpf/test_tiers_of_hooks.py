@@ -100,3 +100,8 @@ def test_an_idle_wait_is_not_seen_and_startup_ends_by_its_limit() -> None:
         kernel.loader.close()
     assert first.calls("startup")["getpgrp"] == 11
     assert second.calls("steady")["getpgrp"] == 23
+
+
+def test_calls_follow_a_change_of_namespaces_that_is_not_seen_to_end(calls: Kernel) -> None:
+    seen = calls.run(["unshare", "mnt"], ["call", GETPPID, 7])
+    assert seen.calls("runtime")["getppid"] == 7

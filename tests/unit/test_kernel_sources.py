@@ -28,3 +28,14 @@ def test_every_privileged_call_is_in_the_set_that_spares_the_others() -> None:
 def test_calls_fit_on_one_stack_as_kernels_want_that_have_no_other(machine: str) -> None:
     depth, calls = deepest(object_path(machine))[0]
     assert depth <= LIMIT, " -> ".join(calls)
+
+
+def test_no_slot_can_fill_a_map_that_others_share() -> None:
+    source = (BPF / "maps.h").read_text(encoding="utf-8")
+    quota = {kind: int(size) for kind, size in re.findall(r"quota_(\w+) = (\d+);", source)}
+    room = {name: int(size) for name, size in re.findall(r"HASH\((\w+), .*, (\d+)\);", source)}
+    kinds = {
+        "files": "files", "grams": "grams", "flows": "flows", "unix_flows": "flows",
+        "odd_calls": "rare", "errors": "rare", "denials": "rare", "privileges": "rare",
+    }  # fmt: skip
+    assert all(room[name] >= 3 * quota[kind] for name, kind in kinds.items())
