@@ -6,9 +6,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from profiler.one_thread import import_without_threads
+from profiler.loading import load_first
 
-import_without_threads()
+load_first()
 
 if TYPE_CHECKING:
     from profiler.options import RecordOptions, RecordResult, SessionOptions

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ethogram.contracts.durable import (
     TEMPORARY_SUFFIX,
@@ -147,6 +146,8 @@ def _copy(
     between: Callable[[], None],
 ) -> int:
     """Write *batches* in row groups of a bounded size; return the number of rows."""
+    import pyarrow.parquet as pq  # noqa: PLC0415  not before it records: see `profiler.loading`
+
     schema = table.arrow_schema()
     rows = 0
     group: list[pa.RecordBatch] = []

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.columns import Values, batch_of
 from ethogram.contracts.journal_format import (
@@ -260,7 +259,7 @@ class Journal:
             self._open.take(batch)
             self._windows += batch.num_rows
         elif table == "losses":
-            number = pc.sum(batch.column("count")).as_py()
+            number = int(batch.column("count").to_numpy().sum())
             self._open.losses += number
             self._losses += number
 

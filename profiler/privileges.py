@@ -1,7 +1,7 @@
 """Gives up what the recorder no longer needs once its programs are attached.
 
 Linux keeps capabilities by thread, and no thread can take them from another: what `drop` returns
-is what no thread of this process has any more. `profiler.one_thread` sees to it that there is one.
+is what no thread of this process has any more. `profiler.loading` sees to it that there is one.
 """
 
 from __future__ import annotations

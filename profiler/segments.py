@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.journal_format import part_of
 from ethogram.contracts.manifest import Dropped
@@ -26,12 +25,12 @@ class Tally:
 
     def take(self, windows: pa.RecordBatch) -> None:
         """Count rows of table `windows`."""
-        numbers = pc.min_max(windows.column("window")).as_py()
+        numbers = windows.column("window").to_numpy()
         if self.first is None:
-            self.first = numbers["min"]
-            self.start_ns = pc.min(windows.column("start").cast(pa.int64())).as_py()
-        self.last = numbers["max"]
-        self.end_ns = pc.max(windows.column("end").cast(pa.int64())).as_py()
+            self.first = int(numbers.min())
+            self.start_ns = int(windows.column("start").view(pa.int64()).to_numpy().min())
+        self.last = int(numbers.max())
+        self.end_ns = int(windows.column("end").view(pa.int64()).to_numpy().max())
         self.windows += windows.num_rows
 
     def span(self) -> tuple[int, int] | None:

@@ -22,6 +22,7 @@ from profiler.identity.runtimes import version_of
 from profiler.loaders import open_loader
 from profiler.loaders.base import KernelConfig, Loader
 from profiler.loaders.optional import OPTIONAL_PROGRAMS
+from profiler.loading import load_rest
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.preamble import redactor
@@ -191,6 +192,7 @@ class Session:
         if self._command:
             self._command.release()
         self.has_begun = True
+        load_rest()
         give_back_memory()
         return dropped
 

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.arrow import arrow_type, enum_dictionary
 from ethogram.contracts.escape import escape
@@ -125,20 +124,21 @@ def _code_of(name: str) -> Mapping[str, int]:
 
 def _codes(name: str, values: Sequence[Any] | np.ndarray) -> pa.Array:
     if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-        codes = pa.array(values).cast(pa.int8())
-    else:
-        known = _code_of(name)
-        codes = pa.array(
-            [
-                value if value is None or not isinstance(value, str) else known[value]
-                for value in (values.tolist() if isinstance(values, np.ndarray) else values)
-            ],
-            pa.int8(),
-        )
-    bounds = pc.min_max(codes).as_py()
-    if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(ENUMS[name]):
+        _require_codes(name, values)
+        return pa.array(values.astype(np.int8))
+    known = _code_of(name)
+    codes = [
+        value if value is None or not isinstance(value, str) else known[value]
+        for value in (values.tolist() if isinstance(values, np.ndarray) else values)
+    ]
+    _require_codes(name, [code for code in codes if code is not None])
+    return pa.array(codes, pa.int8())
+
+
+def _require_codes(name: str, codes: Sequence[int] | np.ndarray) -> None:
+    numbers = np.asarray(codes)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(ENUMS[name]):
         raise ValueError(f"a code is not in enum `{name}`")
-    return codes
 
 
 def _enum_array(codes: pa.Array, name: str) -> pa.Array:
@@ -195,6 +195,8 @@ def _conformed(word: str, array: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 def _decoded_list(array: pa.Array) -> pa.Array:
     """Return lists whose members stood under a dictionary without it."""
+    import pyarrow.compute as pc  # noqa: PLC0415  of no use to who only writes
+
     flat = decoded(array.flatten())
     lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
@@ -209,6 +211,8 @@ def _single(array: pa.ChunkedArray) -> pa.Array:
 
 
 def _conformed_enum(name: str, array: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415  of no use to who only writes
+
     members = enum_dictionary(name)
     if pa.types.is_dictionary(array.type):
         if not _is_text(array.type.value_type):
@@ -229,6 +233,8 @@ def _conformed_enum(name: str, array: pa.Array) -> pa.Array:
 
 
 def _conformed_enum_list(word: str, array: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc  # noqa: PLC0415  of no use to who only writes
+
     wanted = arrow_type(f"list:{word}")
     if array.type.equals(wanted) and array.values.dictionary.equals(
         enum_dictionary(word.partition(":")[2])

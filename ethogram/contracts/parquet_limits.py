@@ -6,9 +6,12 @@ repeated, a list of a billion equal members: each fits some kilobytes, and would
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 __all__ = ["check_limits", "decoded", "repeating_columns"]
 
@@ -47,6 +50,8 @@ def repeating_columns(schema: pq.ParquetSchema) -> list[str]:
 
 def decoded(array: pa.DictionaryArray) -> pa.Array:
     """Return the values of *array* without its dictionary; `ValueError` where they are too much."""
+    import pyarrow.compute as pc  # noqa: PLC0415  of no use to who only writes
+
     words = array.dictionary
     if pa.types.is_dictionary(words.type) or pa.types.is_nested(words.type):
         raise ValueError("it is a dictionary of something else than values")

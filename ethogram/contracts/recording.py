@@ -8,11 +8,10 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ethogram.contracts.arrow import find_pandas
 from ethogram.contracts.columns import conform_array, null_array
@@ -40,6 +39,9 @@ from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl, Remote, RemoteFile, location_of
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import RecordingError
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 __all__ = ["Recording", "conform_batch", "last_rows", "parquet_batches"]
 
@@ -275,6 +277,8 @@ def parquet_batches(
     Columns that *table* lacks are ignored, nullable ones that the file lacks are null. Only
     *columns* are read where given; the others are null. `RecordingError` names file and column.
     """
+    import pyarrow.parquet as pq  # noqa: PLC0415  a recorder needs it only when it ends
+
     try:
         with _source(path) as source:
             metadata = pq.read_metadata(source)

@@ -56,7 +56,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class _Object(BaseModel):
     """Strict about the fields that are used, deaf to all others. Errors name Kubernetes' fields."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="ignore",
+        frozen=True,
+        strict=True,
+        defer_build=True,  # most recorders read no inventory
+    )
 
 
 class OwnerReference(_Object):
