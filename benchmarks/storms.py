@@ -32,6 +32,7 @@ from demo.oci import Pod, Spec, bind
 from demo.rootfs import busybox_root
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import unified_mount
+from tests.e2e.cgroups import remove
 from tests.e2e.command_line import running
 from tests.workloads import Word, build_known, known
 
@@ -170,18 +171,6 @@ class Storm:
             name, wanted, recorded(found), sum(loss[3] for loss in losses), self.seconds,
             self.pss_kib, states=states, losses=losses,
         )  # fmt: skip
-
-
-def remove(cgroup: Path) -> None:
-    """End what is left in *cgroup* and remove it."""
-    (cgroup / "cgroup.kill").write_text("1")
-    with (cgroup / "cgroup.events").open() as events:
-        changed = select.poll()
-        changed.register(events, select.POLLPRI)
-        while "populated 1" in events.read():
-            changed.poll(1000)
-            events.seek(0)
-    cgroup.rmdir()
 
 
 def pss_kib_of(pid: int) -> int:

@@ -6,6 +6,7 @@ Segments come twice, out of order, with parts missing, and from whoever the work
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 __all__ = ["Streams"]
@@ -20,7 +21,7 @@ _LENGTH, _HEADER = 2, 12  # of a message's length before it, and of the least me
 
 @dataclass(slots=True)
 class _Stream:
-    owner: int
+    owner: Hashable
     next: int = 0  # position of the first byte that is still to come
     rest: bytearray = field(default_factory=bytearray)  # of a message that is not whole yet
     ahead: dict[int, bytes] = field(default_factory=dict)
@@ -38,11 +39,11 @@ class Streams:
     """
 
     def __init__(self) -> None:
-        self.lost: Counter[tuple[int, str]] = Counter()
+        self.lost: Counter[tuple[Hashable, str]] = Counter()
         self._streams: OrderedDict[int, _Stream] = OrderedDict()
         self._bytes = 0
 
-    def take(self, cookie: int, owner: int, position: int, payload: bytes) -> list[bytes]:
+    def take(self, cookie: int, owner: Hashable, position: int, payload: bytes) -> list[bytes]:
         """Return the messages that *payload*, which begins at *position*, completes.
 
         *owner* is whose loss it is if nothing comes of it.

@@ -64,12 +64,16 @@ class DnsRows:
     def take_lost(self) -> Lost:
         """Return what came over TCP since the last call and was no reply in the end."""
         lost: Lost = Counter()
-        for (slot, kind), count in self._streams.lost.items():
-            instance = self._registry.instance_of(slot)
-            whose = (instance.workload, instance.number) if instance else (None, None)
+        for (whose, kind), count in self._streams.lost.items():
+            assert isinstance(whose, tuple)
             lost[(*whose, kind, "dns")] += count
         self._streams.lost.clear()
         return lost
+
+    def _whose(self, slot: int) -> tuple[int | None, int | None]:
+        """Return workload and instance: by the time of a loss the slot may be another's."""
+        instance = self._registry.instance_of(slot)
+        return (instance.workload, instance.number) if instance else (None, None)
 
     def _messages(self, batches: list[Records]) -> Iterator[tuple[np.void, bytes]]:
         """Yield each reply with the record that completed it."""
@@ -80,13 +84,14 @@ class DnsRows:
                 if head["kind"] == RecordKind.PACKET:
                     yield head, payload
                     continue
+                whose = self._whose(slot)
                 found = self._streams.take(
-                    int(head["cookie"]), slot, int(head["position"]), payload
+                    int(head["cookie"]), whose, int(head["position"]), payload
                 )
                 kept = found[: _MESSAGES_LIMIT - taken[slot]]
                 taken[slot] += len(kept)
                 if len(found) > len(kept):
-                    self._streams.lost[slot, "quota"] += len(found) - len(kept)
+                    self._streams.lost[whose, "quota"] += len(found) - len(kept)
                 for message in kept:
                     yield head, message
 

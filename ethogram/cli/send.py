@@ -24,11 +24,13 @@ __all__ = ["command"]
         "ethogram send /var/lib/ethogram/spool/4be1c0ffee",
     ),
 )
-@click.argument("directory", metavar="REC|SPOOL", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="REC|SPOOL", type=Location())
 @click.argument("url", metavar="[URL]", required=False, type=Location())
 @send_wait_option
 @force_option
-def command(directory: Path, url: Path | RecordingUrl | None, send_wait: int, force: bool) -> None:
+def command(
+    directory: Path | RecordingUrl, url: Path | RecordingUrl | None, send_wait: int, force: bool
+) -> None:
     """Upload the recording REC to URL, or what SPOOL still has to where it was going.
 
     A spool is what `record -o URL` leaves where the URL did not take all, or where the recorder
@@ -37,6 +39,8 @@ def command(directory: Path, url: Path | RecordingUrl | None, send_wait: int, fo
     """
     from profiler.send import send
 
+    if isinstance(directory, RecordingUrl):
+        raise UsageError(f"`{directory}` is a URL already", hint="name a recording of this disk")
     if (kind := kind_of(directory)) != "recording":
         raise UsageError(
             f"`{directory}` is {WORDS[kind]}, not a recording", hint=use_of(kind, directory)

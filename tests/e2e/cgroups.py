@@ -12,7 +12,7 @@ from pathlib import Path
 from profiler.identity.hierarchy import unified_mount
 from tests.workloads import known
 
-__all__ = ["made", "remove", "run_in"]
+__all__ = ["end_all", "made", "remove", "run_in"]
 
 
 @contextmanager
@@ -37,8 +37,8 @@ def made(*paths: str) -> Iterator[list[Path]]:
                 remove(one)
 
 
-def remove(cgroup: Path) -> None:
-    """Kill who is in *cgroup* and remove it."""
+def end_all(cgroup: Path) -> None:
+    """Kill who is in *cgroup*, and wait until they are gone."""
     (cgroup / "cgroup.kill").write_text("1")
     with (cgroup / "cgroup.events").open() as events:
         changed = select.poll()
@@ -46,6 +46,11 @@ def remove(cgroup: Path) -> None:
         while "populated 1" in events.read():
             changed.poll(1000)
             events.seek(0)
+
+
+def remove(cgroup: Path) -> None:
+    """Kill who is in *cgroup* and remove it."""
+    end_all(cgroup)
     # Somebody else may have begun to use what is above the cgroups that were asked for.
     with suppress(OSError):
         cgroup.rmdir()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import select
 import signal
 import stat
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import Hierarchy
+from tests.e2e.cgroups import end_all
 from tests.e2e.command_line import ethogram, running
 
 pytestmark = pytest.mark.e2e
@@ -111,13 +111,7 @@ def tidy_cgroups() -> Iterator[None]:
     before = set(mount.glob("ethogram/*/"))
     yield
     for cgroup in set(mount.glob("ethogram/*/")) - before:
-        (cgroup / "cgroup.kill").write_text("1")
-        with (cgroup / "cgroup.events").open() as events:
-            changed = select.poll()
-            changed.register(events, select.POLLPRI)
-            while "populated 1" in events.read():
-                changed.poll(1000)
-                events.seek(0)
+        end_all(cgroup)
         cgroup.rmdir()
 
 

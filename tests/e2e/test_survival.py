@@ -18,6 +18,7 @@ import pytest
 from ethogram.cli.run import run
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import Hierarchy
+from tests.e2e.cgroups import end_all
 from tests.e2e.command_line import ethogram, running
 from tests.workloads import Word, known
 
@@ -80,16 +81,6 @@ def runs(hierarchy: Hierarchy) -> Iterator[Path]:
     for cgroup in set(place.glob("*/")) - before:
         end_all(cgroup)
         cgroup.rmdir()
-
-
-def end_all(cgroup: Path) -> None:
-    (cgroup / "cgroup.kill").write_text("1")
-    with (cgroup / "cgroup.events").open() as events:
-        changed = select.poll()
-        changed.register(events, select.POLLPRI)
-        while "populated 1" in events.read():
-            changed.poll(1000)
-            events.seek(0)
 
 
 def test_the_signal_of_a_service_manager_ends_a_recording_in_order(tmp_path: Path) -> None:

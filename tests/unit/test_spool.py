@@ -284,3 +284,5 @@ def test_a_directory_that_goes_nowhere_needs_a_url(tmp_path, capsys):
     assert "does not say where it goes to" in capsys.readouterr().err
     assert run(["send", str(path), str(tmp_path / "elsewhere")]) == 2
     assert "is no URL" in capsys.readouterr().err
+    assert run(["send", "s3://bucket/rec", str(URL)]) == 2
+    assert "`s3://bucket/rec` is a URL already" in capsys.readouterr().err
