@@ -88,6 +88,26 @@ static __always_inline void segment_received(struct __sk_buff *skb, struct bpf_s
 		count_loss(head.slot, LOSS_TRUNCATED, PLACE_DNS, 1);
 }
 
+// Most packets come from elsewhere: their headers, where they are plain and at hand, say so without
+// a helper's call. False where they do not say it.
+static __always_inline bool is_from_elsewhere(struct __sk_buff *skb)
+{
+	const __u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__u8 protocol;
+	__be16 port;
+
+	if (data + 22 <= end && data[0] == 0x45) { // version 4, without options
+		protocol = data[9];
+		port = *(__be16 *)(data + 20);
+	} else if (data + 42 <= end && data[0] >> 4 == 6) {
+		protocol = data[6];
+		port = *(__be16 *)(data + 40);
+	} else {
+		return false;
+	}
+	return (protocol == IPPROTO_UDP || protocol == IPPROTO_TCP) && port != bpf_htons(DNS_PORT);
+}
+
 SEC("cgroup_skb/ingress")
 int packet_received(struct __sk_buff *skb)
 {
@@ -96,7 +116,7 @@ int packet_received(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	__be16 port;
 
-	if (!armed || !sk || !find_transport(skb, &transport))
+	if (!armed || !sk || is_from_elsewhere(skb) || !find_transport(skb, &transport))
 		return 1;
 	if (transport.protocol != IPPROTO_UDP && transport.protocol != IPPROTO_TCP)
 		return 1;

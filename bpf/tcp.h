@@ -72,7 +72,7 @@ static __always_inline void connected(const struct sock *sk, __u64 cookie)
 	__builtin_memcpy(end.client_addr, key.local_addr, 16);
 	__builtin_memcpy(end.server_addr, key.peer_addr, 16);
 	if (is_loopback(&key, end.client_addr))
-		end.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		end.netns = PEEK2(sock, sk, __sk_common.skc_net.net, ns.inum);
 	bpf_map_update_elem(&ends, &end, &cookie, BPF_ANY);
 }
 
@@ -90,7 +90,7 @@ static __always_inline __u64 began_by(const struct sock *sk)
 	__builtin_memcpy(end.client_addr, key.peer_addr, 16);
 	__builtin_memcpy(end.server_addr, key.local_addr, 16);
 	if (is_loopback(&key, end.client_addr))
-		end.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		end.netns = PEEK2(sock, sk, __sk_common.skc_net.net, ns.inum);
 	found = bpf_map_lookup_elem(&ends, &end);
 	if (!found)
 		return 0;
@@ -109,8 +109,7 @@ static __always_inline bool is_closing(int state)
 static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *key,
 				       struct socket_state *socket, int old_state)
 {
-	struct tcp_sock *tcp = (struct tcp_sock *)sk;
-	__u64 sent = BPF_CORE_READ(tcp, bytes_acked), received = BPF_CORE_READ(tcp, bytes_received);
+	__u64 sent = PEEK(tcp_sock, sk, bytes_acked), received = PEEK(tcp_sock, sk, bytes_received);
 	struct flow_use *use;
 
 	if (socket->is_inbound) {
@@ -141,9 +140,9 @@ static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *k
 	if (sent && !socket->is_inbound)
 		sent--;
 	if (sent && is_closing(old_state) &&
-	    BPF_CORE_READ(tcp, snd_una) == BPF_CORE_READ(tcp, write_seq))
+	    PEEK(tcp_sock, sk, snd_una) == PEEK(tcp_sock, sk, write_seq))
 		sent--;
-	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & (1 << SOCK_DONE))
+	if (received && PEEK(sock, sk, __sk_common.skc_flags) & (1 << SOCK_DONE))
 		received--;
 	__sync_fetch_and_add(&use->tx_bytes, sent);
 	__sync_fetch_and_add(&use->rx_bytes, received);
