@@ -372,11 +372,11 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 	if (is_error(result))
 		count_error(state->slot, nr, state->arch, -result);
 	if (state->arch != NATIVE_ARCH) {
-		if (state->arch == COMPAT_ARCH)
-			compat_done(state, regs, result);
 		// An unshare or setns of another table.
 		if ((__u64)READABLE(task_struct, task)->nsproxy != state->nsproxy)
 			look_again(task, state);
+		if (state->arch == COMPAT_ARCH)
+			compat_done(state, regs, result);
 		return 0;
 	}
 	if (is_open(nr)) {
