@@ -88,9 +88,23 @@ def checks(root: Path = Path("/")) -> list[Check]:
     reason = None if types.ok else types.detail
     core += _programs(reason if privileged.ok is not False else "that needs privileges")
     bcc = _bcc(root)
+    loader = _loader(core, bcc)
     if bcc.ok and any(check.ok is False for check in core):
         core = [_spared(check) for check in core]
-    return [privileged, _kernel(), *core, bcc, _cgroups(root), *_runtimes(root), _clock()]
+    return [privileged, _kernel(), *core, bcc, loader, _cgroups(root), *_runtimes(root), _clock()]
+
+
+def _loader(core: Iterable[Check], bcc: Check) -> Check:
+    """Say which loader `--loader auto` takes, and why."""
+    lacking = next((check for check in core if check.ok is False), None)
+    if lacking is None:
+        return Check("loader", True, "`auto` takes `core`: nothing that it needs is missing")
+    why = f"{lacking.name}: {lacking.detail}"
+    if bcc.ok:
+        return Check(
+            "loader", None, f"`auto` takes `bcc`: {why}", "`bcc` sees less: docs/loaders.md"
+        )
+    return Check("loader", False, f"`auto` takes none: {why}; {bcc.name}: {bcc.detail}", bcc.hint)
 
 
 def _spared(check: Check) -> Check:

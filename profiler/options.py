@@ -61,6 +61,7 @@ class RecordResult:
     """What a recording came to. *command_exit* is negative where a signal ended the command.
 
     *losses* are by kind, place and key of the workload, which is empty where it is not known.
+    *loader_reason*: why another loader was taken than `core`, where it was not asked for.
     """
 
     recording: Path | RecordingUrl
@@ -71,3 +72,4 @@ class RecordResult:
     losses: dict[tuple[str, str, str], int]
     command_exit: int | None
     clean: bool
+    loader_reason: str | None = None

@@ -82,6 +82,7 @@ class _Recorder:
         self._journal = journal
         self._journal.update(
             loader=session.loader_name,
+            loader_reason=session.loader_reason,
             programs=session.programs,
             # By the hooks on every call, which alone see them.
             file_changes=(session.loader_name == "core" and options.tier == "full") or None,
@@ -109,6 +110,7 @@ class _Recorder:
             losses=session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {}),
             command_exit=session.command_exit,
             clean=manifest.clean_end,
+            loader_reason=session.loader_reason,
         )
 
     def close(self, *, grace_s: float) -> None:

@@ -19,7 +19,7 @@ from profiler.identity.hierarchy import Hierarchy, unified_mount
 from profiler.identity.inventory import Inventory
 from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
-from profiler.loaders import open_loader
+from profiler.loaders import attach_loader
 from profiler.loaders.base import KernelConfig, Loader
 from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from profiler.loading import load_rest
@@ -93,6 +93,8 @@ class Session:
         self.command_exit: int | None = None
         self.windows = 0
         self.has_begun = False
+        # Why `--loader auto` took another than `core`.
+        self.loader_reason: str | None = None
 
     # --- what came of it ---------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ class Session:
     def start(self, open_sink: Callable[[], Sink]) -> tuple[str, ...]:
         """Attach, open the sink, seed what runs already, and begin; return dropped privileges."""
         options = self._options
-        loader = self._loader = open_loader(
+        self.loader_reason = attach_loader(
             options.loader,
             KernelConfig(
                 record_by_default=options.targets.records_by_default,
@@ -157,8 +159,9 @@ class Session:
                 tier=options.tier,
                 startup_ns=options.startup_ms * 1_000_000,
             ),
+            self._opened,
         )
-        loader.attach(self._set_targets)
+        loader = self._attached
         sink = open_sink()
         self._writer = WindowWriter(
             sink=sink,
@@ -195,6 +198,10 @@ class Session:
         load_rest()
         give_back_memory()
         return dropped
+
+    def _opened(self, loader: Loader) -> Callable[[], None]:
+        self._loader = loader
+        return self._set_targets
 
     def _set_targets(self) -> None:
         """Tell the kernel side what to record, before what runs already is seeded."""

@@ -126,6 +126,8 @@ def describe_result(result: RecordResult) -> list[str]:
     ]
     if result.losses:
         lines += loss_lines(result.losses)
+    if result.loader_reason is not None:
+        lines.append(f"recorded with `--loader bcc`, which sees less: {result.loader_reason}")
     if not result.clean:
         lines.append("the recording did not end cleanly: its last window may be short")
     if result.command_exit is not None:

@@ -20,6 +20,10 @@ __all__ = ["print_behaviour", "print_behaviours", "print_manifest"]
 NAMED = 12
 
 
+def _reason(manifest: Manifest) -> str:
+    return f" ({manifest.loader_reason})" if manifest.loader_reason else ""
+
+
 def print_manifest(console: Console, manifest: Manifest) -> None:
     """Print when, where and how a recording was made."""
     length = (
@@ -38,7 +42,7 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
     console.print(
         printable(
             f"host {manifest.host_id}, Linux {manifest.kernel} {manifest.arch}, loader "
-            f"{manifest.loader}, tier {manifest.tier}, {attached} of "
+            f"{manifest.loader}{_reason(manifest)}, tier {manifest.tier}, {attached} of "
             f"{count(len(manifest.programs), 'program')} attached; arguments {args}"
         )
     )

@@ -136,8 +136,9 @@ class Manifest(_Part):
     """What a recording says of itself.
 
     `ended` is absent while it runs and where the recorder was killed. `clean_end` says that every
-    window which began was written. `losses` is the total of table `losses`. `file_changes`: table
-    `files` tells renames, removals, links and modes, not opens alone.
+    window which began was written. `loader_reason`: why `--loader auto` took another than `core`.
+    `losses` is the total of table `losses`. `file_changes`: table `files` tells renames, removals,
+    links and modes, not opens alone.
     """
 
     schema_name: Literal["ethogram.recording/1"] = Field(
@@ -154,6 +155,7 @@ class Manifest(_Part):
     kernel: str
     arch: Literal["x86_64", "aarch64"]
     loader: Literal["core", "bcc"]
+    loader_reason: str | None = None
     tier: str = "full"
     clock: Clock
     redaction: Redaction = Redaction()
