@@ -47,6 +47,8 @@ __all__ = ["Recording", "conform_batch", "last_rows", "parquet_batches"]
 
 _BATCH_ROWS = 1 << 16
 _DAMAGED = "the file is damaged or foreign: restore it, or record again"
+_RUNNING = "where it is still being recorded, files are replaced: run it again; else restore it"
+_ATTEMPTS = 5  # to read what a recorder replaces meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,21 @@ class Recording:
                 f"`{directory}` {what}", hint="name a directory that `ethogram record -o` wrote"
             )
         data = read_manifest_bytes(directory)
+        for _ in range(_ATTEMPTS):
+            found: Self | RecordingError
+            try:
+                found = cls._listed(directory, data)
+            except RecordingError as error:
+                found = error
+            before, data = data, read_manifest_bytes(directory)
+            if _same_files(before, data, directory):
+                break
+        if isinstance(found, RecordingError):
+            raise found
+        return found
+
+    @classmethod
+    def _listed(cls, directory: Path, data: bytes) -> Self:
         manifest = parse_manifest(data, directory)
         parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
         for listed in manifest.files:
@@ -211,10 +228,16 @@ def _check_size(path: Path | RemoteFile, listed: DataFile, size: int | None) -> 
         )
 
 
+def _same_files(before: bytes, now: bytes, directory: Path) -> bool:
+    """Say whether both manifests list the same: if not, parts were replaced meanwhile."""
+    if before == now:
+        return True
+    one, other = (parse_manifest(data, directory).files for data in (before, now))
+    return one == other
+
+
 def _missing(path: Path | RemoteFile) -> RecordingError:
-    return RecordingError(
-        f"`{path}` is missing: the manifest lists it", hint="restore it, or record again"
-    )
+    return RecordingError(f"`{path}` is missing: the manifest lists it", hint=_RUNNING)
 
 
 def _digest(path: Path | RemoteFile) -> str:
@@ -222,6 +245,8 @@ def _digest(path: Path | RemoteFile) -> str:
         with open_plain(path) if isinstance(path, Path) else path.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except Exception as error:
+        if isinstance(error, FileNotFoundError):
+            raise _missing(path) from error
         if isinstance(path, RemoteFile):
             raise path.remote.failure(error) from error
         if isinstance(error, OSError):
@@ -258,6 +283,8 @@ def _stream_batches(table: Table, path: Path, extent: StreamExtent) -> Iterator[
     while True:
         try:
             batch = next(stream, None)
+        except FileNotFoundError as error:
+            raise RecordingError(f"`{path}` is gone: it was replaced", hint=_RUNNING) from error
         except (OSError, pa.ArrowException) as error:
             raise RecordingError(f"`{path}` cannot be read", hint=_DAMAGED) from error
         if batch is None:
@@ -308,6 +335,8 @@ def parquet_batches(
     except pa.ArrowException as error:
         raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and rows is not None:
+            raise _missing(path) from error
         if isinstance(path, RemoteFile):  # a backend raises what its own library raises
             raise path.remote.failure(error) from error
         if isinstance(error, OSError | ValueError):  # of names that are no UTF-8, for one

@@ -9,8 +9,9 @@ import pytest
 from ethogram.cli.options import Size
 from ethogram.cli.run import run
 from ethogram.cli.storage_options import Retain
+from ethogram.contracts.manifest import read_manifest_bytes
 from ethogram.contracts.recording import Recording
-from ethogram.errors import CaptureError
+from ethogram.errors import CaptureError, RecordingError
 from learner.summary import summarize
 from profiler.journal import Journal
 from profiler.rotation import Retention, Rotation, Segment, overdue, rarer
@@ -247,3 +248,37 @@ def test_no_time_is_longer_than_the_kernel_counts(option, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert run(["record", "-o", "r", option, "999999999d", "--all"]) == 2
     assert f"`{option}`: `999999999d` is longer than 36500d" in capsys.readouterr().err
+
+
+def test_a_recording_that_is_rotated_while_it_is_opened_is_read_whole(tmp_path, monkeypatch):
+    path = tmp_path / "r"
+    journal = Journal.create(path, make_manifest(), rotation=Rotation())
+    add_windows(journal, 3)
+    reads = []
+
+    def read(directory: Path) -> bytes:
+        data = read_manifest_bytes(directory)
+        reads.append(data)
+        if len(reads) == 1:
+            journal.close()
+        return data
+
+    monkeypatch.setattr("ethogram.contracts.recording.read_manifest_bytes", read)
+    recording = Recording.open(path)
+    assert windows_of(recording, "files") == windows_of(recording, "windows") == [0, 1, 2]
+    assert len(reads) == 3
+
+
+def test_what_is_replaced_after_a_recording_was_opened_is_said(tmp_path):
+    path = tmp_path / "r"
+    journal = Journal.create(path, make_manifest(), rotation=Rotation())
+    add_window(journal, 0)
+    recording = Recording.open(path)
+    journal.close()
+    with pytest.raises(RecordingError, match="is gone: it was replaced") as raised:
+        recording.table("files")
+    assert "run it again" in str(raised.value.hint)
+    recording = Recording.open(path)
+    (path / "files-00000.parquet").unlink()
+    with pytest.raises(RecordingError, match="is missing: the manifest lists it"):
+        recording.table("files")
