@@ -43,7 +43,8 @@ class Deviation:
 class Deviations:
     """Asks baselines, and remembers the answers: a workload does the same things all day.
 
-    What the container runtime does before the workload runs is not the workload's, and not judged.
+    What the container runtime does before the workload runs is not the workload's, and not judged;
+    nor is a dimension that no recording looked at.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,8 @@ class Deviations:
             known = baselines.get(workload)
             dimension = _DIMENSIONS.get(code)
             if known is None or dimension is None or phase == _RUNTIME:
+                continue
+            if dimension in (known.baseline.observation.not_observed or ()):
                 continue
             value = self._asked(known, dimension, code, arch, key)
             if value is not None:

@@ -27,6 +27,7 @@ from ethogram.contracts.baseline import Baseline, Dimension, Subject
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import WorkloadState
 from ethogram.contracts.keys import workload_key_of
+from ethogram.contracts.reach import dimensions_in_words
 from learner.coverage import expected_new
 
 __all__ = [
@@ -82,11 +83,13 @@ def judge(
     rivals: Sequence[Known] = (),
     refused: Sequence[str] = (),
     sees_denied: bool = True,
+    unseen: Sequence[Dimension] = (),
 ) -> Judged:
     """Return the state of a row of table `workloads` in a window that was seen as *seen* says.
 
     *known* is its baseline; *rivals* are those of which none applies. *refused* names the programs
     that the kernel refused. *sees_denied*: calls that a filter refuses are recorded.
+    *unseen*: dimensions that are not looked at.
     """
     if known is None:
         return Judged("unknown", _why_unknown(workload, rivals))
@@ -98,6 +101,9 @@ def judge(
     ):
         if reason:
             return Judged(state, reason)  # type: ignore[arg-type]  # the words stand above
+    # Said last: it never changes, and what else there is to say comes and goes.
+    if unseen:
+        return Judged("degraded", f"not looked at: {dimensions_in_words(unseen)}")
     return Judged("ok", "everything was seen")
 
 
@@ -150,6 +156,9 @@ def thinness(baseline: Baseline) -> str | None:
     # What was learnt under a filter is called `enforced`, whatever else is true of it.
     if observation.state == "lossy" or observation.losses:
         return "the baseline was learnt from recordings that lost events"
+    if observation.not_observed:
+        words = dimensions_in_words(observation.not_observed)
+        return f"the baseline was learnt without a look at {words}"
     if observation.state == "partial":
         return "the baseline was learnt from part of its life: no start was seen, or not all of it"
     return next(_unsettled(baseline), None)
@@ -187,13 +196,20 @@ class _Current:
 
 
 class States:
-    """Keeps the state of every workload. *refused* and *sees_denied*: see `judge`.
+    """Keeps the state of every workload. *refused*, *sees_denied*, *unseen*: see `judge`.
 
     A loss is over after `HEALED_AFTER` windows without one, so that states do not flicker.
     """
 
-    def __init__(self, *, refused: Sequence[str] = (), sees_denied: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        refused: Sequence[str] = (),
+        sees_denied: bool = True,
+        unseen: Sequence[Dimension] = (),
+    ) -> None:
         self._refused = tuple(refused)
+        self._unseen = tuple(unseen)
         self._sees_denied = sees_denied
         self._current: dict[str, _Current] = {}
 
@@ -212,6 +228,7 @@ class States:
         judged = judge(
             workload, known, seen,
             rivals=rivals, refused=self._refused, sees_denied=self._sees_denied,
+            unseen=self._unseen,
         )  # fmt: skip
         since = before.windows_since_loss + 1 if before else HEALED_AFTER
         if seen.lost or seen.unowned:

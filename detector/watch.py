@@ -12,6 +12,7 @@ from detector.options import WatchOptions, WatchResult, WindowStatus
 from detector.states import StateChange, States
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding
+from ethogram.contracts.reach import not_looked_at
 from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, Session
 from profiler.window import WindowReport
@@ -70,8 +71,12 @@ class _Watcher:
     def _open(self) -> Live:
         session = self.session
         refused = session.refused
-        states = States(refused=refused, sees_denied=session.loader_name == "core"
-                        and self._options.tier == "full")  # fmt: skip
+        loader, tier = session.loader_name, self._options.tier
+        states = States(
+            refused=refused,
+            sees_denied=loader == "core" and tier == "full",
+            unseen=not_looked_at(loader, tier),
+        )
         self._watched = Watched(
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state
         )

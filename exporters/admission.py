@@ -28,6 +28,7 @@ from exporters.kubernetes import (
     stable_selector,
     subject_key,
 )
+from exporters.observed import require_observed
 from exporters.overlap import overlap
 from exporters.protocol import Artifact, Finding, Options
 
@@ -40,6 +41,9 @@ _RESOURCES = (
     (("UPDATE",), "pods/ephemeralcontainers"),
 )
 _REGULAR = "(dyn(object.spec.containers) + dyn(object.spec.?initContainers.orValue([])))"
+
+# What it did with devices and settings of the kernel says whether it has to be privileged.
+_NEEDED: frozenset[Dimension] = frozenset({"capabilities", "files"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class AdmissionExporter:
         if reason := refusal(baseline):
             yield reason
             return
+        require_observed(baseline, _NEEDED)
         privilege = privilege_of(baseline, choices.privileged)
         profiles: list[str] = []
         findings: list[Finding] = []

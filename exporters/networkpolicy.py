@@ -26,6 +26,7 @@ from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
 from exporters.networkpolicy_peers import Block, Flow, Peer, Pods, cluster_dns, flows_of
 from exporters.networkpolicy_ports import Port
+from exporters.observed import require_observed
 from exporters.overlap import overlap
 from exporters.protocol import Artifact, Finding, Options
 
@@ -36,6 +37,9 @@ EXTERNAL_ANNOTATION = "ethogram.dev/external"
 # An API server takes 256 KiB of annotations: names are there to be read, not to be complete.
 _MOST_NAMES = 50
 _NAME_LENGTH = 1024
+
+# A recorder that sees no names asked for sees no UDP either.
+_NEEDED: frozenset[Dimension] = frozenset({"peers", "dns"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class NetworkPolicyExporter:
         if reason := refusal(baseline):
             yield reason
             return
+        require_observed(baseline, _NEEDED)
         of_rules = [
             (rule, list(flows_of(rule, choices)))
             for rule in sorted(baseline.rules.peers, key=_order)

@@ -18,6 +18,7 @@ from ethogram.contracts.file_names import safe_part
 from ethogram.contracts.keys import workload_key
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
 from ethogram.errors import ExportError
+from exporters.observed import require_observed
 from exporters.protocol import Artifact, Finding, Options
 from exporters.runtime_base import (
     RuntimeBase,
@@ -73,6 +74,7 @@ class SeccompExporter:
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the profile and its provenance, then what there is to know about them."""
         choices = read_choices(options, self.bases, self.known_names)
+        require_observed(baseline, self.dimensions)
         rules = [rule for rule in baseline.rules.syscalls if not only_by_runtime(rule)]
         if not any(call_name(rule) for rule in rules):
             raise ExportError(

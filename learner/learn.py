@@ -159,7 +159,8 @@ def _coverages(items: list[Item], observed: Observed) -> Iterator[tuple[Dimensio
     total = steady or windows.get("startup", 0)
     if not total:
         return
-    for dimension in DIMENSIONS:
+    unknown = observed.observation.not_observed or ()
+    for dimension in (name for name in DIMENSIONS if name not in unknown):
         counts = [
             sum(item.phases.get(phase, 0) for phase in sampled)
             for item in items

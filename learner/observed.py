@@ -8,10 +8,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ethogram.contracts.baseline import PHASES, Input, Observation, Subject
+from ethogram.contracts.baseline import (
+    DIMENSIONS,
+    PHASES,
+    Dimension,
+    Input,
+    Observation,
+    Subject,
+)
 from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.escape import escape
 from ethogram.contracts.keys import parse_workload_key
+from ethogram.contracts.reach import not_looked_at
 from ethogram.errors import RecordingError
 from learner.dimensions import canonical, parse_key
 
@@ -115,6 +123,7 @@ def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
         state=_state(rows, shared, is_lossy=bool(len(losses))),
         image_digests=tuple(sorted(escape(digest) for digest in digests)),
         file_changes=_told_changes(shared),
+        not_observed=_not_observed(shared),
         **_privileges(_objects(rows, "instance")),
     )
 
@@ -123,6 +132,15 @@ def _told_changes(shared: pd.DataFrame) -> Literal[True] | None:
     """Return whether every recording told what was done to files without opening them."""
     inputs = _objects(shared, "input")
     return True if inputs and all(fields.get("file_changes") for fields in inputs) else None
+
+
+def _not_observed(shared: pd.DataFrame) -> tuple[Dimension, ...] | None:
+    """Return the dimensions that no recording looked at."""
+    inputs = _objects(shared, "input")
+    missed = [not_looked_at(str(fields["loader"]), str(fields["tier"])) for fields in inputs]
+    return (
+        tuple(name for name in DIMENSIONS if missed and all(name in one for one in missed)) or None
+    )
 
 
 def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     from rich.padding import Padding
     from rich.text import Text
 
+    from ethogram.contracts.reach import dimensions_in_words
+
     console.print(Text(subject_of(baseline), "bold"))
     console.print(f"  {printable(str(file))}")
     console.print(Padding(Text(_observed(baseline.observation)), (0, 0, 0, 2), expand=False))
@@ -39,6 +41,8 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         console.print(f"  lost: {count(number, 'event')}, {printable(kind)}")
     if not baseline.observation.losses:
         console.print("  nothing lost")
+    if unknown := baseline.observation.not_observed:
+        console.print(f"  not looked at: {dimensions_in_words(unknown)}")
     console.print(_grid(baseline, rules=rules))
     for line in _expected(baseline) if rules else ():
         console.print(f"  {line}")

@@ -26,6 +26,8 @@ def _reason(manifest: Manifest) -> str:
 
 def print_manifest(console: Console, manifest: Manifest) -> None:
     """Print when, where and how a recording was made."""
+    from ethogram.contracts.reach import dimensions_in_words, not_looked_at
+
     length = (
         f", {seconds((manifest.ended - manifest.started).total_seconds())}"
         if manifest.ended
@@ -46,6 +48,8 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
             f"{count(len(manifest.programs), 'program')} attached; arguments {args}"
         )
     )
+    if unknown := not_looked_at(manifest.loader, manifest.tier):
+        console.print(f"not looked at: {dimensions_in_words(unknown)}")
     if manifest.command is not None:
         words = " ".join(printable(word) for word in manifest.command.argv)
         status = manifest.command.exit_status

@@ -113,6 +113,8 @@ def _library(path: Path, map_file: Path | None) -> Library:
 
 def _warn(library: Library, values: dict[str, Any]) -> None:
     """Say what the options leave out of sight."""
+    from ethogram.contracts.reach import dimensions_in_words, not_looked_at
+
     named = [
         known
         for known in library.known
@@ -124,8 +126,10 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
             "services or nodes; "
             "without `--inventory` these are addresses that no rule has, and stray"
         )
-    if values["tier"] == "light":
-        say("warning: with `--tier light` system calls, files and operations are not watched")
+    if unseen := not_looked_at(values["loader"], values["tier"]):
+        options = (("--loader", "bcc"), ("--tier", "calls"), ("--tier", "light"))
+        given = " ".join(shell(*one) for one in options if values[one[0][2:]] == one[1])
+        say(f"warning: with `{given}` {dimensions_in_words(unseen)} are not watched")
 
 
 def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchResult:

@@ -179,7 +179,9 @@ class Observation(Frozen):
     *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
     caller; *bounding*, the capabilities that any instance could have used. *host_namespaces* are
     those that any instance shared with the host. *file_changes*: every recording told what was
-    done to files without opening them; without it the rules say nothing of that.
+    done to files without opening them; without it the rules say nothing of that. *not_observed*:
+    dimensions that no recording looked at, so that no rule means nothing; absent where there is
+    none.
     """
 
     windows: Count
@@ -194,6 +196,7 @@ class Observation(Frozen):
     privileges_gained: bool | None = None
     bounding: tuple[Text, ...] | None = None
     file_changes: Literal[True] | None = None
+    not_observed: tuple[Dimension, ...] | None = None
 
 
 class Coverage(Frozen):

@@ -18,6 +18,7 @@ from ethogram.contracts.policy_network import Endpoint
 from ethogram.contracts.policy_network import allows as network_allows
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
 from ethogram.contracts.syscall_names import names_of
+from ethogram.errors import ExportError
 from exporters.protocol import Artifact, Exporter, Finding, Options
 from exporters.registry import exporters, parse_options
 from tests.admission import capability_rule, make_admission_baseline, make_pod
@@ -154,6 +155,18 @@ def test_it_says_what_it_is(exporter: Exporter) -> None:
     assert "\n" not in exporter.summary
     assert exporter.dimensions <= set(Rules.model_fields)
     assert all(exporter.settings.values())
+
+
+@pair
+def test_it_makes_no_policy_of_what_nobody_looked_at(exporter, baseline, enforce) -> None:
+    if not artifacts(run(exporter, baseline, enforce)):
+        return
+    for dimension in exporter.dimensions:
+        seen = baseline.observation.model_copy(update={"not_observed": (dimension,)})
+        blind = baseline.model_copy(update={"observation": seen})
+        with pytest.raises(ExportError, match="recorded without a look at") as error:
+            run(exporter, blind, enforce)
+        assert "--tier full" in str(error.value.hint)
 
 
 @pair

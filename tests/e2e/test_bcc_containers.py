@@ -10,10 +10,11 @@ import pytest
 
 from demo.containers import Container
 from demo.oci import Pod, Spec, bind
+from ethogram.contracts.baseline import load_baselines
 from ethogram.contracts.recording import Recording
 from ethogram.errors import PreflightError
 from profiler.loaders.bcc_host import bcc_module, kernel_source
-from tests.e2e.command_line import running
+from tests.e2e.command_line import ethogram, running
 from tests.workloads import known
 
 pytestmark = pytest.mark.e2e
@@ -76,3 +77,11 @@ def test_a_container_is_named_and_its_calls_are_counted(
     assert instance["mntns"] is None
     paths = {row["path"] for row in recording.table("executables").to_pylist()}
     assert KNOWN.encode() in paths
+    assert ethogram("learn", target, "-o", tmp_path / "baselines").returncode == 0
+    ((_, baseline),) = load_baselines(tmp_path / "baselines")
+    assert baseline.observation.not_observed == ("files", "dns", "capabilities", "operations")
+    policies = tmp_path / "policies"
+    done = ethogram("export", tmp_path / "baselines", "--to", "admission", "-o", policies)
+    assert done.returncode == 6, done.stderr
+    assert "recorded without a look at files and capabilities" in done.stderr
+    assert not policies.exists()

@@ -53,6 +53,56 @@ def test_the_light_tier_counts_execs_and_says_what_it_cannot_know(tmp_path: Path
     assert recording.table("syscalls").num_rows == 0
 
 
+def test_calls_alone_are_counted_and_nothing_of_their_results(tmp_path: Path) -> None:
+    recording = recorded(tmp_path, "--tier", "calls")
+    (row,) = (row for row in recording.table("coverage").to_pylist() if row["phase"] == "startup")
+    assert (row["execs"], row["opens"]) == (23, None)
+    rows = [one for one in recording.table("syscalls").to_pylist() if one["phase"] == "startup"]
+    calls = {one["name"]: one["calls"] for one in rows}
+    assert row["calls"] == sum(calls.values())
+    assert (calls["getppid"], calls["execve"]) == (23, 22)
+    assert recording.table("ngrams").num_rows
+    empty = ("errors", "files", "privileges")
+    assert [name for name in empty if recording.table(name).num_rows] == []
+    assert recording.manifest.file_changes is None
+
+
+LEFT_OUT = {
+    "calls": "files, capabilities and operations",
+    "light": "system calls, files, capabilities and operations",
+}
+
+
+@pytest.mark.parametrize("tier", LEFT_OUT)
+def test_what_a_tier_does_not_look_at_is_nowhere_taken_for_undone(
+    tier: str, tmp_path: Path
+) -> None:
+    recorded(tmp_path, "--tier", tier)
+    directory = tmp_path / "baselines"
+    assert f"not looked at: {LEFT_OUT[tier]}" in ethogram("show", tmp_path / "rec").stdout
+    done = ethogram("learn", tmp_path / "rec", "-o", directory)
+    ((file, baseline),) = load_baselines(directory)
+    assert baseline.observation.state == "partial", done.stderr
+    unknown = baseline.observation.not_observed or ()
+    assert {"files", "capabilities", "operations"} <= set(unknown)
+    assert set(unknown).isdisjoint(baseline.coverage)
+    assert f"not looked at: {LEFT_OUT[tier]}" in ethogram("show", file).stdout
+    done = ethogram("export", directory, "--to", "seccomp", "-o", tmp_path / "policies")
+    assert done.returncode == (6 if tier == "light" else 0), done.stderr
+    assert ("without a look at system calls" in done.stderr) is (tier == "light")
+    assert (tmp_path / "policies").exists() is (tier == "calls")
+    # What the baseline knows nothing of does not stray, and who does not look says so.
+    words = known(["call", 110, 23], ["storm-exec", 22, "/bin/true"], ["open", "/etc/shadow", "r"])
+    for options in ([], ["--tier", tier]):
+        found = tmp_path / f"findings-{len(options)}"
+        done = ethogram("watch", "--baseline", directory, "--format", "jsonl", *options, "--",
+                        *words)  # fmt: skip
+        found.write_text(done.stdout)
+        assert done.returncode == 0, done.stderr
+        assert "deviation-files" not in done.stdout
+        assert (f"`--tier {tier}` {LEFT_OUT[tier]} are not watched" in done.stderr) is bool(options)
+
+
 CLIENT = """
 import socket, sys
 import dns.message

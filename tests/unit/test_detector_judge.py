@@ -333,3 +333,13 @@ def test_lost_events_make_a_finding_say_that_the_sensor_was_degraded(shop: Repla
     )
     assert (found.state, found.workload_state) == ("degraded", "degraded")
     assert shop.changes[-1].after == "degraded"
+
+
+def test_what_no_recording_looked_at_is_not_judged(tmp_path: Path) -> None:
+    recording = make_recording(tmp_path / "light", **SHOP_TABLES, manifest={"tier": "calls"})
+    replay = Replay(write_baselines(recording, tmp_path / "light-baselines"))
+    replay.recording(shop_recording(tmp_path / "again"))
+    assert replay.rows(8, files=[file_row("/opt/new.conf")]) == []
+    strange = {"workload": 1, "instance": 1, "arch": "x86_64", "nr": 101, "name": "ptrace"}
+    (found,) = replay.rows(9, syscalls=[strange | {"calls": 1}])
+    assert found.rule == "deviation-syscalls"

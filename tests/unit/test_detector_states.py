@@ -38,6 +38,12 @@ def baseline(*, state: str = "complete", **coverage: Coverage) -> Baseline:
     return one.model_copy(update={"observation": seen})
 
 
+def without_a_look_at(*dimensions: str) -> Baseline:
+    one = baseline(state="partial")
+    seen = one.observation.model_copy(update={"not_observed": dimensions})
+    return one.model_copy(update={"observation": seen})
+
+
 def known(one: Baseline | None = None) -> Known:
     one = one or baseline()
     return Known(Path("b.baseline.yaml"), one, Allowlist(one))
@@ -63,6 +69,8 @@ def table(name: str, *rows: dict[str, Any]) -> pa.Table:
         (CLEAR, {"refused": ["a", "b", "c"]}, "blind", "the program `a` and 2 more, so"),
         (CLEAR, {"sees_denied": False}, "blind", "does not see which"),
         (Visibility(), {"sees_denied": False}, "ok", "everything was seen"),
+        (CLEAR, {"unseen": ("syscalls", "files")}, "degraded", "at: system calls and files"),
+        (Visibility(is_blind=True), {"unseen": ("files",)}, "blind", "the kernel refused"),
     ],
 )
 def test_a_state_and_its_reason(
@@ -102,6 +110,7 @@ def test_a_baseline_that_saw_no_digest_knows_no_rollout() -> None:
     [
         (baseline(state="partial"), "from part of its life"),
         (baseline(state="lossy"), "lost events"),
+        (without_a_look_at("syscalls", "files"), "without a look at system calls and files"),
         (baseline(syscalls=RESTLESS), "new system calls are expected"),
         (baseline(execs=RESTLESS, syscalls=SETTLED), "new executables are expected"),
         (baseline(syscalls=SETTLED.model_copy(update={"windows": 1})), "too few windows"),

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ethogram.contracts.baseline import (
+    DIMENSIONS,
     Baseline,
     FileValue,
     baseline_filename,
@@ -284,3 +285,31 @@ def test_a_summary_with_a_malformed_key_is_refused(shop: pa.Table) -> None:
 
 def test_nothing_seen_gives_no_baseline(tmp_path: Path) -> None:
     assert learn(summarize(Recording.open(make_recording(tmp_path / "r")))) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "unknown"),
+    [
+        ([{}], None),
+        ([{"tier": "calls"}], ("files", "capabilities", "operations")),
+        ([{"tier": "light"}], ("syscalls", "files", "capabilities", "operations")),
+        ([{"loader": "bcc"}], ("files", "dns", "capabilities", "operations")),
+        ([{"tier": "light"}, {"tier": "calls"}], ("files", "capabilities", "operations")),
+        ([{"tier": "light"}, {}], None),
+    ],
+)
+def test_a_baseline_says_what_no_recording_looked_at(
+    tmp_path: Path, inputs: list[dict[str, str]], unknown: tuple[str, ...] | None
+) -> None:
+    summaries = [
+        summary_of(
+            tmp_path,
+            coverage=[SEEN | {"phase": "steady"}],
+            manifest={"recording_id": f"recording-{number}"} | manifest,
+        )
+        for number, manifest in enumerate(inputs)
+    ]
+    (learnt,) = learn(merge(summaries))
+    assert learnt.observation.not_observed == unknown
+    assert set(learnt.coverage) == set(DIMENSIONS) - set(unknown or ())
+    assert parse_baseline(dump_baseline(learnt)) == learnt

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ethogram.contracts.baseline import Rule
-from ethogram.errors import UsageError
+from ethogram.errors import ExportError, UsageError
 from tests.networkpolicies import export, losses, one
 from tests.peers import (
     API_SERVER,
@@ -273,3 +273,10 @@ def test_the_same_address_in_two_spellings_is_one_peer() -> None:
         peer_rule("out", "tcp", "::ffff:203.0.113.9", 443),
     )
     assert rules["egress"][0]["to"] == [{"ipBlock": {"cidr": "203.0.113.9/32"}}]
+
+
+def test_a_recorder_that_sees_no_datagrams_gives_no_policy() -> None:
+    baseline = make_network_baseline()
+    seen = baseline.observation.model_copy(update={"not_observed": ("dns",)})
+    with pytest.raises(ExportError, match="without a look at names asked for by DNS"):
+        export(baseline.model_copy(update={"observation": seen}))
