@@ -167,14 +167,16 @@ __noinline int phase_of(const struct owner *owner)
 // Give an owner and phase a slot that nobody has, and tell user space of it: of one that it never
 // hears of it could give nothing to anybody. *address* is the task's, 0 where there is none. Returns
 // false where it could not be told, or there is one already.
-__noinline int open_slot(__u64 address, struct slot_key *key, __u32 slot)
+__noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 {
 	struct task_struct *task = (void *)address;
+	struct slot_key copy, *key = &copy; // see add_file() in names.h
 	struct slot_record *record;
 	long error;
 
-	if (!key)
+	if (!given)
 		return 0;
+	copy = *given;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
 		count_loss(SLOT_UNASSIGNED, LOSS_RING_FULL, PLACE_SLOTS, 1);

@@ -24,6 +24,19 @@ def test_every_privileged_call_is_in_the_set_that_spares_the_others() -> None:
     assert set(re.findall(r"NR_\w+", listed[0])) == looked_at
 
 
+def test_no_function_of_its_own_takes_a_key_that_it_was_given() -> None:
+    """Before Linux 6.3 or so the memory of a global function's argument is no key of a map."""
+    functions = r"^__noinline \w+ (\w+)\(([^)]*)\)\n\{\n(.*?)^\}"
+    found = []
+    for path in BPF.glob("*.h"):
+        source = path.read_text(encoding="utf-8")
+        for name, parameters, body in re.findall(functions, source, re.DOTALL | re.MULTILINE):
+            given = "|".join(re.findall(r"\*(\w+)", parameters)) or "-"
+            used = rf"(?:bpf_map_\w+_elem|count_in)\(&?\w+, (?:(?:{given})\b|&(?:{given})->)"
+            found += [f"{path.name}: {name}"] * bool(re.search(used, body))
+    assert found == []
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_calls_fit_on_one_stack_as_kernels_want_that_have_no_other(machine: str) -> None:
     depth, calls = deepest(object_path(machine))[0]
