@@ -60,11 +60,13 @@ static __always_inline bool is_loopback(const struct flow_key *key, const __u8 *
 }
 
 // This side began the connection, and it stands: the other end may be on this host as well.
-static __always_inline void connected(const struct sock *sk, __u64 cookie)
+static __noinline int connected(const struct sock *sk, __u64 cookie)
 {
 	struct flow_key key = {};
 	struct end end = {};
 
+	if (!sk)
+		return 0;
 	socket_flow(sk, &key);
 	fold_mapped(&key);
 	end.client_port = sk->__sk_common.skc_num;
@@ -74,15 +76,18 @@ static __always_inline void connected(const struct sock *sk, __u64 cookie)
 	if (is_loopback(&key, end.client_addr))
 		end.netns = PEEK2(sock, sk, __sk_common.skc_net.net, ns.inum);
 	bpf_map_update_elem(&ends, &end, &cookie, BPF_ANY);
+	return 0;
 }
 
 // Somebody else began it. Returns the cookie of its socket where that was recorded too.
-static __always_inline __u64 began_by(const struct sock *sk)
+static __noinline __u64 began_by(const struct sock *sk)
 {
 	struct flow_key key = {};
 	struct end end = {};
 	__u64 *found, cookie;
 
+	if (!sk)
+		return 0;
 	socket_flow(sk, &key);
 	fold_mapped(&key);
 	end.client_port = bpf_ntohs(sk->__sk_common.skc_dport);
