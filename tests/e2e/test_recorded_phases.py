@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_a_container_of_podman_has_its_phases(podman: Podman, tmp_path: Path) ->
 
     mount = Hierarchy().mount
     assert mount is not None
-    parent = mount / "ethogram-podman"
+    parent = mount / f"ethogram-podman-{os.getpid()}"
     options = (*options, "--cgroup-parent", f"/{parent.name}")
 
     def live() -> None:
