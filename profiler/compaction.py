@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ethogram.contracts.durable import (
     TEMPORARY_SUFFIX,
@@ -30,7 +31,7 @@ from ethogram.contracts.journal_format import (
     scan_stream,
 )
 from ethogram.contracts.manifest import DataFile, Manifest, read_manifest, write_manifest
-from ethogram.contracts.recording import conform_batch, last_rows
+from ethogram.contracts.recording import Recording, conform_batch, last_rows
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import CaptureError, RecordingError
 from profiler.lock import lock_directory
@@ -58,6 +59,8 @@ def compact(directory: Path) -> Manifest:
                 manifest = compact_part(directory, manifest, part[0], part[1])
         if journal.is_dir() and not any(journal.iterdir()):
             journal.rmdir()
+        if manifest.ended is None:
+            manifest = _recounted(directory, manifest)
     except OSError as error:
         raise CaptureError(
             f"`{directory}` cannot be compacted: {os.strerror(error.errno or 0)}",
@@ -65,6 +68,21 @@ def compact(directory: Path) -> Manifest:
         ) from error
     finally:
         os.close(lock)
+    return manifest
+
+
+def _recounted(directory: Path, manifest: Manifest) -> Manifest:
+    """Count the window that was whole when the recorder was killed, before it could count it."""
+    sent, dropped = manifest.sent, manifest.dropped
+    counted = manifest.windows + (dropped.windows if dropped else 0)
+    files = (*(sent.files if sent else ()), *manifest.files)
+    windows = sum(file.rows for file in files if file.table == "windows")
+    if windows == manifest.windows:
+        return manifest
+    late = Recording.open(directory).table("losses").filter(pc.field("window") >= counted)
+    losses = manifest.losses + (pc.sum(late["count"]).as_py() or 0)
+    manifest = manifest.model_copy(update={"windows": windows, "losses": losses})
+    write_manifest(directory, manifest)
     return manifest
 
 

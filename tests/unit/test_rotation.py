@@ -13,6 +13,7 @@ from ethogram.contracts.manifest import read_manifest_bytes
 from ethogram.contracts.recording import Recording
 from ethogram.errors import CaptureError, RecordingError
 from learner.summary import summarize
+from profiler.compaction import compact
 from profiler.journal import Journal
 from profiler.rotation import Retention, Rotation, Segment, overdue, rarer
 from tests.recordings import START_NS, WINDOW_NS, columns_of, make_manifest
@@ -282,3 +283,17 @@ def test_what_is_replaced_after_a_recording_was_opened_is_said(tmp_path):
     (path / "files-00000.parquet").unlink()
     with pytest.raises(RecordingError, match="is missing: the manifest lists it"):
         recording.table("files")
+
+
+def test_a_window_that_was_whole_at_a_kill_is_counted_when_it_is_compacted(tmp_path):
+    path = tmp_path / "r"
+    journal = Journal.create(path, make_manifest(), rotation=Rotation())
+    add_windows(journal, 2)
+    before = (path / "manifest.json").read_bytes()
+    add_window(journal, 2)
+    journal.abandon()
+    (path / "manifest.json").write_bytes(before)  # the kill came before it was written
+    manifest = compact(path)
+    assert (manifest.windows, manifest.losses) == (3, 3 * 23)
+    assert Recording.open(path).manifest == manifest
+    assert windows_of(Recording.open(path), "windows") == [0, 1, 2]
