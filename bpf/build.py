@@ -46,7 +46,7 @@ def is_stale(target: Path, source: Path) -> bool:
     """Return whether *target* is missing or older than what it is made of."""
     if not target.exists():
         return True
-    made_of = [source, Path(__file__), *source.parent.glob("*.h")]
+    made_of = [source, Path(__file__), *source.parent.glob("*.[ch]")]
     return max(path.stat().st_mtime_ns for path in made_of) > target.stat().st_mtime_ns
 
 

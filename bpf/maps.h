@@ -22,8 +22,16 @@ const volatile __u32 quota_packets = 5000;
 const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
 // Is there a bpf_rdonly_cast? Linux commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast")
-// (v6.2). User space reads it from the kernel's BTF.
-const volatile __u32 has_rdonly_cast;
+// (v6.2). User space reads it from the kernel's BTF, and takes an object without it where there is none.
+#ifdef WITHOUT_RDONLY_CAST
+#define has_rdonly_cast 0
+#define CAST(type, pointer) ((struct type *)(pointer))
+#else
+#define has_rdonly_cast 1
+#define CAST(type, pointer)                                                                     \
+	((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym;
+#endif
 
 // --- switches: written by user space while the programs run -----------------------------------
 volatile __u32 armed;
@@ -41,12 +49,8 @@ volatile __u32 host_namespaces[8];
 #define NGRAM_CACHE 128
 #define NGRAM_NONE 0x0fffffffffffffffull // six times 1023: no call yet
 
-extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym __weak;
-
 // A field of a kernel struct: a load where the pointer can be cast, else a helper's call, which
 // costs ten times as much.
-#define CAST(type, pointer)                                                                     \
-	((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
 #define PEEK(type, pointer, field)                                                              \
 	(has_rdonly_cast ? CAST(type, pointer)->field :                                         \
 			   BPF_CORE_READ((struct type *)(pointer), field))

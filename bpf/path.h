@@ -10,19 +10,6 @@
 #define WALK_STEPS_INLINE 16 // most paths, without a callback
 #define RECORD_ROOM 16384
 
-// One buffer to walk in (a path grows from its end), one to put a record together.
-// Per CPU: the tracepoints that use it run with preemption off.
-struct scratch {
-	__u8 walk[2 * PATH_SIZE];
-	__u8 record[RECORD_ROOM + 2 * PATH_SIZE]; // room for an append at its last byte
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
 struct walk {
 	struct dentry *dentry;
 	struct dentry *root;
@@ -36,6 +23,20 @@ struct walk {
 	__u8 pad;
 };
 
+// One buffer to walk in (a path grows from its end), one to put a record together.
+// Per CPU: the tracepoints that use it run with preemption off.
+struct scratch {
+	__u8 walk[PATH_SIZE + 256]; // room for a component at its last byte
+	__u8 record[RECORD_ROOM + 2 * PATH_SIZE]; // room for an append at its last byte
+	struct walk at; // the stack that all callers share is short
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
 static __always_inline struct scratch *scratch_of(void)
 {
 	__u32 zero = 0;
@@ -48,14 +49,17 @@ static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
 	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 }
 
-static __always_inline void walk_from(struct walk *walk, struct dentry *dentry,
-				      struct vfsmount *vfsmount)
+static __noinline int walk_from(struct walk *walk, struct dentry *dentry,
+				struct vfsmount *vfsmount)
 {
+	if (!walk)
+		return 0;
 	__builtin_memset(walk, 0, sizeof(*walk));
 	walk->dentry = dentry;
 	walk->mount = mount_of(vfsmount);
 	walk->root = PEEK(vfsmount, vfsmount, mnt_root);
 	walk->offset = PATH_SIZE - 1;
+	return 0;
 }
 
 static __always_inline void put_component(struct walk *walk, struct dentry *dentry)
@@ -185,11 +189,22 @@ static __always_inline __u32 append(struct scratch *scratch, __u32 *position, co
 	return size;
 }
 
+// Append the name of the root itself, or of a file without a place in the tree: a memfd, a pipe.
+static __noinline int append_leaf(struct dentry *dentry, __u32 *position)
+{
+	struct scratch *scratch = scratch_of();
+
+	if (!scratch || !dentry || !position)
+		return 0;
+	return append(scratch, position, PEEK(dentry, dentry, d_name.name),
+		      PEEK(dentry, dentry, d_name.len) & 255);
+}
+
 // Append the path of (dentry, mount). Returns its size; flags say what is wrong with it.
 __noinline int append_path(struct path *path, __u32 *position, __u32 *flags, __u64 *fingerprint)
 {
 	struct scratch *scratch = scratch_of();
-	struct walk walk;
+	struct walk *walk;
 	struct dentry *dentry;
 	struct vfsmount *mount;
 	__u32 offset;
@@ -197,36 +212,32 @@ __noinline int append_path(struct path *path, __u32 *position, __u32 *flags, __u
 
 	if (!scratch || !path || !position || !flags || !fingerprint)
 		return 0;
+	walk = &scratch->at;
 	dentry = path->dentry;
 	mount = path->mnt;
 	// A rename during the walk invents paths: twice the same fingerprint, or it is flagged.
-	walk_from(&walk, dentry, mount);
-	walk_up(&walk);
-	first = walk.fingerprint;
-	walk_from(&walk, dentry, mount);
-	walk.wants_path = 1;
-	walk_up(&walk);
-	if (walk.fingerprint != first) {
-		walk_from(&walk, dentry, mount);
-		walk_up(&walk);
-		first = walk.fingerprint;
-		walk_from(&walk, dentry, mount);
-		walk.wants_path = 1;
-		walk_up(&walk);
-		if (walk.fingerprint != first && !walk.is_truncated)
+	walk_from(walk, dentry, mount);
+	walk_up(walk);
+	first = walk->fingerprint;
+	walk_from(walk, dentry, mount);
+	walk->wants_path = 1;
+	walk_up(walk);
+	if (walk->fingerprint != first) {
+		walk_from(walk, dentry, mount);
+		walk_up(walk);
+		first = walk->fingerprint;
+		walk_from(walk, dentry, mount);
+		walk->wants_path = 1;
+		walk_up(walk);
+		if (walk->fingerprint != first && !walk->is_truncated)
 			*flags |= EVENT_PATH_RACY;
 	}
 	*fingerprint = first | 1;
-	if (walk.is_truncated)
+	if (walk->is_truncated)
 		*flags |= EVENT_PATH_TRUNCATED;
-	offset = walk.offset & (PATH_SIZE - 1);
-	if (offset == PATH_SIZE - 1) {
-		// The root itself, or a file without a place in the tree: a memfd, a pipe.
-		__u32 length = BPF_CORE_READ(dentry, d_name.len);
-		const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
-
-		return append(scratch, position, name, length & 255);
-	}
+	offset = walk->offset & (PATH_SIZE - 1);
+	if (offset == PATH_SIZE - 1)
+		return append_leaf(dentry, position);
 	return append(scratch, position, &scratch->walk[offset], PATH_SIZE - 1 - offset);
 }
 

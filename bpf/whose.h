@@ -8,6 +8,7 @@
 #define ROOT_CGROUP 1
 #define E2BIG 7
 #define EEXIST 17
+#define ENOSPC 28
 #define FIBONACCI 0x9E3779B97F4A7C15ull
 
 static __always_inline __u64 mix(__u64 hash, __u64 value)
@@ -166,7 +167,7 @@ __noinline int phase_of(const struct owner *owner)
 
 // Give an owner and phase a slot that nobody has, and tell user space of it: of one that it never
 // hears of it could give nothing to anybody. *address* is the task's, 0 where there is none. Returns
-// false where it could not be told, or there is one already.
+// an error where there is one already, no room for one, or none to tell of it (ENOSPC).
 __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 {
 	struct task_struct *task = (void *)address;
@@ -175,19 +176,15 @@ __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 	long error;
 
 	if (!given)
-		return 0;
+		return -EEXIST;
 	copy = *given;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
-	if (!record) {
-		count_loss(SLOT_UNASSIGNED, LOSS_RING_FULL, PLACE_SLOTS, 1);
-		return 0;
-	}
+	if (!record)
+		return -ENOSPC;
 	error = bpf_map_update_elem(&slots, key, &slot, BPF_NOEXIST);
 	if (error) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		if (error != -EEXIST) // another CPU was first
-			count_loss(SLOT_UNASSIGNED, LOSS_MAP_FULL, PLACE_SLOTS, 1);
-		return 0;
+		return error;
 	}
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->cgroup_id = key->cgroup_id;
@@ -213,7 +210,7 @@ __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 					 EVENT_NO_NEW_PRIVS : 0;
 	}
 	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
-	return 1;
+	return 0;
 }
 
 // The slot of an owner in its phase; a new one from the free list where it has none yet.
@@ -221,6 +218,7 @@ __noinline int slot_of(__u64 task, const struct owner *owner, __u32 phase)
 {
 	__u32 slot, *known;
 	struct slot_key key = {};
+	int error;
 
 	if (!owner)
 		return SLOT_UNASSIGNED;
@@ -236,8 +234,12 @@ __noinline int slot_of(__u64 task, const struct owner *owner, __u32 phase)
 		count_loss(SLOT_UNASSIGNED, LOSS_SLOTS_FULL, PLACE_SLOTS, 1);
 		return SLOT_UNASSIGNED;
 	}
-	if (open_slot(task, &key, slot))
+	error = open_slot(task, &key, slot);
+	if (!error)
 		return slot;
+	if (error != -EEXIST) // another CPU was first
+		count_loss(SLOT_UNASSIGNED, error == -ENOSPC ? LOSS_RING_FULL : LOSS_MAP_FULL,
+			   PLACE_SLOTS, 1);
 	bpf_map_push_elem(&free_slots, &slot, 0);
 	known = bpf_map_lookup_elem(&slots, &key);
 	return known ? *known : SLOT_UNASSIGNED;

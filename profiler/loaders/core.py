@@ -56,10 +56,14 @@ _NAMED_SIZE = 256
 _HOST, _SEEDS = "host_seed", ("tasks_seed", "sockets_seed")
 
 
-def object_path(machine: str | None = None) -> Path:
-    """Return the recorder's object for *machine*; `PreflightError` where none was built."""
+def object_path(machine: str | None = None, *, is_plain: bool = False) -> Path:
+    """Return the recorder's object for *machine*; `PreflightError` where none was built.
+
+    *is_plain*: the one for kernels without `bpf_rdonly_cast`.
+    """
     machine = machine or platform.machine()
-    path = Path(str(files("profiler"))) / "_objects" / machine / "recorder.bpf.o"
+    name = "recorder_plain.bpf.o" if is_plain else "recorder.bpf.o"
+    path = Path(str(files("profiler"))) / "_objects" / machine / name
     if not path.exists():
         raise PreflightError(
             f"no BPF object for `{machine}` is installed",
@@ -97,7 +101,7 @@ class CoreLoader:
         with Btf.of_kernel() as kernel:
             if self._features is None:
                 self._features = KernelFeatures.of(kernel)
-            wanted = self._wanted(Object(object_path()), kernel)
+            wanted = self._wanted(self._opened(), kernel)
         try:
             self._object = self._loaded(wanted)
         except CaptureError as whole:
@@ -132,8 +136,12 @@ class CoreLoader:
                 wanted.append(name)
         return wanted
 
+    def _opened(self) -> Object:
+        assert self._features is not None
+        return Object(object_path(is_plain=not self._features.has_rdonly_cast))
+
     def _loaded(self, names: list[str]) -> Object:
-        opened = Object(object_path())
+        opened = self._opened()
         config = self._config
         opened.configure(
             {
@@ -145,8 +153,8 @@ class CoreLoader:
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
-        if self._features is not None:
-            self._features.configure(opened)
+        assert self._features is not None
+        self._features.configure(opened)
         for name in ("places", "counts", "usage"):
             opened.maps[name].resize(config.max_slots or MAX_SLOTS)
         opened.maps["fast_states"].resize(1 << config.fast_bits)

@@ -43,7 +43,6 @@ class KernelFeatures:
         """Set up an object that is not loaded yet."""
         opened.configure(
             {
-                "has_rdonly_cast": struct.pack("<I", self.has_rdonly_cast),
                 "has_task_storage": struct.pack("<I", self.has_task_storage),
             }
         )

@@ -44,7 +44,7 @@ def broken_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             at = data.find(wanted, at + 8)
     target = tmp_path / "recorder.bpf.o"
     target.write_bytes(data)
-    monkeypatch.setattr(core, "object_path", lambda machine=None: target)
+    monkeypatch.setattr(core, "object_path", lambda machine=None, *, is_plain=False: target)
     return target
 
 

@@ -37,9 +37,12 @@ def test_no_function_of_its_own_takes_a_key_that_it_was_given() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("is_plain", [False, True])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_calls_fit_on_one_stack_as_kernels_want_that_have_no_other(machine: str) -> None:
-    depth, calls = deepest(object_path(machine))[0]
+def test_calls_fit_on_one_stack_as_kernels_want_that_have_no_other(
+    machine: str, is_plain: bool
+) -> None:
+    depth, calls = deepest(object_path(machine, is_plain=is_plain))[0]
     assert depth <= LIMIT, " -> ".join(calls)
 
 
@@ -52,3 +55,10 @@ def test_no_slot_can_fill_a_map_that_others_share() -> None:
         "odd_calls": "rare", "errors": "rare", "denials": "rare", "privileges": "rare",
     }  # fmt: skip
     assert all(room[name] >= 3 * quota[kind] for name, kind in kinds.items())
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_plain_object_names_no_function_that_old_kernels_lack(machine: str) -> None:
+    name = b"bpf_rdonly_cast"
+    assert name in object_path(machine).read_bytes()
+    assert name not in object_path(machine, is_plain=True).read_bytes()
