@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes as c
 import errno
 import os
+import struct
 from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
@@ -285,6 +286,28 @@ class Map:
     def lookup_into(self, key: bytes, buffer: c.Array[c.c_char]) -> bool:
         """Read the value of *key* into *buffer* (all CPUs' for a per-CPU map)."""
         return int(library().bpf_map_lookup_elem(self.fd, key, buffer)) == 0
+
+    def read_array(self, first: int, number: int, size: int) -> bytearray:
+        """Return *number* values of an array from index *first* on, each of *size* bytes.
+
+        That is all CPUs' for a per-CPU array, whose values are read in one call since Linux commit
+        f008d732ab18 ("bpf: Add batched ops support for percpu array") (v5.13).
+        """
+        values = bytearray(number * size)
+        room = (c.c_char * len(values)).from_buffer(values)
+        before = c.byref(c.c_uint32(first - 1)) if first else None
+        keys, following, count = (c.c_uint32 * number)(), c.c_uint32(0), c.c_uint32(number)
+        code = library().bpf_map_lookup_batch(
+            self.fd, before, c.byref(following), keys, room, c.byref(count), None
+        )
+        if count.value == number and code in (0, -errno.ENOENT):  # that is the array's end
+            return values
+        for index in range(number):
+            key, one = struct.pack("<I", first + index), (c.c_char * size)()
+            if not self.lookup_into(key, one):
+                raise _failed(f"map `{self.name}` could not be read")
+            values[index * size : (index + 1) * size] = one.raw
+        return values
 
     def update(self, key: bytes | None, value: bytes) -> None:
         """Set *key* to *value*; a queue has no key."""

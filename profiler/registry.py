@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,7 @@ NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 _RUNTIME, _UNKNOWN = ENUMS["phase"].index("runtime"), ENUMS["phase"].index("unknown")
 # Phases of what descends from the entrypoint; sessions and the runtime have their own.
 _OWN = frozenset(ENUMS["phase"].index(name) for name in ("startup", "steady", "shutdown"))
+_VERDICTS = {"wanted": 1, "unwanted": 0, "pending": 2}
 
 
 @dataclass(slots=True)
@@ -82,6 +84,33 @@ class Slot:
     phase: int
 
 
+class _Tables(NamedTuple):
+    """What slots mean, by number: *whose* are rows of workload, instance and phase.
+
+    *verdicts* has one more than there are, for numbers that are none.
+    """
+
+    whose: np.ndarray
+    canonical: np.ndarray
+    verdicts: np.ndarray
+
+
+def _tables(slots: Mapping[int, Slot]) -> _Tables:
+    top = max([*slots, 0]) + 1
+    tables = _Tables(
+        np.zeros((3, top), np.uint32),
+        np.arange(top, dtype=np.uint32),
+        np.zeros(top + 1, np.uint8),
+    )
+    first: dict[tuple[int, int], int] = {}
+    for number, slot in sorted(slots.items()):
+        instance = slot.instance
+        tables.whose[:, number] = instance.workload, instance.number, slot.phase
+        tables.canonical[number] = first.setdefault((instance.number, slot.phase), number)
+        tables.verdicts[number] = _VERDICTS[instance.verdict]
+    return tables
+
+
 class Registry:
     """Knows every slot, and which workload and instance it belongs to.
 
@@ -105,6 +134,8 @@ class Registry:
         self._on_made = on_made
         self._paths: dict[int, str] = {}
         self._instances: dict[int, Instance] = {}
+        self._open: dict[int, Instance] = {}  # those with `is_open`, by number
+        self._tables: _Tables | None = None  # of `slots`, until one of them means something else
         self._by_mntns: dict[int, Instance] = {}
         self._workloads: dict[str, tuple[int, Identity]] = {}
         self._changed_workloads: dict[str, tuple[int, Identity]] = {}
@@ -172,6 +203,7 @@ class Registry:
         slot = Slot(int(head["slot"]), instance, phase)
         instance.slots.add(slot.number)
         self.slots[slot.number] = slot
+        self._tables = None
         return slot
 
     def _own_mntns(self, mntns: int, instance: Instance) -> None:
@@ -240,22 +272,32 @@ class Registry:
             self._workloads[key] = self._changed_workloads[key] = (number, identity)
         instance.workload = number
         instance.is_changed = True
+        self._tables = None
+        if instance.is_open:
+            self._open[instance.number] = instance
+        else:
+            self._open.pop(instance.number, None)
 
     def has_pending(self, *, newer_than_ns: int = 0) -> bool:
         """Return whether a name or a runtime may still come for what began after this time."""
-        return any(i.is_open and i.started_ns > newer_than_ns for i in self._instances.values())
+        return any(i.started_ns > newer_than_ns for i in self._open.values())
+
+    def open_count(self) -> int:
+        """Return of how many instances a name or a runtime may still come."""
+        return len(self._open)
 
     def pending(self) -> list[Instance]:
         """Return the containers whose name or runtime may still come."""
-        return [i for i in self._instances.values() if i.is_open and i.is_container]
+        return [i for i in self._open.values() if i.is_container]
 
-    def resolve_pending(self) -> None:
+    def resolve_pending(self, *, newer_than_ns: int = 0) -> None:
         """Ask again for every name that may still come, and for the runtimes of young containers.
 
-        A name that is settled stays as it is: its rows are written already.
+        Only of what began after *newer_than_ns*. A name that is settled stays as it is: its rows
+        are written already.
         """
-        for instance in self._instances.values():
-            if not instance.is_open:
+        for instance in list(self._open.values()):
+            if instance.started_ns <= newer_than_ns:
                 continue
             was_container = instance.is_container
             identity = self._resolver.resolve(
@@ -272,6 +314,7 @@ class Registry:
                 self._became_container(instance)
 
     def _became_container(self, instance: Instance) -> None:
+        self._tables = None
         if instance.mntns == self.host_mntns:
             instance.main_pid = 0  # that was the runtime
         for number in instance.slots:
@@ -288,29 +331,23 @@ class Registry:
 
     def columns_of(self, slots: np.ndarray) -> dict[str, np.ndarray]:
         """Return columns `workload`, `instance` and `phase` for an array of slot numbers."""
-        top = max([*self.slots, 0]) + 1
-        lookup = np.zeros((3, top), np.uint32)
-        for number, slot in self.slots.items():
-            lookup[:, number] = slot.instance.workload, slot.instance.number, slot.phase
-        workload, instance, phase = lookup[:, np.minimum(slots, top - 1)]
+        whose = self._of_slots().whose
+        workload, instance, phase = whose[:, np.minimum(slots, whose.shape[1] - 1)]
         return {"workload": workload, "instance": instance, "phase": phase.astype(np.uint8)}
 
     def canonical(self) -> np.ndarray:
         """Return for each slot number the first that has the same instance and phase."""
-        first: dict[tuple[int, int], int] = {}
-        table = np.arange(max([*self.slots, 0]) + 1, dtype=np.uint32)
-        for number, slot in sorted(self.slots.items()):
-            table[number] = first.setdefault((slot.instance.number, slot.phase), number)
-        return table
+        return self._of_slots().canonical
 
     def verdicts(self, slots: np.ndarray) -> np.ndarray:
         """Return for each slot number 1 wanted, 0 unwanted or unknown, 2 pending."""
-        codes = {"wanted": 1, "unwanted": 0, "pending": 2}
-        top = max([*self.slots, 0]) + 1
-        lookup = np.zeros(top + 1, np.uint8)
-        for number, slot in self.slots.items():
-            lookup[number] = codes[slot.instance.verdict]
-        return np.asarray(lookup[np.minimum(slots, top)])
+        verdicts = self._of_slots().verdicts
+        return np.asarray(verdicts[np.minimum(slots, len(verdicts) - 1)])
+
+    def _of_slots(self) -> _Tables:
+        if self._tables is None:
+            self._tables = _tables(self.slots)
+        return self._tables
 
     def instances(self) -> Iterable[Instance]:
         """Return every instance that was seen and not forgotten."""
@@ -387,7 +424,9 @@ class Registry:
 
     def forget(self, instance: Instance) -> list[int]:
         """Forget an ended instance; return its slots, which the kernel side may use again."""
+        self._tables = None
         self._instances.pop(instance.cgroup_id, None)
+        self._open.pop(instance.number, None)
         self._paths.pop(instance.cgroup_id, None)
         self._container_ids.discard(instance.identity.container_id or "")
         for mntns in [key for key, value in self._by_mntns.items() if value is instance]:

@@ -40,6 +40,8 @@ GRACE_S = 15.0
 _POLL_S = 0.05
 # While a new container has no name yet: it may live, and its runtime say so, for a moment only.
 _POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
+# Of more than a few the older ones are asked for only so often: each takes most of a millisecond.
+_FEW, _OLD_EVERY_NS = 50, 250_000_000
 _PRIORITY = -10
 _SWITCH_S = 0.0005  # each step of the thread that reads names waits for its turn this long
 _SCAN_EVERY = 50  # of those polls: all state directories are read, not only the awaited one's
@@ -89,6 +91,7 @@ class Session:
         self._silenced: set[int] = set()
         self._window_began = 0
         self._polls = 0
+        self._asked_all = 0
         self._is_live = False
         self.command_exit: int | None = None
         self.windows = 0
@@ -265,7 +268,11 @@ class Session:
             self._polls += 1
             if self._polls % _SCAN_EVERY == 1:
                 self._resolver.prefetch()
-            self._registry.resolve_pending()
+            now = self.clock.boot_ns()
+            is_few = self._registry.open_count() <= _FEW
+            is_turn = is_few or now - self._asked_all >= _OLD_EVERY_NS
+            self._asked_all = now if is_turn else self._asked_all
+            self._registry.resolve_pending(newer_than_ns=0 if is_turn else now - _NEW_NS)
 
     def _take_new_names(self) -> dict[RecordKind, list[Records]]:
         taken = self._attached.poll()

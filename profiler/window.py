@@ -180,9 +180,11 @@ class WindowWriter:
         return {"window": keys["window"], **self._registry.columns_of(keys["slot"])}
 
     def _count(self, slots: np.ndarray, what: str, counts: np.ndarray) -> None:
-        for slot in np.unique(slots).tolist():
+        used, inverse = np.unique(slots, return_inverse=True)
+        totals = np.zeros(len(used), np.uint64)
+        np.add.at(totals, inverse, counts)
+        for slot, total in zip(used.tolist(), totals.tolist(), strict=True):
             found = self._registry.slots[slot]
-            total = int(counts[slots == slot].sum())
             self._activity[found.instance.number, found.phase][what] += total
 
     def _write_processes(self, *, is_end: bool = True) -> list[str]:
@@ -256,8 +258,11 @@ class WindowWriter:
     ) -> None:  # fmt: skip
         rows: list[tuple[Instance, int]] = []
         lossy = {instance for _, instance, _, _ in losses}
+        active: defaultdict[int, set[int]] = defaultdict(set)
+        for number, phase in self._activity:
+            active[number].add(phase)
         for instance in self._registry.instances():
-            phases = {phase for number, phase in self._activity if number == instance.number}
+            phases = active.get(instance.number, set())
             if instance.verdict == "wanted" and (phases or instance.ended_ns is None):
                 current = self._registry.current_phase(instance)
                 rows += [(instance, phase) for phase in sorted(phases | {current})]

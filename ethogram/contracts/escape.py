@@ -13,6 +13,7 @@ import re
 __all__ = ["escape", "escape_pattern", "printable", "unescape"]
 
 _PLAIN = re.compile(rb"[ -\[\]-~]*")
+_PLAIN_TEXT = re.compile(r"[ -\[\]-~]*")
 _ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
@@ -27,6 +28,8 @@ def escape(value: bytes | str) -> str:
         if _PLAIN.fullmatch(value):
             return value.decode("ascii")
         value = value.decode("utf-8", "surrogateescape")
+    elif _PLAIN_TEXT.fullmatch(value):
+        return value
     return "".join(_escape_character(character) for character in value)
 
 

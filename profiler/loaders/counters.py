@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes as c
 import platform
 import struct
-from collections.abc import Iterable, Mapping
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -31,6 +30,8 @@ SETS = {
 }
 _MAP_FULL, _RECURSION = 1, 5
 _PLACES, _PLACED = STRUCTS["slot_places"].dtype, STRUCTS["slot_counts"].dtype
+_AT_ONCE = 1 << 20  # bytes of an array
+_SLOT_SHIFT, _NUMBER = np.uint64(32), np.uint64(0xFFFFFFFF)
 _BY_NUMBER = np.dtype([("calls", "<u8", 512)])
 _PLACE_OF_PROGRAM = {
     "syscall_enter": LossPlace.SYSCALLS,
@@ -45,12 +46,19 @@ class Counters:
     def __init__(self, maps: Mapping[str, Map], programs: Mapping[str, Program]) -> None:
         self._maps = maps
         self._programs = programs
-        self._counted: dict[int, np.ndarray] = {}
         self._lost: dict[bytes, int] = {}
         self._misses: dict[str, int] = {}
-        self._count_type: np.dtype[Any] = _PLACED if "places" in maps else _BY_NUMBER
-        self._count_room = (c.c_char * (self._count_type.itemsize * possible_cpus()))()
-        self._place_room = (c.c_char * _PLACES.itemsize)()
+        counts = maps["counts"]
+        self._is_placed = "places" in maps  # by where a number is counted, or by number
+        self._count_type = _PLACED if self._is_placed else _BY_NUMBER
+        # What was counted of each slot when it was last read: pages of slots in use exist only.
+        dtype, shape = self._count_type["calls"].subdtype or (np.dtype("<u8"), (0,))
+        self._counted = np.zeros((counts.max_entries, *shape), dtype)
+        self._cpus = possible_cpus()
+        self._sizes = {
+            "counts": self._count_type.itemsize * self._cpus,
+            "places": _PLACES.itemsize,
+        }
 
     def take_set(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         key, value = SETS[name]
@@ -65,43 +73,64 @@ class Counters:
 
         *retiring*: slots that are nobody's, which somebody may have used all the same.
         """
-        native, parts = ARCHES.index(platform.machine()), []
-        for slot in [*self._used_slots(), *retiring]:
-            numbers, calls = self._native_calls(slot)
-            part = np.zeros(len(numbers), CALLS)
-            part["slot"], part["window"], part["arch"] = slot, window, native
-            part["nr"], part["calls"] = numbers, calls
-            parts.append(part)
+        slots, numbers, counts = self._native_calls([*self._used_slots(), *retiring])
+        native = np.zeros(len(slots), CALLS)
+        native["slot"], native["window"] = slots, window
+        native["arch"] = ARCHES.index(platform.machine())
+        native["nr"], native["calls"] = numbers, counts
         keys, values = odd
         part = np.zeros(len(keys), CALLS)
         for field in ("slot", "window", "nr", "arch"):
             part[field] = keys[field]
         part["calls"] = values
-        return np.concatenate([*parts, part])
+        return np.concatenate([native, part])
 
-    def _native_calls(self, slot: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return (numbers, how often since it was last asked) of a slot; counters may wrap."""
-        key = struct.pack("<I", slot)
-        if not self._maps["counts"].lookup_into(key, self._count_room):
-            return np.empty(0, np.uint16), np.empty(0, np.uint64)
-        each = np.frombuffer(memoryview(self._count_room), self._count_type)["calls"]
-        total = each.sum(axis=0, dtype=each.dtype)
-        change = total - self._counted.get(slot, np.zeros_like(total))
-        self._counted[slot] = total
-        used = np.flatnonzero(change)
-        if self._count_type is _BY_NUMBER or not len(used):
-            return used, change[used]
-        self._maps["places"].lookup_into(key, self._place_room)
-        numbers = np.frombuffer(memoryview(self._place_room), _PLACES)["numbers"][0][used]
+    def _native_calls(self, slots: Iterable[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (slots, numbers, how often since that slot was last asked); counters may wrap."""
+        changed: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for some, values in self._values("counts", sorted(set(slots))):
+            each = values.view(self._count_type)["calls"].reshape(len(some), self._cpus, -1)
+            total = each.sum(axis=1, dtype=each.dtype)
+            change = total - self._counted[some]
+            self._counted[some] = total
+            rows, places = np.nonzero(change)
+            changed.append((some[rows], places, change[rows, places]))
+        if not changed:
+            return tuple(np.zeros(0, np.uint32) for _ in range(3))  # type: ignore[return-value]
+        at, places, calls = (np.concatenate(parts) for parts in zip(*changed, strict=True))
+        return self._named(at, places, calls) if self._is_placed else (at, places, calls)
+
+    def _named(
+        self, slots: np.ndarray, places: np.ndarray, calls: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the same by number of the call, for what was counted by place."""
+        numbers = np.zeros(len(slots), np.uint64)
+        for some, values in self._values("places", np.unique(slots).tolist()):
+            of_slot = values.view(_PLACES)["numbers"].reshape(len(some), -1)
+            mine = np.isin(slots, some)
+            numbers[mine] = of_slot[np.searchsorted(some, slots[mine]), places[mine]]
         # Two processors may have given one call a place each.
-        named, inverse = np.unique(numbers, return_inverse=True)
-        calls = np.zeros(len(named), np.uint64)
-        np.add.at(calls, inverse, change[used])
-        return named, calls
+        named, inverse = np.unique(
+            slots.astype(np.uint64) << _SLOT_SHIFT | numbers, return_inverse=True
+        )
+        total = np.zeros(len(named), np.uint64)
+        np.add.at(total, inverse, calls)
+        return named >> _SLOT_SHIFT, named & _NUMBER, total
+
+    def _values(self, name: str, slots: list[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield some of the sorted *slots*, and what an array has of each, as rows of bytes."""
+        of, size, at = self._maps[name], self._sizes[name], 0
+        while at < len(slots):
+            first = slots[at]
+            until = bisect_left(slots, first + max(1, _AT_ONCE // size))
+            some = np.array(slots[at:until])
+            read = of.read_array(first, slots[until - 1] - first + 1, size)
+            yield some, np.frombuffer(read, np.uint8).reshape(-1, size)[some - first]
+            at = until
 
     def clear(self, slot: int) -> None:
         """Let the next owner of a slot begin with no call known, and none counted."""
-        self._native_calls(slot)
+        self._native_calls([slot])
         self._maps["places"].update(struct.pack("<I", slot), bytes(_PLACES.itemsize))
 
     def _used_slots(self) -> list[int]:
