@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ethogram.contracts.events import STRUCTS, RecordKind
+from profiler.barrier import KEEPS_ORDER, barrier
 from profiler.libbpf import Map
 from profiler.wire import checked, foreign
 
@@ -55,9 +56,13 @@ class Ring:
 
     Only the positions stay mapped. Of the data what is read is mapped while it is read: a ring
     that is mapped whole counts as this process's memory, used or not.
+
+    Where the machine does not keep loads in order, *is_ordered* False, the length of a record,
+    which says that it is whole, is read before its data: what was committed is read again.
     """
 
-    def __init__(self, ring: Map) -> None:
+    def __init__(self, ring: Map, *, is_ordered: bool = KEEPS_ORDER) -> None:
+        self._is_ordered = is_ordered
         self._fd = os.dup(ring.fd)
         self._mask = ring.max_entries - 1
         self._consumer_map = mmap.mmap(self._fd, mmap.PAGESIZE)
@@ -73,12 +78,17 @@ class Ring:
         Stops at the first record that is still being written. `CaptureError` for a record too
         short for its kind, or of no kind: object and package differ.
         """
-        # x86-64 keeps loads in order; elsewhere a barrier would be needed here.
         begin, end = int(self._consumed[0]), int(self._produced[0])
         while begin < end:
             data = self._read(begin, min(end - begin, _CHUNK))
-            taken, length = parse(data, is_whole=len(data) == end - begin)
+            is_whole = len(data) == end - begin
+            if not self._is_ordered:
+                barrier()
+                data = self._read(begin, _committed(data))
+            taken, length = parse(data, is_whole=is_whole or not self._is_ordered)
             begin += length
+            if not self._is_ordered:
+                barrier()
             self._consumed[0] = begin
             yield from taken.items()
             if not length:
@@ -86,6 +96,8 @@ class Ring:
 
     def _read(self, begin: int, size: int) -> bytes:
         """Return a copy of *size* bytes from position *begin*."""
+        if not size:
+            return b""
         at = begin & self._mask
         skipped = at % mmap.PAGESIZE
         with mmap.mmap(
@@ -102,6 +114,18 @@ class Ring:
         self._producer_map.close()
         self._consumer_map.close()
         os.close(self._fd)
+
+
+def _committed(data: bytes) -> int:
+    """Return the bytes of the records at the beginning of *data* that are whole."""
+    position = 0
+    while position + _HEADER <= len(data):
+        header = int.from_bytes(data[position : position + 4], "little")
+        following = position + ((_HEADER + (header & _LENGTH) + 7) & ~7)
+        if header & _BUSY or following > len(data):
+            break
+        position = following
+    return position
 
 
 def parse(data: bytes, *, is_whole: bool) -> tuple[dict[RecordKind, Records], int]:
