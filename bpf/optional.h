@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-// Opened files by the hook of the security modules, where the kernel lets programs have it.
-//
-// Where calls are seen to return it adds what none of them tells: message queues, what fanotify or
-// a 32-bit call opens by handle. Elsewhere it is the only one to tell of opened files. It sees a file
-// that is about to be opened: not what was asked for, no failure, no O_PATH.
+// Opened files by the hook of the security modules, where the kernel lets programs have it: those
+// that no call tells of, as message queues, and what fanotify or a 32-bit call opens by handle. It
+// sees a file that is about to be opened: not what was asked for, and no failure.
 //
 // It may be preempted, so that it uses nothing that belongs to the CPU.
 #ifndef ETHOGRAM_OPTIONAL_H
@@ -35,12 +33,8 @@ static __always_inline bool is_told_elsewhere(struct task_struct *task)
 	__u16 arch = arch_of(task, id);
 	__u32 nr = number_of(id, arch);
 
-	if (task->flags & PF_IO_WORKER)
-		return has_exits;
-	if (is_exec(nr, arch))
+	if (task->flags & PF_IO_WORKER || is_exec(nr, arch))
 		return true;
-	if (!has_exits)
-		return false;
 	if (arch == COMPAT_ARCH)
 		return nr == COMPAT_open || nr == COMPAT_creat || nr == COMPAT_openat ||
 		       nr == COMPAT_openat2 || nr == NR_io_uring_enter;
@@ -99,8 +93,6 @@ int BPF_PROG(file_opened, struct file *file, int result)
 	if (!armed || task->flags & PF_KTHREAD || file->f_mode & FMODE_NOACCOUNT ||
 	    is_told_elsewhere(task))
 		return result;
-	if (task->flags & PF_IO_WORKER)
-		task = task->group_leader;
 	state = state_of(task);
 	if (!state || find_slot(task, state) == NO_SLOT)
 		return result;

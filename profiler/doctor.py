@@ -44,7 +44,7 @@ _WITHOUT = {
     "socket_made": "which workload a socket belongs to",
     "tcp_state_set": "the direction of connections",
     "packet_received": "DNS replies, and so the names of peers",
-    "file_opened": "opened files with `--tier light` or `calls`",
+    "file_opened": "files that are opened otherwise than by a call for that",
     "capability_": "which capabilities are used",
     "ring_completed": "files and UNIX sockets that are used through `io_uring`",
     "ring_submitted": "what is done through `io_uring`",

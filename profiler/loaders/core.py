@@ -149,7 +149,6 @@ class CoreLoader:
                 "record_by_default": struct.pack("<I", config.record_by_default),
                 "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
-                "has_exits": struct.pack("<I", config.tier == "full"),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
             }
         )
