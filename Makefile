@@ -15,7 +15,7 @@ PYTEST := -m pytest
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test fuzz cases demo bench bench-packages docs clean
+.PHONY: help install packages objects lint unit test kernels fuzz cases demo bench bench-packages docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,12 @@ unit: objects $(INSTALLED) ## the quick tests alone
 
 test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel and on real containers (as root)
 	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
+	@.ci/second-kernel
 	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
+
+kernels: install ## the kernel side on another kernel, in an emulator; all of its tests (as root)
+	@.ci/second-kernel
+	PYTHONPATH=. $(PYTHON) -m tests.kernels.guest
 
 # Each target has so many seconds. `FUZZ="-runs=20000 -seed=1"` is the same every time.
 FUZZ ?= -max_total_time=60

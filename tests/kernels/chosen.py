@@ -1,0 +1,39 @@
+"""Which tests of the kernel side run in a guest, and which of them on every change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["EVERY_CHANGE", "MODULES", "ROOT", "command"]
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = "tests/kernels/guest_tests.py"
+MODULES = (
+    OWN,
+    *sorted(f"tests/bpf/{path.name}" for path in (ROOT / "tests/bpf").glob("test_*.py")),
+)
+
+# What this kernel has not: modules of its package that nothing loads, the end of a notifier whose
+# last process is a zombie, a newer tracepoint.
+NOT_THERE = ("test_sockets_of_other_families_are_known_by_kind", "notifier", "newer_name")
+# An emulated call takes twenty times as long: storms and floods show nothing more there, nor do
+# tests of what user space does with what it read.
+EVERY_CHANGE = (
+    OWN, "tests/bpf/test_bcc_loader.py", "tests/bpf/test_callers.py", "tests/bpf/test_cgroups.py",
+    "tests/bpf/test_denied.py", "tests/bpf/test_file_changes.py", "tests/bpf/test_files.py",
+    "tests/bpf/test_io_uring.py", "tests/bpf/test_network.py", "tests/bpf/test_network_dns.py",
+    "tests/bpf/test_optional.py", "tests/bpf/test_privileges.py",
+    "tests/bpf/test_process_credentials.py", "tests/bpf/test_processes.py",
+    "tests/bpf/test_seeds.py", "tests/bpf/test_syscalls.py",
+)  # fmt: skip
+SLOW = ("storm", "flood", "threads", "too_long", "every_change_of_a_file", "without_end", "unknown")
+
+
+def command(modules: tuple[str, ...], *, is_all: bool) -> str:
+    """Return the command line that runs *modules* in the guest; all of them, or not the slow."""
+    left_out = NOT_THERE if is_all else (*NOT_THERE, *SLOW)
+    words = " or ".join(left_out)
+    return (
+        ".venv/bin/python -m pytest -q --color=no --tb=short -p no:cacheprovider"
+        f" -p tests.kernels.reporting -k 'not ({words})' {' '.join(modules)}"
+    )
