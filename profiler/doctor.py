@@ -179,7 +179,7 @@ def _read(path: Path) -> str | None:
 def _programs(not_tried: str | None) -> Iterator[Check]:
     """Look at the object, and load its programs unless there is a reason why that cannot be."""
     try:
-        path = object_path()
+        path = object_path(is_plain=_is_plain())
         opened = Object(path)
     except EthogramError as error:
         yield Check("BPF object", False, error.message, error.hint)
@@ -206,6 +206,15 @@ def _programs(not_tried: str | None) -> Iterator[Check]:
             yield _failed(name, section, refused[name])
         else:
             yield Check(f"program {name}", True, f"`{section}`: loaded")
+
+
+def _is_plain() -> bool:
+    """Say whether it is the object for older kernels that a recorder would load."""
+    try:
+        with Btf.of_kernel() as kernel:
+            return not KernelFeatures.of(kernel).has_rdonly_cast
+    except EthogramError:
+        return False
 
 
 def _absent(programs: Iterable[Program]) -> set[str]:

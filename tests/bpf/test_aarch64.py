@@ -21,11 +21,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     if not images:
         pytest.skip("no kernel for arm64 below `build/kernels`: .ci/second-kernel")
     types = kernel_types(images[-1], tmp_path_factory.mktemp("types") / "types")
-    return relocated(object_path("aarch64"), types)
+    return relocated(object_path("aarch64", is_plain=True), types)
 
 
 def test_what_it_looks_for_is_there(found: Found) -> None:
-    assert found.places > 1000
+    assert found.places > 500
     assert {one for one in found.missing if not one.startswith(OTHERWISE)} == set()
 
 
