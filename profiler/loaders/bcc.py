@@ -20,6 +20,7 @@ import numpy as np
 
 from ethogram.contracts.events import STRUCTS, RecordKind
 from ethogram.errors import CaptureError, PreflightError
+from profiler.grace import wait_for_programs
 from profiler.libbpf import Map, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState
 from profiler.loaders.bcc_host import (
@@ -275,6 +276,7 @@ class BccLoader:
         ended = self._window
         self._window += 1
         self._switch(armed=True)
+        wait_for_programs()
         sets = {name: self._taken_set(name) for name in SETS}
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"))
         self.poll()  # a slot that was counted for has said whose it is by now

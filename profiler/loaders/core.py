@@ -16,6 +16,7 @@ from typing import Literal
 
 from ethogram.contracts.events import RecordKind
 from ethogram.errors import CaptureError, PreflightError
+from profiler.grace import wait_for_programs
 from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
@@ -347,6 +348,7 @@ class CoreLoader:
         ended = self._window
         self._window += 1
         self._set_switch("window", self._window)
+        wait_for_programs()
         self.poll()
         assert self._counters is not None
         sets = {name: self._counters.take_set(name) for name in SETS}
