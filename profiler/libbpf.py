@@ -319,10 +319,16 @@ class Map:
         """Delete *key*; False where it was not there."""
         return int(library().bpf_map_delete_elem(self.fd, key)) == 0
 
-    def read(self, *, delete: bool) -> tuple[bytes, bytes]:
-        """Return all (keys, values) of a hash map, deleting them where asked, in batches."""
-        lib = library()
-        call = lib.bpf_map_lookup_and_delete_batch if delete else lib.bpf_map_lookup_batch
+    def delete_all(self, keys: bytes) -> None:
+        """Delete these keys, one after the other, which are all there."""
+        count = c.c_uint32(len(keys) // self.key_size)
+        code = library().bpf_map_delete_batch(self.fd, keys, c.byref(count), None)
+        if code:
+            raise _failed(f"entries of map `{self.name}` could not be deleted", code)
+
+    def read(self) -> tuple[bytes, bytes]:
+        """Return all (keys, values) of a hash map, in batches."""
+        call = library().bpf_map_lookup_batch
         fd, room = self.fd, 8192
         keys, values = bytearray(), bytearray()
         position, following, is_first = c.c_uint64(0), c.c_uint64(0), True

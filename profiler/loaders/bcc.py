@@ -277,7 +277,7 @@ class BccLoader:
         self._window += 1
         self._switch(armed=True)
         wait_for_programs()
-        sets = {name: self._taken_set(name) for name in SETS}
+        sets = {name: self._taken_set(name, ended) for name in SETS}
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"))
         self.poll()  # a slot that was counted for has said whose it is by now
         unplaced = c.create_string_buffer(8)
@@ -292,10 +292,10 @@ class BccLoader:
         self._pending = defaultdict(list)
         return drained
 
-    def _taken_set(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _taken_set(self, name: str, ended: int) -> tuple[np.ndarray, np.ndarray]:
         if name in self._maps:
             assert self._counters is not None
-            return self._counters.take_set(name)
+            return self._counters.take_set(name, ended)
         key, value = SETS[name]
         value_type = STRUCTS[value].dtype if value else np.dtype("<u8")
         return np.zeros(0, STRUCTS[key].dtype), np.zeros(0, value_type)

@@ -351,7 +351,7 @@ class CoreLoader:
         wait_for_programs()
         self.poll()
         assert self._counters is not None
-        sets = {name: self._counters.take_set(name) for name in SETS}
+        sets = {name: self._counters.take_set(name, ended) for name in SETS}
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"), self._retiring)
         self._give_back(self._retired)
         self._retired, self._retiring = self._retiring, []

@@ -60,11 +60,21 @@ class Counters:
             "places": _PLACES.itemsize,
         }
 
-    def take_set(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def take_set(self, name: str, ended: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the set's entries of windows up to *ended*, and delete them.
+
+        Those of the open window stay: what a program counts in an entry between its being read and
+        its being deleted would be nowhere.
+        """
         key, value = SETS[name]
-        keys, values = self._maps[name].read(delete=True)
+        raw_keys, raw_values = self._maps[name].read()
         value_type = STRUCTS[value].dtype if value else f"<u{self._maps[name].value_size}"
-        return checked(np.frombuffer(keys, STRUCTS[key].dtype)), np.frombuffer(values, value_type)
+        keys = np.frombuffer(raw_keys, STRUCTS[key].dtype)
+        is_over = keys["window"] <= ended
+        keys, values = keys[is_over], np.frombuffer(raw_values, value_type)[is_over]
+        if len(keys):
+            self._maps[name].delete_all(keys.tobytes())
+        return checked(keys), values
 
     def take_calls(
         self, window: int, odd: tuple[np.ndarray, np.ndarray], retiring: Iterable[int] = ()
@@ -134,12 +144,12 @@ class Counters:
         self._maps["places"].update(struct.pack("<I", slot), bytes(_PLACES.itemsize))
 
     def _used_slots(self) -> list[int]:
-        _, values = self._maps["slots"].read(delete=False)
+        _, values = self._maps["slots"].read()
         return [0, *np.frombuffer(values, "<u4").tolist()]
 
     def take_losses(self, unplaced: int) -> list[tuple[int | None, int, int, int]]:
         """Return (slot or None, kind, place, count) of what was lost since the last call."""
-        keys, values = self._maps["losses"].read(delete=False)
+        keys, values = self._maps["losses"].read()
         dtype = STRUCTS["loss_key"].dtype
         lost: list[tuple[int | None, int, int, int]] = []
         for key, value in zip(

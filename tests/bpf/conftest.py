@@ -89,7 +89,7 @@ class Kernel:
         """Return how many cgroups the kernel side has a word about."""
         assert self.loader._object is not None
         targets = self.loader._object.maps["targets"]
-        keys, _ = targets.read(delete=False)
+        keys, _ = targets.read()
         return len(keys) // targets.key_size
 
 

@@ -52,7 +52,7 @@ def port() -> Iterator[int]:
 def published(kernel: Kernel) -> int:
     assert kernel.loader._object is not None
     callers = kernel.loader._object.maps["callers"]
-    keys, _ = callers.read(delete=False)
+    keys, _ = callers.read()
     return len(keys) // callers.key_size
 
 
