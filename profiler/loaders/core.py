@@ -151,6 +151,7 @@ class CoreLoader:
                 "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
+                "has_exits": struct.pack("<I", "syscall_exit" in names),
             }
         )
         assert self._features is not None
