@@ -15,9 +15,10 @@ from benchmarks.agent import map_bytes, pss_bytes, recording
 from benchmarks.cgroups import cgroup
 from benchmarks.progress import say
 from benchmarks.report import Column, Part, Table, Target, Value
-from profiler.libbpf import Map, Object, library, possible_cpus
+from profiler.libbpf import Btf, Map, Object, library, possible_cpus
 from profiler.loaders.base import KernelConfig
 from profiler.loaders.core import MAX_SLOTS, CoreLoader
+from profiler.loaders.features import KernelFeatures
 
 __all__ = ["Definition", "calculated", "measure"]
 
@@ -105,7 +106,11 @@ def measure(directory: Path, *, recorded_s: float) -> Part:
 
 def definitions(slots: int) -> dict[str, Definition]:
     """Return every map of the recorder, made for *slots* and gone again; nothing is attached."""
-    config = KernelConfig(record_by_default=False, recorder_tgid=0, max_slots=slots)
+    with Btf.of_kernel() as kernel:
+        features = KernelFeatures.of(kernel)
+    config = KernelConfig(
+        record_by_default=False, recorder_tgid=0, max_slots=slots, features=features
+    )
     loaded: Object = CoreLoader(config)._loaded([])
     try:
         return {name: _definition(each) for name, each in loaded.maps.items()}
