@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_a_target_that_is_cut_is_a_loss(kernel: Kernel) -> None:
 
 def test_an_exec_that_gains_privileges_says_so(kernel: Kernel, tmp_path: Path) -> None:
     for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+        directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o055)
     program = tmp_path / "program"
     shutil.copy(build_known(), program)
     program.chmod(0o4755)

@@ -7,6 +7,7 @@ host's files cannot be written to, and what was started has ended when `run` ret
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import shutil
 import socket
@@ -61,6 +62,7 @@ class Guest:
 
         It is turned off after *limit_s* seconds, and killed if that does not work either.
         """
+        _compile_sources()
         with tempfile.TemporaryDirectory(prefix="ethogram-guest-") as name:
             scratch = Path(name)
             (scratch / "initramfs").write_bytes(self._initramfs(command, limit_s))
@@ -103,6 +105,12 @@ class Guest:
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
             "-serial", "stdio", "-serial", f"file:{scratch / 'results'}",
         ]  # fmt: skip
+
+
+def _compile_sources() -> None:
+    """Bring the bytecode of our sources up to date: each process there would compile all."""
+    for package in ("detector", "ethogram", "exporters", "learner", "profiler", "tests"):
+        compileall.compile_dir(ROOT / package, quiet=2)
 
 
 def find_guest() -> Guest:
