@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import struct
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ _VFS_CAP_REVISION_2, _EFFECTIVE = 0x02000000, 1
 def program(tmp_path: Path) -> Path:
     """A program that anybody may execute."""
     for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+        directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o055)
     program = tmp_path / "program"
     shutil.copy(build_known(), program)
     program.chmod(0o755)
