@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from detector.library import Known
 from ethogram.contracts.baseline import DIMENSIONS, AnyValue, Dimension
-from ethogram.contracts.baseline_values import SyscallValue
 from ethogram.contracts.tables import ENUMS
 from learner.behaviour import BEHAVIOURS
 from learner.context import Context
@@ -39,14 +38,6 @@ class Deviation:
     first_ns: int
     last_ns: int
     count: int
-
-
-# The kernel makes it of a wait that was interrupted, by a busy machine or a debugger.
-_RESTARTED = "restart_syscall"
-
-
-def _is_made_by_kernel(value: AnyValue) -> bool:
-    return isinstance(value, SyscallValue) and value.name == _RESTARTED
 
 
 class Deviations:
@@ -100,6 +91,6 @@ class Deviations:
             if len(self._refused) >= _KEPT_ANSWERS:
                 self._refused.clear()
             value = decode_value(dimension, None if arch is None else ENUMS["arch"][arch], key)
-            allowed = known.allowlist.allows(dimension, value) or _is_made_by_kernel(value)
+            allowed = known.allowlist.allows(dimension, value)
             self._refused[question] = None if allowed else value
         return self._refused[question]
