@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from profiler.options import UploadOptions
     from profiler.rotation import Retention, Rotation
 
-__all__ = ["rotation_of", "send_wait_option", "storage_options", "upload_of"]
+__all__ = [
+    "rotation_of",
+    "send_wait_option",
+    "storage_options",
+    "upload_of",
+]
 
 _LEAST_AGE_MS = 1000
 
@@ -56,11 +61,21 @@ def send_wait_option(command: Any) -> Any:
     )(command)
 
 
+def _require_lasting(url: RecordingUrl) -> None:
+    """Raise `UsageError` where what is uploaded ends with the process that uploads it."""
+    if url.scheme == "memory":
+        raise UsageError(
+            f"`{url}` is gone when the command ends", hint="name a store, or a directory"
+        )
+
+
 def upload_of(values: dict[str, Any]) -> UploadOptions:
     """Return what the option *values* say of uploading; `UsageError` where nothing is uploaded."""
     from profiler.options import UploadOptions
 
     is_url = isinstance(values["output"], RecordingUrl)
+    if is_url:
+        _require_lasting(values["output"])
     if values["spool"] is not None and not is_url:
         raise UsageError(
             "`--spool` is for recordings that go to a URL",

@@ -261,6 +261,7 @@ def test_a_place_of_other_files_is_never_written_to(tmp_path):
     ("words", "said"),
     [
         (["record", "-o", "r", "--spool", "s"], "`--spool` is for recordings that go to a URL"),
+        (["record", "-o", "memory://r"], "gone when the command ends"),
         (["record", "-o", "s3://b/r", "--spool-size", "1KB"], "`1KB` is less than 1MB"),
         (["record", "-o", "s3://b/r", "--spool-size", "2MB"], "less than two files of"),
         (["record", "-o", "s3://b/r", "--send-wait", "0s"], "`0s` is shorter than 100 ms"),
