@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import hooks
@@ -70,20 +71,9 @@ def _full(places: Places) -> Iterator[Mapping[str, State]]:
 
 
 @contextmanager
-def _light(places: Places) -> Iterator[Mapping[str, State]]:
-    with recording(
-        places.directory / "light", ["--cgroup", places.mine, "--tier", "light"]
-    ) as agent:
-        yield {"light": _processor_in(places.mine)}
-    places.agents.append(agent)
-
-
-@contextmanager
-def _without_results(places: Places) -> Iterator[Mapping[str, State]]:
-    with recording(
-        places.directory / "no-results", ["--cgroup", places.mine, "--tier", "calls"]
-    ) as agent:
-        yield {"no results": _processor_in(places.mine)}
+def _tier(tier: str, state: str, places: Places) -> Iterator[Mapping[str, State]]:
+    with recording(places.directory / tier, ["--cgroup", places.mine, "--tier", tier]) as agent:
+        yield {state: _processor_in(places.mine)}
     places.agents.append(agent)
 
 
@@ -110,8 +100,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(("empty enter",), _empty_enter),
     Setting(("empty hooks",), _empty),
     Setting(("full", "beside"), _full),
-    Setting(("no results",), _without_results),
-    Setting(("light",), _light),
+    Setting(("no results",), partial(_tier, "calls", "no results")),
+    Setting(("light",), partial(_tier, "light", "light")),
     Setting(("bpftrace",), _bpftrace),
     Setting(("strace -c",), _strace, slower=50),
     Setting(("perf trace",), _perf, slower=50),
