@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from ethogram.contracts.events import RecordKind
 from profiler.identity.hierarchy import unified_mount
-from profiler.loaders.base import KernelConfig
+from profiler.loaders.base import Drained, KernelConfig
 from profiler.loaders.core import CoreLoader
 from tests.bpf.conftest import Kernel
 from tests.bpf.seen import Seen
@@ -20,6 +21,7 @@ from tests.workloads import build_known, known
 
 pytestmark = pytest.mark.bpf
 
+CLOSE = 3
 LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
 
 
@@ -94,3 +96,19 @@ def test_instances_without_a_slot_are_counted_and_those_with_one_are_whole() -> 
     # Slot 0 has what nobody could be found for.
     total = seen.drained.calls[seen.drained.calls["nr"] == 110]["calls"].sum()
     assert int(total) == 4 * 23
+
+
+def test_what_the_open_window_counts_stays_until_it_is_over(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read and deleted while a program counts in it, an entry would lose what comes between."""
+    loader = kernel.loader
+    end_window = loader.end_window
+
+    def read_early() -> Drained:
+        assert loader._counters is not None
+        loader._counters.take_set("errors", loader._window - 1)
+        return end_window()
+
+    monkeypatch.setattr(loader, "end_window", read_early)
+    assert kernel.run(["call", CLOSE, 23, 999]).errors["close", errno.EBADF] == 23
