@@ -22,13 +22,13 @@ from ethogram.contracts.escape import escape
 from ethogram.errors import BaselineError
 
 if TYPE_CHECKING:
-    from learner.residuals import ResidualDetector
+    from learner.detectors.residual import ResidualDetector
 
 __all__ = ["MIN_WINDOWS", "AnomalyModel", "attach_model", "fit_model", "load_model"]
 
 MIN_WINDOWS = 8
 _FORMAT = "ethogram.model/1"
-_ESTIMATOR = "learner.residuals.ResidualDetector"
+_ESTIMATOR = "learner.detectors.residual.ResidualDetector"
 # Each type with what skops may build it by: nothing here can call a function.
 _TRUSTED = frozenset(
     {
@@ -77,7 +77,7 @@ def fit_model(frame: pd.DataFrame) -> bytes:
         )
     import skops.io  # noqa: PLC0415  with scikit-learn 1.5 s and 220 MB, for models alone
 
-    from learner.residuals import ResidualDetector  # noqa: PLC0415
+    from learner.detectors.residual import ResidualDetector  # noqa: PLC0415
 
     estimator = ResidualDetector().fit(frame.to_numpy(np.float64))
     document = {

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.decomposition import PCA
-from sklearn.utils.estimator_checks import check_estimator
 
 from ethogram.contracts.baseline import ModelReference
 from ethogram.contracts.recording import Recording
@@ -25,7 +24,6 @@ from learner.anomaly import MIN_WINDOWS, attach_model, fit_model, load_model
 from learner.features import feature_frames
 from learner.identity import identity_of_subject
 from learner.learn import learn
-from learner.residuals import ResidualDetector
 from learner.summary import summarize
 from tests.recordings import shop_recording
 
@@ -53,12 +51,6 @@ def refusal(data: bytes) -> str:
     assert "x.skops" in caught.value.message
     assert caught.value.hint
     return caught.value.message
-
-
-def test_it_is_an_estimator_of_scikit_learn() -> None:
-    results = check_estimator(ResidualDetector(), on_fail=None, on_skip=None)
-    failed = [result["check_name"] for result in results if result["status"] == "failed"]
-    assert failed == []
 
 
 def test_strange_windows_score_lower_than_normal_ones() -> None:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from learner.anomaly import AnomalyModel
+from learner.detectors.residual import ResidualDetector
 from learner.explanation import contributions, feature_text, sequence
-from learner.residuals import ResidualDetector
 
 pytestmark = pytest.mark.unit
 

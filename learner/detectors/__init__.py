@@ -1,0 +1,1 @@
+"""Estimators of how strange a window is: one module each, found by `registry`."""

@@ -1,0 +1,47 @@
+"""Sequences of six calls that the fitted windows never showed: an exact set."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from learner.detectors.base import (
+    GramDetector,
+    LooksAt,
+    as_sparse,
+    like,
+    rarity,
+    row_sums,
+    scaled_rows,
+    weighed,
+)
+
+__all__ = ["GramNovelty"]
+
+_RARE = 0.01  # of one that is new, where it was seen in one window
+
+
+class GramNovelty(GramDetector):
+    """How many sequences of a window are new, over the square root of how many it has.
+
+    Neither their number, which grows with the window, nor their share, which a long window hides:
+    between them, as new ones come by chance. *contamination* is the share of the fitted windows
+    that `predict` calls outliers.
+    """
+
+    name: ClassVar[str] = "gram-novelty"
+    looks_at: ClassVar[LooksAt] = "grams"
+    summary: ClassVar[str] = "sequences of six calls that were never seen"
+
+    def _learn(self, rows: Any) -> None:
+        matrix = as_sparse(rows)
+        seen, most = rarity(matrix)
+        is_new = (self._lengths(matrix) < 6) | (seen == 0)
+        self.weights_ = np.where(is_new, 1.0, _RARE / (1.0 + seen))
+        self.most_ = np.where(is_new, 0.0, most)
+
+    def _shares(self, rows: Any) -> Any:
+        matrix = as_sparse(rows)
+        by = 1.0 / np.sqrt(np.maximum(row_sums(matrix), 1.0))
+        return like(rows, scaled_rows(weighed(matrix, self.weights_, self.most_), by))

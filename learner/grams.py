@@ -1,0 +1,181 @@
+"""Sequences of six calls as rows of numbers: which of them are known, and how much of the others.
+
+A detector looks at columns, but a sequence that was never seen has none. So it counts in the
+column of the longest part of it that is known: the last five of its calls, the last four, down to
+the call alone, and at last in a column for calls that nobody made. Importing this loads scipy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+__all__ = ["ABSENT", "MAP_BITS", "ORDER", "GramVocabulary", "GramWindows", "hashed"]
+
+ORDER = 6
+MAP_BITS = 16
+# In the identity of a column: no call stands here, the part is shorter. No call has this number.
+ABSENT = -1
+_START = 0xFFFF
+# A part of k calls is a number of k digits; six digits of this base fit in 64 bits.
+_MOST_CALLS = 1624
+
+Symbols = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class GramWindows:
+    """The sets of sequences of windows: those of window *i* are rows `starts[i]:starts[i + 1]`.
+
+    *symbols* has six columns, oldest call first; no sequence stands twice in a window.
+    """
+
+    starts: npt.NDArray[np.int64]
+    symbols: Symbols
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def windows(self) -> npt.NDArray[np.int64]:
+        """The window of each sequence."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.starts))
+
+    def take(self, rows: npt.NDArray[np.int64]) -> GramWindows:
+        """Return the windows *rows*, in that order."""
+        sizes = np.diff(self.starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        index = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], sizes)
+        return GramWindows(starts, self.symbols[index])
+
+    @classmethod
+    def of_calls(cls, traces: Sequence[npt.NDArray[np.integer[Any]]]) -> GramWindows:
+        """Return a window for each of *traces*, which are numbers of calls in their order.
+
+        The first calls of a trace have the start before them, as in table `ngrams`.
+        """
+        parts = [_sliding(np.asarray(trace, np.int32)) for trace in traces]
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        whole = np.concatenate(parts) if parts else np.empty((0, ORDER), np.int32)
+        return cls(starts.astype(np.int64), whole)
+
+
+def _sliding(trace: Symbols) -> Symbols:
+    """Return the distinct sequences of *trace*, in the order of their numbers."""
+    if not len(trace):
+        return np.empty((0, ORDER), np.int32)
+    padded = np.concatenate([np.full(ORDER - 1, _START, np.int32), trace])
+    calls, place = np.unique(padded, return_inverse=True)
+    every = np.lib.stride_tricks.sliding_window_view(place.ravel(), ORDER)
+    if len(calls) > _MOST_CALLS:
+        return calls[np.unique(every, axis=0)]
+    weights = np.uint64(len(calls)) ** np.arange(ORDER, dtype=np.uint64)[::-1]
+    numbers = np.unique((every.astype(np.uint64) * weights).sum(axis=1, dtype=np.uint64))
+    digits = numbers[:, None] // weights % np.uint64(len(calls))
+    distinct: Symbols = calls[digits.astype(np.int64)]
+    return distinct
+
+
+@dataclass(frozen=True, slots=True)
+class GramVocabulary:
+    """What is known: the calls, and for each length the parts of that length as sorted numbers."""
+
+    calls: Symbols
+    parts: tuple[npt.NDArray[np.uint64], ...]
+
+    @classmethod
+    def of(cls, windows: GramWindows) -> GramVocabulary:
+        """Return what *windows* show.
+
+        Of more than 1,624 different calls, which no kernel has, the most frequent are known.
+        """
+        calls, counts = np.unique(windows.symbols, return_counts=True)
+        if len(calls) > _MOST_CALLS:
+            calls = np.sort(calls[np.lexsort((calls, -counts))[:_MOST_CALLS]])
+        calls = calls.astype(np.int32)
+        parts = []
+        is_known = np.ones(len(windows.symbols), np.bool_)
+        for back, numbers in enumerate(_numbers(calls, windows.symbols)):
+            is_known &= np.isin(windows.symbols[:, ORDER - 1 - back], calls)
+            parts.append(np.unique(numbers[is_known]))
+        return cls(calls, tuple(parts))
+
+    @property
+    def columns(self) -> int:
+        """How many columns `encode` makes: calls nobody made, then parts from short to long."""
+        return 1 + sum(map(len, self.parts))
+
+    def encode(self, windows: GramWindows) -> sp.csr_array:
+        """Return a row for each window: how many of its sequences have that longest known part."""
+        column = np.zeros(len(windows.symbols), np.int64)
+        first = 1
+        for known, wanted in zip(self.parts, _numbers(self.calls, windows.symbols), strict=True):
+            if len(known):
+                place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+                column = np.where(known[place] == wanted, first + place, column)
+            first += len(known)
+        return _matrix(windows, column, self.columns)
+
+    def identities(self) -> Symbols:
+        """Return the calls of each column: the last of a sequence, `ABSENT` before them."""
+        result = np.full((self.columns, ORDER), ABSENT, np.int32)
+        base, first = np.uint64(len(self.calls) + 1), 1
+        for length, numbers in enumerate(self.parts, start=1):
+            rest = numbers.copy()
+            rows = slice(first, first + len(numbers))
+            for back in range(length):
+                digit = (rest % base).astype(np.int64)
+                result[rows, ORDER - 1 - back] = self.calls[digit - 1]
+                rest //= base
+            first += len(numbers)
+        return result
+
+
+def _numbers(calls: Symbols, symbols: Symbols) -> list[npt.NDArray[np.uint64]]:
+    """Return the last one, two, ... six calls of *symbols* as numbers.
+
+    An unknown call has digit 0: such a part is equal to no known one.
+    """
+    base = np.uint64(len(calls) + 1)
+    digits = np.zeros(symbols.shape, np.uint64)
+    if len(calls):
+        place = np.minimum(np.searchsorted(calls, symbols), len(calls) - 1)
+        digits = np.where(calls[place] == symbols, place + 1, 0).astype(np.uint64)
+    numbers, weight = [], np.uint64(1)
+    total = np.zeros(len(symbols), np.uint64)
+    for back in range(ORDER):
+        total = total + digits[:, ORDER - 1 - back] * weight
+        numbers.append(total)
+        if back < ORDER - 1:
+            weight *= base
+    return numbers
+
+
+def hashed(windows: GramWindows, *, bits: int = MAP_BITS) -> sp.csr_array:
+    """Return a row for each window over the slots of a map: each sequence counts in two of them.
+
+    A sequence is taken for known where both its slots are; the two hashes are halves of one
+    64-bit multiply-and-shift, which a kernel program computes in six steps.
+    """
+    value = np.zeros(len(windows.symbols), np.uint64)
+    for position in range(ORDER):
+        part = windows.symbols[:, position].astype(np.uint64)
+        value = (value ^ part) * np.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> np.uint64(29)
+    first = (value >> np.uint64(64 - bits)).astype(np.int64)
+    second = ((value >> np.uint64(8)) & np.uint64((1 << bits) - 1)).astype(np.int64)
+    one, two = (_matrix(windows, column, 1 << bits) for column in (first, second))
+    return sp.csr_array(one + two)
+
+
+def _matrix(windows: GramWindows, column: npt.NDArray[np.int64], width: int) -> sp.csr_array:
+    matrix = sp.csr_array(
+        (np.ones(len(column)), column, windows.starts), shape=(len(windows), width)
+    )
+    matrix.sum_duplicates()
+    return matrix
