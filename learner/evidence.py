@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ethogram.contracts.baseline import (
@@ -53,25 +54,24 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
     """
     if rows.empty:
         return
-    rows = rows.copy()
-    rows["arch"] = rows["arch"].fillna("")
-    rows["number"] = rows.groupby(_KEY, sort=False).ngroup()
-    seen = rows.drop_duplicates("number").sort_values("number")
+    rows = rows.assign(arch=rows["arch"].fillna(""))
+    numbers = rows.groupby(_KEY, sort=False).ngroup().to_numpy()
+    first_rows = np.unique(numbers, return_index=True)[1]
+    keys = zip(*(rows[name].to_numpy()[first_rows] for name in _KEY), strict=True)
     values: list[tuple[Dimension, AnyValue]] = []
     originals: dict[int, set[str]] = defaultdict(set)
     item_of: list[int] = []
     known: dict[tuple[Dimension, AnyValue], int] = {}
-    keys = zip(seen.dimension, seen.arch, seen.key, strict=True)
     decoded = [(dimension, decode_value(dimension, arch or None, key))
                for dimension, arch, key in keys]  # fmt: skip
     for (dimension, exact), value in zip(decoded, widened(decoded), strict=True):
         index = known.setdefault((dimension, value), len(known))
         if index == len(values):
             values.append((dimension, value))
-        if value != exact:
+        if value is not exact and value != exact:
             originals[index].add(_words(exact))
         item_of.append(index)
-    rows["item"] = pd.Series(item_of, index=range(len(item_of))).reindex(rows.number).to_numpy()
+    rows["item"] = np.array(item_of)[numbers]
     for (index, (dimension, value)), measured in zip(
         enumerate(values), _measured(rows), strict=True
     ):
@@ -81,7 +81,7 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
             evidence=_evidence(measured),
             widened_from=_widened_from(originals.get(index)),
             phases=measured.phases,
-            indicators=tuple(sorted(measured.indicators)),
+            indicators=measured.indicators,
         )
 
 
@@ -98,8 +98,26 @@ def _widened_from(originals: set[str] | None) -> WidenedFrom | None:
     return WidenedFrom(count=len(originals), examples=tuple(sorted(originals)[:_EXAMPLES]))
 
 
-def _measured(rows: pd.DataFrame) -> Iterator[Any]:
-    """Yield the measures of each item, in the order of their numbers."""
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the rows of one item say together."""
+
+    calls: int
+    instances: int
+    recordings: int
+    first_seen: str
+    last_seen: str
+    executables: tuple[str, ...]
+    indicators: tuple[str, ...]
+    phases: dict[Phase, int]
+
+
+def _measured(rows: pd.DataFrame) -> Iterator[_Measured]:
+    """Yield the measures of each item, in the order of their numbers.
+
+    All items at once, column by column: a function called for each would take a thousand times
+    as long as what it does.
+    """
     by_item = rows.groupby("item", sort=True)
     frame = by_item.agg(
         calls=("calls", "sum"),
@@ -107,33 +125,50 @@ def _measured(rows: pd.DataFrame) -> Iterator[Any]:
         recordings=("recording_id", "nunique"),
         first=("first", "min"),
         last=("last", "max"),
-        executables=("exe_path", lambda paths: set(paths.dropna())),
-        indicators=("indicators", lambda names: set(" ".join(names).split())),
     )
     lives = rows.groupby(["item", "recording_id", "instance_key", "phase"], sort=False)
     windows = lives["windows"].max().groupby(["item", "phase"], sort=False).sum().reset_index()
-    phases: dict[int, dict[Phase, int]] = defaultdict(dict)
+    phases: list[dict[Phase, int]] = [{} for _ in range(len(frame))]
     for item, phase, count in zip(windows["item"], windows.phase, windows.windows, strict=True):
         phases[item][phase] = int(count)
-    frame["phases"] = pd.Series(phases)
-    yield from frame.itertuples(index=False)
+    columns = (
+        frame.calls.tolist(),
+        frame.instances.tolist(),
+        frame.recordings.tolist(),
+        _times(frame["first"]),
+        _times(frame["last"]),
+        _sets_of(rows, "exe_path", lambda path: (escape(path),)),
+        _sets_of(rows, "indicators", str.split),
+        phases,
+    )
+    yield from map(_Measured, *columns)
 
 
-def _evidence(measured: Any) -> Evidence:
-    executables = sorted(escape(path) for path in measured.executables)
+def _sets_of(
+    rows: pd.DataFrame, column: str, parts: Callable[[Any], Iterable[str]]
+) -> list[tuple[str, ...]]:
+    """Return for each item the sorted *parts* of what its rows have in *column*."""
+    found: list[set[str]] = [set() for _ in range(int(rows["item"].max()) + 1)]
+    distinct = rows[["item", column]].dropna().drop_duplicates()
+    for item, value in zip(distinct["item"], distinct[column], strict=True):
+        found[item].update(parts(value))
+    return [tuple(sorted(members)) for members in found]
+
+
+def _evidence(measured: _Measured) -> Evidence:
     return Evidence(
-        calls=int(measured.calls),
+        calls=measured.calls,
         windows=sum(measured.phases.values()),
-        instances=int(measured.instances),
-        recordings=int(measured.recordings),
+        instances=measured.instances,
+        recordings=measured.recordings,
         phases=tuple(phase for phase in PHASES if phase in measured.phases),
-        first_seen=_time(int(measured.first)),
-        last_seen=_time(int(measured.last)),
-        executables=tuple(executables[:_EXECUTABLES]),
+        first_seen=measured.first_seen,
+        last_seen=measured.last_seen,
+        executables=measured.executables[:_EXECUTABLES],
     )
 
 
-def _time(nanoseconds: int) -> str:
-    """Return a time as RFC 3339 in UTC, with as many digits as it needs."""
-    text = pd.Timestamp(nanoseconds, unit="ns").isoformat(timespec="nanoseconds")
-    return text.rstrip("0").rstrip(".") + "Z" if "." in text else f"{text}Z"
+def _times(nanoseconds: pd.Series) -> list[str]:
+    """Return times as RFC 3339 in UTC, each with as many digits as it needs."""
+    texts = np.datetime_as_string(nanoseconds.to_numpy().astype("datetime64[ns]"))
+    return [f"{text.rstrip('0').rstrip('.')}Z" for text in texts.tolist()]

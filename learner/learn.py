@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ethogram.contracts.baseline import (
     BASELINE_SCHEMA,
     DIMENSIONS,
+    VALUE_MODELS,
     AnyValue,
     Baseline,
     Coverage,
@@ -35,6 +36,10 @@ __all__ = ["LearnOptions", "learn"]
 _WATCHED = ("subject", "instance", "observation", "loss", "input")
 _STEADY: tuple[Phase, ...] = ("steady", "unknown")
 _STARTUP: tuple[Phase, ...] = ("startup", "runtime")
+_RULES: dict[Dimension, type[Rule[Any]]] = {
+    dimension: Rule[model]  # type: ignore[valid-type]  # which it is, the dimension decides
+    for dimension, model in VALUE_MODELS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +138,15 @@ def _quarantined(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rules(items: list[Item]) -> Rules:
-    rules: dict[str, list[dict[str, Any]]] = {dimension: [] for dimension in DIMENSIONS}
+    rules: dict[str, list[Any]] = {dimension: [] for dimension in DIMENSIONS}
     for item in items:
         rules[item.dimension].append(
-            Rule(
+            _RULES[item.dimension](
                 id=rule_id(item.dimension, item.value),
                 value=item.value,
                 evidence=item.evidence,
                 widened_from=item.widened_from,
-            ).model_dump()
+            )
         )
     return Rules.model_validate(rules)
 
