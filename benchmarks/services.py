@@ -20,6 +20,7 @@ from benchmarks.servers import SERVICES, Load, Service, own_directory
 
 __all__ = ["measure"]
 
+_WARM_S = 0.3  # connections are made, caches filled
 _WINDOWS_S = 21.0  # four windows and a part of one
 _HOUR_S = 3600
 _MIB = 1 << 20
@@ -44,7 +45,7 @@ class _Taken:
 
 def measure(directory: Path, *, rounds: int, is_quick: bool = False) -> Part:
     """Return the part: some seconds for each service and state a round, and longer recordings."""
-    seconds = 0.3 if is_quick else 3.0
+    seconds = 0.3 if is_quick else 2.0
     part = Part(
         "services",
         "What real services lose",
@@ -54,8 +55,9 @@ def measure(directory: Path, *, rounds: int, is_quick: bool = False) -> Part:
     with ExitStack() as stack:
         running = list(_started(directory, stack, part))
         rates: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for number in range(rounds):
-            _round(directory, running, number, rounds, seconds, rates)
+        for each in running:
+            for number in range(rounds):
+                _round(directory, each, number, rounds, seconds, rates)
         recorded = running[:1] if is_quick else running
         taken = {
             each.service.name: _recorded(directory, each, 1 if is_quick else _WINDOWS_S)
@@ -82,31 +84,32 @@ def _started(directory: Path, stack: ExitStack, part: Part) -> Iterator[_Running
 
 
 def _settings(
-    directory: Path, running: list[_Running]
+    directory: Path, each: _Running
 ) -> Mapping[str, Callable[[], AbstractContextManager[Any]]]:
-    targets = [word for each in running for word in ("--cgroup", each.cgroup)]
+    target = ("--cgroup", each.cgroup)
     return {
         "nothing": nullcontext,
         "empty hooks": lambda: hooks.attached(hooks.places()),
-        "full": lambda: recording(directory / "full", targets),
-        "light": lambda: recording(directory / "light", targets, "--tier", "light"),
+        "full": lambda: recording(directory / "full", target),
+        "light": lambda: recording(directory / "light", target, "--tier", "light"),
     }
 
 
 def _round(
     directory: Path,
-    running: list[_Running],
+    each: _Running,
     number: int,
     rounds: int,
     seconds: float,
     rates: dict[tuple[str, str], list[float]],
 ) -> None:
-    settings = list(_settings(directory, running).items())
+    """Load one service in each state, one right after the other: the machine's speed drifts."""
+    say(f"services: {each.service.name}, round {number + 1} of {rounds}")
+    settings = list(_settings(directory, each).items())
     for state, enter in settings if number % 2 == 0 else reversed(settings):
-        say(f"services: round {number + 1} of {rounds}, {state}")
         with enter():
-            for each in running:
-                rates[each.service.name, state].append(each.load(seconds))
+            each.load(_WARM_S)
+            rates[each.service.name, state].append(each.load(seconds))
 
 
 def _recorded(directory: Path, each: _Running, seconds: float) -> _Taken:

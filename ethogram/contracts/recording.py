@@ -328,7 +328,7 @@ def parquet_batches(
                 if column.name in present and (columns is None or column.name in columns)
             ]
             _check_columns(table, present, path)
-            for batch in file.iter_batches(_BATCH_ROWS, columns=wanted, use_threads=False):
+            for batch in _group_by_group(file, wanted):
                 yield conform_batch(table, batch, path, columns=columns)
     except RecordingError:
         raise
@@ -393,6 +393,18 @@ def conform_batch(
             what = "it has two columns" if index else "it lacks column"
             raise RecordingError(f"`{path}` is no table `{table.name}`: {what} `{column.name}`")
     return pa.RecordBatch.from_arrays(arrays, schema=table.arrow_schema())
+
+
+def _group_by_group(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of *file*, no batch from two of its row groups.
+
+    Each group has its own dictionaries, and a list whose words come from two of them is more than
+    Arrow can put together.
+    """
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(
+            _BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+        )
 
 
 def last_rows(

@@ -51,9 +51,11 @@ def change_manifest(path: Path, **fields) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
-def replace_table(path: Path, table: pa.Table, name: str = FILES) -> None:
+def replace_table(
+    path: Path, table: pa.Table, name: str = FILES, *, row_group_size: int | None = None
+) -> None:
     """Put *table* where a Parquet file was, and let the manifest agree."""
-    pq.write_table(table, path / name)
+    pq.write_table(table, path / name, row_group_size=row_group_size)
     manifest = read_manifest(path)
     data = (path / name).read_bytes()
     agreed = {
@@ -288,6 +290,15 @@ def test_a_table_written_by_other_tools_is_read(path):
         table = with_column(table, name, table.column(name).cast(pa.string()))
     replace_table(path, table.replace_schema_metadata(None))
     assert Recording.open(path).table("files").equals(wanted)
+
+
+def test_lists_are_read_across_row_groups(tmp_path):
+    rows = [{"exec_id": f"{n}", "argv": [b"sh", b"%d" % n]} for n in range(23)]
+    path = make_recording(tmp_path / "rec", processes=rows)
+    name = "processes-00000.parquet"
+    replace_table(path, pq.read_table(path / name), name, row_group_size=7)
+    argv = Recording.open(path).table("processes").column("argv").to_pylist()
+    assert argv == [row["argv"] for row in rows]
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
