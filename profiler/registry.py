@@ -138,7 +138,9 @@ class Registry:
         self._tables: _Tables | None = None  # of `slots`, until one of them means something else
         self._by_mntns: dict[int, Instance] = {}
         self._workloads: dict[str, tuple[int, Identity]] = {}
-        self._changed_workloads: dict[str, tuple[int, Identity]] = {}
+        self._changed_workloads: dict[int, Identity] = {}
+        self._written: set[int] = set()  # workloads that have a row
+        self._numbers = 0  # of workloads, given so far
         self._container_ids: set[str] = set()
         self._count = 0
         self.slots: dict[int, Slot] = {}
@@ -261,22 +263,54 @@ class Registry:
     # --- names -------------------------------------------------------------------------------
 
     def _name(self, instance: Instance, identity: Identity) -> None:
+        instance.workload = self._workload_of(instance, identity)
         instance.identity = identity
         if identity.container_id is not None:
             self._container_ids.add(identity.container_id)
         instance.verdict = self._choose(identity, instance.path)
-        key = identity.workload_key
-        known = self._workloads.get(key)
-        number = known[0] if known else len(self._workloads)
-        if known is None or known[1] != identity:
-            self._workloads[key] = self._changed_workloads[key] = (number, identity)
-        instance.workload = number
         instance.is_changed = True
         self._tables = None
         if instance.is_open:
             self._open[instance.number] = instance
         else:
             self._open.pop(instance.number, None)
+
+    def _workload_of(self, instance: Instance, identity: Identity) -> int:
+        """Return the number of the workload that *instance* is of from now on.
+
+        What was written under a name that was still to come is of the one that came: that has the
+        same number or, where it had one of its own, is written for both.
+        """
+        key = identity.workload_key
+        freed = self._given_up(instance, key)
+        known = self._workloads.get(key)
+        if known is None:
+            number = self._numbers if freed is None else freed
+            self._numbers += freed is None
+        else:
+            number, before = known
+            if freed in self._written:
+                self._changed_workloads[freed] = identity
+            is_settled = before.state != "pending"
+            if before == identity or (is_settled and identity.state == "pending"):
+                return number
+        self._workloads[key] = number, identity
+        self._changed_workloads[number] = identity
+        return number
+
+    def _given_up(self, instance: Instance, key: str) -> int | None:
+        """Forget the workload of *instance* where all that it is has now the name *key*.
+
+        Return its number; None where it stands: it was settled once, or is another's as well.
+        """
+        number, before = instance.workload, instance.identity.workload_key
+        if number < 0 or before == key or self._workloads[before][1].state != "pending":
+            return None
+        if any(i.workload == number for i in self._instances.values() if i is not instance):
+            return None
+        del self._workloads[before]
+        self._changed_workloads.pop(number, None)
+        return number
 
     def has_pending(self, *, newer_than_ns: int = 0) -> bool:
         """Return whether a name or a runtime may still come for what began after this time."""
@@ -383,15 +417,18 @@ class Registry:
     def changed_workloads(self) -> dict[str, list[object]]:
         """Return columns of `workloads` for those that are new or have a better name."""
         used = {i.workload for i in self._instances.values() if i.verdict == "wanted"}
-        chosen = {k: v for k, v in self._changed_workloads.items() if v[0] in used}
-        for key in chosen:
-            del self._changed_workloads[key]
-        rows = list(chosen.values())
+        chosen = {
+            number: identity for number, identity in self._changed_workloads.items()
+            if number in used or number in self._written
+        }  # fmt: skip
+        for number in chosen:
+            del self._changed_workloads[number]
+        self._written |= chosen.keys()
         names = ("cluster", "namespace", "kind", "name", "container", "container_kind", "image",
                  "image_digest", "labels", "selector", "source", "state")  # fmt: skip
-        columns: dict[str, list[object]] = {"workload": [number for number, _ in rows]}
+        columns: dict[str, list[object]] = {"workload": list(chosen)}
         for name in names:
-            columns[name] = [getattr(identity, name) for _, identity in rows]
+            columns[name] = [getattr(identity, name) for identity in chosen.values()]
         return columns
 
     def changed_instances(self) -> dict[str, list[object]]:
@@ -421,6 +458,17 @@ class Registry:
             ],
             "observed": ["live" if i.is_live else "snapshot" for i in chosen],
         }
+
+    def ended(self, before_ns: int) -> list[Instance]:
+        """Return what ended before this time and has nothing left to be written.
+
+        A name that may still come is waited for: rows may wait for it, or say that it is pending.
+        """
+        return [
+            i for i in self._instances.values()
+            if i.ended_ns is not None and i.ended_ns < before_ns
+            and (i.verdict == "unwanted" or i.identity.state != "pending")
+        ]  # fmt: skip
 
     def forget(self, instance: Instance) -> list[int]:
         """Forget an ended instance; return its slots, which the kernel side may use again."""

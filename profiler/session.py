@@ -290,6 +290,8 @@ class Session:
 
     def _end_window(self, on_window: OnWindow | None, *, is_last: bool = False) -> None:
         assert self._writer is not None
+        if is_last:
+            self._resolver.settle()
         ended = self.clock.boot_ns()  # the kernel side begins the next window first of all
         drained = self._attached.end_window()
         self._registry.take(drained.records, is_live=self._is_live)
@@ -315,15 +317,13 @@ class Session:
     def _forget_ended(self) -> None:
         """Give back the slots of instances that ended at least a whole window ago."""
         before = self._window_began - 2 * self._options.window_ms * 1_000_000
-        for instance in list(self._registry.instances()):
-            is_settled = instance.verdict != "pending"  # or its rows wait for their slots
-            if is_settled and instance.ended_ns is not None and instance.ended_ns < before:
-                slots = self._registry.forget(instance)
-                self._silenced.discard(instance.cgroup_id)
-                for cgroup_id, mntns in instance.kernel_keys:
-                    is_gone = cgroup_id == instance.cgroup_id
-                    self._attached.forget(cgroup_id, mntns, slots, is_gone=is_gone)
-                    slots = []
+        for instance in self._registry.ended(before):
+            slots = self._registry.forget(instance)
+            self._silenced.discard(instance.cgroup_id)
+            for cgroup_id, mntns in instance.kernel_keys:
+                is_gone = cgroup_id == instance.cgroup_id
+                self._attached.forget(cgroup_id, mntns, slots, is_gone=is_gone)
+                slots = []
 
     # --- end ---------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class Resolver:
         self._place = Place(cluster, inventory)
         self._host_name = bounded(host_name or os.uname().nodename)
         self._clock = clock
+        self._grace_s = GRACE_S
         self._states = StateStore(root, self.hierarchy.id_of)
         self._storage = ContainerStore(root)
         self._engines: OrderedDict[str, list[Facts]] = OrderedDict()
@@ -108,6 +109,10 @@ class Resolver:
         """Read what there is of *container_id*, or of every container, while it is there."""
         with self._lock:
             self._prefetch(container_id)
+
+    def settle(self) -> None:
+        """Wait for no better names from now on: what is known of each now is its name."""
+        self._grace_s = 0.0
 
     def watch(self) -> None:
         """Read from now on what a runtime writes of a container, as soon as it is written."""
@@ -262,7 +267,7 @@ class Resolver:
         """
         first = self._first_asked.setdefault(cgroup_id, self._clock())
         _trim(self._first_asked)
-        if self._clock() - first >= GRACE_S:
+        if self._clock() - first >= self._grace_s:
             return identity
         if _may_change(identity):
             return replace(identity, state="pending")

@@ -196,3 +196,107 @@ def test_the_runtime_of_what_is_not_recorded_is_not_waited_for(tmp_path: Path) -
     node.registry._choose = lambda *_: "unwanted"
     node.start()
     assert not node.registry.has_pending()
+
+
+# --- names that come late, or never ---------------------------------------------------------------
+
+_POD = CRI["io.kubernetes.cri.sandbox-name"]
+
+
+def _written(registry: Registry, *windows: dict[str, list[object]]) -> dict[object, tuple]:
+    """Return name and state of each workload as a recording has them: the last row stands."""
+    return {
+        number: (name, state)
+        for rows in (*windows, registry.changed_workloads())
+        for number, name, state in zip(rows["workload"], rows["name"], rows["state"], strict=True)
+    }
+
+
+def _container(host: Host, container_id: str) -> tuple[str, int]:
+    path = f"/kubepods/burstable/pod{POD_UID}/{container_id}"
+    return path, host.cgroup(path)
+
+
+class _Late:
+    """A registry of a host without inventory, where names come from what runtimes write."""
+
+    def __init__(self, directory: Path) -> None:
+        self.host = Host(directory)
+        self.now = 0.0
+        self.resolver = Resolver(self.host.root, host_name="node", clock=lambda: self.now)
+        self.registry = Registry(self.resolver, BootClock(0), choose=lambda *_: "wanted")
+        self.registry.host_mntns = _HOST_MNTNS
+
+    def start(self, container_id: str, slot: int) -> str:
+        path, number = _container(self.host, container_id)
+        _take(self.registry, _cgroup(slot, number, path), _slot(slot, slot, number, 200 + slot))
+        return path
+
+    def end(self, path: str, time_ns: int) -> None:
+        number = self.host.path(f"{self.host.mount}{path}").stat().st_ino
+        _take(self.registry, _cgroup(time_ns, number, path, removed=True))
+
+
+def test_what_was_written_under_a_pending_name_is_of_the_one_that_came(tmp_path: Path) -> None:
+    late = _Late(tmp_path)
+    path = late.start(HEX, 1)
+    first = late.registry.changed_workloads()
+    assert first["state"] == ["pending"]
+    late.host.runc(HEX, cgroup=path, annotations=CRI)
+    late.registry.resolve_pending()
+    ((name, state),) = _written(late.registry, first).values()
+    assert (name, state) == (_POD, "resolved")
+
+
+def test_a_workload_with_a_name_already_lends_it_to_what_was_pending(tmp_path: Path) -> None:
+    late = _Late(tmp_path)
+    path = late.start(HEX, 1)
+    late.host.runc(HEX, cgroup=path, annotations=CRI)
+    late.registry.resolve_pending()
+    other = late.start(_OTHER, 2)
+    first = late.registry.changed_workloads()
+    assert sorted(first["state"]) == ["pending", "resolved"]
+    late.host.runc(_OTHER, cgroup=other, annotations=CRI)
+    late.registry.resolve_pending()
+    assert set(_written(late.registry, first).values()) == {(_POD, "resolved")}
+    assert late.registry.slots[1].instance.workload == late.registry.slots[2].instance.workload
+
+
+def test_a_name_that_was_settled_is_not_taken_back_by_a_newer_cgroup(tmp_path: Path) -> None:
+    late = _Late(tmp_path)
+    path = "/shop/web"
+    number = late.host.cgroup(path)
+    _take(late.registry, _cgroup(1, number, path), _slot(1, 1, number, _HOST_MNTNS))
+    late.now += GRACE_S
+    late.registry.resolve_pending()
+    first = late.registry.changed_workloads()
+    _take(late.registry, _cgroup(2, number, path, removed=True))
+    (ended,) = late.registry.ended(3)
+    late.registry.forget(ended)
+    _take(late.registry, _cgroup(4, number + 1, path), _slot(4, 2, number + 1, _HOST_MNTNS))
+    ((name, state),) = _written(late.registry, first).values()
+    assert (name, state != "pending") == (path, True)
+
+
+def test_what_ended_is_kept_until_its_name_is_settled(tmp_path: Path) -> None:
+    late = _Late(tmp_path)
+    late.end(late.start(HEX, 1), 2)
+    first = late.registry.changed_workloads()
+    assert late.registry.ended(3) == []
+    late.now += GRACE_S
+    late.registry.resolve_pending()
+    assert [one.path for one in late.registry.ended(3)] == [
+        one.path for one in late.registry.instances()
+    ]
+    ((_, state),) = _written(late.registry, first).values()
+    assert state == "unresolved"
+
+
+def test_nothing_is_pending_in_a_recording_that_has_ended(tmp_path: Path) -> None:
+    late = _Late(tmp_path)
+    late.start(HEX, 1)
+    first = late.registry.changed_workloads()
+    late.resolver.settle()
+    late.registry.resolve_pending()
+    ((_, state),) = _written(late.registry, first).values()
+    assert (state, late.registry.has_pending()) == ("unresolved", False)
