@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ethogram.cli.group import cli, closest
 from ethogram.contracts.escape import printable
 from ethogram.errors import EthogramError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 __all__ = ["run"]
 
@@ -33,14 +38,48 @@ _OS_HINTS = {
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with *arguments* and return its exit code; never raises."""
     _open_closed_streams()
+    _forgive_messages()
+    code = 0
     try:
         code = _invoke(list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read standard output left. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read standard output left.
+        _abandon_output()
         return NOBODY_READS
+    except OSError as error:
+        _abandon_output()
+        return code or _report(OSError(error.errno, error.strerror, "standard output"))
     return code
+
+
+def _abandon_output() -> None:
+    """Let nothing be written to standard output any more: Python would complain again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Messages(io.FileIO):
+    """Standard error. What cannot be written there, to a full disk say, ends nothing."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write *data* where that can be done; a reader who left is told of."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def _forgive_messages() -> None:
+    """Let the real standard error, where it is in use, forgive what it cannot write."""
+    real = sys.stderr
+    if real is not sys.__stderr__ or not isinstance(real, io.TextIOWrapper):
+        return
+    raw = io.BufferedWriter(_Messages(real.fileno(), "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(
+        raw, encoding=real.encoding, errors=real.errors, line_buffering=True
+    )
 
 
 def _open_closed_streams() -> None:

@@ -222,3 +222,26 @@ def test_a_reader_that_leaves_ends_it_quietly(output_format: str) -> None:
     )  # fmt: skip
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", [("schema",), ("schema", "--no-such-option")])
+def test_messages_that_cannot_be_written_change_no_exit_code(words: tuple[str, ...]) -> None:
+    command = [sys.executable, "-c", "from ethogram.cli import main; main()", *words]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    with Path("/dev/full").open("w") as full:
+        unsaid = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=full, check=False
+        )  # fmt: skip
+    assert (unsaid.returncode, unsaid.stdout) == (said.returncode, said.stdout)
+
+
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    command = [sys.executable, "-c", "from ethogram.cli import main; main()", "schema"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "no space left on device\n\nhint: free space, or name another place\n"
+    )
