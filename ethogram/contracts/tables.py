@@ -213,7 +213,7 @@ _ALL = (
         ("script", "bytes?", "the script, where an interpreter runs it; what a failed exec asked"
          " for, with the directory that execveat() was given"),
         ("cwd", "bytes?", "working directory"),
-        ("argv", "list:bytes", "arguments, bounded and redacted"),
+        ("argv", "list:bytes", "arguments, bounded and redacted; none of a failed exec"),
         ("flags", "u32", "bits of `process_flag`"),
         ("uid", "u32", "user id in the host's user namespace"),
         ("euid", "u32?", "effective user id"),
