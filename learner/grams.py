@@ -159,23 +159,26 @@ def _numbers(calls: Symbols, symbols: Symbols) -> list[npt.NDArray[np.uint64]]:
 def hashed(windows: GramWindows, *, bits: int = MAP_BITS) -> sp.csr_array:
     """Return a row for each window over the slots of a map: each sequence counts in two of them.
 
-    A sequence is taken for known where both its slots are; the two hashes are halves of one
-    64-bit multiply-and-shift, which a kernel program computes in six steps.
+    A sequence is taken for known where both its slots are. Both are parts of one 64-bit hash, six
+    multiplications and a mix of their result, which a kernel program can compute.
     """
-    value = np.zeros(len(windows.symbols), np.uint64)
+    value = np.full(len(windows.symbols), 0xCBF29CE484222325, np.uint64)
     for position in range(ORDER):
-        part = windows.symbols[:, position].astype(np.uint64)
-        value = (value ^ part) * np.uint64(0x9E3779B97F4A7C15)
-        value ^= value >> np.uint64(29)
-    first = (value >> np.uint64(64 - bits)).astype(np.int64)
-    second = ((value >> np.uint64(8)) & np.uint64((1 << bits) - 1)).astype(np.int64)
-    one, two = (_matrix(windows, column, 1 << bits) for column in (first, second))
+        value ^= windows.symbols[:, position].astype(np.uint64)
+        value *= np.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> np.uint64(32)
+    value *= np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's: the low bits reach the high ones
+    value ^= value >> np.uint64(33)
+    mask = np.uint64((1 << bits) - 1)
+    first, second = value & mask, (value >> np.uint64(32)) & mask
+    one, two = (_matrix(windows, slots.astype(np.int64), 1 << bits) for slots in (first, second))
     return sp.csr_array(one + two)
 
 
 def _matrix(windows: GramWindows, column: npt.NDArray[np.int64], width: int) -> sp.csr_array:
+    # A copy of the starts: summing duplicates changes what the matrix was made of.
     matrix = sp.csr_array(
-        (np.ones(len(column)), column, windows.starts), shape=(len(windows), width)
+        (np.ones(len(column)), column, windows.starts.copy()), shape=(len(windows), width)
     )
     matrix.sum_duplicates()
     return matrix

@@ -1,0 +1,157 @@
+"""Several detectors as one: each is held out from itself, and their p-values are put together.
+
+Each detector is fitted once to each part of the windows without one fold, and scores that fold.
+These held-out scores put it on the scale of `Calibration`. The detector that stays is fitted to all
+windows. Importing this module loads scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from learner.calibration import Calibration
+from learner.detectors.base import Detector
+from learner.detectors.registry import detectors
+from learner.grams import GramVocabulary, GramWindows, hashed
+
+__all__ = [
+    "DEFAULT_COMBINE",
+    "DEFAULT_COUNTS",
+    "DEFAULT_GRAMS",
+    "Combine",
+    "Ensemble",
+    "Windows",
+    "fit_ensemble",
+]
+
+# The detectors that make the default ensemble, where windows have what they look at.
+DEFAULT_COUNTS: tuple[str, ...] = ("residual",)
+DEFAULT_GRAMS: tuple[str, ...] = ("gram-cover", "gram-model", "gram-neighbours", "gram-novelty")
+
+# mean: a window that several detectors find strange; max: one that any of them does.
+Combine = Literal["mean", "max"]
+DEFAULT_COMBINE: Combine = "mean"
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What detectors look at: a row of *counts* for each window, and its set of sequences.
+
+    The columns of *counts* are the same wherever an ensemble is fitted and scores.
+    """
+
+    counts: npt.NDArray[np.float64]
+    grams: GramWindows | None = None
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Windows:
+        """Return the windows *rows*, in that order."""
+        return Windows(self.counts[rows], None if self.grams is None else self.grams.take(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Detectors that were fitted to the same windows, and the sequences these showed."""
+
+    detectors: Mapping[str, Detector]
+    vocabulary: GramVocabulary | None
+
+    def scores(self, windows: Windows) -> dict[str, Scores]:
+        """Return the scores of each detector."""
+        columns = self.columns(windows)
+        return {
+            name: detector.score_samples(columns[detector.looks_at])
+            for name, detector in self.detectors.items()
+        }
+
+    def columns(self, windows: Windows) -> dict[str, Any]:
+        """Return the rows that each kind of detector looks at."""
+        return _columns(windows, self.vocabulary, {d.looks_at for d in self.detectors.values()})
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Fitted detectors, each with the calibration of its scores; *held_out* are the ensemble's."""
+
+    fitted: Fitted
+    calibrations: Mapping[str, Calibration]
+    combine: Combine
+    held_out: Scores
+
+    def members(self, windows: Windows) -> dict[str, Scores]:
+        """Return how strange each detector finds each window: minus the logarithm of its p."""
+        scores = self.fitted.scores(windows)
+        return {name: each.strangeness(scores[name]) for name, each in self.calibrations.items()}
+
+    def score(self, windows: Windows) -> Scores:
+        """Return how normal each window is: zero is as normal as can be, lower is stranger.
+
+        The score of a window does not depend on the others.
+        """
+        return combined(list(self.members(windows).values()), self.combine)
+
+
+def fit_ensemble(
+    windows: Windows,
+    folds: npt.NDArray[np.int64],
+    *,
+    members: Sequence[str] | None = None,
+    combine: Combine = DEFAULT_COMBINE,
+) -> Ensemble:
+    """Return *members*, by default the default ones, fitted to *windows*.
+
+    *folds* numbers the part of each window that is held out together; neighbours in time belong
+    into one.
+    """
+    names = members or (*DEFAULT_COUNTS, *(DEFAULT_GRAMS if windows.grams is not None else ()))
+    held_out = {name: np.zeros(len(windows)) for name in names}
+    for fold in np.unique(folds):
+        out = np.flatnonzero(folds == fold)
+        fitted = fit_detectors(windows.take(np.flatnonzero(folds != fold)), names)
+        for name, scores in fitted.scores(windows.take(out)).items():
+            held_out[name][out] = scores
+    calibrations = {name: Calibration.of(scores) for name, scores in held_out.items()}
+    each = [calibrations[name].strangeness(scores) for name, scores in held_out.items()]
+    fitted = fit_detectors(windows, names)
+    return Ensemble(fitted, calibrations, combine, combined(each, combine))
+
+
+def fit_detectors(windows: Windows, names: Sequence[str]) -> Fitted:
+    """Return the detectors *names*, fitted to *windows*."""
+    made = {name: detectors()[name]() for name in names}
+    kinds = {detector.looks_at for detector in made.values()}
+    vocabulary = None
+    if "grams" in kinds and windows.grams is not None:
+        vocabulary = GramVocabulary.of(windows.grams)
+    columns = _columns(windows, vocabulary, kinds)
+    grams = None if vocabulary is None else vocabulary.identities()
+    for detector in made.values():
+        known = {"grams": grams} if detector.looks_at == "grams" else {}
+        detector.fit(columns[detector.looks_at], **known)
+    return Fitted(made, vocabulary)
+
+
+def _columns(
+    windows: Windows, vocabulary: GramVocabulary | None, kinds: set[Any]
+) -> dict[str, Any]:
+    columns: dict[str, Any] = {"counts": windows.counts}
+    if windows.grams is not None and vocabulary is not None:
+        columns["grams"] = vocabulary.encode(windows.grams)
+    if windows.grams is not None and "hashes" in kinds:
+        columns["hashes"] = hashed(windows.grams)
+    return columns
+
+
+def combined(members: Sequence[Scores], combine: Combine) -> Scores:
+    """Return how normal windows are that are as strange to each detector as *members* say."""
+    every = np.stack(members)
+    scores: Scores = -(every.mean(axis=0) if combine == "mean" else every.max(axis=0))
+    return scores
