@@ -110,6 +110,7 @@ class _Measured:
     executables: tuple[str, ...]
     indicators: tuple[str, ...]
     phases: dict[Phase, int]
+    example: str | None
 
 
 def _measured(rows: pd.DataFrame) -> Iterator[_Measured]:
@@ -140,8 +141,18 @@ def _measured(rows: pd.DataFrame) -> Iterator[_Measured]:
         _sets_of(rows, "exe_path", lambda path: (escape(path),)),
         _sets_of(rows, "indicators", str.split),
         phases,
+        _examples(rows, len(frame)),
     )
     yield from map(_Measured, *columns)
+
+
+def _examples(rows: pd.DataFrame, items: int) -> list[str | None]:
+    """Return for each item the first process by name that its rows have."""
+    examples: list[str | None] = [None] * items
+    first = rows[["item", "exec_id"]].dropna().groupby("item").exec_id.min()
+    for item, name in first.items():
+        examples[int(str(item))] = escape(name)
+    return examples
 
 
 def _sets_of(
@@ -165,6 +176,7 @@ def _evidence(measured: _Measured) -> Evidence:
         first_seen=measured.first_seen,
         last_seen=measured.last_seen,
         executables=measured.executables[:_EXECUTABLES],
+        example_exec_id=measured.example,
     )
 
 

@@ -13,6 +13,7 @@ from ethogram.contracts.tables import ENUMS, TABLES
 from learner.behaviour import Behaviour, Columns, group_columns
 from learner.context import Context
 from learner.dimensions import canonical, quarantine_key
+from learner.doers import Doers
 from learner.grouping import group_rows
 from learner.rows import new_row, table_of
 from learner.taint import Taint
@@ -23,8 +24,12 @@ _DIMENSIONS = {name: code for code, name in enumerate(ENUMS["dimension"])}
 _TIME = pa.timestamp("ns", tz="UTC")
 
 
-def extract(context: Context, taint: Taint, behaviour: Behaviour) -> pa.Table:
+def extract(
+    context: Context, taint: Taint, behaviour: Behaviour, doers: Doers | None = None
+) -> pa.Table:
     """Return what the table of *behaviour* shows, as rows of a summary with enums as codes.
+
+    Without *doers* no row says which process did it.
 
     Rows that name a workload or an instance which the recording lacks are counted as a loss.
     """
@@ -33,11 +38,15 @@ def extract(context: Context, taint: Taint, behaviour: Behaviour) -> pa.Table:
     schema = TABLES[behaviour.table].arrow_schema()
     nothing = empty[0] if empty else pa.RecordBatch.from_pylist([], schema=schema)
     by = tuple(group_columns(behaviour.prepare(context, nothing)))
-    batches = (_prepared(context, taint, behaviour, batch) for batch in source.batches())
+    batches = (_prepared(context, taint, behaviour, batch, doers) for batch in source.batches())
     groups = group_rows(batches, by)
-    rows = _named(context, taint, behaviour, groups, by) if groups.num_rows else None
     losses = table_of(source.losses())
-    return losses if rows is None else pa.concat_tables([rows, losses])
+    if not groups.num_rows:
+        return losses
+    examples = doers.of_groups(behaviour.table, groups) if doers else None
+    return pa.concat_tables(
+        [_named(context, taint, behaviour, groups, by, examples=examples), losses]
+    )
 
 
 class _Owned:
@@ -64,7 +73,11 @@ class _Owned:
 
 
 def _prepared(
-    context: Context, taint: Taint, behaviour: Behaviour, batch: pa.RecordBatch
+    context: Context,
+    taint: Taint,
+    behaviour: Behaviour,
+    batch: pa.RecordBatch,
+    doers: Doers | None,
 ) -> pa.Table:
     """Return the rows of *batch* that count, with the columns that `group_rows` needs."""
     columns: Columns = {
@@ -73,6 +86,9 @@ def _prepared(
         "phase": batch.column("phase").indices,
         "indicators": pa.array(taint.bits(behaviour.table, batch)),
         "window": batch.column("window"),
+        "process": doers.numbers(behaviour.table, batch)
+        if doers
+        else pa.nulls(batch.num_rows, pa.int32()),
     } | behaviour.prepare(context, batch)
     if "first" not in columns:
         windows = columns["window"].to_numpy()
@@ -84,7 +100,13 @@ def _prepared(
 
 
 def _named(
-    context: Context, taint: Taint, behaviour: Behaviour, groups: pa.Table, by: tuple[str, ...]
+    context: Context,
+    taint: Taint,
+    behaviour: Behaviour,
+    groups: pa.Table,
+    by: tuple[str, ...],
+    *,
+    examples: pa.Array | None,
 ) -> pa.Table:
     rows = groups.num_rows
     condemned = groups.column("indicators").to_pylist()
@@ -115,6 +137,7 @@ def _named(
             "calls": groups.column("calls").cast(pa.uint64()),
             "first": groups.column("first"),
             "last": groups.column("last"),
+            "exec_id": pa.nulls(rows, pa.string()) if examples is None else examples,
         }
     )
 

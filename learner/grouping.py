@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 
 __all__ = ["COMMON_KEYS", "group_rows"]
 
+_MEASURES = [("calls", "sum"), ("first", "min"), ("last", "max"), ("process", "min")]
+
 COMMON_KEYS = ("instance", "workload", "phase", "indicators")
 _FOLD_ROWS = 2_000_000
 
@@ -20,9 +22,10 @@ _FOLD_ROWS = 2_000_000
 def group_rows(tables: Iterable[pa.Table], by: tuple[str, ...]) -> pa.Table:
     """Return one row a group of *tables* by `COMMON_KEYS` and *by*.
 
-    The tables have these columns and `window`, `calls`, `first`, `last`; the result has `windows`
-    (in how many), `calls`, `first`, `last` instead. Windows come in order, as they are recorded: a
-    row that is more than some millions of rows late counts its window again.
+    The tables have these columns and `window`, `calls`, `first`, `last`, `process`; the result has
+    `windows` (in how many), `calls`, `first`, `last` and the smallest `process` instead. Windows
+    come in order, as they are recorded: a row that is more than some millions of rows late counts
+    its window again.
     """
     keys = [*COMMON_KEYS, *by]
     done: list[pa.Table] = []
@@ -47,22 +50,18 @@ def group_rows(tables: Iterable[pa.Table], by: tuple[str, ...]) -> pa.Table:
 
 def _grouped(table: pa.Table, keys: list[str]) -> pa.Table:
     return _renamed(
-        table.group_by(keys).aggregate(
-            [("window", "count_distinct"), ("calls", "sum"), ("first", "min"), ("last", "max")]
-        ),
+        table.group_by(keys).aggregate([("window", "count_distinct"), *_MEASURES]),
         {"window_count_distinct": "windows"},
     )
 
 
 def _folded(parts: list[pa.Table], keys: list[str]) -> pa.Table:
     return _renamed(
-        pa.concat_tables(parts)
-        .group_by(keys)
-        .aggregate([("windows", "sum"), ("calls", "sum"), ("first", "min"), ("last", "max")]),
+        pa.concat_tables(parts).group_by(keys).aggregate([("windows", "sum"), *_MEASURES]),
         {"windows_sum": "windows"},
     )
 
 
 def _renamed(table: pa.Table, names: dict[str, str]) -> pa.Table:
-    names = names | {"calls_sum": "calls", "first_min": "first", "last_max": "last"}
+    names = names | {f"{name}_{measure}": name for name, measure in _MEASURES}
     return table.rename_columns([names.get(name, name) for name in table.column_names])

@@ -39,6 +39,7 @@ def new_row(context: Context, dimension: str, key: bytes, **columns: Any) -> Row
         "calls": 0,
         "first": began,
         "last": began,
+        "exec_id": None,
     } | columns
 
 

@@ -12,6 +12,7 @@ from ethogram.contracts.tables import SUMMARY
 from ethogram.indicators.registry import indicators
 from learner.behaviour import BEHAVIOURS
 from learner.context import context_of
+from learner.doers import Doers
 from learner.extract import extract
 from learner.observation import observation_rows
 from learner.rows import coded, table_of, typed
@@ -19,7 +20,7 @@ from learner.suspects import taint_of
 
 __all__ = ["merge", "summarize"]
 
-_MEASURES = {"windows": "max", "calls": "max", "first": "min", "last": "max"}
+_MEASURES = {"windows": "max", "calls": "max", "first": "min", "last": "max", "exec_id": "min"}
 
 
 def summarize(recording: Recording) -> pa.Table:
@@ -31,14 +32,16 @@ def summarize(recording: Recording) -> pa.Table:
     context = context_of(recording)
     taint = taint_of(context, indicators().values())
     observed = table_of(observation_rows(context, taint, recording))
-    return _union([observed, *(extract(context, taint, behaviour) for behaviour in BEHAVIOURS)])
+    doers = Doers(context)
+    seen = (extract(context, taint, behaviour, doers) for behaviour in BEHAVIOURS)
+    return _union([observed, *seen])
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """Return the union of *tables*, sorted by primary key.
 
     Associative, commutative and idempotent. Where rows with one primary key differ, the result has
-    the largest counts, the earliest `first` and the latest `last` of them.
+    the largest counts, the earliest `first`, the latest `last` and the first `exec_id` by name.
     """
     return _union([coded(table) for table in tables])
 

@@ -56,7 +56,8 @@ class Evidence(Frozen):
     """Why a rule exists, in totals over all recordings; the summaries keep the rest.
 
     *windows* counts pairs of window and phase, *phases* stand in the order of a life. *executables*
-    did it, at most the first 20 by name.
+    did it, at most the first 20 by name. *example_exec_id* is one process that did, where the
+    tables name any.
     """
 
     calls: Count
@@ -67,6 +68,7 @@ class Evidence(Frozen):
     first_seen: Time
     last_seen: Time
     executables: tuple[str, ...] = ()
+    example_exec_id: Text | None = None
 
 
 class WidenedFrom(Frozen):

@@ -25,6 +25,7 @@ def merge_evidence(parts: Sequence[Evidence]) -> Evidence:
     """
     phases = {phase for part in parts for phase in part.phases}
     executables = {path for part in parts for path in part.executables}
+    examples = [part.example_exec_id for part in parts if part.example_exec_id is not None]
     return Evidence(
         calls=sum(part.calls for part in parts),
         windows=max(part.windows for part in parts),
@@ -34,6 +35,7 @@ def merge_evidence(parts: Sequence[Evidence]) -> Evidence:
         first_seen=min((part.first_seen for part in parts), key=_instant),
         last_seen=max((part.last_seen for part in parts), key=_instant),
         executables=tuple(sorted(executables)[:_EXECUTABLES]),
+        example_exec_id=min(examples, default=None),
     )
 
 

@@ -402,5 +402,6 @@ SUMMARY = _table(
     ("calls", "u64", "how often in all"),
     ("first", "ts", "first time seen"),
     ("last", "ts", "last time seen"),
+    ("exec_id", "str?", "a process that did it; null where the tables name none"),
     key="recording_id instance_key workload_key phase dimension arch key exe_path",
 )  # fmt: skip

@@ -35,6 +35,7 @@ rows = st.fixed_dictionaries(
         "calls": st.integers(0, 2**64 - 1),
         "first": st.integers(0, 2**62),
         "last": st.integers(0, 2**62),
+        "exec_id": few([None, "a", "b"]),
     }
 )
 

@@ -244,12 +244,12 @@ def test_rules_that_become_one_have_the_evidence_of_all() -> None:
     executables = tuple(f"/bin/{number:02}" for number in range(20))
     first = rule_of(
         "dns", {"name": "a.staging.test"}, calls=23, windows=5, instances=2, recordings=1,
-        phases=("startup",), executables=executables,
+        phases=("startup",), executables=executables, example_exec_id="b",
         first_seen="2026-11-23T06:00:00.5Z", last_seen="2026-11-23T06:00:01Z",
     )  # fmt: skip
     second = rule_of(
         "dns", {"name": "a.test"}, calls=7, windows=4, instances=3, recordings=2,
-        phases=("runtime", "steady"), executables=("/bin/01", "/bin/000"),
+        phases=("runtime", "steady"), executables=("/bin/01", "/bin/000"), example_exec_id="a",
         first_seen="2026-11-23T06:00:00Z", last_seen="2026-11-23T06:00:01.25Z",
     )  # fmt: skip
     for order in ([first, second], [second, first]):
@@ -264,6 +264,7 @@ def test_rules_that_become_one_have_the_evidence_of_all() -> None:
             "first_seen": "2026-11-23T06:00:00Z",
             "last_seen": "2026-11-23T06:00:01.25Z",
             "executables": tuple(sorted({*executables, "/bin/000"})[:20]),
+            "example_exec_id": "a",
         }
 
 

@@ -288,6 +288,7 @@ def test_counting_windows_in_parts_gives_what_counting_them_at_once_gives(
         "calls": pa.array(np.ones(5000), pa.uint64()),
         "first": pa.array(window.astype(np.int64)).cast(pa.timestamp("ns", tz="UTC")),
         "last": pa.array(window.astype(np.int64)).cast(pa.timestamp("ns", tz="UTC")),
+        "process": pa.array(random.integers(0, 99, 5000), pa.int32()),
     }
     whole = pa.table(columns)
     order = [("instance", "ascending"), ("nr", "ascending")]
