@@ -36,6 +36,7 @@ __all__ = ["LearnOptions", "learn"]
 _WATCHED = ("subject", "instance", "observation", "loss", "input")
 _STEADY: tuple[Phase, ...] = ("steady", "unknown")
 _STARTUP: tuple[Phase, ...] = ("startup", "runtime")
+_FIELDS = {dimension: tuple(model.model_fields) for dimension, model in VALUE_MODELS.items()}
 _RULES: dict[Dimension, type[Rule[Any]]] = {
     dimension: Rule[model]  # type: ignore[valid-type]  # which it is, the dimension decides
     for dimension, model in VALUE_MODELS.items()
@@ -114,7 +115,7 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
 
 def _order(dimension: Dimension, value: AnyValue) -> tuple[Any, ...]:
     """Return what sorts values: by dimension, then by each field, what is absent first."""
-    fields = [getattr(value, name) for name in type(value).model_fields]
+    fields = [getattr(value, name) for name in _FIELDS[dimension]]
     return (
         DIMENSIONS.index(dimension),
         *((part is not None, part if isinstance(part, int) else -1, str(part)) for part in fields),

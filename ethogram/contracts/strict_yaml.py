@@ -7,7 +7,8 @@ anchors, aliases, tags or double keys, bounded in size and depth, safe types onl
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from enum import Enum, auto
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ import yaml
 __all__ = ["StrictYamlError", "dump_yaml", "load_yaml"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+_ITSELF = re.compile(r"[ !#-\[\]-~]*")  # between quotes
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null"])
 _MAX_CHARACTERS = 256 * 1024 * 1024
 _MAX_DEPTH = 32
@@ -32,58 +34,79 @@ def dump_yaml(document: Mapping[str, Any]) -> str:
     Values are None, bool, int, float, str, and mappings and sequences of these. What holds only
     scalars and fits a line is written in flow style.
     """
-    return "\n".join(_block(document, 0)) + "\n"
+    lines: list[str] = []
+    _block(document, 0, lines)
+    lines.append("")
+    return "\n".join(lines)
 
 
-def _block(node: Mapping[str, Any] | Sequence[Any], indent: int) -> Iterator[str]:
+def _block(node: Mapping[str, Any] | Sequence[Any], indent: int, lines: list[str]) -> None:
+    """Append *node* to *lines*."""
     space = " " * indent
     if isinstance(node, Mapping):
         for key, value in node.items():
             head = f"{space}{_scalar(key)}:"
             if (inline := _inline(value, len(head))) is not None:
-                yield f"{head} {inline}"
+                lines.append(f"{head} {inline}")
                 continue
-            yield head
-            yield from _block(value, indent + 2)
+            lines.append(head)
+            _block(value, indent + 2, lines)
         return
     for value in node:
         if (inline := _inline(value, indent + 1)) is not None:
-            yield f"{space}- {inline}"
+            lines.append(f"{space}- {inline}")
             continue
-        first, *rest = _block(value, indent + 2)
-        yield f"{space}- {first.lstrip(' ')}"
-        yield from rest
+        first = len(lines)
+        _block(value, indent + 2, lines)
+        lines[first] = f"{space}- {lines[first].lstrip(' ')}"
 
 
-def _inline(value: object, column: int) -> str | None:
+def _inline(value: Any, column: int) -> str | None:
     """Return *value* on one line, or None where it needs a block."""
+    kind = _kind(value)
+    if kind is _Kind.SCALAR:
+        return _scalar(value)
+    if not value:
+        return "{}" if kind is _Kind.MAPPING else "[]"
+    items = value.values() if kind is _Kind.MAPPING else value
+    if any(_kind(item) is not _Kind.SCALAR for item in items):
+        return None
+    if kind is _Kind.MAPPING:
+        text = ", ".join([f"{_scalar(key)}: {_scalar(item)}" for key, item in value.items()])
+        text = f"{{{text}}}"
+    else:
+        text = f"[{', '.join([_scalar(item) for item in value])}]"
+    return text if column + len(text) + 1 <= _FLOW_WIDTH else None
+
+
+class _Kind(Enum):
+    SCALAR = auto()
+    MAPPING = auto()
+    SEQUENCE = auto()
+
+
+# A baseline has ten thousands of values: to ask an abstract class about each takes most of the
+# time, so what documents are made of is known by its type.
+_KINDS = {
+    dict: _Kind.MAPPING, list: _Kind.SEQUENCE, tuple: _Kind.SEQUENCE,
+    str: _Kind.SCALAR, int: _Kind.SCALAR, float: _Kind.SCALAR, bool: _Kind.SCALAR,
+    type(None): _Kind.SCALAR,
+}  # fmt: skip
+
+
+def _kind(value: object) -> _Kind:
+    known = _KINDS.get(type(value))
+    if known is not None:
+        return known
     if isinstance(value, Mapping):
-        if not value:
-            return "{}"
-        parts = [_scalar(key) for key in value]
-        text = ", ".join(
-            f"{key}: {_scalar(item)}"
-            for key, item in zip(parts, value.values(), strict=True)
-            if not _is_collection(item)
-        )
-        whole = not any(_is_collection(item) for item in value.values())
-        return f"{{{text}}}" if whole and column + len(text) + 3 <= _FLOW_WIDTH else None
-    if _is_collection(value):
-        assert isinstance(value, Sequence)
-        if any(_is_collection(item) for item in value):
-            return None
-        text = ", ".join(_scalar(item) for item in value)
-        return f"[{text}]" if not value or column + len(text) + 3 <= _FLOW_WIDTH else None
-    return _scalar(value)
-
-
-def _is_collection(value: object) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, Sequence) and not isinstance(value, str)
-    )
+        return _Kind.MAPPING
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    return _Kind.SEQUENCE if is_sequence else _Kind.SCALAR
 
 
 def _scalar(value: object) -> str:
+    if type(value) is str:
+        return _text(value)
     match value:
         case None:
             return "null"
@@ -95,15 +118,15 @@ def _scalar(value: object) -> str:
             # YAML 1.1 reads `1e-05` as a string: no exponent, always a point.
             return f"{value:.6f}".rstrip("0").ljust(len(f"{int(value)}.0"), "0")
         case str():
-            return value if _is_plain(value) else _quoted(value)
+            return _text(value)
     raise TypeError(f"`{type(value).__name__}` has no YAML form here")
 
 
-def _is_plain(text: str) -> bool:
-    return _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS
-
-
-def _quoted(text: str) -> str:
+def _text(text: str) -> str:
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    if _ITSELF.fullmatch(text):
+        return f'"{text}"'
     return '"' + "".join(_quoted_character(character) for character in text) + '"'
 
 
