@@ -31,7 +31,8 @@ from ethogram.contracts.journal_format import (
     scan_stream,
 )
 from ethogram.contracts.manifest import DataFile, Manifest, read_manifest, write_manifest
-from ethogram.contracts.recording import Recording, conform_batch, last_rows
+from ethogram.contracts.parquet_rows import conform_batch
+from ethogram.contracts.recording import Recording, last_rows
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import CaptureError, RecordingError
 from profiler.lock import lock_directory

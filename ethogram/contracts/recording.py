@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from ethogram.contracts.arrow import find_pandas
-from ethogram.contracts.columns import conform_array, null_array
 from ethogram.contracts.journal_format import (
     JOURNAL_DIRECTORY,
     JOURNAL_SUFFIX,
@@ -34,25 +32,25 @@ from ethogram.contracts.manifest import (
     parse_manifest,
     read_manifest_bytes,
 )
-from ethogram.contracts.parquet_limits import check_limits, repeating_columns
+from ethogram.contracts.parquet_rows import (
+    DAMAGED,
+    RUNNING,
+    conform_batch,
+    missing_file,
+    parquet_batches,
+)
 from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl, Remote, RemoteFile, location_of
 from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import RecordingError
 
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
+__all__ = ["Part", "Recording", "last_rows"]
 
-__all__ = ["Recording", "conform_batch", "last_rows", "parquet_batches"]
-
-_BATCH_ROWS = 1 << 16
-_DAMAGED = "the file is damaged or foreign: restore it, or record again"
-_RUNNING = "where it is still being recorded, files are replaced: run it again; else restore it"
 _ATTEMPTS = 5  # to read what a recorder replaces meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """One file of a table: Parquet as the manifest lists it, or a stream of the journal."""
 
     path: Path | RemoteFile
@@ -71,7 +69,7 @@ class Recording:
         self,
         path: Path | RecordingUrl,
         manifest: Manifest,
-        parts: dict[str, list[_Part]],
+        parts: dict[str, list[Part]],
         *,
         manifest_sha256: str,
     ) -> None:
@@ -116,7 +114,7 @@ class Recording:
     @classmethod
     def _listed(cls, directory: Path, data: bytes) -> Self:
         manifest = parse_manifest(data, directory)
-        parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
+        parts: dict[str, list[Part]] = {name: [] for name in TABLES}
         for listed in manifest.files:
             # A table that a later version added is none of ours, and no error.
             if listed.table in parts:
@@ -134,14 +132,14 @@ class Recording:
             raise no_recording(url) from error
         manifest = parse_manifest(data, url)
         sizes = remote.sizes()
-        parts: dict[str, list[_Part]] = {name: [] for name in TABLES}
+        parts: dict[str, list[Part]] = {name: [] for name in TABLES}
         for listed in manifest.files:
             file = RemoteFile(remote, listed.path)
             if listed.path not in sizes:
-                raise _missing(file)
+                raise missing_file(file)
             _check_size(file, listed, sizes[listed.path])
             if listed.table in parts:
-                parts[listed.table].append(_Part(file, listed=listed))
+                parts[listed.table].append(Part(file, listed=listed))
         return cls(url, manifest, parts, manifest_sha256=hashlib.sha256(data).hexdigest())
 
     @property
@@ -183,48 +181,77 @@ class Recording:
             else:
                 _check_digest(_parquet_part(self.path, listed).path, listed)
 
+    def parts(self, name: str) -> Sequence[Part]:
+        """Return the files of table *name*, in the order of their rows."""
+        return tuple(self._parts[name])
+
+    def part_batches(
+        self,
+        name: str,
+        number: int,
+        *,
+        groups: Sequence[int] | None = None,
+        columns: frozenset[str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of one of `parts`, of these row *groups* alone; see `parquet_batches`.
+
+        Rows that a later one replaces are among them, and the digest is for `verify_part`.
+        """
+        table, part = TABLES[name], self._parts[name][number]
+        if part.extent is not None:
+            assert isinstance(part.path, Path)
+            yield from _stream_batches(table, part.path, part.extent)
+        elif part.listed is not None:
+            yield from parquet_batches(
+                table, part.path, rows=part.listed.rows, columns=columns, groups=groups
+            )
+
+    def verify_part(self, name: str, number: int) -> None:
+        """Compare one of `parts` with its digest, once, where it is a file here.
+
+        A bit that turned in a page may still be a value, and a wrong one. What is elsewhere would
+        be fetched twice: `verify` does it when asked.
+        """
+        part = self._parts[name][number]
+        if part.listed is None or not isinstance(part.path, Path):
+            return
+        if part.listed.path not in self._verified:
+            _check_digest(part.path, part.listed)
+            self._verified.add(part.listed.path)
+
     def _raw_batches(
         self, table: Table, columns: frozenset[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        for part in self._parts[table.name]:
-            if part.extent is not None:
-                assert isinstance(part.path, Path)
-                yield from _stream_batches(table, part.path, part.extent)
-            elif part.listed is not None:
-                # A bit that turned in a page may still be a value, and a wrong one. What is
-                # elsewhere would be fetched twice: `verify` does it when asked.
-                if isinstance(part.path, Path) and part.listed.path not in self._verified:
-                    _check_digest(part.path, part.listed)
-                    self._verified.add(part.listed.path)
-                rows = part.listed.rows
-                yield from parquet_batches(table, part.path, rows=rows, columns=columns)
+        for number in range(len(self._parts[table.name])):
+            self.verify_part(table.name, number)
+            yield from self.part_batches(table.name, number, columns=columns)
 
 
 def _check_digest(path: Path | RemoteFile, listed: DataFile) -> None:
     if _digest(path) != listed.sha256:
         raise RecordingError(
             f"`{path}` is not what was recorded: its sha256 differs from the manifest's",
-            hint=_DAMAGED,
+            hint=DAMAGED,
         )
 
 
-def _parquet_part(directory: Path, listed: DataFile) -> _Part:
+def _parquet_part(directory: Path, listed: DataFile) -> Part:
     path = directory / listed.path
     try:
         status = path.lstat()
     except OSError as error:
-        raise _missing(path) from error
+        raise missing_file(path) from error
     inside = path.resolve().is_relative_to(directory.resolve())
     if not stat.S_ISREG(status.st_mode) or not inside:
         raise RecordingError(f"`{path}` is not a file of this recording: links are not followed")
     _check_size(path, listed, status.st_size)
-    return _Part(path, listed=listed)
+    return Part(path, listed=listed)
 
 
 def _check_size(path: Path | RemoteFile, listed: DataFile, size: int | None) -> None:
     if None not in (size, listed.size_bytes) and size != listed.size_bytes:
         raise RecordingError(
-            f"`{path}` has {size} bytes, the manifest says {listed.size_bytes}", hint=_DAMAGED
+            f"`{path}` has {size} bytes, the manifest says {listed.size_bytes}", hint=DAMAGED
         )
 
 
@@ -236,17 +263,13 @@ def _same_files(before: bytes, now: bytes, directory: Path) -> bool:
     return one == other
 
 
-def _missing(path: Path | RemoteFile) -> RecordingError:
-    return RecordingError(f"`{path}` is missing: the manifest lists it", hint=_RUNNING)
-
-
 def _digest(path: Path | RemoteFile) -> str:
     try:
         with open_plain(path) if isinstance(path, Path) else path.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except Exception as error:
         if isinstance(error, FileNotFoundError):
-            raise _missing(path) from error
+            raise missing_file(path) from error
         if isinstance(path, RemoteFile):
             raise path.remote.failure(error) from error
         if isinstance(error, OSError):
@@ -254,7 +277,7 @@ def _digest(path: Path | RemoteFile) -> str:
         raise
 
 
-def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Part]]:
+def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, Part]]:
     """Yield the streams that no Parquet file of the manifest stands for yet."""
     journal = directory / JOURNAL_DIRECTORY
     if journal.is_symlink():
@@ -273,9 +296,9 @@ def _journal_parts(directory: Path, listed: set[str]) -> Iterator[tuple[str, _Pa
                 f"`{path}` is not a file of this recording: links are not followed"
             )
         try:
-            yield table, _Part(path, extent=scan_stream(path))
+            yield table, Part(path, extent=scan_stream(path))
         except (OSError, ValueError) as error:
-            raise RecordingError(f"`{path}` is no journal: {error}", hint=_DAMAGED) from error
+            raise RecordingError(f"`{path}` is no journal: {error}", hint=DAMAGED) from error
 
 
 def _stream_batches(table: Table, path: Path, extent: StreamExtent) -> Iterator[pa.RecordBatch]:
@@ -284,127 +307,12 @@ def _stream_batches(table: Table, path: Path, extent: StreamExtent) -> Iterator[
         try:
             batch = next(stream, None)
         except FileNotFoundError as error:
-            raise RecordingError(f"`{path}` is gone: it was replaced", hint=_RUNNING) from error
+            raise RecordingError(f"`{path}` is gone: it was replaced", hint=RUNNING) from error
         except (OSError, pa.ArrowException) as error:
-            raise RecordingError(f"`{path}` cannot be read", hint=_DAMAGED) from error
+            raise RecordingError(f"`{path}` cannot be read", hint=DAMAGED) from error
         if batch is None:
             return
         yield conform_batch(table, batch, path)
-
-
-def parquet_batches(
-    table: Table,
-    path: Path | RemoteFile,
-    *,
-    rows: int | None = None,
-    columns: frozenset[str] | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of Parquet file *path* with exactly *table*'s schema.
-
-    Columns that *table* lacks are ignored, nullable ones that the file lacks are null. Only
-    *columns* are read where given; the others are null. `RecordingError` names file and column.
-    """
-    import pyarrow.parquet as pq  # noqa: PLC0415  a recorder needs it only when it ends
-
-    try:
-        with _source(path) as source:
-            metadata = pq.read_metadata(source)
-            _require_size(metadata, path)
-            file = pq.ParquetFile(
-                source,
-                metadata=metadata,
-                pre_buffer=False,
-                read_dictionary=repeating_columns(metadata.schema),
-            )
-            if rows is not None and file.metadata.num_rows != rows:
-                raise RecordingError(
-                    f"`{path}` has {file.metadata.num_rows} rows, the manifest says {rows}",
-                    hint=_DAMAGED,
-                )
-            present = set(file.schema_arrow.names)
-            wanted = [
-                column.name
-                for column in table.columns
-                if column.name in present and (columns is None or column.name in columns)
-            ]
-            _check_columns(table, present, path)
-            for batch in _group_by_group(file, wanted):
-                yield conform_batch(table, batch, path, columns=columns)
-    except RecordingError:
-        raise
-    except pa.ArrowException as error:
-        raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
-    except Exception as error:
-        if isinstance(error, FileNotFoundError) and rows is not None:
-            raise _missing(path) from error
-        if isinstance(path, RemoteFile):  # a backend raises what its own library raises
-            raise path.remote.failure(error) from error
-        if isinstance(error, OSError | ValueError):  # of names that are no UTF-8, for one
-            raise RecordingError(f"`{path}` is no whole Parquet file", hint=_DAMAGED) from error
-        raise
-
-
-def _require_size(metadata: pq.FileMetaData, path: Path | RemoteFile) -> None:
-    try:
-        check_limits(metadata)
-    except ValueError as error:
-        raise RecordingError(
-            f"`{path}` asks for more than a recording holds: {error}", hint=_DAMAGED
-        ) from error
-
-
-def _source(path: Path | RemoteFile) -> Any:
-    return path.open() if isinstance(path, RemoteFile) else pa.OSFile(os.fsencode(path), "rb")
-
-
-def _check_columns(table: Table, present: set[str], path: Path | RemoteFile) -> None:
-    for column in table.columns:
-        if column.name not in present and not column.is_nullable:
-            raise RecordingError(
-                f"`{path}` is no table `{table.name}`: it lacks column `{column.name}`",
-                hint=_DAMAGED,
-            )
-
-
-def conform_batch(
-    table: Table,
-    batch: pa.RecordBatch,
-    path: Path | RemoteFile,
-    *,
-    columns: frozenset[str] | None = None,
-) -> pa.RecordBatch:
-    """Return *batch*, read from *path*, with exactly *table*'s schema; see `parquet_batches`."""
-    arrays = []
-    for column in table.columns:
-        index = batch.schema.get_all_field_indices(column.name)
-        if columns is not None and column.name not in columns:
-            arrays.append(null_array(column, batch.num_rows))
-        elif len(index) == 1:
-            try:
-                arrays.append(conform_array(column, batch.column(index[0])))
-            except ValueError as error:
-                raise RecordingError(
-                    f"`{path}` is no table `{table.name}`: column `{column.name}`: {error}",
-                    hint=_DAMAGED,
-                ) from error
-        elif not index and column.is_nullable:
-            arrays.append(null_array(column, batch.num_rows))
-        else:
-            what = "it has two columns" if index else "it lacks column"
-            raise RecordingError(f"`{path}` is no table `{table.name}`: {what} `{column.name}`")
-    return pa.RecordBatch.from_arrays(arrays, schema=table.arrow_schema())
-
-
-def _group_by_group(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of *file*, no batch from two of its row groups.
-
-    Each group has its own dictionaries, and a list whose words come from two of them is more than
-    Arrow can put together.
-    """
-    for group in range(file.num_row_groups):
-        yield from file.iter_batches(
-            _BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
-        )
 
 
 def last_rows(

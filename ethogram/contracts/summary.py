@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from ethogram.contracts.columns import conform_table
 from ethogram.contracts.durable import replace_file
-from ethogram.contracts.recording import parquet_batches
+from ethogram.contracts.parquet_rows import parquet_batches
 from ethogram.contracts.tables import SUMMARY, SUMMARY_SCHEMA
 from ethogram.errors import RecordingError, UsageError
 

@@ -23,7 +23,8 @@ from ethogram.contracts.events import RecordKind
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.journal_format import read_stream, scan_stream
 from ethogram.contracts.manifest import read_manifest
-from ethogram.contracts.recording import Recording, parquet_batches
+from ethogram.contracts.parquet_rows import parquet_batches
+from ethogram.contracts.recording import Recording
 from ethogram.contracts.summary import read_summary
 from ethogram.contracts.tables import TABLES
 from ethogram.errors import BaselineError, CaptureError, RecordingError

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ethogram.contracts import recording as reader
+from ethogram.contracts import parquet_rows
 from ethogram.contracts.manifest import Manifest, read_manifest, write_manifest
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import TABLES
@@ -91,7 +91,7 @@ def test_a_table_of_which_nothing_was_recorded_is_empty(path):
 
 
 def test_a_table_comes_in_batches(path, monkeypatch):
-    monkeypatch.setattr(reader, "_BATCH_ROWS", 10)
+    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 10)
     batches = list(Recording.open(path).batches("files"))
     assert [batch.num_rows for batch in batches] == [10, 10, 3]
     assert pa.Table.from_batches(batches).equals(Recording.open(path).table("files"))
