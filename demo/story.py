@@ -134,7 +134,7 @@ def _learn(narrator: Narrator) -> None:
         "A baseline is one file a workload, for git: what it did, with the evidence, and how much\n"
         "of it there may still be to see.",
     )
-    narrator.run("ethogram", "learn", "rec", "-o", "baselines")
+    narrator.run("ethogram", "learn", "rec", "-o", "baselines", "--allow", "thin")
     baselines = sorted(path.name for path in (narrator.directory / "baselines").rglob("*.yaml"))
     expected = [
         f"{STAGING.namespace}.Deployment-{name}" for name in ("checkout.nginx", "loadgen.curl")

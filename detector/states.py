@@ -27,6 +27,7 @@ from ethogram.contracts.baseline import Baseline, Dimension, Subject
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import WorkloadState
 from ethogram.contracts.keys import workload_key_of
+from ethogram.contracts.quality import states_of
 from ethogram.contracts.reach import dimensions_in_words
 from learner.coverage import expected_new
 
@@ -153,13 +154,13 @@ def thinness(baseline: Baseline) -> str | None:
     call is expected of as many windows again as it was learnt from.
     """
     observation = baseline.observation
-    # What was learnt under a filter is called `enforced`, whatever else is true of it.
-    if observation.state == "lossy" or observation.losses:
+    states = states_of(observation)
+    if "lossy" in states or observation.losses:
         return "the baseline was learnt from recordings that lost events"
     if observation.not_observed:
         words = dimensions_in_words(observation.not_observed)
         return f"the baseline was learnt without a look at {words}"
-    if observation.state == "partial":
+    if "partial" in states:
         return "the baseline was learnt from part of its life: no start was seen, or not all of it"
     return next(_unsettled(baseline), None)
 
@@ -181,7 +182,7 @@ def _unsettled(baseline: Baseline) -> Iterator[str]:
 
 
 def _why_bolder(seen: Visibility, baseline: Baseline) -> str | None:
-    if baseline.observation.state == "enforced" and seen.has_none:
+    if "enforced" in states_of(baseline.observation) and seen.has_none:
         return "it was learnt under a seccomp filter and now runs without one"
     return None
 

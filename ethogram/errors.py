@@ -50,7 +50,7 @@ class PreflightError(EthogramError):
 
 
 class CaptureError(EthogramError):
-    """Recording failed, or lost more than the caller allowed."""
+    """Recording failed, or what was recorded is too little or too lossy for what was asked."""
 
     exit_code = 4
 

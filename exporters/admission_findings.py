@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ethogram.contracts.baseline import Baseline, CapabilityValue, Subject
 from ethogram.contracts.escape import printable
+from ethogram.contracts.quality import states_of, was_told
 from exporters.admission_choices import Choices
 from exporters.admission_rules import digests_of
 from exporters.kubernetes import is_dns_label, is_subdomain, refused_label, stable_selector
@@ -81,8 +82,11 @@ def findings_about(baseline: Baseline, choices: Choices) -> Iterator[Finding]:
             " by a tag among them, and not refused",
             hint="`bind-digest=true` refuses them",
         )
-    if message := _STATES.get(baseline.observation.state):
-        yield Finding("info" if baseline.observation.state == "partial" else "warning", message)
+    for state in states_of(baseline.observation):
+        if message := _STATES.get(state):
+            yield Finding("info" if state == "partial" else "warning", message)
+    if told := was_told(baseline.observation):
+        yield Finding("warning", told)
     phases = baseline.observation.phases
     if phases and "startup" not in phases:
         yield Finding(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ethogram.contracts.baseline import Baseline, ListenValue, PeerValue, Rule, Subject
 from ethogram.contracts.escape import printable
+from ethogram.contracts.quality import states_of, was_told
 from exporters.kubernetes import is_dns_label, refused_label, stable_selector
 from exporters.networkpolicy_addresses import is_own, parse_address
 from exporters.networkpolicy_peers import Block, Flow, Pods, describe, label_hint
@@ -209,8 +210,11 @@ def _open_port(rule: Rule[ListenValue]) -> tuple[str, int] | None:
 
 
 def _baseline_state(baseline: Baseline) -> Iterator[Finding]:
-    if message := _STATES.get(baseline.observation.state):
-        yield Finding("warning", message)
+    for state in states_of(baseline.observation):
+        if message := _STATES.get(state):
+            yield Finding("warning", message)
+    if told := was_told(baseline.observation):
+        yield Finding("warning", told)
     count = sum(each.dimension == "peers" for each in baseline.quarantined)
     if count:
         yield Finding(

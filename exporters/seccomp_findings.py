@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ethogram.contracts.baseline import Baseline
+from ethogram.contracts.quality import states_of, was_told
 from ethogram.contracts.syscall_names import names_of
 from exporters.protocol import Finding, shown
 from exporters.seccomp_calls import (
@@ -175,9 +176,11 @@ def _refusals(calls: Mapping[str, Call], choices: Choices) -> Iterator[Finding]:
 
 
 def _baseline_state(baseline: Baseline) -> Iterator[Finding]:
-    state = baseline.observation.state
-    if state in _STATES:
-        yield Finding("info" if state == "partial" else "warning", _STATES[state])
+    for state in states_of(baseline.observation):
+        if state in _STATES:
+            yield Finding("info" if state == "partial" else "warning", _STATES[state])
+    if told := was_told(baseline.observation):
+        yield Finding("warning", told)
     phases = baseline.observation.phases
     if phases and "startup" not in phases:
         yield Finding(

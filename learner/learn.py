@@ -33,7 +33,7 @@ from learner.observed import Observed, observe
 
 __all__ = ["LearnOptions", "learn"]
 
-_WATCHED = ("subject", "instance", "observation", "loss", "input")
+_WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
 _STEADY: tuple[Phase, ...] = ("steady", "unknown")
 _STARTUP: tuple[Phase, ...] = ("startup", "runtime")
 _FIELDS = {dimension: tuple(model.model_fields) for dimension, model in VALUE_MODELS.items()}

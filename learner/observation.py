@@ -4,7 +4,8 @@ They are rows like any other, so that merging stays plain set union:
 
     subject      key `{"container_kind":..,"image":..,"image_digest":..,"selector":{..}}`
     instance     key `{"caps_bounding":..,"host_namespaces":..,"no_new_privs":..,"observed":..,
-                 "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known
+                 "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known;
+                 with `"finished":true` where it ran to an end that was seen
     observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
                  key `["phase"]`: windows in the row's phase, `calls` system calls;
                  key `["state","incomplete"]`: windows in that state
@@ -87,6 +88,8 @@ def _instances(context: Context, gained: frozenset[int]) -> Iterator[Row]:
         subject["selector"] = dict(workload["selector"])
         own = {name: instance[name] for name in _INSTANCE}
         own["privileges_gained"] = _gained(context, instance, gained)
+        if _has_finished(context, instance, workload):
+            own["finished"] = True
         yield new_row(context, "subject", _object(subject), **keys)
         yield new_row(context, "instance", _object(own), **keys)
 
@@ -117,6 +120,16 @@ def _gained(context: Context, instance: Row, gained: frozenset[int]) -> bool | N
         return True
     saw_all = instance["observed"] == "live" and context.recording.manifest.loader == "core"
     return False if saw_all else None
+
+
+def _has_finished(context: Context, instance: Row, workload: Row) -> bool:
+    """Return whether *instance* was seen from its start to its end.
+
+    The cgroup of a command outlives the recording; how it exited is in the manifest.
+    """
+    command = context.recording.manifest.command
+    exited = workload["kind"] == "Command" and command and command.exit_status is not None
+    return instance["observed"] == "live" and bool(instance["ended"] is not None or exited)
 
 
 def _nanoseconds(time: Any) -> int:

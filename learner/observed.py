@@ -21,15 +21,13 @@ from ethogram.contracts.escape import escape
 from ethogram.contracts.keys import parse_workload_key
 from ethogram.contracts.reach import not_looked_at
 from ethogram.errors import RecordingError
+from learner.completeness import completeness, objects, truths
 from learner.dimensions import canonical, parse_key
 
 __all__ = ["Observed", "observe"]
 
 _WINDOWS, _PHASE = canonical(["windows"]), canonical(["phase"])
-_SECCOMP_FILTER = 2
 _CAPABILITY_BITS = 64
-
-State = Literal["complete", "partial", "lossy", "enforced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +57,11 @@ def observe(rows: pd.DataFrame, shared: pd.DataFrame) -> Observed:
         ) from error
 
 
-def _objects(rows: pd.DataFrame, dimension: str) -> list[dict[str, Any]]:
-    """Return the keys of *dimension*, JSON objects, in the order in which they were last seen."""
-    rows = rows[rows.dimension == dimension].sort_values(["last", "key"])
-    objects = [json.loads(key) for key in rows.key]
-    if not all(isinstance(fields, dict) for fields in objects):
-        raise TypeError(dimension)
-    return objects
-
-
 def _subject(rows: pd.DataFrame) -> Subject:
     """Return the subject: clusters are named where there is one, the image is the newest."""
     parts = [parse_workload_key(key) for key in sorted(rows.workload_key.unique())]
     clusters = {part.cluster for part in parts}
-    subjects = _objects(rows, "subject")
+    subjects = objects(rows, "subject")
     newest = (subjects or [{}])[-1]
     # A recording without inventory says nothing about the selector.
     selectors = [fields["selector"] for fields in subjects if fields.get("selector")]
@@ -113,30 +102,30 @@ def _observation(rows: pd.DataFrame, shared: pd.DataFrame) -> Observation:
     losses = pd.concat([part[part.dimension == "loss"] for part in (rows, shared)])
     kinds = [str(parse_key(key, 2)[0]) for key in losses.key]
     by_kind = losses.assign(kind=kinds).groupby("kind").calls.sum()
-    digests = {row["image_digest"] for row in _objects(rows, "subject") if row.get("image_digest")}
+    digests = {row["image_digest"] for row in objects(rows, "subject") if row.get("image_digest")}
     return Observation(
         windows=int(totals.windows.sum()),
         instances=int(rows.instance_key[rows.instance_key != ""].nunique()),
         seconds=round(int(totals.calls.sum()) / 1e9, 3),
         phases={phase: int(by_phase[phase]) for phase in PHASES if phase in by_phase.index},
         losses={escape(str(kind)): int(count) for kind, count in sorted(by_kind.items())},
-        state=_state(rows, shared, is_lossy=bool(len(losses))),
         image_digests=tuple(sorted(escape(digest) for digest in digests)),
         file_changes=_told_changes(shared),
         not_observed=_not_observed(shared),
-        **_privileges(_objects(rows, "instance")),
+        **_privileges(objects(rows, "instance")),
+        **completeness(rows, shared, is_lossy=bool(len(losses))),
     )
 
 
 def _told_changes(shared: pd.DataFrame) -> Literal[True] | None:
     """Return whether every recording told what was done to files without opening them."""
-    inputs = _objects(shared, "input")
+    inputs = objects(shared, "input")
     return True if inputs and all(fields.get("file_changes") for fields in inputs) else None
 
 
 def _not_observed(shared: pd.DataFrame) -> tuple[Dimension, ...] | None:
     """Return the dimensions that no recording looked at."""
-    inputs = _objects(shared, "input")
+    inputs = objects(shared, "input")
     missed = [not_looked_at(str(fields["loader"]), str(fields["tier"])) for fields in inputs]
     return (
         tuple(name for name in DIMENSIONS if missed and all(name in one for one in missed)) or None
@@ -151,8 +140,8 @@ def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
     if not instances:
         return {}
     shared = {name for one in instances for name in one.get("host_namespaces") or ()}
-    limited = _truths(instances, "no_new_privs")
-    gained = _truths(instances, "privileges_gained")
+    limited = truths(instances, "no_new_privs")
+    gained = truths(instances, "privileges_gained")
     bounding = [one.get("caps_bounding") for one in instances]
     return {
         "host_namespaces": tuple(sorted(escape(name) for name in shared)),
@@ -160,13 +149,6 @@ def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
         "privileges_gained": True if True in gained else False if False in gained else None,
         "bounding": _capabilities(bounding),
     }
-
-
-def _truths(objects: list[dict[str, Any]], name: str) -> set[bool | None]:
-    values = [fields.get(name) for fields in objects]
-    if not all(value is None or isinstance(value, bool) for value in values):
-        raise TypeError(name)
-    return set(values)
 
 
 def _capabilities(sets: list[int | None]) -> tuple[str, ...] | None:
@@ -179,20 +161,3 @@ def _capabilities(sets: list[int | None]) -> tuple[str, ...] | None:
         for number in range(_CAPABILITY_BITS)
         if any(bits >> number & 1 for bits in known)
     )
-
-
-def _state(rows: pd.DataFrame, shared: pd.DataFrame, *, is_lossy: bool) -> State:
-    """Return what a baseline of *rows* may claim: the gravest thing that was in its way."""
-    instances = _objects(rows, "instance")
-    if any(instance["seccomp_mode"] == _SECCOMP_FILTER for instance in instances):
-        return "enforced"
-    if is_lossy:
-        return "lossy"
-    inputs = _objects(shared, "input")
-    saw_a_start = any(instance["observed"] == "live" for instance in instances)
-    saw_all = all(
-        row["clean_end"] and row["loader"] == "core" and row["tier"] == "full" for row in inputs
-    )
-    watched = rows[rows.dimension == "observation"]
-    has_gaps = bool((~watched.key.isin([_WINDOWS, _PHASE])).any())
-    return "complete" if saw_a_start and saw_all and inputs and not has_gaps else "partial"

@@ -32,6 +32,7 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     from rich.padding import Padding
     from rich.text import Text
 
+    from ethogram.contracts.quality import reason_words
     from ethogram.contracts.reach import dimensions_in_words
 
     console.print(Text(subject_of(baseline), "bold"))
@@ -41,6 +42,10 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         console.print(f"  lost: {count(number, 'event')}, {printable(kind)}")
     if not baseline.observation.losses:
         console.print("  nothing lost")
+    for reason in baseline.observation.reasons or ():
+        console.print(f"  {printable(reason_words(baseline.observation, reason))}")
+    if allowed := baseline.observation.allowed:
+        console.print(f"  learnt with `--allow {','.join(allowed)}`")
     if unknown := baseline.observation.not_observed:
         console.print(f"  not looked at: {dimensions_in_words(unknown)}")
     console.print(_grid(baseline, rules=rules))

@@ -10,6 +10,7 @@ import click
 
 from ethogram.cli.inputs import kind_of, summarized
 from ethogram.cli.options import Location, examples, force_option
+from ethogram.cli.refusals import allow_option, as_allowed
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
@@ -25,6 +26,7 @@ __all__ = ["command"]
     short_help="Learn a baseline for each workload.",
     epilog=examples(
         "ethogram learn recording -o baselines",
+        "ethogram learn recording -o baselines --allow thin",
         "ethogram learn s3://bucket/monday s3://bucket/tuesday -o baselines",
         "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
     ),
@@ -41,21 +43,30 @@ __all__ = ["command"]
     help="Directory for one file a workload, or a `.yaml` file where there is one.",
 )
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
+@allow_option
 @force_option
 def command(
-    *, inputs: tuple[Path | RecordingUrl, ...], place: Path, no_model: bool, force: bool
+    *,
+    inputs: tuple[Path | RecordingUrl, ...],
+    place: Path,
+    no_model: bool,
+    allowances: tuple[tuple[str, ...], ...],
+    force: bool,
 ) -> None:
     """Learn what is normal for each workload, and say how settled that is.
 
     Recordings also give an anomaly model, a `.skops` file beside the baseline, where they have
     enough steady windows; a summary holds no windows to fit one to.
+
+    Recordings that are thin, lossy or were made under a filter that refused calls teach nothing
+    unless `--allow` says so.
     """
     from ethogram.cli.baseline_screen import print_baseline
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
     from learner.learn import learn
 
-    files = _files(place, learn(summarized(inputs)))
+    files = _files(place, as_allowed(learn(summarized(inputs)), allowances))
     models: dict[Path, bytes] = {}
     if not no_model:
         files, models = _with_models(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from ethogram.contracts.baseline_values import (
     DIMENSIONS,
     VALUE_MODELS,
+    Allowance,
     AnyValue,
     CapabilityValue,
     ContainerKind,
@@ -26,6 +27,7 @@ from ethogram.contracts.baseline_values import (
     PeerValue,
     Phase,
     Real,
+    Reason,
     State,
     SyscallValue,
     Text,
@@ -90,12 +92,18 @@ ValueT = TypeVar("ValueT", bound=BaseModel)
 
 
 class Rule(Frozen, Generic[ValueT]):
-    """One allowed value, with the evidence for it."""
+    """One allowed value, with the evidence for it.
+
+    *marked* says why it wants a second look: ids of indicators that other workloads set off as
+    well, `session` (seen only in what entered from outside), `one-instance` (one instance alone of
+    several that were watched alike), `once` (one window alone), `truncated` (the path was cut).
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
     value: ValueT
     evidence: Evidence
     widened_from: WidenedFrom | None = None
+    marked: tuple[Text, ...] | None = None
     overlay: Overlay | None = None
 
 
@@ -126,13 +134,19 @@ class Rules(Frozen):
 
 
 class Quarantined(Frozen):
-    """Seen while an indicator fired: not allowed until a reviewed overlay says so."""
+    """Not allowed until a reviewed overlay says so.
+
+    *indicators* fired while it was seen; where none did, *reasons* say why it is here:
+    `one-instance`, `flood`, `foreign-answer`. *count* is how many values this one stands for.
+    """
 
     id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
     dimension: Dimension
     value: AnyValue
     indicators: tuple[Text, ...]
     evidence: Evidence
+    reasons: tuple[Text, ...] | None = None
+    count: Count | None = None
 
     @field_validator("value", mode="before")
     @classmethod
@@ -184,6 +198,12 @@ class Observation(Frozen):
     done to files without opening them; without it the rules say nothing of that. *not_observed*:
     dimensions that no recording looked at, so that no rule means nothing; absent where there is
     none.
+
+    What stood in the way: *reasons*, all of them, of which *state* is the gravest; *allowed*, for
+    which of them `learn` would have refused and was told not to; *refused*, calls that a seccomp
+    filter refused; *truncated*, how many paths were cut. How long: *runs* seen from their start to
+    an end of their own, *steady_seconds* of all instances, *wall_seconds* from the first to the
+    last window of any, without the gaps between recordings.
     """
 
     windows: Count
@@ -199,6 +219,13 @@ class Observation(Frozen):
     bounding: tuple[Text, ...] | None = None
     file_changes: Literal[True] | None = None
     not_observed: tuple[Dimension, ...] | None = None
+    reasons: tuple[Reason, ...] | None = None
+    allowed: tuple[Allowance, ...] | None = None
+    refused: tuple[Text, ...] | None = None
+    truncated: Count | None = None
+    runs: Count | None = None
+    steady_seconds: Real | None = None
+    wall_seconds: Real | None = None
 
 
 class Coverage(Frozen):

@@ -14,9 +14,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "ALLOWANCES",
     "DIMENSIONS",
     "PHASES",
+    "REASONS",
     "VALUE_MODELS",
+    "Allowance",
     "AnyValue",
     "CapabilityValue",
     "ContainerKind",
@@ -34,6 +37,7 @@ __all__ = [
     "PeerValue",
     "Phase",
     "Real",
+    "Reason",
     "State",
     "SyscallValue",
     "Text",
@@ -50,6 +54,13 @@ Dimension = Literal[
 ]
 PeerKind = Literal["pod", "service", "node", "apiserver", "dns", "external"]
 State = Literal["complete", "partial", "lossy", "enforced"]
+Reason = Literal[
+    "filter", "refused", "lost", "blind", "incomplete", "killed", "no-start", "loader", "tier",
+    "no-steady", "short", "truncated",
+]  # fmt: skip
+REASONS: tuple[Reason, ...] = get_args(Reason)
+Allowance = Literal["lossy", "thin", "enforced"]
+ALLOWANCES: tuple[Allowance, ...] = get_args(Allowance)
 
 # YAML turns `port: yes` into a bool and "5" stays a string: neither is a number here.
 Count = Annotated[int, Field(strict=True, ge=0)]

@@ -97,7 +97,7 @@ def _stop(recorder: subprocess.Popen[str]) -> None:
 
 def _learn(recordings: list[Path], directory: Path) -> Path:
     baselines = directory / "baselines"
-    done = ethogram("learn", *recordings, "-o", baselines)
+    done = ethogram("learn", "--allow", "thin", *recordings, "-o", baselines)
     if done.returncode:
         raise HarnessError(f"nothing could be learnt: {done.stderr}")
     (directory / "learn.log").write_text(done.stdout + done.stderr)

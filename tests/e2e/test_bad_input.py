@@ -240,7 +240,7 @@ def test_what_is_not_there_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shop_recording(tmp_path / "r")
-    assert run(["learn", "r", "-o", "b", "--no-model"]) == 0
+    assert run(["learn", "--allow", "thin", "r", "-o", "b", "--no-model"]) == 0
     capsys.readouterr()
     found = run(words.split())
     said = capsys.readouterr().err
@@ -284,7 +284,7 @@ def test_hostile_names_stay_text_from_the_kernel_to_the_policy(tmp_path: Path) -
         ["record", "-o", recording, "--", link, tmp_path / evil],
         ["show", recording],
         ["show", recording, "--format", "json"],
-        ["learn", recording, "-o", baselines],
+        ["learn", "--allow", "thin", recording, "-o", baselines],
         ["show", baselines],
         ["show", baselines, "--format", "json"],
         ["export", baselines, "--to", "seccomp", "-o", tmp_path / f"p{evil}"],

@@ -201,7 +201,7 @@ def test_files_are_rotated_and_the_oldest_let_go_while_it_records(tmp_path: Path
     assert set(found.table("coverage").column("window").to_pylist()) <= set(windows)
     assert set(found.table("syscalls").column("window").to_pylist()) <= set(windows)
     assert len({file.path for file in found.manifest.files if file.table == "windows"}) > 1
-    assert ethogram("learn", recording, "-o", tmp_path / "b").returncode == 0
+    assert ethogram("learn", "--allow", "thin", recording, "-o", tmp_path / "b").returncode == 0
     assert "retained 1s: " in ethogram("show", recording).stdout
 
 

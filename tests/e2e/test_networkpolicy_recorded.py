@@ -26,7 +26,7 @@ def test_the_shop_trades_under_the_policies_that_it_was_recorded_for(
     recording, baselines, policies = tmp_path / "rec", tmp_path / "baselines", tmp_path / "policies"
     _record(web_image, tmp_path / "staging.json", recording)
     for words in (
-        ("learn", recording, "-o", baselines),
+        ("learn", "--allow", "thin", recording, "-o", baselines),
         ("export", baselines, "--to", "networkpolicy", "--map", MAP, "-o", policies),
     ):
         done = ethogram(*words, cwd=tmp_path)

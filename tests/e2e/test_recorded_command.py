@@ -81,7 +81,7 @@ def test_what_a_tier_does_not_look_at_is_nowhere_taken_for_undone(
     recorded(tmp_path, "--tier", tier)
     directory = tmp_path / "baselines"
     assert f"not looked at: {LEFT_OUT[tier]}" in ethogram("show", tmp_path / "rec").stdout
-    done = ethogram("learn", tmp_path / "rec", "-o", directory)
+    done = ethogram("learn", "--allow", "thin", tmp_path / "rec", "-o", directory)
     ((file, baseline),) = load_baselines(directory)
     assert baseline.observation.state == "partial", done.stderr
     unknown = baseline.observation.not_observed or ()
@@ -214,6 +214,6 @@ def test_a_hook_that_another_program_holds_is_named_and_nothing_is_called_comple
     assert "EPERM" in (refused["socket_connect4"].error or "")
     states = {row["state"] for row in recording.table("coverage").to_pylist()}
     assert states == {"blind"}
-    done = ethogram("learn", tmp_path / "rec", "-o", tmp_path / "baselines")
+    done = ethogram("learn", "--allow", "thin", tmp_path / "rec", "-o", tmp_path / "baselines")
     ((_, baseline),) = load_baselines(tmp_path / "baselines")
     assert baseline.observation.state == "partial", done.stderr

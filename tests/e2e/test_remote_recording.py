@@ -74,7 +74,7 @@ def test_a_recording_goes_to_a_url_and_is_read_from_there(
     assert recording.manifest.sent is None
     assert "test-secret-key" not in recording.manifest.to_json().decode()
     assert "cat" in ethogram("show", url).stdout
-    assert ethogram("learn", url, "-o", tmp_path / "b").returncode == 0
+    assert ethogram("learn", "--allow", "thin", url, "-o", tmp_path / "b").returncode == 0
     summary = tmp_path / "s.summary.parquet"
     assert ethogram("summarize", url, "-o", summary).returncode == 0
 

@@ -32,7 +32,7 @@ def test_everything_recorded_is_allowed_and_one_more_call_is_not(tmp_path: Path)
     recording, baselines, policies = tmp_path / "rec", tmp_path / "baselines", tmp_path / "policies"
     steps = [
         ("record", "-o", recording, "--", "sh", "-c", SCRIPT),
-        ("learn", recording, "-o", baselines),
+        ("learn", "--allow", "thin", recording, "-o", baselines),
         ("export", baselines, "--to", "seccomp", "--enforce", "-o", policies),
     ]
     for words in steps:

@@ -61,7 +61,10 @@ def read_until_windows(process: subprocess.Popen[str], recording: Path, number: 
 def assert_readable(recording: Path, directory: Path) -> None:
     """Check that the commands that read it do."""
     assert run(["show", str(recording)]) == 0
-    assert run(["learn", str(recording), "-o", str(directory / "baselines")]) == 0
+    assert (
+        run(["learn", "--allow", "thin,lossy", str(recording), "-o", str(directory / "baselines")])
+        == 0
+    )
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, words in (("r", COMMAND), ("s", ("sleep", "0.3"))):
         done = ethogram("record", "-o", place / name, "--window", "100ms", "--", *words)
         assert done.returncode == 0, done.stderr
-    done = ethogram("learn", "--no-model", "r", "s", "-o", "b", cwd=place)
+    done = ethogram("learn", "--allow", "thin", "--no-model", "r", "s", "-o", "b", cwd=place)
     assert done.returncode == 0, done.stderr
     (place / "one").mkdir()
     (place / "one" / FILE).write_bytes((place / "b" / FILE).read_bytes())

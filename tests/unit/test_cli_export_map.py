@@ -362,7 +362,7 @@ def test_something_else_than_a_baseline_is_named(
     given = file.parent if file.name == "index.json" else file
     for command in (
         ["show", str(given)],
-        ["learn", str(given), "-o", str(tmp_path / "b")],
+        ["learn", "--allow", "thin", str(given), "-o", str(tmp_path / "b")],
         ["export", str(given), "--to", "seccomp", "-o", str(tmp_path / "q")],
         ["merge", str(given), "-o", str(tmp_path / "x.summary.parquet")],
         ["summarize", str(given), "-o", str(tmp_path / "x.summary.parquet")],

@@ -95,7 +95,7 @@ def test_no_screen_carries_a_control(directory: Path, capsys: pytest.CaptureFixt
         "summarize r -o s.summary.parquet",
         "show s.summary.parquet",
         "show s.summary.parquet --format json",
-        "learn r -o b",
+        "learn r -o b --allow thin",
         "show b",
         "show b --format json",
         "export b --to seccomp -o p --dry-run",
@@ -113,7 +113,7 @@ def test_no_screen_carries_a_control(directory: Path, capsys: pytest.CaptureFixt
 
 
 def test_no_file_of_ours_carries_a_control(directory: Path) -> None:
-    assert run(["learn", "r", "-o", "b"]) == 0
+    assert run(["learn", "--allow", "thin", "r", "-o", "b"]) == 0
     assert run(["export", "b", "--to", "seccomp", "-o", "p"]) == 0
     texts = [p for p in directory.rglob("*") if p.suffix in {".yaml", ".json"}]
     assert len(texts) >= 4

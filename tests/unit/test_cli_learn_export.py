@@ -16,6 +16,8 @@ from tests.shop import SHOP_TABLES
 
 pytestmark = pytest.mark.unit
 
+# Eight windows are thin.
+LEARN = ["learn", "--allow", "thin"]
 NAMES = [
     "shop-staging.Deployment-checkout.nginx.baseline.yaml",
     "shop-staging.Deployment-loadgen.curl.baseline.yaml",
@@ -30,7 +32,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learnt(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("learnt") / "baselines"
-    assert run(["learn", str(shop), "-o", str(place)]) == 0
+    assert run([*LEARN, str(shop), "-o", str(place)]) == 0
     return place
 
 
@@ -52,7 +54,7 @@ def test_learning_writes_one_file_a_workload_and_says_how_settled_it_is(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "baselines"
-    assert run(["learn", str(shop), "-o", str(place)]) == 0
+    assert run([*LEARN, str(shop), "-o", str(place)]) == 0
     captured = capsys.readouterr()
     assert sorted(path.name for path in place.glob("*.baseline.yaml")) == NAMES
     assert "expected in the next" in captured.out
@@ -65,8 +67,22 @@ def test_learning_writes_one_file_a_workload_and_says_how_settled_it_is(
 def test_a_summary_teaches_what_its_recording_teaches(shop: Path, tmp_path: Path) -> None:
     summary = tmp_path / "s.summary.parquet"
     assert run(["summarize", str(shop), "-o", str(summary)]) == 0
-    assert run(["learn", "--no-model", str(summary), "-o", str(tmp_path / "a")]) == 0
-    assert run(["learn", "--no-model", str(shop), str(summary), "-o", str(tmp_path / "b")]) == 0
+    assert run([*LEARN, "--no-model", str(summary), "-o", str(tmp_path / "a")]) == 0
+    assert (
+        run(
+            [
+                "learn",
+                "--allow",
+                "thin",
+                "--no-model",
+                str(shop),
+                str(summary),
+                "-o",
+                str(tmp_path / "b"),
+            ]
+        )
+        == 0
+    )
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
@@ -88,7 +104,7 @@ def test_the_model_is_named_after_the_workload_whatever_the_file_is_called(tmp_p
         tmp_path / "r",
         **{name: [dict(row) for row in rows] for name, rows in _without_loadgen().items()},
     )
-    assert run(["learn", str(one), "-o", str(tmp_path / "what I typed.yaml")]) == 0
+    assert run([*LEARN, str(one), "-o", str(tmp_path / "what I typed.yaml")]) == 0
     model = load_baselines(tmp_path / "what I typed.yaml")[0][1].model
     assert model is not None
     assert (tmp_path / model.file).exists()
@@ -103,7 +119,7 @@ def _without_loadgen() -> dict[str, list[dict[str, object]]]:
 
 def test_learning_again_changes_nothing(shop: Path, baselines: Path) -> None:
     before = files_of(baselines)
-    assert run(["learn", str(shop), "-o", str(baselines)]) == 0
+    assert run([*LEARN, str(shop), "-o", str(baselines)]) == 0
     assert files_of(baselines) == before
 
 
@@ -112,17 +128,17 @@ def test_a_baseline_that_was_edited_is_not_replaced_unasked(
 ) -> None:
     edited = baselines / NAMES[1]
     edited.write_text("mine")
-    assert run(["learn", str(shop), "-o", str(baselines)]) == 2
+    assert run([*LEARN, str(shop), "-o", str(baselines)]) == 2
     assert edited.read_text() == "mine"
     assert "exists and differs" in capsys.readouterr().err
-    assert run(["learn", str(shop), "-o", str(baselines), "--force"]) == 0
+    assert run([*LEARN, str(shop), "-o", str(baselines), "--force"]) == 0
     assert len(load_baselines(baselines)) == 2
 
 
 def test_two_workloads_do_not_fit_in_one_file(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["learn", str(shop), "-o", str(tmp_path / "one.yaml")]) == 2
+    assert run([*LEARN, str(shop), "-o", str(tmp_path / "one.yaml")]) == 2
     assert "2 workloads do not fit in one file" in capsys.readouterr().err
     assert not (tmp_path / "one.yaml").exists()
 
@@ -131,7 +147,7 @@ def test_a_recording_of_nothing_teaches_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = make_recording(tmp_path / "empty")
-    assert run(["learn", str(empty), "-o", str(tmp_path / "b")]) == 2
+    assert run([*LEARN, str(empty), "-o", str(tmp_path / "b")]) == 2
     assert "no workload to learn from" in capsys.readouterr().err
 
 

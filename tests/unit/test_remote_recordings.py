@@ -54,7 +54,7 @@ def test_commands_give_the_same_for_a_url_as_for_a_directory(
         out = tmp_path / f"out{len(printed)}"
         out.mkdir()
         file = {"show": [], "summarize": ["-o", str(out / "s.summary.parquet")],
-                "learn": ["-o", str(out)]}[command]  # fmt: skip
+                "learn": ["--allow", "thin", "-o", str(out)]}[command]  # fmt: skip
         assert run([command, place, *file]) == 0
         printed.append(capsys.readouterr().out.replace(str(out), "OUT"))
         written.append({path.name: path.read_bytes() for path in out.iterdir()})
@@ -119,7 +119,7 @@ def test_a_manifest_that_points_elsewhere_is_refused(memory):
 )
 def test_a_url_that_cannot_be_is_refused_by_every_command(text, said, tmp_path, capsys):
     for words in (["show", text], ["summarize", text, "-o", str(tmp_path / "x.summary.parquet")],
-                  ["learn", text, "-o", str(tmp_path / "b")]):  # fmt: skip
+                  ["learn", "--allow", "thin", text, "-o", str(tmp_path / "b")]):  # fmt: skip
         assert run(words) in (1, 2)
         captured = capsys.readouterr().err
         assert said in captured
