@@ -70,10 +70,7 @@ def parquet_batches(
             if column.name in present and (columns is None or column.name in columns)
         ]
         _check_columns(table, present, path)
-        batches = file.iter_batches(
-            _BATCH_ROWS, row_groups=groups, columns=wanted, use_threads=False
-        )
-        for batch in batches:
+        for batch in _group_by_group(file, wanted, groups):
             yield conform_batch(table, batch, path, columns=columns)
 
 
@@ -155,6 +152,20 @@ def conform_batch(
             what = "it has two columns" if index else "it lacks column"
             raise RecordingError(f"`{path}` is no table `{table.name}`: {what} `{column.name}`")
     return pa.RecordBatch.from_arrays(arrays, schema=table.arrow_schema())
+
+
+def _group_by_group(
+    file: pq.ParquetFile, columns: list[str], groups: Sequence[int] | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of *file*, of these *groups* where given, no batch from two row groups.
+
+    Each group has its own dictionaries, and a list whose words come from two of them is more than
+    Arrow can put together.
+    """
+    for group in range(file.num_row_groups) if groups is None else groups:
+        yield from file.iter_batches(
+            _BATCH_ROWS, row_groups=[group], columns=columns, use_threads=False
+        )
 
 
 def missing_file(path: Path | RemoteFile) -> RecordingError:
