@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from learner.calibration import Calibration
 from learner.detectors.base import Detector
+from learner.detectors.grams import GramDetector
 from learner.detectors.registry import detectors
 from learner.grams import GramVocabulary, GramWindows, hashed
 
@@ -65,12 +66,23 @@ class Fitted:
     vocabulary: GramVocabulary | None
 
     def scores(self, windows: Windows) -> dict[str, Scores]:
-        """Return the scores of each detector."""
-        columns = self.columns(windows)
-        return {
-            name: detector.score_samples(columns[detector.looks_at])
-            for name, detector in self.detectors.items()
-        }
+        """Return the scores of each detector; the columns of *windows* are not checked."""
+        found: dict[str, Scores] = {}
+        columns = None
+        for name, detector in self.detectors.items():
+            if detector.looks_at == "counts":
+                found[name] = detector.quick_scores(windows.counts)
+                continue
+            if windows.grams is None:
+                raise ValueError(f"`{name}` looks at sequences")
+            if detector.looks_at == "grams" and self.vocabulary is not None:
+                assert isinstance(detector, GramDetector)
+                if columns is None:
+                    columns = self.vocabulary.columns_of(windows.grams)
+                found[name] = detector.score_columns(windows.grams.starts, columns)
+            else:
+                found[name] = detector.quick_scores(hashed(windows.grams))
+        return found
 
     def columns(self, windows: Windows) -> dict[str, Any]:
         """Return the rows that each kind of detector looks at."""

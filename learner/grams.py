@@ -112,6 +112,10 @@ class GramVocabulary:
 
     def encode(self, windows: GramWindows) -> sp.csr_array:
         """Return a row for each window: how many of its sequences have that longest known part."""
+        return _matrix(windows, self.columns_of(windows), self.columns)
+
+    def columns_of(self, windows: GramWindows) -> npt.NDArray[np.int64]:
+        """Return the column in which each sequence of *windows* counts."""
         column = np.zeros(len(windows.symbols), np.int64)
         first = 1
         for known, wanted in zip(self.parts, _numbers(self.calls, windows.symbols), strict=True):
@@ -119,7 +123,7 @@ class GramVocabulary:
                 place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
                 column = np.where(known[place] == wanted, first + place, column)
             first += len(known)
-        return _matrix(windows, column, self.columns)
+        return column
 
     def identities(self) -> Symbols:
         """Return the calls of each column: the last of a sequence, `ABSENT` before them."""

@@ -9,7 +9,6 @@ from numbers import Real
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -87,83 +86,16 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # has no typ
         total = shares.sum(axis=1)
         return -np.asarray(total, dtype=np.float64).ravel()
 
+    def quick_scores(self, rows: Any) -> np.ndarray:
+        """Return the scores of *rows*, which are as `fit` makes them: nothing is checked.
+
+        Checking one row costs more than scoring it.
+        """
+        return self._scores(rows)
+
     def _checked(self, X: Any) -> Any:  # noqa: N803
         check_is_fitted(self)
         return validate_data(self, X, dtype=np.float64, reset=False, accept_sparse=self._accepts())
 
     def _accepts(self) -> str | bool:
         return "csr" if self.takes_sparse else False
-
-
-def as_sparse(rows: Any) -> sp.csr_array:
-    """Return *rows* as CSR without explicit zeros, and without what is below zero.
-
-    Counts are never below zero.
-    """
-    matrix = sp.csr_array(rows, copy=True)
-    matrix.data = np.maximum(matrix.data, 0.0)
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def like(rows: Any, shares: sp.csr_array) -> Any:
-    """Return *shares* dense where *rows* are."""
-    return shares if sp.issparse(rows) else shares.toarray()
-
-
-class GramDetector(Detector):
-    """A detector of sequences, which may know which sequence each column stands for.
-
-    `fit` takes their identities as `GramVocabulary.identities` returns them. Without them each
-    column is a sequence of its own that was seen where the fitted rows have it.
-    """
-
-    takes_sparse: ClassVar[bool] = True
-
-    def fit(self, X: Any, y: Any = None, *, grams: Any = None) -> Self:  # noqa: N803
-        """Learn from the rows of *X*, whose columns are *grams*; *y* is not looked at."""
-        self._grams = None if grams is None else np.asarray(grams, np.int32)
-        try:
-            return super().fit(X, y)
-        finally:
-            del self._grams
-
-    def _lengths(self, rows: sp.csr_array) -> np.ndarray:
-        """Return how many calls of a sequence each column knows: 6 where nobody says."""
-        if self._grams is None:
-            seen = np.asarray((rows != 0).sum(axis=0)).ravel() > 0
-            return np.where(seen, 6.0, 0.0)
-        lengths: np.ndarray = (self._grams >= 0).sum(axis=1).astype(np.float64)
-        return lengths
-
-
-def rarity(rows: sp.csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """Return of each column in how many *rows* it is, and its largest value."""
-    seen = np.bincount(rows.indices, minlength=rows.shape[1]).astype(np.float64)
-    most = np.asarray(rows.max(axis=0).todense(), np.float64).ravel()
-    return seen, most
-
-
-def weighed(rows: sp.csr_array, weight: np.ndarray, most: np.ndarray) -> sp.csr_array:
-    """Return what each sequence weighs, as often as it counts.
-
-    What was seen in few windows, at its usual count, is a little stranger than what was seen in
-    many: it orders windows that hold nothing new, and never outweighs one new sequence.
-    """
-    result = rows.copy()
-    top = most[rows.indices]
-    known = np.minimum(rows.data / np.where(top > 0, top, 1.0), 1.0)
-    result.data = np.where(top > 0, known, rows.data) * weight[rows.indices]
-    return result
-
-
-def scaled_rows(rows: sp.csr_array, by: np.ndarray) -> sp.csr_array:
-    """Return *rows* with each multiplied by its number in *by*."""
-    result = rows.copy()
-    result.data = rows.data * np.repeat(by, np.diff(rows.indptr))
-    return result
-
-
-def row_sums(rows: sp.csr_array) -> np.ndarray:
-    """Return what each of *rows* adds up to."""
-    return np.asarray(rows.sum(axis=1), np.float64).ravel()

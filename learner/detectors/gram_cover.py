@@ -6,16 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learner.detectors.base import (
-    GramDetector,
-    LooksAt,
-    as_sparse,
-    like,
-    rarity,
-    row_sums,
-    scaled_rows,
-    weighed,
-)
+from learner.detectors.base import LooksAt
+from learner.detectors.grams import WeighedGrams, as_sparse, rarity
 
 __all__ = ["GramCover"]
 
@@ -23,7 +15,7 @@ _LONGEST = 6
 _RARE = 0.001  # of a call nobody made, where a sequence was seen in one window
 
 
-class GramCover(GramDetector):
+class GramCover(WeighedGrams):
     """How many pieces more than known sequences of six a call takes, in the mean.
 
     A call whose longest known end has *n* calls takes 1/n of a piece; one that nobody made takes
@@ -43,8 +35,3 @@ class GramCover(GramDetector):
         is_new = lengths < _LONGEST
         self.weights_ = np.where(is_new, pieces, _RARE / (1.0 + seen))
         self.most_ = np.where(is_new, 0.0, most)
-
-    def _shares(self, rows: Any) -> Any:
-        matrix = as_sparse(rows)
-        by = 1.0 / np.maximum(row_sums(matrix), 1.0)
-        return like(rows, scaled_rows(weighed(matrix, self.weights_, self.most_), by))

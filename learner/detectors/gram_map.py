@@ -10,23 +10,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learner.detectors.base import (
-    Detector,
-    LooksAt,
-    as_sparse,
-    like,
-    rarity,
-    row_sums,
-    scaled_rows,
-    weighed,
-)
+from learner.detectors.base import LooksAt
+from learner.detectors.grams import WeighedGrams, as_sparse, rarity
 
 __all__ = ["GramMap"]
 
 _RARE = 0.01  # of a bit that is not set, where one window set it
 
 
-class GramMap(Detector):
+class GramMap(WeighedGrams):
     """How many bits of a window are not set, over the square root of how many it has.
 
     *contamination* is the share of the fitted windows that `predict` calls outliers.
@@ -35,14 +27,9 @@ class GramMap(Detector):
     name: ClassVar[str] = "gram-map"
     looks_at: ClassVar[LooksAt] = "hashes"
     summary: ClassVar[str] = "sequences whose bits in a map of 2^16 were never set"
-    takes_sparse: ClassVar[bool] = True
+    divisor: ClassVar[float] = 0.5
 
     def _learn(self, rows: Any) -> None:
         seen, most = rarity(as_sparse(rows))
         self.weights_ = np.where(seen == 0, 1.0, _RARE / (1.0 + seen))
         self.most_ = most
-
-    def _shares(self, rows: Any) -> Any:
-        matrix = as_sparse(rows)
-        by = 1.0 / np.sqrt(np.maximum(row_sums(matrix), 1.0))
-        return like(rows, scaled_rows(weighed(matrix, self.weights_, self.most_), by))

@@ -9,23 +9,16 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 
-from learner.detectors.base import (
-    GramDetector,
-    LooksAt,
-    as_sparse,
-    like,
-    row_sums,
-    scaled_rows,
-)
+from learner.detectors.base import LooksAt
+from learner.detectors.grams import WeighedGrams, as_sparse, row_sums
 
 __all__ = ["GramModel"]
 
 _ORDER = 6
 
 
-class GramModel(GramDetector):
+class GramModel(WeighedGrams):
     """The mean surprise of a window's sequences, in natural units of information.
 
     Witten and Bell's interpolation: the fewer calls were seen to follow a context, the less is
@@ -39,19 +32,18 @@ class GramModel(GramDetector):
 
     def _learn(self, rows: Any) -> None:
         counts = row_sums(as_sparse(rows).T.tocsr())
+        self.most_ = np.zeros(len(counts))
         if self._grams is None:
-            total, kinds = counts.sum(), float((counts > 0).sum())
-            self.surprises_ = -np.log((counts + kinds / len(counts)) / max(total + kinds, 1.0))
-            self.surprises_ = np.where(np.isfinite(self.surprises_), self.surprises_, 0.0)
+            self.weights_ = _surprises_of_columns(counts)
         else:
-            self.surprises_ = _surprises(self._grams, counts)
+            self.weights_ = _surprises(self._grams, counts)
 
-    def _shares(self, rows: Any) -> Any:
-        matrix = as_sparse(rows)
-        result = sp.csr_array(matrix, copy=True)
-        result.data = matrix.data * self.surprises_[matrix.indices]
-        by = 1.0 / np.maximum(row_sums(matrix), 1.0)
-        return like(rows, scaled_rows(result, by))
+
+def _surprises_of_columns(counts: np.ndarray) -> np.ndarray:
+    """Return the surprise of each column where each is a call that follows nothing."""
+    kinds = max(float((counts > 0).sum()), 1.0)
+    surprises: np.ndarray = -np.log((counts + kinds / len(counts)) / (counts.sum() + kinds))
+    return surprises
 
 
 def _surprises(grams: np.ndarray, counts: np.ndarray) -> np.ndarray:

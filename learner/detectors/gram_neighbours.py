@@ -10,10 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils._param_validation import Interval
 
-from learner.detectors.base import (
-    CONTAMINATION,
+from learner.detectors.base import CONTAMINATION, LooksAt
+from learner.detectors.grams import (
     GramDetector,
-    LooksAt,
     as_sparse,
     like,
     rarity,
@@ -23,7 +22,7 @@ from learner.detectors.base import (
 
 __all__ = ["GramNeighbours"]
 
-_BLOCK = 256  # rows compared at once: 2 MiB of products against 1,024 fitted ones
+_BLOCK = 64  # rows compared at once, as dense ones
 _TINY = 1e-12
 
 
@@ -71,7 +70,21 @@ class GramNeighbours(GramDetector):
         self.data_, self.indices_, self.starts_ = unit.data, unit.indices, unit.indptr
 
     def _scores(self, rows: Any) -> np.ndarray:
-        unit = _unit(self._cut(as_sparse(rows)), self.weights_)
+        matrix = as_sparse(rows)
+        return self._scores_of(_unit(self._cut(matrix), self.weights_))
+
+    def score_columns(self, starts: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the scores of windows whose sequences count in *columns*, once each."""
+        width, sizes = len(self.weights_), np.diff(starts)
+        rows = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        keys, counts = np.unique(rows * width + self.ends_[columns], return_counts=True)
+        row, column = np.divmod(keys, width)
+        values = np.log1p(counts) * self.weights_[column]
+        values /= np.sqrt(np.bincount(row, values * values, minlength=len(sizes)))[row]
+        fresh = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(sizes)))])
+        return self._scores_of(sp.csr_array((values, column, fresh), shape=(len(sizes), width)))
+
+    def _scores_of(self, unit: sp.csr_array) -> np.ndarray:
         scores = np.empty(unit.shape[0])
         for first, _, near in self._nearest(unit):
             scores[first : first + len(near)] = near.mean(axis=1) - 1.0
@@ -103,10 +116,11 @@ class GramNeighbours(GramDetector):
 
     def _nearest(self, unit: sp.csr_array) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield of each block of rows its start, the nearest fitted rows, and their cosines."""
-        fitted = self._fitted().T.tocsr()
-        wide = min(self.neighbours, fitted.shape[1])
+        fitted = self._fitted()
+        wide = min(self.neighbours, fitted.shape[0])
         for first in range(0, unit.shape[0], _BLOCK):
-            alike = (unit[first : first + _BLOCK] @ fitted).toarray()
+            dense = unit if unit.shape[0] <= _BLOCK else unit[first : first + _BLOCK]
+            alike = np.asarray(fitted @ dense.toarray().T).T
             chosen = np.argpartition(-alike, wide - 1, axis=1)[:, :wide]
             yield first, chosen, np.take_along_axis(alike, chosen, axis=1)
 

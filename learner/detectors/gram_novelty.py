@@ -6,23 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from learner.detectors.base import (
-    GramDetector,
-    LooksAt,
-    as_sparse,
-    like,
-    rarity,
-    row_sums,
-    scaled_rows,
-    weighed,
-)
+from learner.detectors.base import LooksAt
+from learner.detectors.grams import WeighedGrams, as_sparse, rarity
 
 __all__ = ["GramNovelty"]
 
 _RARE = 0.01  # of one that is new, where it was seen in one window
 
 
-class GramNovelty(GramDetector):
+class GramNovelty(WeighedGrams):
     """How many sequences of a window are new, over the square root of how many it has.
 
     Neither their number, which grows with the window, nor their share, which a long window hides:
@@ -33,6 +25,7 @@ class GramNovelty(GramDetector):
     name: ClassVar[str] = "gram-novelty"
     looks_at: ClassVar[LooksAt] = "grams"
     summary: ClassVar[str] = "sequences of six calls that were never seen"
+    divisor: ClassVar[float] = 0.5
 
     def _learn(self, rows: Any) -> None:
         matrix = as_sparse(rows)
@@ -40,8 +33,3 @@ class GramNovelty(GramDetector):
         is_new = (self._lengths(matrix) < 6) | (seen == 0)
         self.weights_ = np.where(is_new, 1.0, _RARE / (1.0 + seen))
         self.most_ = np.where(is_new, 0.0, most)
-
-    def _shares(self, rows: Any) -> Any:
-        matrix = as_sparse(rows)
-        by = 1.0 / np.sqrt(np.maximum(row_sums(matrix), 1.0))
-        return like(rows, scaled_rows(weighed(matrix, self.weights_, self.most_), by))

@@ -13,7 +13,7 @@ from learner.detectors.base import Detector
 
 __all__ = ["detectors"]
 
-_NOT_ONE = frozenset({"base", "registry"})
+_NOT_ONE = frozenset({"base", "grams", "registry"})
 
 
 @cache

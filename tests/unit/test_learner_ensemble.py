@@ -81,3 +81,19 @@ def test_the_same_windows_make_the_same_ensemble() -> None:
     folds, other = np.arange(60) // 12, windows(5, seed=2)
     first, second = (fit_ensemble(windows(60, seed=1), folds).score(other) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_quick_way_to_scores_is_the_way_of_scikit_learn(ensemble: Ensemble) -> None:
+    other = windows(20, seed=6)
+    quick, columns = ensemble.fitted.scores(other), ensemble.fitted.columns(other)
+    for name, detector in ensemble.fitted.detectors.items():
+        careful = detector.score_samples(columns[detector.looks_at])
+        np.testing.assert_allclose(quick[name], careful, atol=1e-9, err_msg=name)
+
+
+def test_what_the_features_add_is_the_score_of_each_member(ensemble: Ensemble) -> None:
+    other = windows(10, seed=6)
+    scores, columns = ensemble.fitted.scores(other), ensemble.fitted.columns(other)
+    for name, detector in ensemble.fitted.detectors.items():
+        shares = detector.contributions(columns[detector.looks_at])
+        np.testing.assert_allclose(-shares.sum(axis=1), scores[name], atol=1e-9, err_msg=name)
