@@ -1,25 +1,25 @@
 """How settled a baseline is: what is still to be seen, estimated from what was seen but once.
 
-Good and Turing: when *f1* values were seen in exactly one of *n* windows, the next window shows
-f1/n values that no window showed before. Chao carries it further ahead with *f2*, the values seen
-in exactly two windows. Both hold while the workload does what it did; neither knows of a code path
+Good and Turing: when *f1* values were seen in exactly one of *n* samples, the next sample shows
+f1/n values that none showed before. Chao carries it further ahead with *f2*, the values seen in
+exactly two. What a sample is decides what an interval is worth: `learner.novelty` takes stretches
+of the time. All of it holds while the workload does what it did; none of it knows of a code path
 that nothing has called yet.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from ethogram.contracts.baseline import Baseline, Coverage, Dimension
+from ethogram.contracts.baseline import Baseline, Coverage, Dimension, Outlook, Runs
+from learner.counts import poisson_bounds
+from learner.novelty import Novelty, still_unseen
+from learner.richness import curve_of, in_all_of
 
-__all__ = ["estimate", "expected_new", "settledness", "settledness_of"]
+__all__ = ["HORIZONS", "estimate", "expected_new", "outlook_of", "settledness", "settledness_of"]
 
-_TAIL = 0.025
+HORIZONS = ((86400.0, "day"), (3600.0, "hour"), (600.0, "10 minutes"), (60.0, "minute"))
 _DIGITS = 6
-_HORIZONS = ((86400.0, "day"), (3600.0, "hour"), (600.0, "10 minutes"), (60.0, "minute"))
-# Behind twice the observed time the extrapolation is known to be worthless.
-_REACH = 2.0
 _FEWEST = 2  # of one window, everything was seen just once
 _SINGULAR = {
     "syscalls": "system call",
@@ -34,57 +34,76 @@ _SINGULAR = {
 _PLURAL = {"capabilities": "capabilities"}
 
 
-def estimate(counts: Sequence[int], windows: int) -> Coverage:
+def estimate(
+    counts: Sequence[int],
+    windows: int,
+    *,
+    novelty: Novelty | None = None,
+    before: int = 0,
+    runs: Runs | None = None,
+) -> Coverage:
     """Return the coverage of values of which each was seen in *counts* of *windows*.
 
-    `unseen` is the number of new values expected in the next window; `low` and `high` bound it
-    with 95 % confidence, taking the number of singletons as a Poisson count.
+    *novelty* says when; without it, and of a short time, each window is a sample of its own, and
+    nothing is said of the time ahead. *before* values were known from the start.
     """
     f1 = sum(count == 1 for count in counts)
     f2 = sum(count == 2 for count in counts)
     n = max(windows, 1)
-    low, high = _poisson_bounds(f1)
+    if novelty is None or not novelty.is_enough:
+        low, high = poisson_bounds(f1)
+        return Coverage(
+            f1=f1, f2=f2, windows=windows, runs=runs,
+            unseen=_per(f1, n), low=_per(low, n), high=_per(high, n),
+        )  # fmt: skip
+    low, high = novelty.bounds()
     return Coverage(
         f1=f1,
         f2=f2,
         windows=windows,
-        unseen=round(f1 / n, _DIGITS),
-        low=round(low / n, _DIGITS),
-        high=round(high / n, _DIGITS),
+        unseen=_per(novelty.lone, n),
+        low=_per(low, n),
+        high=_per(high, n),
+        lone=novelty.lone,
+        block_seconds=round(novelty.block_s, 3),
+        burst=round(novelty.burst, 3),
+        settled=round(novelty.settled, _DIGITS),
+        next=outlook_of(novelty),
+        in_all=in_all_of(novelty),
+        runs=runs,
+        curve=curve_of(novelty, before),
     )
 
 
-def _poisson_bounds(count: int) -> tuple[float, float]:
-    """Return the exact 95 % bounds of the mean of a Poisson variable that was *count* once."""
-    widest = 10.0 + 2.0 * count + 10.0 * math.sqrt(count)
-    low = _crossing(lambda mean: 1 - _at_most(count - 1, mean), 0.0, widest) if count else 0.0
-    return low, _crossing(lambda mean: 1 - _at_most(count, mean), 0.0, widest, share=1 - _TAIL)
+def _per(count: float, samples: int) -> float:
+    return round(count / samples, _DIGITS)
 
 
-def _at_most(count: int, mean: float) -> float:
-    """Return the probability that a Poisson variable of *mean* is at most *count*."""
-    if not mean:
-        return 1.0
-    log = math.log(mean)
-    return math.fsum(math.exp(k * log - mean - math.lgamma(k + 1)) for k in range(count + 1))
-
-
-def _crossing(
-    rising: Callable[[float], float], low: float, high: float, *, share: float = _TAIL
-) -> float:
-    """Return where *rising* reaches *share* between *low* and *high*."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if rising(middle) > share else (middle, high)
-    return (low + high) / 2
+def outlook_of(novelty: Novelty, seconds: float | None = None) -> Outlook:
+    """Return what the next *seconds* show; by default the longest horizon that was watched once."""
+    if seconds is None:
+        seconds = next(
+            (length for length, _ in HORIZONS if length <= novelty.length_s * (1 + 1e-6)),
+            novelty.window_s,
+        )
+    low, high = novelty.count_bounds(seconds)
+    return Outlook(
+        seconds=round(seconds, 3),
+        probability=round(novelty.probability(seconds), _DIGITS),
+        expected=round(novelty.expected(seconds), _DIGITS),
+        low=low,
+        high=high,
+    )
 
 
 def expected_new(coverage: Coverage, windows: float) -> float:
     """Return how many new values the next *windows* windows are expected to show (Chao, 2014)."""
     n, f1, f2 = coverage.windows, coverage.f1, coverage.f2
+    f1 = f1 if coverage.lone is None else coverage.lone
     if not f1 or not n:
         return 0.0
-    missing = (f1 * f1 / (2 * f2) if f2 else f1 * (f1 - 1) / 2) * (n - 1) / n
+    in_all = coverage.in_all
+    missing = still_unseen(f1, f2, n) if in_all is None else in_all.unseen
     if not missing:
         return min(f1 / n * windows, float(f1))
     share = f1 / (n * missing + f1)
@@ -92,19 +111,21 @@ def expected_new(coverage: Coverage, windows: float) -> float:
 
 
 def settledness(dimension: Dimension, coverage: Coverage, window_seconds: float) -> str:
-    """Return in one sentence what to expect of one instance, as far ahead as the data reach."""
+    """Return in one sentence what to expect next, as far ahead as it was watched."""
     if coverage.windows < _FEWEST:
         things = _PLURAL.get(dimension, f"{_SINGULAR[dimension]}s")
         return f"too few windows to tell how many new {things} to expect"
-    observed = coverage.windows * window_seconds
-    seconds, name = next(
-        (horizon for horizon in _HORIZONS if horizon[0] <= observed * _REACH),
-        (window_seconds, "window"),
-    )
-    expected = expected_new(coverage, seconds / window_seconds if window_seconds else 1.0)
+    if ahead := coverage.next:
+        expected, seconds = ahead.expected, ahead.seconds
+    else:
+        observed = coverage.windows * window_seconds
+        seconds = next((one for one, _ in HORIZONS if one <= observed), window_seconds)
+        expected = expected_new(coverage, seconds / window_seconds if window_seconds else 1.0)
+    name = next((name for length, name in HORIZONS if length == seconds), "window")
     singular = _SINGULAR[dimension]
     things = singular if f"{expected:.1f}" == "1.0" else _PLURAL.get(dimension, f"{singular}s")
-    return f"{_rounded(expected)} new {things} expected in the next {name}"
+    at_most = f" (at most {ahead.high:,})" if ahead and ahead.high > expected else ""
+    return f"{_rounded(expected)} new {things} expected in the next {name}{at_most}"
 
 
 def _rounded(value: float) -> str:

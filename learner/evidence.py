@@ -29,13 +29,16 @@ __all__ = ["Item", "gather"]
 _EXECUTABLES = 20
 _EXAMPLES = 8
 _KEY = ["dimension", "arch", "key"]
+_RUN = ["recording_id", "instance_key"]
 
 
 @dataclass(frozen=True)
 class Item:
     """One value with the evidence for it.
 
-    *phases* counts its windows by phase; *indicators* fired while it was seen.
+    *phases* counts its windows by phase, *spans* says when it was first and last seen in each, in
+    nanoseconds. It was seen in *runs* lives of an instance in a recording, one of which is *a_run*.
+    *indicators* fired while it was seen.
     """
 
     dimension: Dimension
@@ -43,6 +46,9 @@ class Item:
     evidence: Evidence
     widened_from: WidenedFrom | None
     phases: dict[Phase, int]
+    spans: dict[Phase, tuple[int, int]]
+    runs: int
+    a_run: tuple[str, str]
     indicators: tuple[str, ...] = field(default=())
 
 
@@ -81,6 +87,9 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
             evidence=_evidence(measured),
             widened_from=_widened_from(originals.get(index)),
             phases=measured.phases,
+            spans=measured.spans,
+            runs=measured.runs,
+            a_run=measured.a_run,
             indicators=measured.indicators,
         )
 
@@ -110,6 +119,9 @@ class _Measured:
     executables: tuple[str, ...]
     indicators: tuple[str, ...]
     phases: dict[Phase, int]
+    spans: dict[Phase, tuple[int, int]]
+    runs: int
+    a_run: tuple[str, str]
     example: str | None
 
 
@@ -127,11 +139,14 @@ def _measured(rows: pd.DataFrame) -> Iterator[_Measured]:
         first=("first", "min"),
         last=("last", "max"),
     )
-    lives = rows.groupby(["item", "recording_id", "instance_key", "phase"], sort=False)
-    windows = lives["windows"].max().groupby(["item", "phase"], sort=False).sum().reset_index()
-    phases: list[dict[Phase, int]] = [{} for _ in range(len(frame))]
-    for item, phase, count in zip(windows["item"], windows.phase, windows.windows, strict=True):
-        phases[item][phase] = int(count)
+    lives = (
+        rows.groupby(["item", *_RUN, "phase"], sort=False)
+        .agg(windows=("windows", "max"), first=("first", "min"), last=("last", "max"))
+        .reset_index()
+    )
+    phases, spans = _by_phase(lives, len(frame))
+    runs = lives.drop_duplicates(["item", *_RUN])
+    one_of_them = runs.drop_duplicates("item").sort_values("item")
     columns = (
         frame.calls.tolist(),
         frame.instances.tolist(),
@@ -141,9 +156,27 @@ def _measured(rows: pd.DataFrame) -> Iterator[_Measured]:
         _sets_of(rows, "exe_path", lambda path: (escape(path),)),
         _sets_of(rows, "indicators", str.split),
         phases,
+        spans,
+        runs.groupby("item", sort=True).size().tolist(),
+        list(one_of_them[_RUN].itertuples(index=False, name=None)),
         _examples(rows, len(frame)),
     )
     yield from map(_Measured, *columns)
+
+
+def _by_phase(
+    lives: pd.DataFrame, items: int
+) -> tuple[list[dict[Phase, int]], list[dict[Phase, tuple[int, int]]]]:
+    """Return for each item its windows by phase, and when it was first and last seen in each."""
+    parts = lives.groupby(["item", "phase"], sort=False).agg(
+        windows=("windows", "sum"), first=("first", "min"), last=("last", "max")
+    )
+    phases: list[dict[Phase, int]] = [{} for _ in range(items)]
+    spans: list[dict[Phase, tuple[int, int]]] = [{} for _ in range(items)]
+    for (item, phase), windows, first, last in parts.itertuples():
+        phases[item][phase] = int(windows)
+        spans[item][phase] = (int(first), int(last))
+    return phases, spans
 
 
 def _examples(rows: pd.DataFrame, items: int) -> list[str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,26 +15,22 @@ from ethogram.contracts.baseline import (
     VALUE_MODELS,
     AnyValue,
     Baseline,
-    Coverage,
     Dimension,
     Match,
-    Phase,
     Quarantined,
     Rule,
     Rules,
     rule_id,
 )
-from learner.coverage import estimate
 from learner.dimensions import split_quarantine_key
 from learner.evidence import Item, gather
 from learner.identity import identity_of
-from learner.observed import Observed, observe
+from learner.observed import observe
+from learner.outlook import outlook
 
 __all__ = ["LearnOptions", "learn"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
-_STEADY: tuple[Phase, ...] = ("steady", "unknown")
-_STARTUP: tuple[Phase, ...] = ("startup", "runtime")
 _FIELDS = {dimension: tuple(model.model_fields) for dimension, model in VALUE_MODELS.items()}
 _RULES: dict[Dimension, type[Rule[Any]]] = {
     dimension: Rule[model]  # type: ignore[valid-type]  # which it is, the dimension decides
@@ -82,7 +77,8 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -> Baseline:
     """Return the baseline of the workload that *rows* are about."""
     shared = shared[shared.recording_id.isin(rows.recording_id.unique())]
-    observed = observe(rows[rows.dimension.isin(_WATCHED)], shared)
+    watched = rows[rows.dimension.isin(_WATCHED)]
+    observed = observe(watched, shared)
     seen = rows[rows.dimension.isin(DIMENSIONS)].assign(indicators="")
     if not options.include_exec:
         seen = seen[seen.phase != "exec"]
@@ -99,7 +95,7 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
         inputs=observed.inputs,
         observation=observed.observation,
         rules=_rules(items),
-        coverage=dict(_coverages(items, observed)),
+        **outlook(items, watched, observed.observation),
         quarantined=tuple(
             Quarantined(
                 id=rule_id(item.dimension, item.value),
@@ -150,26 +146,3 @@ def _rules(items: list[Item]) -> Rules:
             )
         )
     return Rules.model_validate(rules)
-
-
-def _coverages(items: list[Item], observed: Observed) -> Iterator[tuple[Dimension, Coverage]]:
-    """Yield the coverage of each dimension over the windows of the steady phase.
-
-    What startup shows comes in every start, not in every window: it is not new when the steady
-    phase shows it again. A workload that never became steady is judged by its startup.
-    """
-    windows = observed.observation.phases
-    steady = sum(windows.get(phase, 0) for phase in _STEADY)
-    sampled = _STEADY if steady else _STARTUP[:1]
-    before = _STARTUP if steady else ()
-    total = steady or windows.get("startup", 0)
-    if not total:
-        return
-    unknown = observed.observation.not_observed or ()
-    for dimension in (name for name in DIMENSIONS if name not in unknown):
-        counts = [
-            sum(item.phases.get(phase, 0) for phase in sampled)
-            for item in items
-            if item.dimension == dimension and not any(phase in item.phases for phase in before)
-        ]
-        yield dimension, estimate([count for count in counts if count], total)

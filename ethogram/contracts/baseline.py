@@ -3,7 +3,6 @@
 from ethogram.contracts.baseline_models import (
     BASELINE_SCHEMA,
     Baseline,
-    Coverage,
     Evidence,
     Input,
     Match,
@@ -41,6 +40,7 @@ from ethogram.contracts.baseline_yaml import (
     load_baselines,
     parse_baseline,
 )
+from ethogram.contracts.coverage_models import Blind, Coverage, Curve, InAll, Outlook, Runs
 
 __all__ = [
     "BASELINE_SCHEMA",
@@ -49,19 +49,23 @@ __all__ = [
     "VALUE_MODELS",
     "AnyValue",
     "Baseline",
+    "Blind",
     "CapabilityValue",
     "Coverage",
+    "Curve",
     "Dimension",
     "DnsValue",
     "Evidence",
     "ExecValue",
     "FileValue",
+    "InAll",
     "Input",
     "ListenValue",
     "Match",
     "ModelReference",
     "Observation",
     "OperationValue",
+    "Outlook",
     "Overlay",
     "PeerIdentity",
     "PeerValue",
@@ -69,6 +73,7 @@ __all__ = [
     "Quarantined",
     "Rule",
     "Rules",
+    "Runs",
     "Subject",
     "SyscallValue",
     "WidenedFrom",

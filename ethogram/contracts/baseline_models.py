@@ -33,11 +33,11 @@ from ethogram.contracts.baseline_values import (
     Text,
     Time,
 )
+from ethogram.contracts.coverage_models import Blind, Coverage, Share
 
 __all__ = [
     "BASELINE_SCHEMA",
     "Baseline",
-    "Coverage",
     "Evidence",
     "Input",
     "Match",
@@ -228,21 +228,6 @@ class Observation(Frozen):
     wall_seconds: Real | None = None
 
 
-class Coverage(Frozen):
-    """How settled one dimension is: *f1*, *f2* values were seen in exactly one, two windows.
-
-    *unseen* is the number of new values expected in the next window of one instance, between
-    *low* and *high* with 95 % confidence.
-    """
-
-    f1: Count
-    f2: Count
-    windows: Count
-    unseen: Real
-    low: Real
-    high: Real
-
-
 class ModelReference(Frozen):
     """The anomaly model beside the baseline."""
 
@@ -252,7 +237,11 @@ class ModelReference(Frozen):
 
 
 class Baseline(Frozen):
-    """One workload's learnt behaviour: schema `ethogram.baseline/1`."""
+    """One workload's learnt behaviour: schema `ethogram.baseline/1`.
+
+    Of the windows to come at least the share *settled* shows nothing new in any dimension. It and
+    *blind* are absent where an earlier version learnt it, or too little was seen.
+    """
 
     schema_name: Literal["ethogram.baseline/1"] = Field(BASELINE_SCHEMA, alias="schema")
     subject: Subject
@@ -261,5 +250,7 @@ class Baseline(Frozen):
     observation: Observation
     rules: Rules
     coverage: dict[Dimension, Coverage] = Field(default_factory=dict)
+    settled: Share | None = None
+    blind: Blind | None = None
     quarantined: tuple[Quarantined, ...] = ()
     model: ModelReference | None = None

@@ -68,7 +68,7 @@ def test_the_estimate_is_right_on_average_for_a_known_process() -> None:
         ([9], 720, 5.0, "no new files expected in the next hour"),
         ([1], 720, 5.0, "1.0 new file expected in the next hour"),
         ([1, 1, 2, 2, 2, 2], 1440, 5.0, "0.4 new files expected in the next hour"),
-        ([1, 1, 2, 2], 8, 5.0, "0.8 new files expected in the next minute"),
+        ([1, 1, 2, 2], 8, 5.0, "0.2 new files expected in the next window"),
         ([1], 4, 1.0, "0.2 new files expected in the next window"),
         ([1], 100_000, 5.0, "0.2 new files expected in the next day"),
         ([], 0, 0.0, "too few windows to tell how many new files to expect"),
