@@ -12,13 +12,10 @@ import pyarrow.compute as pc
 from ethogram.contracts.baseline import (
     BASELINE_SCHEMA,
     DIMENSIONS,
-    VALUE_MODELS,
-    AnyValue,
+    RULE_MODELS,
     Baseline,
-    Dimension,
     Match,
     Quarantined,
-    Rule,
     Rules,
     rule_id,
 )
@@ -26,16 +23,12 @@ from learner.dimensions import split_quarantine_key
 from learner.evidence import Item, gather
 from learner.identity import identity_of
 from learner.observed import observe
+from learner.order import order_of
 from learner.outlook import outlook
 
 __all__ = ["LearnOptions", "learn"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
-_FIELDS = {dimension: tuple(model.model_fields) for dimension, model in VALUE_MODELS.items()}
-_RULES: dict[Dimension, type[Rule[Any]]] = {
-    dimension: Rule[model]  # type: ignore[valid-type]  # which it is, the dimension decides
-    for dimension, model in VALUE_MODELS.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
     seen = rows[rows.dimension.isin(DIMENSIONS)].assign(indicators="")
     if not options.include_exec:
         seen = seen[seen.phase != "exec"]
-    items = sorted(gather(seen), key=lambda item: _order(item.dimension, item.value))
+    items = sorted(gather(seen), key=lambda item: order_of(item.dimension, item.value))
     allowed = {(item.dimension, item.value) for item in items}
     quarantined = [
         item for item in gather(_quarantined(rows)) if (item.dimension, item.value) not in allowed
@@ -104,17 +97,8 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
                 indicators=item.indicators,
                 evidence=item.evidence,
             )
-            for item in sorted(quarantined, key=lambda item: _order(item.dimension, item.value))
+            for item in sorted(quarantined, key=lambda item: order_of(item.dimension, item.value))
         ),
-    )
-
-
-def _order(dimension: Dimension, value: AnyValue) -> tuple[Any, ...]:
-    """Return what sorts values: by dimension, then by each field, what is absent first."""
-    fields = [getattr(value, name) for name in _FIELDS[dimension]]
-    return (
-        DIMENSIONS.index(dimension),
-        *((part is not None, part if isinstance(part, int) else -1, str(part)) for part in fields),
     )
 
 
@@ -138,7 +122,7 @@ def _rules(items: list[Item]) -> Rules:
     rules: dict[str, list[Any]] = {dimension: [] for dimension in DIMENSIONS}
     for item in items:
         rules[item.dimension].append(
-            _RULES[item.dimension](
+            RULE_MODELS[item.dimension](
                 id=rule_id(item.dimension, item.value),
                 value=item.value,
                 evidence=item.evidence,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ethogram.cli.screen import count, seconds, subject_words
@@ -14,10 +16,26 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ethogram.contracts.baseline import AnyValue, Baseline, Observation, Rule
+    from ethogram.contracts.baseline import (
+        AnyValue,
+        Baseline,
+        Observation,
+        Rule,
+        Withheld,
+        WithheldBy,
+    )
 
 __all__ = ["print_baseline", "subject_of"]
 
+_WITHHELD_BY: Mapping[WithheldBy, str] = MappingProxyType(
+    {
+        "without": "`--without`",
+        "only-phase": "`--only-phase`",
+        "min-replicas": "`--min-replicas`",
+        "overlay": "denied by an overlay",
+        "expired": "overlay expired",
+    }
+)
 # How many rules of a dimension a screen names; the file has them all.
 NAMED = 12
 
@@ -59,8 +77,23 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         for one in baseline.quarantined[:NAMED]:
             indicators = ", ".join(one.indicators)
             console.print(f"    {printable(in_words(one.value))} ({printable(indicators)})")
+    for line in _withheld(baseline.withheld or ()):
+        console.print(f"  {line}")
     if baseline.model is not None:
         console.print(f"  model {printable(baseline.model.file)}")
+
+
+def _withheld(withheld: Sequence[Withheld]) -> Iterator[str]:
+    """Yield how much was left out, and by what; then some of it."""
+    if not withheld:
+        return
+    by = Counter(one.by for one in withheld)
+    reasons = ", ".join(f"{_WITHHELD_BY[reason]} {number:,}" for reason, number in by.items())
+    yield f"withheld: {count(len(withheld), 'rule')}, {reasons}"
+    for one in withheld[:NAMED]:
+        yield f"  {printable(in_words(one.value))}"
+    if more := max(0, len(withheld) - NAMED):
+        yield f"  and {more:,} more"
 
 
 def _observed(observation: Observation) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.inputs import kind_of, summarized
+from ethogram.cli.inputs import WORDS, kind_of, summarized
 from ethogram.cli.options import Location, examples, force_option
 from ethogram.cli.refusals import allow_option, as_allowed
+from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.contracts.remote import RecordingUrl
-from ethogram.errors import UsageError
+from ethogram.errors import BaselineError, UsageError
 
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
@@ -29,9 +30,12 @@ __all__ = ["command"]
         "ethogram learn recording -o baselines --allow thin",
         "ethogram learn s3://bucket/monday s3://bucket/tuesday -o baselines",
         "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
+        "ethogram learn monday tuesday -o baselines --min-replicas 2 --without syscalls:ptrace",
+        "ethogram learn monday -o baselines --overlay reviewed.yaml",
+        "ethogram learn baselines --without files:/etc/shadow -o baselines --force",
     ),
 )
-@click.argument("inputs", metavar="REC|SUMMARY...", nargs=-1, required=True,
+@click.argument("inputs", metavar="REC|SUMMARY|BASELINE...", nargs=-1, required=True,
                 type=Location())  # fmt: skip
 @click.option(
     "-o",
@@ -44,6 +48,7 @@ __all__ = ["command"]
 )
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
 @allow_option
+@review_options
 @force_option
 def command(
     *,
@@ -52,6 +57,7 @@ def command(
     no_model: bool,
     allowances: tuple[tuple[str, ...], ...],
     force: bool,
+    **choices: Any,
 ) -> None:
     """Learn what is normal for each workload, and say how settled that is.
 
@@ -60,15 +66,26 @@ def command(
 
     Recordings that are thin, lossy or were made under a filter that refused calls teach nothing
     unless `--allow` says so.
+
+    What is left out, and what an overlay decides, stands in the baseline with its evidence. A
+    baseline that is named as input is not learnt again: the choices are applied to it as it is.
     """
     from ethogram.cli.baseline_screen import print_baseline
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
     from learner.learn import learn
 
-    files = _files(place, as_allowed(learn(summarized(inputs)), allowances))
+    review = review_of(choices)
+    known = _baselines(inputs)
+    if known is None:
+        baselines = as_allowed(learn(summarized(inputs)), allowances)
+    else:
+        baselines = [one for _, one in known]
+    files = _files(place, applied(baselines, review))
     models: dict[Path, bytes] = {}
-    if not no_model:
+    if known is not None:
+        models = _models_beside(known, files)
+    elif not no_model:
         files, models = _with_models(
             files, [path for path in inputs if kind_of(path) == "recording"]
         )
@@ -88,6 +105,41 @@ def command(
         shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
         why="or `" + shell("ethogram", "show", place) + "`",
     )
+
+
+def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseline]] | None:
+    """Return the baselines among *inputs* with their files, None where there are none of them."""
+    from ethogram.contracts.baseline import load_baselines
+
+    kinds = {path: kind_of(path) for path in inputs}
+    others = [path for path, kind in kinds.items() if kind not in ("baseline", "baselines")]
+    if len(others) == len(kinds):
+        return None
+    if others:
+        raise UsageError(
+            f"`{others[0]}` is {WORDS[kinds[others[0]]]}, and another input is a baseline",
+            hint="learn of recordings and summaries, or decide about baselines",
+        )
+    return [pair for path in inputs if isinstance(path, Path) for pair in load_baselines(path)]
+
+
+def _models_beside(
+    known: Sequence[tuple[Path, Baseline]], files: Mapping[Path, Baseline]
+) -> dict[Path, bytes]:
+    """Return the models of baselines that are decided about, for where their files go."""
+    sources = {one.model.sha256: file.with_name(one.model.file) for file, one in known if one.model}
+    models = {}
+    for file, baseline in files.items():
+        if baseline.model is None:
+            continue
+        source = sources[baseline.model.sha256]
+        if not source.is_file():
+            raise BaselineError(
+                f"`{source}` is missing: a baseline names it as its model",
+                hint="put it back, or learn the recordings again",
+            )
+        models[file.with_name(baseline.model.file)] = source.read_bytes()
+    return models
 
 
 def _is_file(place: Path) -> bool:

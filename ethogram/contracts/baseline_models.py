@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Generic, Literal, Self, TypeVar
+from datetime import date
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
@@ -37,18 +38,23 @@ from ethogram.contracts.coverage_models import Blind, Coverage, Share
 
 __all__ = [
     "BASELINE_SCHEMA",
+    "RULE_MODELS",
     "Baseline",
+    "Choices",
     "Evidence",
     "Input",
     "Match",
     "ModelReference",
     "Observation",
     "Overlay",
+    "OverlayInput",
     "Quarantined",
     "Rule",
     "Rules",
     "Subject",
     "WidenedFrom",
+    "Withheld",
+    "WithheldBy",
 ]
 
 BASELINE_SCHEMA: Literal["ethogram.baseline/1"] = "ethogram.baseline/1"
@@ -59,7 +65,7 @@ class Evidence(Frozen):
 
     *windows* counts pairs of window and phase, *phases* stand in the order of a life. *executables*
     did it, at most the first 20 by name. *example_exec_id* is one process that did, where the
-    tables name any.
+    tables name any. What nobody saw, and an overlay allows, has no times.
     """
 
     calls: Count
@@ -67,8 +73,8 @@ class Evidence(Frozen):
     instances: Count
     recordings: Count
     phases: tuple[Phase, ...]
-    first_seen: Time
-    last_seen: Time
+    first_seen: Time | None = None
+    last_seen: Time | None = None
     executables: tuple[str, ...] = ()
     example_exec_id: Text | None = None
 
@@ -81,11 +87,19 @@ class WidenedFrom(Frozen):
 
 
 class Overlay(Frozen):
-    """A reviewed decision of a person about a rule."""
+    """A reviewed decision of a person about a rule, to the end of day *expires* in UTC."""
 
     author: Text
     reason: Text
     expires: Text | None = None
+
+    @field_validator("expires")
+    @classmethod
+    def _expires_on_a_day(cls, value: str | None) -> str | None:
+        # What nobody can read would never expire.
+        if value is not None and date.fromisoformat(value).isoformat() != value:
+            raise ValueError("a day is written like `2027-01-31`")
+        return value
 
 
 ValueT = TypeVar("ValueT", bound=BaseModel)
@@ -97,6 +111,7 @@ class Rule(Frozen, Generic[ValueT]):
     *marked* says why it wants a second look: ids of indicators that other workloads set off as
     well, `session` (seen only in what entered from outside), `one-instance` (one instance alone of
     several that were watched alike), `once` (one window alone), `truncated` (the path was cut).
+    *indicators* fired while it was seen, and an *overlay* allows it all the same.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
@@ -104,7 +119,15 @@ class Rule(Frozen, Generic[ValueT]):
     evidence: Evidence
     widened_from: WidenedFrom | None = None
     marked: tuple[Text, ...] | None = None
+    indicators: tuple[Text, ...] | None = None
     overlay: Overlay | None = None
+
+
+# Which model a rule of a dimension has: to choose it takes as long as to make a rule.
+RULE_MODELS: dict[Dimension, type[Rule[Any]]] = {
+    dimension: Rule[model]  # type: ignore[valid-type]  # which it is, the dimension decides
+    for dimension, model in VALUE_MODELS.items()
+}
 
 
 class Rules(Frozen):
@@ -133,20 +156,12 @@ class Rules(Frozen):
         return self
 
 
-class Quarantined(Frozen):
-    """Not allowed until a reviewed overlay says so.
-
-    *indicators* fired while it was seen; where none did, *reasons* say why it is here:
-    `one-instance`, `flood`, `foreign-answer`. *count* is how many values this one stands for.
-    """
+class _Apart(Frozen):
+    """A value that no rule allows, and which dimension it is of."""
 
     id: Annotated[str, Field(pattern=r"^[a-z]+-[0-9a-f]{12}$")]
     dimension: Dimension
     value: AnyValue
-    indicators: tuple[Text, ...]
-    evidence: Evidence
-    reasons: tuple[Text, ...] | None = None
-    count: Count | None = None
 
     @field_validator("value", mode="before")
     @classmethod
@@ -154,6 +169,57 @@ class Quarantined(Frozen):
         # `{name: x}` alone could be a DNS name or a capability: the dimension decides.
         dimension = info.data.get("dimension")
         return value if dimension is None else VALUE_MODELS[dimension].model_validate(value)
+
+
+class Quarantined(_Apart):
+    """Not allowed until a reviewed overlay says so.
+
+    *indicators* fired while it was seen; where none did, *reasons* say why it is here:
+    `one-instance`, `flood`, `foreign-answer`. *count* is how many values this one stands for.
+    """
+
+    indicators: tuple[Text, ...]
+    evidence: Evidence
+    reasons: tuple[Text, ...] | None = None
+    count: Count | None = None
+
+
+WithheldBy = Literal["without", "only-phase", "min-replicas", "overlay", "expired"]
+
+
+class Withheld(_Apart):
+    """Seen, or allowed once, and not allowed: *by* an option of `learn`, or by an overlay.
+
+    `overlay`: it denies the value. `expired`: it allowed the value, and is over. *marked* and
+    *indicators* are the rule's.
+    """
+
+    by: WithheldBy
+    evidence: Evidence
+    widened_from: WidenedFrom | None = None
+    marked: tuple[Text, ...] | None = None
+    indicators: tuple[Text, ...] | None = None
+    overlay: Overlay | None = None
+
+
+class OverlayInput(Frozen):
+    """A file of overlays that was applied, and the digest of its text."""
+
+    name: Text
+    sha256: Digest
+
+
+class Choices(Frozen):
+    """What was left out when the baseline was made; absent where nothing was chosen.
+
+    *without* are the names of rules as they were given, *only_phases* those of which a rule was
+    seen in at least one, *min_replicas* how many instances showed it at least.
+    """
+
+    without: tuple[Text, ...] | None = None
+    only_phases: tuple[Phase, ...] | None = None
+    min_replicas: Count | None = None
+    overlays: tuple[OverlayInput, ...] | None = None
 
 
 class Subject(Frozen):
@@ -253,4 +319,6 @@ class Baseline(Frozen):
     settled: Share | None = None
     blind: Blind | None = None
     quarantined: tuple[Quarantined, ...] = ()
+    choices: Choices | None = None
+    withheld: tuple[Withheld, ...] | None = None
     model: ModelReference | None = None

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any
+from typing import Any, TypeVar
 
-from ethogram.contracts.baseline_models import Baseline, Match, Quarantined, Rule, Subject
+from ethogram.contracts.baseline_models import (
+    Baseline,
+    Match,
+    Quarantined,
+    Rule,
+    Subject,
+    Withheld,
+)
 from ethogram.contracts.baseline_values import (
     AnyValue,
     Dimension,
@@ -17,9 +24,11 @@ from ethogram.contracts.baseline_values import (
     rule_id,
 )
 from ethogram.contracts.environment_file import Entry, Environment
-from ethogram.contracts.evidence import merge_quarantined, merge_rules
+from ethogram.contracts.evidence import merge_quarantined, merge_rules, merge_withheld
 
 __all__ = ["apply_environment", "left_behind", "unused"]
+
+_ApartT = TypeVar("_ApartT", Quarantined, Withheld)
 
 # The dimensions whose values name something of the environment.
 _MAPPED: tuple[Dimension, ...] = ("peers", "listens", "dns")
@@ -91,7 +100,9 @@ class _Mapping:
                 "subject": self._subject(baseline.subject),
                 "match": self._match(baseline.match),
                 "rules": baseline.rules.model_copy(update=rules),
-                "quarantined": merge_quarantined(map(self._quarantined, baseline.quarantined)),
+                "quarantined": merge_quarantined(map(self._apart, baseline.quarantined)),
+                "withheld": baseline.withheld
+                and merge_withheld(map(self._apart, baseline.withheld)),
             }
         )
 
@@ -128,7 +139,7 @@ class _Mapping:
             return rule
         return rule.model_copy(update={"id": rule_id(dimension, value), "value": value})
 
-    def _quarantined(self, item: Quarantined) -> Quarantined:
+    def _apart(self, item: _ApartT) -> _ApartT:
         value = self._value(item.value)
         if value == item.value:
             return item

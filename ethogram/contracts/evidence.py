@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ethogram.contracts.baseline_models import Evidence, Overlay, Quarantined, Rule, WidenedFrom
+from ethogram.contracts.baseline_models import (
+    Evidence,
+    Overlay,
+    Quarantined,
+    Rule,
+    WidenedFrom,
+    Withheld,
+)
 from ethogram.contracts.baseline_values import PHASES
 
-__all__ = ["merge_evidence", "merge_quarantined", "merge_rules"]
+__all__ = ["merge_evidence", "merge_quarantined", "merge_rules", "merge_withheld"]
 
 # How many a baseline lists of what may be many: the first by name.
 _EXECUTABLES = 20
 _EXAMPLES = 8
 
-ItemT = TypeVar("ItemT", Rule[Any], Quarantined)
+ItemT = TypeVar("ItemT", Rule[Any], Quarantined, Withheld)
 
 
 def merge_evidence(parts: Sequence[Evidence]) -> Evidence:
@@ -32,8 +39,8 @@ def merge_evidence(parts: Sequence[Evidence]) -> Evidence:
         instances=max(part.instances for part in parts),
         recordings=max(part.recordings for part in parts),
         phases=tuple(phase for phase in PHASES if phase in phases),
-        first_seen=min((part.first_seen for part in parts), key=_instant),
-        last_seen=max((part.last_seen for part in parts), key=_instant),
+        first_seen=min(filter(None, (p.first_seen for p in parts)), key=_instant, default=None),
+        last_seen=max(filter(None, (p.last_seen for p in parts)), key=_instant, default=None),
         executables=tuple(sorted(executables)[:_EXECUTABLES]),
         example_exec_id=min(examples, default=None),
     )
@@ -65,6 +72,18 @@ def merge_quarantined(items: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
                 "indicators": tuple(sorted({name for item in group for name in item.indicators})),
                 "evidence": merge_evidence([item.evidence for item in group]),
             }
+        )
+        for group in _by_id(items)
+    )
+
+
+def merge_withheld(items: Iterable[Withheld]) -> tuple[Withheld, ...]:
+    """Return *items* with those of one id as one, where the first of them stood."""
+    return tuple(
+        group[0]
+        if len(group) == 1
+        else group[0].model_copy(
+            update={"evidence": merge_evidence([item.evidence for item in group])}
         )
         for group in _by_id(items)
     )

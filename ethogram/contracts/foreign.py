@@ -11,6 +11,7 @@ HEAD_CHARACTERS = 64 * 1024
 _SCHEMAS = {
     "baseline": "a baseline",
     "map": "a map of environments",
+    "overlay": "an overlay",
     "finding": "a file of findings",
     "recording": "the manifest of a recording",
     "show": "what `ethogram show --format json` printed",

@@ -267,3 +267,24 @@ def test_the_screen_says_which_windows_are_incomplete() -> None:
     assert (
         next(found.lines()) == "coverage: 3 complete, 1 incomplete, by window, instance and phase"
     )
+
+
+def test_what_was_left_out_of_a_baseline_is_shown(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "baselines"
+    words = [
+        "learn",
+        "--allow",
+        "thin",
+        "--no-model",
+        str(shop),
+        "-o",
+        str(place),
+        "--without",
+        "execs:/usr/bin/ls",
+    ]
+    assert run(words) == 0
+    capsys.readouterr()
+    assert run(["show", str(place / "shop-staging.Deployment-checkout.nginx.baseline.yaml")]) == 0
+    assert "withheld: 1 rule, `--without` 1\n    /usr/bin/ls\n" in capsys.readouterr().out
