@@ -29,6 +29,7 @@ from learner.dimensions import (
     one_bit_a_letter,
     protocol_word,
 )
+from learner.judging import JUDGED
 
 __all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
 
@@ -47,11 +48,18 @@ class Behaviour:
     `last`; with `keep` a mask of the rows that count. *name* turns one group, as a mapping of
     these columns, into its dimension and key. What has one key should be one group: the counts of
     groups do not add up.
+
+    Rows with the same in the columns *decided_by*, and in what *decided_also* returns, are the same
+    to *prepare*, *name* and the indicators; where it is empty, each row is another. *counted_by*
+    is the column that says how often, where *prepare* sees not every row.
     """
 
     table: str
     prepare: Callable[[Context, pa.RecordBatch], Columns]
     name: Callable[[Context, dict[str, Any]], _Named]
+    decided_by: tuple[str, ...] = ()
+    counted_by: str = "calls"
+    decided_also: Callable[[Context, pa.Table], list[np.ndarray]] = lambda *_: []
 
 
 def _codes(batch: pa.RecordBatch, column: str) -> pa.Array:
@@ -214,19 +222,45 @@ def _name_of_file(_: Context, group: dict[str, Any]) -> _Named:
     return "files", canonical([escape(group["path"]), access_letters(group["access"])])
 
 
+_WHOSE = ("instance", "workload", "phase")
 BEHAVIOURS: tuple[Behaviour, ...] = (
-    Behaviour("syscalls", _syscalls, lambda _, group: ("syscalls", b"%d" % group["nr"])),
     Behaviour(
-        "errors", _errors, lambda _, group: ("errors", canonical([group["nr"], group["errno"]]))
+        "syscalls",
+        _syscalls,
+        lambda _, group: ("syscalls", b"%d" % group["nr"]),
+        decided_by=(*_WHOSE, "arch", "nr"),
+    ),
+    Behaviour(
+        "errors",
+        _errors,
+        lambda _, group: ("errors", canonical([group["nr"], group["errno"]])),
+        decided_by=(*_WHOSE, "arch", "nr", "errno"),
     ),
     Behaviour("denied", _denied, _name_of_denied),
-    Behaviour("ngrams", _ngrams, lambda _, group: ("ngrams", group["gram"])),
-    Behaviour("files", _files, _name_of_file),
-    Behaviour("network", _network, _name_of_network),
-    Behaviour("dns", _dns, lambda _, group: ("dns", group["qname"])),
+    Behaviour(
+        "ngrams",
+        _ngrams,
+        lambda _, group: ("ngrams", group["gram"]),
+        decided_by=(*_WHOSE, "arch", "gram"),
+    ),
+    Behaviour(
+        "files", _files, _name_of_file, decided_by=(*JUDGED["files"], "workload")
+    ),
+    Behaviour(
+        "network",
+        _network,
+        _name_of_network,
+        decided_by=(*JUDGED["network"], "workload"),
+        counted_by="connections",
+        decided_also=lambda context, rows: [context.peers.epochs(rows.column("last"))],
+    ),
+    Behaviour(
+        "dns", _dns, lambda _, group: ("dns", group["qname"]),
+        decided_by=(*JUDGED["dns"], "workload"),
+    ),
     Behaviour("processes", _execs, _name_of_exec),
     Behaviour("privileges", _privileges, _name_of_privilege),
-)
+)  # fmt: skip
 
 
 def group_columns(columns: Columns) -> Iterator[str]:

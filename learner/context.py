@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,7 +73,7 @@ class Windows:
         return times
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What the rows of a recording refer to."""
 
@@ -87,9 +88,13 @@ class Context:
     instance_keys: Mapping[int, str]
     workload_rows: Mapping[int, dict[str, Any]]
     instance_rows: Mapping[int, dict[str, Any]]
-    processes: tuple[pa.Array, pa.Array]
-    """`exec_id` and `exe` of every process."""
     peers: Peers
+
+    @cached_property
+    def processes(self) -> tuple[pa.Array, pa.Array]:
+        """`exec_id` and `exe` of every process."""
+        table = self.recording.table("processes").select(["exec_id", "exe"])
+        return _column(table, "exec_id"), _column(table, "exe")
 
     def path_indices(self, exes: pa.Array) -> pa.Array:
         """Return for each number of an executable the index of its path, null where unknown.
@@ -125,7 +130,6 @@ def context_of(recording: Source) -> Context:
         if path
     }
     host = recording.manifest.host_id
-    processes = recording.table("processes").select(["exec_id", "exe"])
     return Context(
         recording=recording,
         windows=_windows(recording),
@@ -139,7 +143,6 @@ def context_of(recording: Source) -> Context:
         },
         workload_rows=workloads,
         instance_rows=instances,
-        processes=(_column(processes, "exec_id"), _column(processes, "exe")),
         peers=Peers(recording.table("addresses"), workloads),
     )
 

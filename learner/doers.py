@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from learner.context import Context
 
-__all__ = ["Doers"]
+__all__ = ["BY_EXEC_ID", "Doers"]
 
-_BY_EXEC_ID = frozenset({"processes", "privileges", "denied"})
+BY_EXEC_ID = frozenset({"processes", "privileges", "denied"})
 _BY_EXE = frozenset({"files", "network", "dns"})
 _FOREVER = np.iinfo(np.int64).max
 
@@ -34,7 +34,7 @@ class Doers:
 
     def numbers(self, table: str, batch: pa.RecordBatch) -> pa.Array:
         """Return the process of each row of *batch*, of *table*; null where its rows name none."""
-        if table not in _BY_EXEC_ID:
+        if table not in BY_EXEC_ID:
             return pa.nulls(batch.num_rows, pa.int32())
         return pc.index_in(batch.column("exec_id"), value_set=self._names)
 

@@ -1,9 +1,14 @@
-"""Takes one table of a recording, batch by batch, to rows of a summary."""
+"""Takes one table of a recording, or a fragment of it, to rows of a summary.
+
+Rows are numbered by the columns that decide what they show; what is slow, such as the indicators
+and the names of what was seen, is asked once a number. What comes of a fragment is a table of
+groups, in numbers of the recording; groups of several fragments fold into those of all, in any
+order. They get names that hold across recordings when all are there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +17,40 @@ import pyarrow.compute as pc
 from ethogram.contracts.tables import ENUMS, TABLES
 from learner.behaviour import Behaviour, Columns, group_columns
 from learner.context import Context
+from learner.counting import counted, numbered, whole
 from learner.dimensions import canonical, quarantine_key
-from learner.doers import Doers
-from learner.grouping import group_rows
-from learner.rows import new_row, table_of
+from learner.doers import BY_EXEC_ID, Doers
+from learner.judging import Suspects, judge, judged_refusals
 from learner.taint import Taint
 
-__all__ = ["extract"]
+__all__ = ["extract", "folded", "grouped", "named"]
 
 _DIMENSIONS = {name: code for code, name in enumerate(ENUMS["dimension"])}
 _TIME = pa.timestamp("ns", tz="UTC")
+_CHUNK_ROWS = 1 << 20
+_NO_EDGE = -1
+_GROUP = pa.schema(
+    [
+        ("instance", pa.uint32()),
+        ("workload", pa.uint32()),
+        ("phase", pa.int8()),
+        ("dimension", pa.int8()),
+        ("arch", pa.int8()),
+        ("key", pa.binary()),
+        ("exe_path", pa.int32()),  # index of the path
+        ("direction", pa.int8()),  # to bind and to listen are two acts with one key
+        ("edge", pa.int64()),  # the window, where rows of it may be elsewhere as well
+        ("windows", pa.uint64()),
+        ("calls", pa.uint64()),
+        ("first", pa.int64()),
+        ("last", pa.int64()),
+        ("process", pa.int32()),  # the first by name, where rows name theirs
+    ]
+)
+_KEYS = _GROUP.names[:8]
+_SUMS = [("calls", "sum"), ("first", "min"), ("last", "max"), ("process", "min")]
+_LOSS = _DIMENSIONS["loss"]
+_NOBODY = np.iinfo(np.int32).max
 
 
 def extract(
@@ -33,115 +62,312 @@ def extract(
 
     Rows that name a workload or an instance which the recording lacks are counted as a loss.
     """
-    source = _Owned(context, behaviour.table)
-    empty = TABLES[behaviour.table].arrow_schema().empty_table().to_batches(max_chunksize=1)
-    schema = TABLES[behaviour.table].arrow_schema()
-    nothing = empty[0] if empty else pa.RecordBatch.from_pylist([], schema=schema)
-    by = tuple(group_columns(behaviour.prepare(context, nothing)))
-    batches = (_prepared(context, taint, behaviour, batch, doers) for batch in source.batches())
-    groups = group_rows(batches, by)
-    losses = table_of(source.losses())
-    if not groups.num_rows:
-        return losses
-    examples = doers.of_groups(behaviour.table, groups) if doers else None
-    return pa.concat_tables(
-        [_named(context, taint, behaviour, groups, by, examples=examples), losses]
+    batches = context.recording.batches(behaviour.table)
+    groups, _ = grouped(context, taint, behaviour, batches, doers=doers)
+    return named(context, behaviour.table, groups, doers=doers)
+
+
+def grouped(
+    context: Context,
+    taint: Taint,
+    behaviour: Behaviour,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    shared: Iterable[int] = (),
+    doers: Doers | None = None,
+) -> tuple[pa.Table, Suspects]:
+    """Return the groups of *batches*, and whose processes the indicators of *taint* suspect.
+
+    Rows of the windows *shared* may be elsewhere as well. Windows come in order, as they are
+    recorded: a row that is some million rows late counts its window again.
+    """
+    parts: list[pa.Table] = []
+    suspects = Suspects()
+    for rows in _chunks(batches, TABLES[behaviour.table].arrow_schema()):
+        chunk = _Chunk(context, taint, behaviour, rows, doers)
+        parts += chunk.groups(frozenset(shared))
+        suspects.take(chunk.suspects)
+    return folded(parts), suspects
+
+
+def _chunks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        pending.append(batch)
+        rows += batch.num_rows
+        if rows >= _CHUNK_ROWS:
+            yield pa.Table.from_batches(pending, schema)
+            pending, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(pending, schema)
+
+
+class _Chunk:
+    """Some rows of one table: those that somebody did, and how many were nobody's.
+
+    *decided* are the numbers of the rows by what decides about them, and *distinct* a row of each.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        taint: Taint,
+        behaviour: Behaviour,
+        rows: pa.Table,
+        doers: Doers | None,
+    ) -> None:
+        self._context, self._taint = context, taint
+        self._behaviour, self._doers = behaviour, doers
+        known = _are_known(rows.column("workload"), context.workload_keys)
+        known &= _are_known(rows.column("instance"), context.instance_keys)
+        self._nobodys = int((~known).sum())
+        self._rows = rows = rows if known.all() else rows.filter(pa.array(known))
+        deciding = [rows.column(name) for name in behaviour.decided_by]
+        if deciding:
+            deciding += behaviour.decided_also(context, rows)
+            numbers = numbered(deciding, rows.num_rows)
+            self._decided: np.ndarray | None = numbers.of_rows
+            rows = rows.take(pa.array(numbers.first_rows))
+        else:
+            self._decided = None
+        self._distinct = _batch(rows)
+        self.suspects = Suspects()
+
+    def groups(self, shared: frozenset[int]) -> Iterator[pa.Table]:
+        """Yield tables of groups; what was nobody's is a loss."""
+        if self._nobodys:
+            key = canonical(["malformed", f"summarize {self._behaviour.table}"])
+            yield _loss(self._context, key, self._nobodys)
+        if self._rows.num_rows:
+            columns = self._behaviour.prepare(self._context, self._distinct)
+            yield self._groups(columns, self._judged(), shared)
+
+    def _judged(self) -> np.ndarray:
+        """Return which indicators condemn each distinct row; remember whom they suspect."""
+        rules, table = self._taint.indicators, self._behaviour.table
+        distinct = pa.Table.from_batches([self._distinct])
+        found = judge(rules, table, distinct, self._context)
+        if found.tainting.any():
+            tainting = self._of_rows(found.tainting)
+            self.suspects.add_rows(self._rows, tainting)
+        if table == "denied":
+            self.suspects.take(judged_refusals(rules, distinct, self._context))
+        return found.condemned
+
+    def _of_rows(self, values: np.ndarray) -> np.ndarray:
+        """Return *values* of distinct rows for each row."""
+        return values if self._decided is None else values[self._decided]
+
+    def _groups(self, columns: Columns, condemned: np.ndarray, shared: frozenset[int]) -> pa.Table:
+        batch = self._distinct
+        own = {name: columns[name] for name in group_columns(columns)}
+        kinds = numbered(
+            [*own.values(), batch.column("instance"), batch.column("workload"),
+             batch.column("phase").indices, condemned], batch.num_rows
+        )  # fmt: skip
+        keep = columns.get("keep")
+        kept = (
+            np.ones(batch.num_rows, bool)
+            if keep is None
+            else _numpy(pc.fill_null(keep, fill_value=False))
+        )
+        chosen = np.flatnonzero(self._of_rows(kept))
+        if not len(chosen):
+            return _GROUP.empty_table()
+        bits = self._of_rows(condemned)[chosen]
+        if self._taint.exec_ids:
+            bits = bits | self._taint.of_tree(self._behaviour.table, _batch(self._rows))[chosen]
+        acts = numbered([self._of_rows(kinds.of_rows)[chosen], bits], len(chosen))
+        sample = self._of_rows(np.arange(batch.num_rows))[chosen[acts.first_rows]]
+        what = self._what(own, sample, bits[acts.first_rows])
+        # Where several acts have one key, a window that shows two of them counts once.
+        same = numbered(what.values(), len(acts))
+        measures = self._measures(columns, chosen)
+        edge = self._edges(measures["window"], shared)
+        numbers = numbered([same.of_rows[acts.of_rows], edge], len(chosen))
+        counts = counted(numbers.of_rows, len(numbers), **measures)
+        first = numbers.first_rows
+        act = pa.array(acts.of_rows[first])
+        found = {name: column.take(act) for name, column in what.items()} | {
+            "edge": edge[first],
+            "windows": counts.windows,
+            "calls": counts.calls,
+            "first": counts.first,
+            "last": counts.last,
+            "process": self._processes(numbers.of_rows, chosen, len(numbers)),
+        }
+        return pa.table(found).select(_GROUP.names).cast(_GROUP)
+
+    def _what(self, own: Columns, sample: np.ndarray, bits: np.ndarray) -> Columns:
+        """Return the columns that tell groups apart, of the distinct rows *sample* with *bits*."""
+        batch, rows = self._distinct, pa.array(sample)
+        what: Columns = {
+            "instance": batch.column("instance").take(rows),
+            "workload": batch.column("workload").take(rows),
+            "phase": batch.column("phase").indices.take(rows),
+        }
+        for name in ("arch", "exe_path", "direction"):
+            absent = pa.nulls(len(sample), _GROUP.field(name).type)
+            what[name] = own[name].take(rows) if name in own else absent
+        what["dimension"], what["key"] = self._dimensions_and_keys(own, rows, bits)
+        return what
+
+    def _measures(self, columns: Columns, chosen: np.ndarray) -> dict[str, np.ndarray]:
+        """Return window, calls, first and last of the rows *chosen*."""
+        rows: Columns = {name: self._rows.column(name) for name in self._rows.column_names}
+        if self._decided is None:
+            rows |= columns
+        calls = rows.get(self._behaviour.counted_by or "calls")
+        window = _numpy(rows["window"])[chosen].astype(np.int64)
+        measures = {
+            "window": window,
+            "calls": np.ones(len(chosen), np.uint64)
+            if calls is None
+            else _numpy(pc.fill_null(calls, 0))[chosen],
+        }
+        if "first" in rows:
+            for name in ("first", "last"):
+                measures[name] = _numpy(rows[name].cast(pa.int64()))[chosen]
+        else:
+            low = int(window.min())
+            span = np.arange(low, int(window.max()) + 1)
+            windows = self._context.windows
+            measures["first"] = windows.start_of(span)[window - low]
+            measures["last"] = windows.end_of(span)[window - low]
+        return measures
+
+    def _edges(self, window: np.ndarray, shared: frozenset[int]) -> np.ndarray:
+        """Return for each row its window where others may have rows of it, else that it has none.
+
+        The first and the last window of a chunk are such. A process may have executed in any.
+        """
+        if self._behaviour.table == "processes":
+            return window
+        own = self._rows.column("window")
+        edges = shared | {pc.min(own).as_py(), pc.max(own).as_py()}
+        return np.where(np.isin(window, sorted(edges)), window, _NO_EDGE)
+
+    def _dimensions_and_keys(
+        self, own: Columns, rows: pa.Array, bits: np.ndarray
+    ) -> tuple[pa.Array, pa.Array]:
+        """Return what the distinct *rows*, with *bits*, are called."""
+        said = {name: own[name].take(rows) for name in own if name != "exe_path"}
+        numbers = numbered([*said.values(), bits], len(rows))
+        first = pa.array(numbers.first_rows)
+        lists = [column.take(first).to_pylist() for column in said.values()]
+        dimensions, keys = [], []
+        for condemned, values in zip(
+            bits[numbers.first_rows].tolist(), zip(*lists, strict=True), strict=True
+        ):
+            given = dict(zip(said, values, strict=True))
+            dimension, key = self._behaviour.name(self._context, given)
+            if condemned:
+                names = self._taint.names(condemned)
+                dimension, key = "quarantine", quarantine_key(dimension, key, names)
+            dimensions.append(_DIMENSIONS[dimension])
+            keys.append(key)
+        of_rows = pa.array(numbers.of_rows)
+        return (
+            pa.array(dimensions, pa.int8()).take(of_rows),
+            pa.array(keys, pa.binary()).take(of_rows),
+        )
+
+    def _processes(self, numbers: np.ndarray, chosen: np.ndarray, count: int) -> pa.Array:
+        """Return the first process by name of each of *count* groups, where rows name theirs."""
+        if self._doers is None or self._behaviour.table not in BY_EXEC_ID:
+            return pa.nulls(count, pa.int32())
+        process = self._doers.numbers(self._behaviour.table, self._distinct)
+        of_rows = process.take(pa.array(chosen))
+        least = np.full(count, _NOBODY, np.int32)
+        np.minimum.at(least, numbers, pc.fill_null(of_rows, _NOBODY).to_numpy())
+        return pa.array(least, mask=least == _NOBODY)
+
+
+def _batch(rows: pa.Table) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays(
+        [whole(column) for column in rows.columns], schema=rows.schema
     )
 
 
-class _Owned:
-    """The rows of one table that somebody did, and how many were nobody's."""
-
-    def __init__(self, context: Context, table: str) -> None:
-        self._context = context
-        self._table = table
-        self._workloads = np.array(sorted(context.workload_keys), np.int64)
-        self._instances = np.array(sorted(context.instance_keys), np.int64)
-        self._nobodys = 0
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._context.recording.batches(self._table):
-            known = np.isin(batch.column("workload").to_numpy(), self._workloads)
-            known &= np.isin(batch.column("instance").to_numpy(), self._instances)
-            self._nobodys += int((~known).sum())
-            yield batch if known.all() else batch.filter(pa.array(known))
-
-    def losses(self) -> Iterator[dict[str, Any]]:
-        if self._nobodys:
-            key = canonical(["malformed", f"summarize {self._table}"])
-            yield new_row(self._context, "loss", key, calls=self._nobodys)
+def _are_known(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> np.ndarray:
+    return np.isin(numbers.to_numpy(), np.array(sorted(names), np.int64))
 
 
-def _prepared(
-    context: Context,
-    taint: Taint,
-    behaviour: Behaviour,
-    batch: pa.RecordBatch,
-    doers: Doers | None,
+def _numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    values: np.ndarray = whole(column).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _loss(context: Context, key: bytes, count: int) -> pa.Table:
+    began = context.windows.began_ns
+    row = {
+        "dimension": _LOSS,
+        "phase": ENUMS["phase"].index("unknown"),
+        "key": key,
+        "edge": _NO_EDGE,
+        "windows": 0,
+        "calls": count,
+        "first": began,
+        "last": began,
+    }
+    return pa.Table.from_pylist([row], schema=_GROUP)
+
+
+def folded(parts: Iterable[pa.Table]) -> pa.Table:
+    """Return the groups of all *parts* of one table of a recording, in any order.
+
+    Counts add up, but of a window that several have rows of, each group counts it once.
+    """
+    rows = pa.concat_tables([_GROUP.empty_table(), *parts])
+    found = rows.group_by([*_KEYS, "edge"], use_threads=False).aggregate(
+        [("windows", "sum"), ("windows", "max"), *_SUMS]
+    )
+    is_edge = pc.not_equal(found.column("edge"), _NO_EDGE)
+    windows = pc.if_else(is_edge, found.column("windows_max"), found.column("windows_sum"))
+    return _renamed(found.drop_columns(["windows_sum", "windows_max"]), windows)
+
+
+def named(
+    context: Context, table: str, groups: pa.Table, *, doers: Doers | None = None
 ) -> pa.Table:
-    """Return the rows of *batch* that count, with the columns that `group_rows` needs."""
-    columns: Columns = {
-        "instance": batch.column("instance"),
-        "workload": batch.column("workload"),
-        "phase": batch.column("phase").indices,
-        "indicators": pa.array(taint.bits(behaviour.table, batch)),
-        "window": batch.column("window"),
-        "process": doers.numbers(behaviour.table, batch)
-        if doers
-        else pa.nulls(batch.num_rows, pa.int32()),
-    } | behaviour.prepare(context, batch)
-    if "first" not in columns:
-        windows = columns["window"].to_numpy()
-        columns["first"] = pa.array(context.windows.start_of(windows)).cast(_TIME)
-        columns["last"] = pa.array(context.windows.end_of(windows)).cast(_TIME)
-    keep = columns.pop("keep", None)
-    table = pa.table(columns)
-    return table if keep is None else table.filter(keep)
-
-
-def _named(
-    context: Context,
-    taint: Taint,
-    behaviour: Behaviour,
-    groups: pa.Table,
-    by: tuple[str, ...],
-    *,
-    examples: pa.Array | None,
-) -> pa.Table:
-    rows = groups.num_rows
-    condemned = groups.column("indicators").to_pylist()
-    lists = [groups.column(name).to_pylist() for name in by]
-    dimensions, keys = [], []
-    for bits, values in zip(condemned, zip(*lists, strict=True), strict=True):
-        dimension, key = behaviour.name(context, dict(zip(by, values, strict=True)))
-        if bits:
-            dimension, key = "quarantine", quarantine_key(dimension, key, taint.names(bits))
-        dimensions.append(_DIMENSIONS[dimension])
-        keys.append(key)
-    paths = pa.nulls(rows, pa.binary())
-    if "exe_path" in by:
-        known = pa.array(context.paths, pa.binary())
-        paths = known.take(pa.concat_arrays(groups.column("exe_path").chunks))
+    """Return *groups*, all that there are of *table*, as rows of a summary with enums as codes."""
+    found = groups.group_by(_KEYS, use_threads=False).aggregate([("windows", "sum"), *_SUMS])
+    found = _renamed(found.drop_columns(["windows_sum"]), found.column("windows_sum"))
+    rows = found.num_rows
+    is_loss = pc.equal(found.column("dimension"), _LOSS)
+    examples = pa.nulls(rows, pa.string())
+    if doers is not None:
+        examples = doers.of_groups(table, found)
     recording_id = context.recording.manifest.recording_id
     return pa.table(
         {
             "recording_id": pa.repeat(pa.scalar(recording_id, pa.string()), rows),
-            "instance_key": _looked_up(groups.column("instance"), context.instance_keys),
-            "workload_key": _looked_up(groups.column("workload"), context.workload_keys),
-            "phase": groups.column("phase"),
-            "dimension": pa.array(dimensions, pa.int8()),
-            "arch": groups.column("arch") if "arch" in by else pa.nulls(rows, pa.int8()),
-            "key": pa.array(keys, pa.binary()),
-            "exe_path": paths,
-            "windows": groups.column("windows").cast(pa.uint32()),
-            "calls": groups.column("calls").cast(pa.uint64()),
-            "first": groups.column("first"),
-            "last": groups.column("last"),
-            "exec_id": pa.nulls(rows, pa.string()) if examples is None else examples,
+            "instance_key": _looked_up(found.column("instance"), context.instance_keys),
+            "workload_key": _looked_up(found.column("workload"), context.workload_keys),
+            "phase": found.column("phase"),
+            "dimension": found.column("dimension"),
+            "arch": found.column("arch"),
+            "key": found.column("key"),
+            "exe_path": pa.array(context.paths, pa.binary()).take(whole(found.column("exe_path"))),
+            "windows": found.column("windows").cast(pa.uint32()),
+            "calls": found.column("calls"),
+            "first": found.column("first").cast(_TIME),
+            "last": found.column("last").cast(_TIME),
+            "exec_id": pc.if_else(is_loss, pa.scalar(None, pa.string()), examples),
         }
     )
 
 
-def _looked_up(numbers: pa.ChunkedArray, names: Any) -> pa.ChunkedArray:
+def _renamed(groups: pa.Table, windows: pa.ChunkedArray) -> pa.Table:
+    names = {f"{name}_{measure}": name for name, measure in _SUMS}
+    groups = groups.rename_columns([names.get(name, name) for name in groups.column_names])
+    groups = groups.append_column("windows", windows)
+    return groups.select([name for name in _GROUP.names if name in groups.column_names])
+
+
+def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.Array:
+    """Return the name of each number; nobody's is empty."""
     index = pc.index_in(numbers, value_set=pa.array(list(names), pa.uint32()))
-    return pc.take(pa.array(list(names.values()), pa.string()), index)
+    found = pa.array(list(names.values()), pa.string()).take(whole(index))
+    return pc.fill_null(found, "")

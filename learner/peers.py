@@ -94,6 +94,10 @@ class Peers:
         moving = [index for index, who in enumerate(self._objects) if who["kind"] in _MOVING]
         return pc.is_in(numbers, value_set=pa.array(moving, pa.int32()))
 
+    def epochs(self, times: pa.ChunkedArray) -> np.ndarray:
+        """Return numbers for *times*: between two of one number no address changed hands."""
+        return self._epochs(times.cast(pa.int64()).to_numpy())
+
     def _epochs(self, times_ns: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._bounds, times_ns, side="right")
 

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.protocol import Indicator
-from ethogram.indicators.rows import refused_operations
 from learner.cells import Cells
 from learner.context import Context
-from learner.taint import Taint, completed_rows
+from learner.judging import Suspects, judge, judged_refusals
+from learner.taint import Taint
 
-__all__ = ["taint_of"]
+__all__ = ["taint_by", "taint_of"]
 
 _EXEC = ENUMS["phase"].index("exec")
 
@@ -26,11 +26,21 @@ _EXEC = ENUMS["phase"].index("exec")
 def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
     """Return what *indicators* condemn in the recording of *context*."""
     rules = tuple(indicators)
-    processes = _processes(context)
-    roots = _roots(context, rules, processes)
-    if not roots:
+    suspects = Suspects()
+    for table in sorted({rule.metadata.table for rule in rules} | {"denied"}):
+        for batch in context.recording.batches(table):
+            suspects.take(_suspects_in(context, rules, table, batch))
+    return taint_by(context, rules, suspects)
+
+
+def taint_by(context: Context, rules: tuple[Indicator, ...], suspects: Suspects) -> Taint:
+    """Return what *rules* condemn where *suspects* are whom they suspect."""
+    if not suspects:
         return Taint(rules, context)
-    tree = _spread(roots, _children(processes))
+    processes = _processes(context)
+    tree = _spread(_roots(suspects, processes), _children(processes))
+    if not tree:
+        return Taint(rules, context)
     lives, files = Cells(), Cells()
     for process, bits in _rows_of(processes, tree):
         for window in range(process.first_window, process.last_window + 1):
@@ -42,6 +52,17 @@ def taint_of(context: Context, indicators: Iterable[Indicator]) -> Taint:
             for window in range(max(0, process.first_window - 1), process.last_window + 1):
                 peers.add(process.instance, exe, window, bits)
     return Taint(rules, context, tree, files, peers, lives)
+
+
+def _suspects_in(
+    context: Context, rules: tuple[Indicator, ...], table: str, batch: pa.RecordBatch
+) -> Suspects:
+    rows = pa.Table.from_batches([batch])
+    if table == "denied":
+        return judged_refusals(rules, rows, context)
+    found = Suspects()
+    found.add_rows(rows, judge(rules, table, rows, context).tainting)
+    return found
 
 
 def _processes(context: Context) -> pd.DataFrame:
@@ -65,50 +86,19 @@ def _processes(context: Context) -> pd.DataFrame:
     return frame.set_index("exec_id", drop=False)
 
 
-def _roots(
-    context: Context, rules: tuple[Indicator, ...], processes: pd.DataFrame
-) -> dict[str, int]:
-    """Return the processes that an indicator makes suspect, with its bits."""
-    roots: dict[str, int] = defaultdict(int)
-    judging: dict[str, list[tuple[int, Indicator]]] = defaultdict(list)
-    for index, rule in enumerate(rules):
-        judging[rule.metadata.table].append((index, rule))
-    for table, judges in judging.items():
-        for batch in _judged(context, table):
-            rows = completed_rows(batch, context)
-            for index, rule in judges:
-                for exec_id in _suspects(rows.filter(rule.taints(rows)), processes):
-                    roots[exec_id] |= 1 << index
-    return dict(roots)
-
-
-def _judged(context: Context, table: str) -> Iterator[pa.Table]:
-    """Yield the rows that the indicators of *table* judge, in batches.
-
-    What a filter refused would have been an operation.
-    """
-    for batch in context.recording.batches(table):
-        yield pa.Table.from_batches([batch])
-    if table == "privileges":
-        for batch in context.recording.batches("denied"):
-            yield refused_operations(pa.Table.from_batches([batch]))
-
-
-def _suspects(rows: pa.Table, processes: pd.DataFrame) -> Iterator[str]:
-    """Yield the processes that *rows* are about: by name, or by executable and window."""
-    if not rows.num_rows:
-        return
-    if "exec_id" in rows.column_names:
-        yield from (name for name in rows.column("exec_id").to_pylist() if name is not None)
-        return
-    for row in rows.select(["instance", "exe", "window"]).to_pylist():
+def _roots(suspects: Suspects, processes: pd.DataFrame) -> dict[str, int]:
+    """Return the processes that *suspects* are, with their bits."""
+    roots: dict[str, int] = defaultdict(int, suspects.exec_ids)
+    for (instance, exe, window), bits in suspects.cells.items():
         living = processes[
-            (processes.instance == row["instance"])
-            & (processes.exe == row["exe"])
-            & (processes.first_window <= row["window"])
-            & (processes.last_window >= row["window"])
+            (processes.instance == instance)
+            & (processes.exe == exe)
+            & (processes.first_window <= window)
+            & (processes.last_window >= window)
         ]
-        yield from living.exec_id
+        for name in living.exec_id:
+            roots[name] |= bits
+    return dict(roots)
 
 
 def _children(processes: pd.DataFrame) -> dict[str, list[str]]:

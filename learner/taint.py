@@ -26,14 +26,14 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.protocol import Indicator
-from ethogram.indicators.rows import completed
 from learner.cells import Cells
 from learner.context import Context
+from learner.doers import BY_EXEC_ID
+from learner.judging import judge
 
-__all__ = ["Taint", "completed_rows"]
+__all__ = ["Taint"]
 
 _EXEC = ENUMS["phase"].index("exec")
-_BY_EXEC_ID = frozenset({"processes", "privileges", "denied"})
 
 
 @dataclass(frozen=True)
@@ -57,53 +57,29 @@ class Taint:
 
     def bits(self, name: str, batch: pa.RecordBatch) -> np.ndarray:
         """Return for each row of *batch*, of table *name*, the indicators that condemn it."""
-        bits = _row_bits(self.indicators, name, batch, self.context)
-        if not self.exec_ids:
-            return bits
+        rows = pa.Table.from_batches([batch])
+        condemned = judge(self.indicators, name, rows, self.context).condemned
+        return condemned | self.of_tree(name, batch) if self.exec_ids else condemned
+
+    def of_tree(self, name: str, batch: pa.RecordBatch) -> np.ndarray:
+        """Return for each row the indicators by whose suspects it was done, or may have been."""
         instance = batch.column("instance").to_numpy()
         window = batch.column("window").to_numpy()
         is_exec = batch.column("phase").indices.to_numpy(zero_copy_only=False) == _EXEC
         lives = self.lives.bits(instance, is_exec, window)
-        if name in _BY_EXEC_ID:
+        if name in BY_EXEC_ID:
             column = batch.column("exec_id")
             known = pc.is_valid(column).to_numpy(zero_copy_only=False)
-            bits |= np.where(known, self._of_exec_ids(column), lives)
-        elif name in ("files", "network", "dns"):
+            return np.where(known, self._of_exec_ids(column), lives)
+        if name in ("files", "network", "dns"):
             exe = batch.column("exe").to_numpy()
             cells = self.files if name == "files" else self.peers
             # What no executable is known for may have been the tree's.
-            bits |= np.where(exe == 0, lives, cells.bits(instance, exe, window))
-        else:
-            bits |= lives
-        return bits
+            return np.where(exe == 0, lives, cells.bits(instance, exe, window))
+        return lives
 
     def _of_exec_ids(self, column: pa.Array) -> np.ndarray:
         index = pc.index_in(column, value_set=pa.array(self.exec_ids, pa.string()))
         found = pa.array(list(self.exec_ids.values()), pa.uint64()).take(index)
         bits: np.ndarray = pc.fill_null(found, 0).to_numpy(zero_copy_only=False)
         return bits
-
-
-def _row_bits(
-    rules: tuple[Indicator, ...], name: str, batch: pa.RecordBatch, context: Context
-) -> np.ndarray:
-    """Return for each row the indicators that condemn it whatever else was learnt."""
-    bits = np.zeros(batch.num_rows, np.uint64)
-    judging = [
-        (index, rule)
-        for index, rule in enumerate(rules)
-        if rule.metadata.table == name and rule.metadata.gate == "always"
-    ]
-    if judging:
-        rows = completed_rows(pa.Table.from_batches([batch]), context)
-        for index, rule in judging:
-            matches = rule.matches(rows).to_numpy(zero_copy_only=False)
-            bits |= matches.astype(np.uint64) << np.uint64(index)
-    return bits
-
-
-def completed_rows(rows: pa.Table, context: Context) -> pa.Table:
-    """Return *rows* of one table as indicators see them."""
-    exec_ids, exes = context.processes
-    processes = pa.table({"exec_id": exec_ids, "exe": exes})
-    return completed(rows, context.executables, context.recording.table("instances"), processes)

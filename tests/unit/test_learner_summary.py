@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from ethogram.contracts import parquet_rows
 from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.keys import instance_key, workload_key
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.summary import read_summary, write_summary
 from ethogram.contracts.tables import SUMMARY
-from learner import grouping
+from learner import extract
 from learner.summary import merge, summarize
 from tests.recordings import START_NS, WINDOW_NS, make_manifest, make_recording, shop_recording
 
@@ -273,29 +273,22 @@ def test_an_empty_recording_has_just_its_input(tmp_path: Path) -> None:
     assert list(frame.dimension) == ["input"]
 
 
-def test_counting_windows_in_parts_gives_what_counting_them_at_once_gives(
-    monkeypatch: pytest.MonkeyPatch,
+def test_counting_in_chunks_gives_what_counting_at_once_gives(
+    tmp_path: Path, shop: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random = np.random.default_rng(7)
-    window = np.sort(random.integers(0, 40, 5000)).astype(np.uint32)
-    columns = {
-        "instance": pa.array(random.integers(0, 3, 5000), pa.uint32()),
-        "workload": pa.array(np.ones(5000), pa.uint32()),
-        "phase": pa.array(np.zeros(5000), pa.int8()),
-        "indicators": pa.array(np.zeros(5000), pa.uint32()),
-        "nr": pa.array(random.integers(0, 9, 5000), pa.uint32()),
-        "window": pa.array(window),
-        "calls": pa.array(np.ones(5000), pa.uint64()),
-        "first": pa.array(window.astype(np.int64)).cast(pa.timestamp("ns", tz="UTC")),
-        "last": pa.array(window.astype(np.int64)).cast(pa.timestamp("ns", tz="UTC")),
-        "process": pa.array(random.integers(0, 99, 5000), pa.int32()),
-    }
-    whole = pa.table(columns)
-    order = [("instance", "ascending"), ("nr", "ascending")]
-    once = grouping.group_rows([whole], ("nr",)).sort_by(order)
-    monkeypatch.setattr(grouping, "_FOLD_ROWS", 600)
-    parts = [whole.slice(start, 100) for start in range(0, 5000, 100)]
-    assert grouping.group_rows(parts, ("nr",)).sort_by(order).to_pydict() == once.to_pydict()
+    monkeypatch.setattr(extract, "_CHUNK_ROWS", 7)
+    monkeypatch.setattr(parquet_rows, "_BATCH_ROWS", 3)
+    assert summarize(Recording.open(shop_recording(tmp_path / "recording"))).equals(shop)
+
+
+def test_two_acts_with_one_key_in_one_window_count_it_once(tmp_path: Path) -> None:
+    read = MINE | {"path": b"/x", "access": int(Access.READ), "calls": 1}
+    frame = summary_of(
+        tmp_path,
+        files=[read, read | {"dev": 7}, read | {"window": 1}, read | {"window": 2, "asked": b"x"}],
+    )
+    (row,) = frame[frame.dimension == "files"].itertuples()
+    assert (row.windows, row.calls) == (3, 4)
 
 
 def test_merging_adds_what_another_recording_saw(tmp_path: Path, shop: pa.Table) -> None:

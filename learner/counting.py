@@ -1,0 +1,144 @@
+"""Numbers rows by what they have in common, and counts them: in how many windows, how often, when.
+
+Rows are many and what they show is little. So rows are numbered once, column by column, and
+whatever is slow is asked once a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["Counts", "Numbers", "counted", "numbered", "whole"]
+
+Column: TypeAlias = "pa.Array | pa.ChunkedArray | np.ndarray"
+_MOST = 1 << 62
+_SPARE = 1 << 16  # integers whose range is at most so much wider than rows are many stay themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The number of each row, from 0 in the order of their first rows, and where those stand."""
+
+    of_rows: np.ndarray
+    first_rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """By number: in how many windows, how often, from when to when in nanoseconds."""
+
+    windows: np.ndarray
+    calls: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+def numbered(columns: Iterable[Column], rows: int) -> Numbers:
+    """Number *rows* rows: two have one number where all *columns* have the same, or null."""
+    codes, total = np.zeros(rows, np.int64), 1
+    for column in columns:
+        own, size = _codes(column)
+        if total * size >= _MOST:
+            codes, total = _dense(codes)
+        codes = codes * size + own
+        total *= size
+    numbers, count = _dense(codes)
+    first_rows = np.empty(count, np.int64)
+    first_rows[numbers[::-1]] = np.arange(rows - 1, -1, -1)
+    return Numbers(numbers, first_rows)
+
+
+def counted(
+    numbers: np.ndarray,
+    count: int,
+    *,
+    window: np.ndarray,
+    calls: np.ndarray,
+    first: np.ndarray,
+    last: np.ndarray,
+) -> Counts:
+    """Return what the rows of each of *count* numbers say together; each number has a row."""
+    if not count:
+        none = np.zeros(0, np.int64)
+        return Counts(none.astype(np.uint32), none.astype(np.uint64), none, none)
+    low = int(window.min())
+    span = int(window.max()) - low + 1
+    pairs = pd.unique(numbers * span + (window.astype(np.int64) - low))
+    sums = (
+        pa.table({"number": numbers, "calls": calls, "first": first, "last": last})
+        .group_by("number", use_threads=False)
+        .aggregate([("calls", "sum"), ("first", "min"), ("last", "max")])
+    )
+    order = np.argsort(sums.column("number").to_numpy())
+    return Counts(
+        windows=np.bincount(pairs // span, minlength=count).astype(np.uint32),
+        calls=sums.column("calls_sum").to_numpy()[order],
+        first=sums.column("first_min").to_numpy()[order],
+        last=sums.column("last_max").to_numpy()[order],
+    )
+
+
+def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Return *column* as one array, under one dictionary where it has any."""
+    if isinstance(column, pa.Array):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _dense(codes: np.ndarray) -> tuple[np.ndarray, int]:
+    numbers, distinct = pd.factorize(codes)
+    return numbers.astype(np.int64, copy=False), len(distinct)
+
+
+def _codes(column: Column) -> tuple[np.ndarray, int]:
+    """Return a number for each row that is equal where the values are, and how many there are."""
+    if isinstance(column, np.ndarray):
+        return _ranged(column, np.zeros(0, np.int64))
+    array = whole(column)
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        array, kind = array.cast(pa.uint8()), pa.uint8()
+    is_small = pa.types.is_integer(kind) and not pa.types.is_uint64(kind)
+    if is_small:
+        missing = np.flatnonzero(pc.is_null(array).to_numpy(zero_copy_only=False))
+        return _ranged(pc.fill_null(array, 0).to_numpy(), missing)
+    if pa.types.is_dictionary(kind):
+        # Of a dictionary nobody promised that each word stands in it once.
+        encoded = array.dictionary.dictionary_encode()
+        indices = encoded.indices.take(array.indices)
+    else:
+        encoded = array.dictionary_encode()
+        indices = encoded.indices
+    size = len(encoded.dictionary)
+    return pc.fill_null(indices, size).to_numpy().astype(np.int64), size + 1
+
+
+def _ranged(values: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return *values* counted from their least, those at *missing* as one more."""
+    if not len(values):
+        return values.astype(np.int64), 1
+    low = int(values.min())
+    size = int(values.max()) - low + 1
+    if size > 4 * len(values) + _SPARE:
+        codes, size = _dense(values)
+    else:
+        codes = values.astype(np.int64) - low
+    if len(missing):
+        codes = codes.copy()
+        codes[missing] = size
+        size += 1
+    return codes, size
