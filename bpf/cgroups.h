@@ -83,12 +83,13 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
-	__u64 id = cgroup->kn->id, parent;
+	struct cgroup *made = READABLE(cgroup, cgroup);
+	__u64 id = made->kn->id, parent;
 	struct target fresh = {}, *target;
 
-	if (cgroup->root->hierarchy_id) // the unified hierarchy is 0
+	if (made->root->hierarchy_id) // the unified hierarchy is 0
 		return 0;
-	parent = parent_id(cgroup);
+	parent = parent_id(made);
 	target = bpf_map_lookup_elem(&targets, &parent);
 	if (is_made_inside(state, parent, target)) {
 		fresh.instance_cgroup = state->owner.cgroup_id;
@@ -109,9 +110,10 @@ int BPF_PROG(cgroup_made, struct cgroup *cgroup, const char *path)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(cgroup_removed, struct cgroup *cgroup, const char *path)
 {
-	__u64 id = cgroup->kn->id;
+	struct cgroup *removed = READABLE(cgroup, cgroup);
+	__u64 id = removed->kn->id;
 
-	if (cgroup->root->hierarchy_id)
+	if (removed->root->hierarchy_id)
 		return 0;
 	// Nothing lives there, and its id never comes again: a workload that makes cgroups without
 	// end must not fill the map.

@@ -48,9 +48,11 @@ static __always_inline void fill_groups(struct process_record *record, struct ta
 static __always_inline void fill_process(struct process_record *record, struct task_struct *task,
 					 struct task_state *state)
 {
+	struct task_struct *parent = READABLE(task_struct, task)->real_parent;
+
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->exec_key = state->owner.exec_key;
-	record->parent_key = exec_key_of(task->real_parent);
+	record->parent_key = exec_key_of(parent);
 	record->fork_parent_key = state->fork_parent_key;
 	record->session_key = state->session_key;
 	record->exe_key = state->owner.exe_key;
@@ -58,7 +60,7 @@ static __always_inline void fill_process(struct process_record *record, struct t
 	record->slot = state->slot;
 	record->tgid = task->tgid;
 	record->ns_tgid = ns_tgid_of(task);
-	record->ppid = task->real_parent->tgid;
+	record->ppid = parent->tgid;
 	fill_credentials(record, task);
 	fill_groups(record, task);
 	record->loginuid = record->sessionid = (__u32)-1;
@@ -77,7 +79,7 @@ static __always_inline void fill_process(struct process_record *record, struct t
 	record->flags |= task->atomic_flags & (1 << PFA_NO_NEW_PRIVS_BIT) ? EVENT_NO_NEW_PRIVS : 0;
 	record->flags |= state->entered_from_outside ? EVENT_ENTERED : 0;
 	for (int fd = 0; fd < 3; fd++)
-		record->stdio[fd] = stdio_of(task, fd);
+		record->stdio[fd] = stdio_of(file_address_of(task, fd));
 }
 
 // Path, inode and exe_key of an executable, appended after the record's head.

@@ -16,13 +16,12 @@ struct packet {
 };
 
 // Sends what is at *offset* as one record. Returns its size, 0 where it could not be sent.
-static __always_inline __u32 send_packet(struct __sk_buff *skb, struct packet_record *head,
-					 __u32 offset)
+__noinline int send_packet(struct __sk_buff *skb, struct packet_record *head, __u32 offset)
 {
 	struct packet *packet;
 	__u64 size = skb->len - offset;
 
-	if (size == 0 || skb->len <= offset ||
+	if (!head || size == 0 || skb->len <= offset ||
 	    !take_quota(head->slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
 		return 0;
 	packet = bpf_ringbuf_reserve(&packets, sizeof(*packet), 0);

@@ -22,7 +22,7 @@ struct named {
 
 // Per CPU: the name being looked at.
 struct name {
-	__u8 text[PATH_SIZE + HASHED_TAIL];
+	__u8 text[PATH_SIZE + HASHED_TAIL] __attribute__((aligned(8)));
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -99,6 +99,15 @@ static __always_inline long read_name(struct name *name, const char *asked)
 	return size > 0 ? size - 1 : size; // 0 of an empty one: older kernels count no NUL there
 }
 
+// Eight bytes that may lie anywhere: the compiler would load them one by one.
+static __always_inline __u64 word_at(const __u8 *address)
+{
+	__u64 word;
+
+	asm volatile("%0 = *(u64 *)(%1 + 0)" : "=r"(word) : "r"(address) : "memory");
+	return word;
+}
+
 static __noinline __u64 hash_of_name(struct name *name, __u32 size)
 {
 	__u32 tail = size > HASHED_TAIL ? size - HASHED_TAIL : 0;
@@ -110,14 +119,10 @@ static __noinline __u64 hash_of_name(struct name *name, __u32 size)
 	// Unrolled it would need most of the stack that all callers share.
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < HASHED_HEAD / 8; i++)
-		hash = mix(hash, *(__u64 *)&name->text[i * 8]);
+		hash = mix(hash, word_at(&name->text[i * 8]));
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < HASHED_TAIL / 8; i++) {
-		__u64 word;
-
-		__builtin_memcpy(&word, &name->text[tail + i * 8], 8);
-		hash = mix(hash, word);
-	}
+	for (int i = 0; i < HASHED_TAIL / 8; i++)
+		hash = mix(hash, word_at(&name->text[tail + i * 8]));
 	return mix(hash, size);
 }
 

@@ -277,8 +277,8 @@ static __always_inline __u64 ctime_of(struct inode *inode)
 	}
 }
 
-// The open file behind a descriptor of the current task. Another thread may replace it meanwhile.
-static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
+// Where a task has the open file of a descriptor; NULL where there can be none.
+static __always_inline struct file **file_slot_of(struct task_struct *task, __u64 fd)
 {
 	struct files_struct *files = READABLE(task_struct, task)->files;
 	struct fdtable *table;
@@ -290,7 +290,26 @@ static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
 	if (fd >= PEEK(fdtable, table, max_fds))
 		return NULL;
 	slots = PEEK(fdtable, table, fd);
-	return (struct file *)PEEK(list_head, &slots[fd], next);
+	return &slots[fd];
+}
+
+// The open file behind a descriptor of the current task. Another thread may replace it meanwhile.
+static __always_inline struct file *file_of(struct task_struct *task, __u64 fd)
+{
+	struct file **slot = file_slot_of(task, fd);
+
+	return slot ? (struct file *)PEEK(list_head, slot, next) : NULL;
+}
+
+// The same as a number, for functions that are verified once.
+static __always_inline __u64 file_address_of(struct task_struct *task, __u64 fd)
+{
+	struct file **slot = file_slot_of(task, fd);
+	__u64 address = 0;
+
+	if (slot)
+		bpf_probe_read_kernel(&address, sizeof(address), slot);
+	return address;
 }
 
 #endif

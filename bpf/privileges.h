@@ -29,8 +29,7 @@ struct operation_call {
 	__u32 pad;
 };
 
-static __always_inline void send_operation(struct task_state *state, struct operation_call *call,
-					   __s64 result)
+__noinline int send_operation(struct task_state *state, struct operation_call *call, __s64 result)
 {
 	struct {
 		struct operation_record head;
@@ -38,12 +37,12 @@ static __always_inline void send_operation(struct task_state *state, struct oper
 	} *record;
 	long size = 0;
 
-	if (!take_quota(state->slot, QUOTA_RARE, quota_rare, PLACE_PRIVILEGES))
-		return;
+	if (!state || !call || !take_quota(state->slot, QUOTA_RARE, quota_rare, PLACE_PRIVILEGES))
+		return 0;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
 		count_loss(state->slot, LOSS_RING_FULL, PLACE_PRIVILEGES, 1);
-		return;
+		return 0;
 	}
 	if (call->target)
 		size = bpf_probe_read_user_str(record->target, TARGET_SIZE, call->target);
@@ -60,6 +59,7 @@ static __always_inline void send_operation(struct task_state *state, struct oper
 	record->head.errnum = result < 0 ? -result : 0;
 	record->head.target_size = size > 1 ? size - 1 : 0;
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
 }
 
 static __always_inline __u64 clone3_flags(const void *arguments)
@@ -301,7 +301,7 @@ static __always_inline int count_capability(const struct cred *cred, int capabil
 		return 0;
 	// An overlay file system asks with its mounter's credentials, access(2) with a copy: neither
 	// is a use of what the task itself has.
-	if ((unsigned long)cred != (unsigned long)task->real_cred)
+	if ((unsigned long)cred != (unsigned long)READABLE(task_struct, task)->real_cred)
 		return 0;
 	state = known_state(task);
 	if (!state)

@@ -44,7 +44,7 @@ static __always_inline void enter_instance(struct task_struct *task, struct task
 SEC("tp_btf/task_rename")
 int BPF_PROG(task_renamed, struct task_struct *task, const char *name)
 {
-	const struct cred *cred = task->cred;
+	const struct cred *cred = READABLE(task_struct, task)->cred;
 	struct task_state *state;
 
 	if (!armed || task->flags & PF_KTHREAD)
@@ -212,16 +212,14 @@ static __always_inline void send_fork(struct task_struct *child, struct task_sta
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-// The namespaces that a new task has of its own, in the flags of clone(2): from what it has.
-static __always_inline __u64 namespaces_made(struct task_struct *parent, struct task_struct *child)
+// In which namespaces one nsproxy differs from another, in the flags of clone(2).
+__noinline int namespaces_between(__u64 one, __u64 other)
 {
-	struct nsproxy *before = parent->nsproxy, *own = child->nsproxy;
+	struct nsproxy *before = (void *)one, *own = (void *)other;
 	__u64 flags = 0;
 
-	if ((unsigned long)child->cred->user_ns != (unsigned long)parent->cred->user_ns)
-		flags = CLONE_NEWUSER;
-	if (!before || !own || (unsigned long)before == (unsigned long)own)
-		return flags;
+	if (!before || !own || before == own)
+		return 0;
 #define MADE(field, flag)                                                                       \
 	(BPF_CORE_READ(own, field) != BPF_CORE_READ(before, field) ? (flag) : 0)
 	flags |= MADE(mnt_ns, CLONE_NEWNS) | MADE(uts_ns, CLONE_NEWUTS) |
@@ -231,6 +229,17 @@ static __always_inline __u64 namespaces_made(struct task_struct *parent, struct 
 	if (bpf_core_field_exists(own->time_ns_for_children))
 		flags |= MADE(time_ns_for_children, CLONE_NEWTIME);
 #undef MADE
+	return flags;
+}
+
+// The namespaces that a new task has of its own: from what it has.
+static __always_inline __u64 namespaces_made(struct task_struct *parent, struct task_struct *child)
+{
+	__u64 flags = (__u32)namespaces_between((__u64)BPF_CORE_READ(parent, nsproxy),
+						(__u64)BPF_CORE_READ(child, nsproxy));
+
+	if (BPF_CORE_READ(child, cred, user_ns) != BPF_CORE_READ(parent, cred, user_ns))
+		flags |= CLONE_NEWUSER;
 	return flags;
 }
 
@@ -296,10 +305,11 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(exit_done, struct task_struct *task)
 {
 	struct task_state *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct signal_struct *process = READABLE(task_struct, task)->signal;
 	struct exit_record *record;
 
 	free_fast(task);
-	if (state && BPF_CORE_READ(task, signal, live.counter) == 0)
+	if (state && process->live.counter == 0)
 		unpublish(state->owner.exec_key);
 	if (!state || !armed || find_slot(task, state) == NO_SLOT)
 		return 0;
@@ -312,7 +322,7 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	}
 	// The process ends with its last thread. Its leader may be gone long before: one that another
 	// thread of it executes in place of, too.
-	if (task->signal->live.counter)
+	if (process->live.counter)
 		return 0;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {
@@ -324,8 +334,8 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	record->kind = RECORD_EXIT;
 	record->slot = state->slot;
 	record->tgid = task->tgid;
-	record->exit_code = task->signal->flags & SIGNAL_GROUP_EXIT ?
-				    task->signal->group_exit_code :
+	record->exit_code = process->flags & SIGNAL_GROUP_EXIT ?
+				    process->group_exit_code :
 				    BPF_CORE_READ(task, group_leader, exit_code);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;

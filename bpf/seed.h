@@ -11,19 +11,40 @@
 #define ANCESTRY 64
 #define SOCK_BINDPORT_LOCK 8
 
+struct climb {
+	struct task_struct *at;
+	__u32 mntns;
+};
+
+static long climb_step(__u32 index, void *context)
+{
+	struct climb *climb = context;
+	struct task_struct *at = climb->at, *parent = BPF_CORE_READ(at, real_parent);
+
+	if (ns_tgid_of(at) == 1 ||
+	    BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != climb->mntns)
+		return 1;
+	climb->at = parent;
+	return 0;
+}
+
 // The root of a task's tree within its mount namespace: process 1 of its PID namespace, or what
 // entered from outside. Outside of containers every process that was there is its own.
 static __always_inline struct task_struct *root_of(struct task_struct *task, __u32 mntns)
 {
-	struct task_struct *at = task, *parent;
+	struct climb climb = { .at = BPF_CORE_READ(task, group_leader), .mntns = mntns };
 
-	for (int i = 0; mntns != host_mntns && i < ANCESTRY; i++) {
-		parent = BPF_CORE_READ(at, real_parent);
-		if (ns_tgid_of(at) == 1 || BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != mntns)
-			break;
-		at = parent;
+	if (mntns == host_mntns)
+		return climb.at;
+	// Verified once; see walk_up().
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		bpf_loop(ANCESTRY, climb_step, &climb, 0);
+	} else {
+		for (int i = 0; i < ANCESTRY; i++)
+			if (climb_step(i, &climb))
+				break;
 	}
-	return at;
+	return climb.at;
 }
 
 static __always_inline void describe_snapshot(struct task_struct *task, struct task_state *state)
@@ -77,7 +98,7 @@ int tasks_seed(struct bpf_iter__task *context)
 	struct task_state *state, *leader;
 	struct instance *instance;
 
-	if (!task || task->flags & PF_KTHREAD || !task->nsproxy)
+	if (!task || task->flags & PF_KTHREAD || !READABLE(task_struct, task)->nsproxy)
 		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!state || state->has_owner)

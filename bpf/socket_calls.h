@@ -160,15 +160,17 @@ static __always_inline void record_messages(struct task_state *state, struct soc
 		count_loss(state->slot, LOSS_UNSEEN, PLACE_NETWORK, tried - MESSAGES_MAX);
 }
 
-static __always_inline void record_any_socket_call(struct task_state *state,
-						   struct socket_call *call)
+__noinline int record_any_socket_call(struct task_state *state, struct socket_call *call)
 {
+	if (!state || !call)
+		return 0;
 	if (call->nr == NR_socket)
 		socket_made_of(state, call);
 	else if (call->nr == NR_sendmmsg)
 		record_messages(state, call);
 	else
 		record_socket_call(state, call);
+	return 0;
 }
 
 // A call of the current task of which record_any_socket_call() would tell nothing, found out at

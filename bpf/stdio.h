@@ -13,9 +13,9 @@
 #define PTS_MAJOR_FIRST 136
 #define PTS_MAJOR_LAST 143
 
-static __always_inline __u8 stdio_of(struct task_struct *task, __u32 fd)
+__noinline int stdio_of(__u64 address)
 {
-	struct file *file = file_of(task, fd);
+	struct file *file = (void *)address;
 	struct inode *inode;
 	__u32 mode, device;
 
@@ -70,12 +70,12 @@ static __always_inline struct unix_address *unix_address_of(struct sock *sk)
 	return address ? address : BPF_CORE_READ(own, addr);
 }
 
-static __noinline int append_peer(struct file *file, __u32 fd, struct process_record *record,
-				  __u32 *position)
+__noinline int append_peer(__u64 address, __u32 fd, struct process_record *record, __u32 *position)
 {
+	struct file *file = (void *)address;
 	struct scratch *scratch = scratch_of();
 	struct stdio_peer peer = { .fd = fd };
-	struct unix_address *address = NULL;
+	struct unix_address *name = NULL;
 	struct socket *socket;
 	struct sock *sk;
 	__u32 size = 0;
@@ -91,15 +91,15 @@ static __noinline int append_peer(struct file *file, __u32 fd, struct process_re
 	if (peer.family == AF_INET || peer.family == AF_INET6)
 		put_addresses(&peer, sk);
 	if (peer.family == AF_UNIX && bpf_core_type_exists(struct unix_sock))
-		address = unix_address_of(sk);
-	if (address) // its length counts the family
-		size = BPF_CORE_READ(address, len) - sizeof(unsigned short);
+		name = unix_address_of(sk);
+	if (name) // its length counts the family
+		size = BPF_CORE_READ(name, len) - sizeof(unsigned short);
 	if (size > UNIX_PATH_SIZE)
 		size = 0;
 	peer.path_size = size;
 	record->peers_size += append(scratch, position, &peer, sizeof(peer));
 	if (size)
-		record->peers_size += append(scratch, position, &address->name[0].sun_path, size);
+		record->peers_size += append(scratch, position, &name->name[0].sun_path, size);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ static __always_inline void append_peers(struct task_struct *task, struct proces
 {
 	for (int fd = 0; fd < 3; fd++)
 		if (record->stdio[fd] == STDIO_SOCKET)
-			append_peer(file_of(task, fd), fd, record, position);
+			append_peer(file_address_of(task, fd), fd, record, position);
 }
 
 #endif

@@ -202,7 +202,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 
 static __always_inline bool is_notified(struct task_struct *task)
 {
-	struct seccomp_filter *filter = task->seccomp.filter;
+	struct seccomp_filter *filter = READABLE(task_struct, task)->seccomp.filter;
 
 	for (int i = 0; i < 16 && filter; i++) {
 		if (BPF_CORE_READ(filter, notif))

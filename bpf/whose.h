@@ -267,20 +267,52 @@ static __always_inline void claim_mntns(const struct owner *owner)
 // May a mount namespace of this cgroup be an instance of its own? Unsharing without end must not
 // take everybody's slots: beyond the limit it counts as the cgroup's. The root cgroup holds all
 // containers on hosts whose runtimes do not use version 2.
-static __always_inline bool has_room(const struct owner *owner)
+__noinline int has_room(const struct owner *owner)
 {
-	struct instance_key key = { .cgroup_id = owner->cgroup_id, .mntns = owner->mntns };
+	struct instance_key key = {};
 	__u32 one = 1, *count;
+	__u64 cgroup_id;
 
+	if (!owner)
+		return false;
+	key.cgroup_id = cgroup_id = owner->cgroup_id;
+	key.mntns = owner->mntns;
 	// A runtime joins the namespaces of its containers, which made them, without end.
 	if (owner->mntns == host_mntns || owner->cgroup_id == ROOT_CGROUP ||
 	    is_recorded_mntns(owner->mntns) || bpf_map_lookup_elem(&instances, &key))
 		return true;
-	count = bpf_map_lookup_elem(&namespace_counts, &owner->cgroup_id);
+	count = bpf_map_lookup_elem(&namespace_counts, &cgroup_id);
 	if (count)
 		return __sync_fetch_and_add(count, 1) < max_namespaces;
-	bpf_map_update_elem(&namespace_counts, &owner->cgroup_id, &one, BPF_NOEXIST);
+	bpf_map_update_elem(&namespace_counts, &cgroup_id, &one, BPF_NOEXIST);
 	return true;
+}
+
+// Whose a task is from now on that is there for the *first* time, has *moved* to another cgroup, or
+// has only entered another mount namespace.
+__noinline int own_anew(struct task_state *state, __u64 cgroup_id, __u32 mntns, __u32 first,
+			__u32 moved)
+{
+	struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
+	struct instance *instance = NULL;
+	struct owner next;
+	__u32 is_folded;
+
+	if (!state)
+		return 0;
+	next = state->owner;
+	next.cgroup_id = target && target->instance_cgroup ? target->instance_cgroup : cgroup_id;
+	next.mntns = mntns ? mntns : next.mntns;
+	is_folded = !has_room(&next);
+	if (is_folded)
+		next.mntns = host_mntns;
+	if (first)
+		instance = instance_of(&next);
+	if (first || moved || !is_folded)
+		next.lineage = instance && instance->has_main ? LINEAGE_MAIN : LINEAGE_OUTSIDE;
+	state->owner = next;
+	state->has_owner = 1;
+	return 0;
 }
 
 // A task that came into another cgroup, or from the host's mount namespace into another, is on
@@ -295,26 +327,8 @@ __noinline int move_in(struct task_state *state, __u64 cgroup_id, __u32 mntns)
 	moved = cgroup_id != state->cgroup_id && !is_same_instance(cgroup_id, &state->owner);
 	is_outside = state->mntns == host_mntns || state->owner.lineage == LINEAGE_OUTSIDE;
 	entered = is_outside && mntns && mntns != state->mntns && mntns != host_mntns;
-	if (first || moved || entered) {
-		struct target *target = bpf_map_lookup_elem(&targets, &cgroup_id);
-		struct owner next = state->owner;
-		struct instance *instance = NULL;
-		bool is_folded;
-
-		next.cgroup_id =
-			target && target->instance_cgroup ? target->instance_cgroup : cgroup_id;
-		next.mntns = mntns ? mntns : next.mntns;
-		is_folded = !has_room(&next);
-		if (is_folded)
-			next.mntns = host_mntns;
-		if (first)
-			instance = instance_of(&next);
-		if (first || moved || !is_folded)
-			next.lineage =
-				instance && instance->has_main ? LINEAGE_MAIN : LINEAGE_OUTSIDE;
-		state->owner = next;
-		state->has_owner = 1;
-	}
+	if (first || moved || entered)
+		own_anew(state, cgroup_id, mntns, first, moved);
 	state->cgroup_id = cgroup_id;
 	if (mntns)
 		state->mntns = mntns;
