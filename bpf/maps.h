@@ -108,6 +108,8 @@ struct task_state {
 	__u64 caps_permitted_before;
 	__u32 euid_before;
 	__u32 egid_before;
+	__u32 has_ended; // of a leader: the end of its process was told
+	__u32 more_pad;
 };
 
 // A TCP connection as its server sees it. Loopback addresses are one network namespace's alone.

@@ -301,6 +301,15 @@ int BPF_PROG(fork_done, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
+// Threads that end last may each see that no other lives: the first of them tells the end. Their
+// leader stays until all of them are gone.
+static __always_inline bool is_first_to_end(struct task_struct *task)
+{
+	struct task_state *leader = bpf_task_storage_get(&tasks, task->group_leader, 0, 0);
+
+	return !leader || !__sync_val_compare_and_swap(&leader->has_ended, 0, 1);
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(exit_done, struct task_struct *task)
 {
@@ -322,7 +331,7 @@ int BPF_PROG(exit_done, struct task_struct *task)
 	}
 	// The process ends with its last thread. Its leader may be gone long before: one that another
 	// thread of it executes in place of, too.
-	if (process->live.counter)
+	if (process->live.counter || !is_first_to_end(task))
 		return 0;
 	record = bpf_ringbuf_reserve(&life, sizeof(*record), 0);
 	if (!record) {

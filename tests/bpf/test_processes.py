@@ -2,6 +2,7 @@
 
 import errno
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,26 @@ def test_a_child_names_its_parent(kernel: Kernel) -> None:
 def test_an_exit_says_how(kernel: Kernel) -> None:
     seen = kernel.run(["fork", 1, [["exit", 7]]], ["exit", 3])
     assert sorted(int(head["exit_code"]) >> 8 for head in _heads(seen, RecordKind.EXIT)) == [3, 7]
+
+
+_ENDING_AT_ONCE = """
+import hashlib, os, threading
+without_the_lock = ("sha256", b"", b"", 1 << 30)
+for _ in range(151):
+    if os.fork() == 0:
+        for _ in range(2):
+            threading.Thread(
+                target=hashlib.pbkdf2_hmac, args=without_the_lock, daemon=True
+            ).start()
+        os.kill(os.getpid(), 9)
+    os.wait()
+"""
+
+
+def test_a_process_whose_threads_all_end_at_once_ends_once(kernel: Kernel) -> None:
+    seen = kernel.run(argv=[sys.executable, "-S", "-c", _ENDING_AT_ONCE])
+    ends = Counter(int(head["tgid"]) for head in _heads(seen, RecordKind.EXIT))
+    assert (len(ends), set(ends.values())) == (152, {1})
 
 
 def test_an_exec_in_place_is_a_new_exec_of_the_same_process(kernel: Kernel) -> None:
