@@ -222,7 +222,7 @@ class Registry:
         )
 
     def _new_instance(self, identity: Identity, head: np.void, *, is_live: bool) -> Instance:
-        cgroup_id = int(head["cgroup_id"])
+        cgroup_id, tgid = int(head["cgroup_id"]), int(head["tgid"])
         instance = Instance(
             number=self._count,
             cgroup_id=cgroup_id,
@@ -231,8 +231,11 @@ class Registry:
             started_ns=int(head["time_ns"]),
             mntns=int(head["mntns"]),
             netns=int(head["netns"]),
-            pid=int(head["tgid"]),
+            pid=tgid,
             is_live=is_live,
+            # A task announces what it is in. What is announced by a socket alone was forgotten:
+            # the socket outlived it, and nothing will tell of its end again.
+            ended_ns=None if tgid else int(head["time_ns"]),
         )
         self._count += 1
         self._instances[cgroup_id] = instance

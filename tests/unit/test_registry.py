@@ -44,6 +44,7 @@ def _slot(
     head = np.zeros(1, STRUCTS["slot_record"].dtype)
     head["time_ns"], head["slot"], head["cgroup_id"] = time_ns, slot, number
     head["mntns"], head["phase"] = mntns, ENUMS["phase"].index(phase)
+    head["tgid"] = 1000 + slot
     for name, value in fields.items():
         head[name] = value
     return RecordKind.SLOT, Records(head, [b""])
@@ -80,6 +81,17 @@ def test_cgroups_that_nothing_ran_in_are_forgotten(registry: Registry) -> None:
     _take(registry, _slot(3, 1, 22, _HOST_MNTNS))
     (instance,) = registry.instances()
     assert instance.path is None
+
+
+def test_what_only_a_socket_tells_of_ended_before_that(registry: Registry) -> None:
+    path = f"/docker/{HEX}"
+    _take(registry, _cgroup(1, 7, path), _slot(2, 1, 7, _MNTNS), _cgroup(3, 7, path, removed=True))
+    (instance,) = registry.instances()
+    assert registry.forget(instance) == [1]
+    _take(registry, _slot(4, 2, 7, _MNTNS, tgid=0))  # somebody else still listens on it
+    (instance,) = registry.instances()
+    assert instance.ended_ns == 4
+    assert registry.forget(instance) == [2]
 
 
 def test_a_mount_namespace_with_the_number_of_one_that_is_gone_is_another(
