@@ -38,7 +38,7 @@ class Item:
 
     *phases* counts its windows by phase, *spans* says when it was first and last seen in each, in
     nanoseconds. It was seen in *runs* lives of an instance in a recording, one of which is *a_run*.
-    *indicators* fired while it was seen.
+    *indicators* fired while it was seen. *marks* say why it wants a second look.
     """
 
     dimension: Dimension
@@ -50,6 +50,20 @@ class Item:
     runs: int
     a_run: tuple[str, str]
     indicators: tuple[str, ...] = field(default=())
+    marks: tuple[str, ...] = ()
+
+    @property
+    def alone(self) -> str | None:
+        """The instance that showed it, where no other did."""
+        return self.a_run[1] if self.evidence.instances == 1 else None
+
+    @property
+    def span(self) -> int:
+        """Nanoseconds between when it was first and last seen."""
+        times = self.spans.values()
+        return max((last for _, last in times), default=0) - min(
+            (first for first, _ in times), default=0
+        )
 
 
 def gather(rows: pd.DataFrame) -> Iterator[Item]:

@@ -15,16 +15,15 @@ from ethogram.contracts.baseline import (
     RULE_MODELS,
     Baseline,
     Match,
-    Quarantined,
+    Observation,
     Rules,
     rule_id,
 )
-from learner.dimensions import split_quarantine_key
-from learner.evidence import Item, gather
+from learner.evidence import Item
 from learner.identity import identity_of
 from learner.observed import observe
-from learner.order import order_of
 from learner.outlook import outlook
+from learner.quarantine import sort_out
 
 __all__ = ["LearnOptions", "learn"]
 
@@ -75,47 +74,27 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
     seen = rows[rows.dimension.isin(DIMENSIONS)].assign(indicators="")
     if not options.include_exec:
         seen = seen[seen.phase != "exec"]
-    items = sorted(gather(seen), key=lambda item: order_of(item.dimension, item.value))
-    allowed = {(item.dimension, item.value) for item in items}
-    quarantined = [
-        item for item in gather(_quarantined(rows)) if (item.dimension, item.value) not in allowed
-    ]
+    found = sort_out(rows, seen)
     subject = observed.subject
     return Baseline(
         schema=BASELINE_SCHEMA,
         subject=subject,
         match=Match(kind=subject.kind, name=subject.name, container=subject.container),
         inputs=observed.inputs,
-        observation=observed.observation,
-        rules=_rules(items),
-        **outlook(items, watched, observed.observation),
-        quarantined=tuple(
-            Quarantined(
-                id=rule_id(item.dimension, item.value),
-                dimension=item.dimension,
-                value=item.value,
-                indicators=item.indicators,
-                evidence=item.evidence,
-            )
-            for item in sorted(quarantined, key=lambda item: order_of(item.dimension, item.value))
-        ),
+        observation=_with_truncated(observed.observation, found.seen),
+        rules=_rules(found.allowed),
+        **outlook(found.seen, watched, observed.observation),
+        quarantined=found.quarantined,
     )
 
 
-def _quarantined(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of dimension `quarantine` as what they were, with the indicators' names."""
-    rows = rows[rows.dimension == "quarantine"]
-    parts = [split_quarantine_key(key) for key in rows.key]
-    kept = [index for index, (dimension, *_) in enumerate(parts) if dimension in DIMENSIONS]
-    return (
-        rows.iloc[kept]
-        .assign(
-            dimension=[parts[index][0] for index in kept],
-            key=[parts[index][1] for index in kept],
-            indicators=[" ".join(parts[index][2]) for index in kept],
-        )
-        .reset_index(drop=True)
-    )
+def _with_truncated(observation: Observation, items: list[Item]) -> Observation:
+    """Return *observation* with how many paths were cut."""
+    cut = sum("truncated" in item.marks for item in items)
+    if not cut:
+        return observation
+    reasons = (*(observation.reasons or ()), "truncated")
+    return observation.model_copy(update={"truncated": cut, "reasons": reasons})
 
 
 def _rules(items: list[Item]) -> Rules:
@@ -127,6 +106,7 @@ def _rules(items: list[Item]) -> Rules:
                 value=item.value,
                 evidence=item.evidence,
                 widened_from=item.widened_from,
+                marked=item.marks or None,
             )
         )
     return Rules.model_validate(rules)

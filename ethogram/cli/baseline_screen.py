@@ -38,6 +38,7 @@ _WITHHELD_BY: Mapping[WithheldBy, str] = MappingProxyType(
 )
 # How many rules of a dimension a screen names; the file has them all.
 NAMED = 12
+_MARKED = 4
 
 
 def subject_of(baseline: Baseline) -> str:
@@ -75,12 +76,29 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
             "overlay says so:"
         )
         for one in baseline.quarantined[:NAMED]:
-            indicators = ", ".join(one.indicators)
-            console.print(f"    {printable(in_words(one.value))} ({printable(indicators)})")
+            why = ", ".join((*one.indicators, *(one.reasons or ())))
+            many = f", {count(one.count, 'name')}" if one.count else ""
+            console.print(f"    {printable(in_words(one.value))} ({printable(why)}{many})")
+        if more := baseline.quarantined[NAMED:]:
+            console.print(f"    and {len(more):,} more")
+    for line in _marked(baseline):
+        console.print(f"  {line}")
     for line in _withheld(baseline.withheld or ()):
         console.print(f"  {line}")
     if baseline.model is not None:
         console.print(f"  model {printable(baseline.model.file)}")
+
+
+def _marked(baseline: Baseline) -> Iterator[str]:
+    """Yield for each mark how many rules have it, and some of them."""
+    by_mark: dict[str, list[AnyValue]] = {}
+    for _, rule in baseline.rules.all():
+        for mark in rule.marked or ():
+            by_mark.setdefault(mark, []).append(rule.value)
+    for mark, values in sorted(by_mark.items()):
+        words = ", ".join(in_words(value) for value in values[:_MARKED])
+        more = f" and {len(values) - _MARKED:,} more" if len(values) > _MARKED else ""
+        yield f"marked {printable(mark)}: {printable(words)}{more}"
 
 
 def _withheld(withheld: Sequence[Withheld]) -> Iterator[str]:

@@ -1,0 +1,105 @@
+"""What a baseline must not allow of what was seen, and what it allows with a mark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ethogram.contracts.baseline import (
+    DIMENSIONS,
+    Quarantined,
+    rule_id,
+)
+from learner.dimensions import split_quarantine_key
+from learner.evidence import Item, gather
+from learner.flood import floods_of, is_flood
+from learner.order import order_of
+from learner.watch import watches
+from learner.witness import ONE_INSTANCE, judged
+
+__all__ = ["Sorted", "sort_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """*seen*: all that no indicator condemned; *allowed*: what of it becomes rules."""
+
+    seen: list[Item]
+    allowed: list[Item]
+    quarantined: tuple[Quarantined, ...]
+
+
+def sort_out(rows: pd.DataFrame, seen: pd.DataFrame) -> Sorted:
+    """Sort out *seen*, the rows of behaviour among the *rows* of one workload."""
+    watched = watches(rows)
+    is_junk = is_flood(seen, watched)
+    items = sorted(gather(seen[~is_junk]), key=_order_of)
+    verdicts = list(judged(items, watched))
+    allowed = [item for item, is_quarantined in verdicts if not is_quarantined]
+    known = {(item.dimension, item.value) for item in allowed}
+    held = [
+        *(_held(item) for item in gather(_condemned(rows))),
+        *(_held(item, ONE_INSTANCE) for item, is_quarantined in verdicts if is_quarantined),
+        *(_held(item, "flood", count) for item, count in floods_of(seen[is_junk])),
+    ]
+    held = [one for one in held if (one.dimension, one.value) not in known]
+    return Sorted(
+        seen=[item for item, _ in verdicts],
+        allowed=allowed,
+        quarantined=tuple(_one_each(sorted(held, key=_order_of))),
+    )
+
+
+def _held(item: Item, reason: str | None = None, count: int | None = None) -> Quarantined:
+    return Quarantined(
+        id=rule_id(item.dimension, item.value),
+        dimension=item.dimension,
+        value=item.value,
+        indicators=item.indicators,
+        evidence=item.evidence,
+        reasons=(reason,) if reason else None,
+        count=count,
+    )
+
+
+def _one_each(held: Iterable[Quarantined]) -> Iterator[Quarantined]:
+    """Yield *held*, sorted, with those that are about one value as one."""
+    last: Quarantined | None = None
+    for one in held:
+        if last is None or one.id != last.id:
+            if last is not None:
+                yield last
+            last = one
+            continue
+        last = last.model_copy(
+            update={
+                "indicators": tuple(sorted({*last.indicators, *one.indicators})),
+                "reasons": tuple(sorted({*(last.reasons or ()), *(one.reasons or ())})) or None,
+                "count": last.count or one.count,
+            }
+        )
+    if last is not None:
+        yield last
+
+
+def _order_of(one: Item | Quarantined) -> tuple[Any, ...]:
+    return order_of(one.dimension, one.value)
+
+
+def _condemned(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of dimension `quarantine` as what they were, with the indicators' names."""
+    rows = rows[rows.dimension == "quarantine"]
+    parts = [split_quarantine_key(key) for key in rows.key]
+    kept = [index for index, (dimension, *_) in enumerate(parts) if dimension in DIMENSIONS]
+    return (
+        rows.iloc[kept]
+        .assign(
+            dimension=[parts[index][0] for index in kept],
+            key=[parts[index][1] for index in kept],
+            indicators=[" ".join(parts[index][2]) for index in kept],
+        )
+        .reset_index(drop=True)
+    )
