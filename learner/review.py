@@ -27,7 +27,6 @@ from ethogram.contracts.baseline import (
     Rule,
     Subject,
     Withheld,
-    rule_id,
 )
 from ethogram.contracts.overlay_file import Entry, OverlayFile
 from ethogram.contracts.overlays import in_force, withheld_rule
@@ -93,12 +92,10 @@ class _State:
         dimension, rule = self.rules.pop(identity)
         self.withheld[identity] = withheld_rule(dimension, rule, by=by, overlay=overlay)
 
-    def known(self) -> list[_Key]:
+    def known(self) -> dict[str, _Key]:
         apart = (*self.quarantined.values(), *self.withheld.values())
-        return [
-            *((dimension, rule.value) for dimension, rule in self.rules.values()),
-            *((one.dimension, one.value) for one in apart),
-        ]
+        rules = {name: (dimension, rule.value) for name, (dimension, rule) in self.rules.items()}
+        return rules | {one.id: (one.dimension, one.value) for one in apart}
 
 
 def _reviewed(baseline: Baseline, review: Review, today: date) -> Baseline:
@@ -154,8 +151,7 @@ def _leave_out(state: _State, review: Review, baseline: Baseline) -> tuple[str, 
 
 
 def _ids(state: _State, name: str) -> set[str]:
-    found = RuleNames(state.known()).find(name)
-    return {rule_id(dimension, value) for dimension, value in found}
+    return set(RuleNames(state.known()).find(name))
 
 
 def _refuse_nothing_left(state: _State, before: int, baseline: Baseline, option: str) -> None:
@@ -288,7 +284,8 @@ def _refuse_name(who: str, name: str, states: Sequence[_State]) -> None:
     for state in states:
         found |= _ids(state, name)
     if not found:
-        guess = RuleNames(key for state in states for key in state.known()).closest(name)
+        known = {one: key for state in states for one, key in state.known().items()}
+        guess = RuleNames(known).closest(name)
         raise UsageError(
             f"{who}: no rule has this name",
             hint=f"did you mean `{guess}`?" if guess else "`ethogram show` names rules",

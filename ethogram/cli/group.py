@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "summarize": "Reduce recordings to one summary that merges.",
         "merge": "Merge summaries into one.",
         "learn": "Learn a baseline for each workload.",
+        "explain": "Tell the story of a rule, and how to drop it.",
         "export": "Write policies that allow just what a baseline allows.",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "schema": "Print the schema of a recording's tables.",

@@ -7,8 +7,9 @@ are sure. One name may mean several rules: a file that is read by one and writte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import assert_never
 
 from ethogram.contracts.baseline_values import (
@@ -23,7 +24,6 @@ from ethogram.contracts.baseline_values import (
     OperationValue,
     PeerValue,
     SyscallValue,
-    rule_id,
 )
 from ethogram.contracts.matching import pattern_to_regex
 from ethogram.contracts.wording import in_words
@@ -31,7 +31,6 @@ from ethogram.contracts.wording import in_words
 __all__ = ["RuleNames", "is_id"]
 
 _ID = re.compile(rf"(?:{'|'.join(DIMENSIONS)})-[0-9a-f]{{1,12}}")
-_WHOLE_ID = len("000000000000")
 # What a typo is compared with: a large baseline must not make a refusal take seconds.
 _COMPARED = 20_000
 
@@ -44,33 +43,28 @@ def is_id(text: str) -> bool:
 
 
 class RuleNames:
-    """The names of some values, ready to be asked."""
+    """The names of some rules, given as ids with what each is about, ready to be asked."""
 
-    def __init__(self, values: Iterable[Key]) -> None:
-        self._values = list(dict.fromkeys(values))
+    def __init__(self, rules: Mapping[str, Key]) -> None:
+        self._rules = dict(rules)
 
-    def find(self, text: str) -> list[Key]:
-        """Return the values that *text* names, in the order in which they were given."""
+    def find(self, text: str) -> list[str]:
+        """Return the ids of the rules that *text* names, in the order in which they were given."""
         if is_id(text):
-            whole = len(text.rpartition("-")[2]) == _WHOLE_ID
-            return [
-                (dimension, value)
-                for dimension, value in self._values
-                if text.startswith(dimension) and _is(rule_id(dimension, value), text, whole=whole)
-            ]
+            return [identity for identity in self._rules if identity.startswith(text)]
         wanted, name = _split(text)
         return [
-            (dimension, value)
-            for dimension, value in self._values
+            identity
+            for identity, (dimension, value) in self._rules.items()
             if wanted in (None, dimension) and name in _names(value)
         ]
 
-    def covering(self, text: str) -> list[Key]:
-        """Return the patterns of files that the path *text* falls under."""
+    def covering(self, text: str) -> list[str]:
+        """Return the ids of the patterns of files that the path *text* falls under."""
         wanted, name = _split(text)
         return [
-            (dimension, value)
-            for dimension, value in self._values
+            identity
+            for identity, (dimension, value) in self._rules.items()
             if wanted in (None, dimension)
             and isinstance(value, FileValue)
             and "*" in value.path
@@ -81,7 +75,7 @@ class RuleNames:
         """Return the name that *text* was probably meant to be."""
         wanted, name = _split(text)
         known: dict[str, str] = {}
-        for dimension, value in self._values[:_COMPARED]:
+        for dimension, value in islice(self._rules.values(), _COMPARED):
             if wanted in (None, dimension):
                 known.update({one: f"{dimension}:{one}" for one in _names(value)})
         # `syscall:ptrace` has a word before the colon that is no dimension.
@@ -89,10 +83,6 @@ class RuleNames:
             if found := get_close_matches(word, known, n=1, cutoff=0.6) if word else []:
                 return known[found[0]]
         return None
-
-
-def _is(identity: str, text: str, *, whole: bool) -> bool:
-    return identity == text if whole else identity.startswith(text)
 
 
 def _split(text: str) -> tuple[Dimension | None, str]:
