@@ -21,6 +21,7 @@ from learner.detectors.registry import detectors
 from learner.grams import GramVocabulary, GramWindows, hashed
 
 __all__ = [
+    "DEFAULT_ALONE",
     "DEFAULT_COMBINE",
     "DEFAULT_COUNTS",
     "DEFAULT_GRAMS",
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 # The detectors that make the default ensemble, where windows have what they look at.
+# Where sequences are known, they tell what pairs of calls would, and more.
 DEFAULT_COUNTS: tuple[str, ...] = ("residual",)
+DEFAULT_ALONE: tuple[str, ...] = ("neighbours", "residual-peak", "unseen-pair")
 DEFAULT_GRAMS: tuple[str, ...] = ("gram-cover", "gram-model", "gram-neighbours", "gram-novelty")
 
 # mean: a window that several detectors find strange; max: one that any of them does.
@@ -123,7 +126,9 @@ def fit_ensemble(
     *folds* numbers the part of each window that is held out together; neighbours in time belong
     into one.
     """
-    names = members or (*DEFAULT_COUNTS, *(DEFAULT_GRAMS if windows.grams is not None else ()))
+    names = members or (
+        DEFAULT_ALONE if windows.grams is None else (*DEFAULT_COUNTS, *DEFAULT_GRAMS)
+    )
     held_out = {name: np.zeros(len(windows)) for name in names}
     for fold in np.unique(folds):
         out = np.flatnonzero(folds == fold)

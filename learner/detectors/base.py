@@ -34,6 +34,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # has no typ
     looks_at: ClassVar[LooksAt]
     summary: ClassVar[str]
     takes_sparse: ClassVar[bool] = False
+    is_novelty: ClassVar[bool] = False  # no fitted row is an outlier of its own detector
+    sees_unseen: ClassVar[bool] = True  # a feature that no fitted row has makes a row strange
     _parameter_constraints: ClassVar[dict[str, Any]] = {"contamination": [CONTAMINATION]}
 
     def __init__(self, *, contamination: float = 0.05) -> None:
@@ -72,6 +74,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # has no typ
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.takes_sparse
+        if self.is_novelty:
+            tags.estimator_type = None
         return tags
 
     def _learn(self, rows: Any) -> None:

@@ -6,6 +6,7 @@ windows span few directions. What leaves them is strange however often each call
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from sklearn.utils._param_validation import Interval
 
 from learner.detectors.base import CONTAMINATION, Detector, LooksAt
 
-__all__ = ["ResidualDetector"]
+__all__ = ["ResidualDetector", "Subspace", "logarithm", "subspace"]
 
 # In logarithms: a feature that never changed counts a change by half as one deviation.
 _SMALLEST_SCALE = 0.5
@@ -42,17 +43,11 @@ class ResidualDetector(Detector):
         self.contamination = contamination
 
     def _learn(self, rows: np.ndarray) -> None:
-        logs = _logarithm(rows)
-        self.mean_ = logs.mean(axis=0)
-        self.scale_ = np.maximum(logs.std(axis=0), _SMALLEST_SCALE)
-        scaled = (logs - self.mean_) / self.scale_
-        _, singular, directions = np.linalg.svd(scaled, full_matrices=False)
-        variances = singular**2 / (len(rows) - 1)
-        shares = np.cumsum(variances) / max(float(variances.sum()), _TINY)
-        count = min(int(np.searchsorted(shares, self.explained)) + 1, len(variances))
-        self.components_ = directions[:count]
-        self.variances_ = np.maximum(variances[:count], _SMALLEST_VARIANCE)
-        rest = float(variances[count:].sum()) / max(rows.shape[1] - count, 1)
+        found = subspace(logarithm(rows), self.explained)
+        self.mean_, self.scale_, self.components_ = found.mean, found.scale, found.components
+        count = len(found.components)
+        self.variances_ = np.maximum(found.variances[:count], _SMALLEST_VARIANCE)
+        rest = float(found.variances[count:].sum()) / max(rows.shape[1] - count, 1)
         self.noise_variance_ = max(rest, _SMALLEST_VARIANCE)
 
     def _shares(self, rows: np.ndarray) -> np.ndarray:
@@ -70,12 +65,33 @@ class ResidualDetector(Detector):
 
     def _parts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return *rows* scaled, where they lie in the subspace, and what it leaves of them."""
-        scaled = (_logarithm(rows) - self.mean_) / self.scale_
+        scaled = (logarithm(rows) - self.mean_) / self.scale_
         inside = scaled @ self.components_.T
         return scaled, inside, scaled - inside @ self.components_
 
 
-def _logarithm(rows: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, slots=True)
+class Subspace:
+    """Where rows lie: the first directions of their scaled values; *variances* is of all."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    components: np.ndarray
+    variances: np.ndarray
+
+
+def subspace(logs: np.ndarray, explained: float) -> Subspace:
+    """Return the principal subspace that keeps the share *explained* of the variance of *logs*."""
+    mean = logs.mean(axis=0)
+    scale = np.maximum(logs.std(axis=0), _SMALLEST_SCALE)
+    _, singular, directions = np.linalg.svd((logs - mean) / scale, full_matrices=False)
+    variances = singular**2 / (len(logs) - 1)
+    shares = np.cumsum(variances) / max(float(variances.sum()), _TINY)
+    count = min(int(np.searchsorted(shares, explained)) + 1, len(variances))
+    return Subspace(mean, scale, directions[:count], variances)
+
+
+def logarithm(rows: np.ndarray) -> np.ndarray:
     """Return counts as logarithms: twice as often is as far from once as four times from twice."""
     logs: np.ndarray = np.sign(rows) * np.log1p(np.abs(rows))
     return logs
