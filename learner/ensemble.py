@@ -120,11 +120,13 @@ def fit_ensemble(
     *,
     members: Sequence[str] | None = None,
     combine: Combine = DEFAULT_COMBINE,
+    sample: npt.NDArray[np.bool_] | None = None,
 ) -> Ensemble:
     """Return *members*, by default the default ones, fitted to *windows*.
 
     *folds* numbers the part of each window that is held out together; neighbours in time belong
-    into one.
+    into one. Detectors are fitted to the windows of *sample* alone, where that is given; the
+    sequences of the others are known to them all the same, and their scores are held out as well.
     """
     names = members or (
         DEFAULT_ALONE if windows.grams is None else (*DEFAULT_COUNTS, *DEFAULT_GRAMS)
@@ -132,27 +134,41 @@ def fit_ensemble(
     held_out = {name: np.zeros(len(windows)) for name in names}
     for fold in np.unique(folds):
         out = np.flatnonzero(folds == fold)
-        fitted = fit_detectors(windows.take(np.flatnonzero(folds != fold)), names)
+        fitted = _fitted(windows, names, folds != fold, sample)
         for name, scores in fitted.scores(windows.take(out)).items():
             held_out[name][out] = scores
     calibrations = {name: Calibration.of(scores) for name, scores in held_out.items()}
     each = [calibrations[name].strangeness(scores) for name, scores in held_out.items()]
-    fitted = fit_detectors(windows, names)
+    fitted = _fitted(windows, names, np.ones(len(windows), np.bool_), sample)
     return Ensemble(fitted, calibrations, combine, combined(each, combine))
 
 
-def fit_detectors(windows: Windows, names: Sequence[str]) -> Fitted:
-    """Return the detectors *names*, fitted to *windows*."""
+def _fitted(
+    windows: Windows,
+    names: Sequence[str],
+    known: npt.NDArray[np.bool_],
+    sample: npt.NDArray[np.bool_] | None,
+) -> Fitted:
+    """Return detectors that know the windows *known*, fitted to those of them in *sample*."""
+    rows = np.flatnonzero(known if sample is None else known & sample)
+    grams = windows.grams if windows.grams is None else windows.grams.take(np.flatnonzero(known))
+    return fit_detectors(windows.take(rows), names, known=grams)
+
+
+def fit_detectors(
+    windows: Windows, names: Sequence[str], *, known: GramWindows | None = None
+) -> Fitted:
+    """Return the detectors *names*, fitted to *windows*; the sequences of *known* are not new."""
     made = {name: detectors()[name]() for name in names}
     kinds = {detector.looks_at for detector in made.values()}
     vocabulary = None
     if "grams" in kinds and windows.grams is not None:
-        vocabulary = GramVocabulary.of(windows.grams)
+        vocabulary = GramVocabulary.of(known or windows.grams)
     columns = _columns(windows, vocabulary, kinds)
-    grams = None if vocabulary is None else vocabulary.identities()
+    identities = None if vocabulary is None else vocabulary.identities()
     for detector in made.values():
-        known = {"grams": grams} if detector.looks_at == "grams" else {}
-        detector.fit(columns[detector.looks_at], **known)
+        extra = {"grams": identities} if detector.looks_at == "grams" else {}
+        detector.fit(columns[detector.looks_at], **extra)
     return Fitted(made, vocabulary)
 
 

@@ -30,28 +30,37 @@ Symbols = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class GramWindows:
-    """The sets of sequences of windows: those of window *i* are rows `starts[i]:starts[i + 1]`.
+    """The sets of sequences of windows: *ids* of those of window *i* are `starts[i]:starts[i + 1]`.
 
-    *symbols* has six columns, oldest call first; no sequence stands twice in a window.
+    An id is a row of *table*, which has six columns, oldest call first. A sequence stands once in
+    a window, and may stand in rows of the table that no window has.
     """
 
     starts: npt.NDArray[np.int64]
-    symbols: Symbols
+    ids: npt.NDArray[np.int64]
+    table: Symbols
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     @property
-    def windows(self) -> npt.NDArray[np.int64]:
-        """The window of each sequence."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.starts))
+    def symbols(self) -> Symbols:
+        """The calls of each sequence of each window."""
+        calls: Symbols = self.table[self.ids]
+        return calls
+
+    def used(self) -> Symbols:
+        """Return the sequences that a window has."""
+        is_used = np.zeros(len(self.table), np.bool_)
+        is_used[self.ids] = True
+        return self.table[is_used]
 
     def take(self, rows: npt.NDArray[np.int64]) -> GramWindows:
         """Return the windows *rows*, in that order."""
         sizes = np.diff(self.starts)[rows]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         index = np.arange(starts[-1]) + np.repeat(self.starts[rows] - starts[:-1], sizes)
-        return GramWindows(starts, self.symbols[index])
+        return GramWindows(starts, self.ids[index], self.table)
 
     @classmethod
     def of_calls(cls, traces: Sequence[npt.NDArray[np.integer[Any]]]) -> GramWindows:
@@ -62,7 +71,7 @@ class GramWindows:
         parts = [_sliding(np.asarray(trace, np.int32)) for trace in traces]
         starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
         whole = np.concatenate(parts) if parts else np.empty((0, ORDER), np.int32)
-        return cls(starts.astype(np.int64), whole)
+        return cls(starts.astype(np.int64), np.arange(len(whole), dtype=np.int64), whole)
 
 
 def _sliding(trace: Symbols) -> Symbols:
@@ -94,14 +103,15 @@ class GramVocabulary:
 
         Of more than 1,624 different calls, which no kernel has, the most frequent are known.
         """
-        calls, counts = np.unique(windows.symbols, return_counts=True)
+        table = windows.used()
+        calls, counts = np.unique(table, return_counts=True)
         if len(calls) > _MOST_CALLS:
             calls = np.sort(calls[np.lexsort((calls, -counts))[:_MOST_CALLS]])
         calls = calls.astype(np.int32)
         parts = []
-        is_known = np.ones(len(windows.symbols), np.bool_)
-        for back, numbers in enumerate(_numbers(calls, windows.symbols)):
-            is_known &= np.isin(windows.symbols[:, ORDER - 1 - back], calls)
+        is_known = np.ones(len(table), np.bool_)
+        for back, numbers in enumerate(_numbers(calls, table)):
+            is_known &= np.isin(table[:, ORDER - 1 - back], calls)
             parts.append(np.unique(numbers[is_known]))
         return cls(calls, tuple(parts))
 
@@ -116,14 +126,14 @@ class GramVocabulary:
 
     def columns_of(self, windows: GramWindows) -> npt.NDArray[np.int64]:
         """Return the column in which each sequence of *windows* counts."""
-        column = np.zeros(len(windows.symbols), np.int64)
+        column = np.zeros(len(windows.table), np.int64)
         first = 1
-        for known, wanted in zip(self.parts, _numbers(self.calls, windows.symbols), strict=True):
+        for known, wanted in zip(self.parts, _numbers(self.calls, windows.table), strict=True):
             if len(known):
                 place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
                 column = np.where(known[place] == wanted, first + place, column)
             first += len(known)
-        return column
+        return column[windows.ids]
 
     def identities(self) -> Symbols:
         """Return the calls of each column: the last of a sequence, `ABSENT` before them."""
@@ -166,16 +176,16 @@ def hashed(windows: GramWindows, *, bits: int = MAP_BITS) -> sp.csr_array:
     A sequence is taken for known where both its slots are. Both are parts of one 64-bit hash, six
     multiplications and a mix of their result, which a kernel program can compute.
     """
-    value = np.full(len(windows.symbols), 0xCBF29CE484222325, np.uint64)
+    value = np.full(len(windows.table), 0xCBF29CE484222325, np.uint64)
     for position in range(ORDER):
-        value ^= windows.symbols[:, position].astype(np.uint64)
+        value ^= windows.table[:, position].astype(np.uint64)
         value *= np.uint64(0x9E3779B97F4A7C15)
         value ^= value >> np.uint64(32)
     value *= np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's: the low bits reach the high ones
     value ^= value >> np.uint64(33)
     mask = np.uint64((1 << bits) - 1)
-    first, second = value & mask, (value >> np.uint64(32)) & mask
-    one, two = (_matrix(windows, slots.astype(np.int64), 1 << bits) for slots in (first, second))
+    slots = (value & mask, (value >> np.uint64(32)) & mask)
+    one, two = (_matrix(windows, each.astype(np.int64)[windows.ids], 1 << bits) for each in slots)
     return sp.csr_array(one + two)
 
 

@@ -11,6 +11,7 @@ from learner.detectors.grams import WeighedGrams, as_sparse, rarity
 
 __all__ = ["GramNovelty"]
 
+_LONGEST = 6
 _RARE = 0.01  # of one that is new, where it was seen in one window
 
 
@@ -30,6 +31,6 @@ class GramNovelty(WeighedGrams):
     def _learn(self, rows: Any) -> None:
         matrix = as_sparse(rows)
         seen, most = rarity(matrix)
-        is_new = (self._lengths(matrix) < 6) | (seen == 0)
+        is_new = self._lengths(matrix) < _LONGEST
         self.weights_ = np.where(is_new, 1.0, _RARE / (1.0 + seen))
         self.most_ = np.where(is_new, 0.0, most)

@@ -1,0 +1,210 @@
+"""What an anomaly model looks at: the steady windows of a workload, their calls and sequences.
+
+A summary holds what was seen, not when: windows come from recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ethogram.contracts.recording import Recording
+from ethogram.contracts.syscall_names import name_of
+from ethogram.contracts.tables import ENUMS
+from ethogram.indicators.registry import indicators
+from learner.context import Context, context_of
+from learner.grams import ORDER, GramWindows
+from learner.identity import Identity, identity_of
+from learner.suspects import taint_of
+
+__all__ = ["INDEX", "SteadyWindows", "call_name", "steady_windows"]
+
+# Where a window is from: with these, a window that two recordings hold is one.
+INDEX = ["recording_id", "instance_key", "window"]
+_STEADY = ENUMS["phase"].index("steady")
+_ARCHES = ENUMS["arch"]
+_GRAM_BYTES = 2 * ORDER
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyWindows:
+    """Windows of one workload, in the order of their time.
+
+    *index* has a row each: `recording_id`, `instance_key`, `window`, `start_ns`, and the `seconds`
+    that were observed. *calls* names the columns of *counts*, calls in a whole window; a number is
+    its architecture's place in the enum, shifted by 16 bits, and the number of the call.
+    """
+
+    index: pd.DataFrame
+    calls: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.float64]
+    grams: GramWindows
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> SteadyWindows:
+        """Return the windows *rows*, in that order."""
+        return SteadyWindows(
+            self.index.iloc[rows].reset_index(drop=True),
+            self.calls,
+            self.counts[rows],
+            self.grams.take(rows),
+        )
+
+    def counts_of(self, calls: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+        """Return how often each window makes *calls*, and in the last column all others."""
+        result = np.zeros((len(self), len(calls) + 1))
+        place = np.searchsorted(calls, self.calls)
+        is_known = np.isin(self.calls, calls)
+        result[:, place[is_known]] = self.counts[:, is_known]
+        result[:, -1] = self.counts[:, ~is_known].sum(axis=1)
+        return result
+
+
+def call_name(call: int) -> str:
+    """Return the name of a column of counts."""
+    arch = _ARCHES[call >> 16]
+    return name_of(arch, call & 0xFFFF) or f"{arch} {call & 0xFFFF}"
+
+
+def steady_windows(recordings: Iterable[Recording]) -> dict[Identity, SteadyWindows]:
+    """Return the complete windows of the steady phase of each workload.
+
+    Windows in which an indicator fired are left out: nothing is learnt from them. The order of
+    *recordings* changes nothing, nor does one that comes twice.
+    """
+    parts: dict[Identity, list[SteadyWindows]] = {}
+    for recording in recordings:
+        for identity, part in _of_recording(recording):
+            parts.setdefault(identity, []).append(part)
+    return {identity: joined(parts[identity]) for identity in sorted(parts)}
+
+
+def joined(parts: list[SteadyWindows]) -> SteadyWindows:
+    """Return the windows of all *parts*, each once, in the order of their time."""
+    calls = np.unique(np.concatenate([part.calls for part in parts]))
+    counts = np.concatenate([part.counts_of(calls)[:, :-1] for part in parts])
+    index = pd.concat([part.index for part in parts], ignore_index=True)
+    ids, starts, offset = [], [np.zeros(1, np.int64)], 0
+    for part in parts:
+        ids.append(part.grams.ids + offset)
+        starts.append(part.grams.starts[1:] + starts[-1][-1])
+        offset += len(part.grams.table)
+    table = np.concatenate([part.grams.table for part in parts])
+    grams = GramWindows(np.concatenate(starts), np.concatenate(ids), table)
+    once = index.drop_duplicates(INDEX).sort_values(["start_ns", *INDEX], kind="stable")
+    return SteadyWindows(index, calls, counts, grams).take(once.index.to_numpy(np.int64))
+
+
+def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindows]]:
+    context = context_of(recording)
+    windows = _complete(context)
+    if windows.empty:
+        return
+    keys = _keys(windows)
+    calls, counts = _counted(context, keys)
+    counts *= (recording.manifest.window_ms / 1000 / windows.seconds.to_numpy())[:, None]
+    whole = SteadyWindows(windows, calls, counts, _sequences(context, keys))
+    for workload, key in context.workload_keys.items():
+        rows = np.flatnonzero(windows.workload.to_numpy() == workload)
+        if len(rows):
+            mine = whole.take(rows)
+            index = mine.index.drop(columns=["workload", "instance"])
+            used = mine.counts.any(axis=0)
+            yield (
+                identity_of(key),
+                SteadyWindows(index, calls[used], mine.counts[:, used], mine.grams),
+            )
+
+
+def _complete(context: Context) -> pd.DataFrame:
+    """Return the complete windows of the steady phase that no indicator condemns, sorted."""
+    taint = taint_of(context, indicators().values())
+    names = ["workload", "instance", "window", "observed_ns"]
+    parts = [pd.DataFrame({name: pd.Series(dtype=np.int64) for name in names})]
+    for batch in context.recording.batches("coverage"):
+        clean = taint.bits("coverage", batch) == 0
+        state = batch.column("state").indices.to_numpy()
+        phase = batch.column("phase").indices.to_numpy()
+        observed = batch.column("observed_ns").to_numpy()
+        keep = clean & (state == 0) & (phase == _STEADY) & (observed > 0)
+        parts.append(batch.select(names).filter(pa.array(keep)).to_pandas())
+    frame = pd.concat(parts).drop_duplicates(names[:3]).sort_values(["instance", "window"])
+    table = context.recording.table("windows")
+    starts = dict(
+        zip(table.column("window").to_pylist(), table.column("start").cast(pa.int64()).to_pylist(),
+            strict=True)
+    )  # fmt: skip
+    return pd.DataFrame(
+        {
+            "workload": frame.workload.astype(np.int64),
+            "instance": frame.instance.astype(np.int64),
+            "recording_id": context.recording.manifest.recording_id,
+            "instance_key": frame.instance.map(context.instance_keys).fillna(""),
+            "window": frame.window.astype(np.int64),
+            "start_ns": frame.window.map(starts).fillna(0).astype(np.int64),
+            "seconds": frame.observed_ns.astype(np.float64) / 1e9,
+        }
+    ).reset_index(drop=True)
+
+
+def _keys(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return a number for the instance and window of each row; they are sorted by it."""
+    keys: npt.NDArray[np.int64] = frame.instance.to_numpy(np.int64) << 32 | frame.window.to_numpy(
+        np.int64
+    )
+    return keys
+
+
+def _rows_of(
+    batch: pa.RecordBatch, keys: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the window of each row of *batch*, and whether it is one of *keys* and steady."""
+    mine = batch.column("instance").to_numpy().astype(np.int64) << 32
+    mine |= batch.column("window").to_numpy().astype(np.int64)
+    place = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+    steady = pc.equal(batch.column("phase").indices, _STEADY).to_numpy(zero_copy_only=False)
+    return place, (keys[place] == mine) & steady
+
+
+def _counted(
+    context: Context, keys: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    places, calls, numbers = [], [], []
+    for batch in context.recording.batches("syscalls"):
+        place, keep = _rows_of(batch, keys)
+        number = np.minimum(batch.column("nr").to_numpy(), 0xFFFF).astype(np.int32)
+        arch = batch.column("arch").indices.to_numpy().astype(np.int32)
+        places.append(place[keep])
+        calls.append((arch << 16 | number)[keep])
+        numbers.append(batch.column("calls").to_numpy()[keep].astype(np.float64))
+    if not places:
+        return np.empty(0, np.int32), np.zeros((len(keys), 0))
+    known, column = np.unique(np.concatenate(calls), return_inverse=True)
+    flat = np.concatenate(places) * len(known) + column.ravel()
+    counts = np.bincount(flat, np.concatenate(numbers), minlength=len(keys) * len(known))
+    return known.astype(np.int32), counts.astype(np.float64).reshape(len(keys), len(known))
+
+
+def _sequences(context: Context, keys: npt.NDArray[np.int64]) -> GramWindows:
+    rows, tables = [np.empty(0, np.int64)], [np.empty((0, ORDER), np.int32)]
+    for batch in context.recording.batches("ngrams"):
+        place, keep = _rows_of(batch, keys)
+        kept = batch.filter(pa.array(keep))
+        gram = kept.column("gram")
+        data = np.frombuffer(gram.buffers()[1], np.uint8)[gram.offset * _GRAM_BYTES :]
+        numbers = data[: len(kept) * _GRAM_BYTES].view("<u2").reshape(-1, ORDER).astype(np.int32)
+        arch = kept.column("arch").indices.to_numpy().astype(np.int32)
+        rows.append(place[keep])
+        tables.append(arch[:, None] << 16 | numbers)
+    table, ids = np.unique(np.concatenate(tables), axis=0, return_inverse=True)
+    pairs = np.unique(np.stack([np.concatenate(rows), ids.ravel()], axis=1), axis=0)
+    starts = np.searchsorted(pairs[:, 0], np.arange(len(keys) + 1))
+    return GramWindows(starts.astype(np.int64), pairs[:, 1], table.astype(np.int32))
