@@ -24,9 +24,9 @@ from ethogram.contracts.tables import TABLES
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
 from learner.anomaly import fit_model
-from learner.features import feature_frames
 from learner.learn import learn
 from learner.summary import merge, summarize
+from learner.windows import steady_windows
 
 __all__ = ["lengthened", "measure"]
 
@@ -55,9 +55,9 @@ def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> Part:
     tell("merge two summaries", 2 * summary.num_rows, seconds)
     seconds, baselines = _timed(lambda: learn(summary), rounds)
     tell(f"learn {len(baselines)} baselines", summary.num_rows, seconds)
-    seconds, frames = _timed(lambda: feature_frames([recording]), rounds)
-    tell("features of windows", size, seconds)
-    windows = max(frames.values(), key=len)
+    seconds, found = _timed(lambda: steady_windows([recording]), rounds)
+    tell("steady windows", size, seconds)
+    windows = max(found.values(), key=len)
     seconds, _ = _timed(lambda: fit_model(windows), rounds)
     tell("fit a model, by window", len(windows), seconds)
     part = Part("pipeline", "What learning costs", f"processor time, least of {rounds} rounds")

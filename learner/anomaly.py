@@ -1,199 +1,249 @@
-"""Fits, saves and loads the anomaly model beside a baseline: skops, never pickle.
+"""Fits, saves and loads the anomaly model beside a baseline, with the threshold of its budget.
 
 A model file is data from elsewhere. It is opened only when its digest is the baseline's, and built
-only of the types that this module lists; `load_model` refuses any other by name.
+only of the types that `learner.model_file` lists.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
-from ethogram.contracts.baseline import Baseline, ModelReference
-from ethogram.contracts.escape import escape
+from ethogram.contracts.baseline import AlertBudget, Baseline, ModelReference
 from ethogram.errors import BaselineError
+from learner import model_file
+from learner.budget import Budget, Threshold, threshold
+from learner.calibration import Calibration
 
 if TYPE_CHECKING:
-    from learner.detectors.residual import ResidualDetector
+    from learner.ensemble import Ensemble, Windows
+    from learner.windows import SteadyWindows
 
-__all__ = ["MIN_WINDOWS", "AnomalyModel", "attach_model", "fit_model", "load_model"]
+__all__ = [
+    "MIN_WINDOWS",
+    "AnomalyModel",
+    "attach_model",
+    "fit_model",
+    "held_out_blocks",
+    "load_model",
+    "time_folds",
+]
 
 MIN_WINDOWS = 8
-_FORMAT = "ethogram.model/1"
-_ESTIMATOR = "learner.detectors.residual.ResidualDetector"
-# Each type with what skops may build it by: nothing here can call a function.
-_TRUSTED = frozenset(
-    {
-        (_ESTIMATOR, "ObjectNode"),
-        ("builtins.dict", "DictNode"),
-        ("builtins.list", "ListNode"),
-        ("builtins.str", "JsonNode"),
-        ("builtins.str", "TypeNode"),  # the type of a dictionary's keys
-        ("numpy.ndarray", "NdArrayNode"),
-    }
-)
-_MAX_BYTES = 64 << 20
-_MAX_MEMBERS = 64
-_LEARN_AGAIN = "fit it again with `ethogram learn RECORDING -o DIRECTORY`"
-# The oldest time that a ZIP archive can hold: equal models have equal bytes.
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+FOLDS = 5
+DEFAULT_BUDGET = "1/week"
+_FORMAT = "ethogram.model/2"
+
+Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyModel:
-    """A fitted estimator, and the names of its features in their order."""
+    """A fitted ensemble, the calls that it knows, and how often windows usually make them.
 
-    features: tuple[str, ...]
-    estimator: ResidualDetector
-
-    def score(self, frame: pd.DataFrame) -> pd.Series:
-        """Return how normal each window of *frame* is: higher is more normal.
-
-        Features that the model does not know are not looked at: what was never seen is the
-        allowlist's to find.
-        """
-        rows = frame.reindex(columns=list(self.features), fill_value=0.0)
-        scores = self.estimator.score_samples(rows.to_numpy(np.float64))
-        return pd.Series(scores, index=frame.index, name="score")
-
-
-def fit_model(frame: pd.DataFrame) -> bytes:
-    """Return the model of the windows in *frame*, as `feature_frames` makes it, saved by skops.
-
-    `BaselineError` where it has fewer than `MIN_WINDOWS` windows. Equal frames give equal bytes.
+    *usual* has a row for the fewest and the most that 98 of 100 fitted windows make. Windows that
+    score below *threshold* are flagged; None where no threshold keeps the budget.
     """
-    if len(frame) < MIN_WINDOWS or not frame.shape[1]:
+
+    calls: npt.NDArray[np.int32]
+    usual: npt.NDArray[np.float64]
+    ensemble: Ensemble
+    threshold: float | None = None
+
+    def score(self, windows: SteadyWindows) -> Scores:
+        """Return how normal each window is: zero is as normal as can be, lower is stranger.
+
+        A call that the model does not know counts as one that nobody made.
+        """
+        return self.ensemble.score(self.looked_at(windows))
+
+    def looked_at(self, windows: SteadyWindows) -> Windows:
+        """Return *windows* with a column for each call that the model knows, and one for others."""
+        from learner.ensemble import Windows  # noqa: PLC0415  with scikit-learn, as the model
+
+        return Windows(windows.counts_of(self.calls), windows.grams)
+
+
+def fit_model(windows: SteadyWindows) -> tuple[AnomalyModel, bytes]:
+    """Return the model of *windows*, and the bytes that save it with its sample.
+
+    `BaselineError` where there are fewer than `MIN_WINDOWS`. Equal windows give equal bytes.
+    """
+    if len(windows) < MIN_WINDOWS or not len(windows.calls):
         raise BaselineError(
-            f"{len(frame)} steady windows are too few for an anomaly model",
+            f"{len(windows)} steady windows are too few for an anomaly model",
             hint=f"record until there are {MIN_WINDOWS}; the allowlist works without a model",
         )
-    import skops.io  # noqa: PLC0415  with scikit-learn 1.5 s and 220 MB, for models alone
+    from learner.ensemble import Windows, fit_ensemble  # noqa: PLC0415  1.5 s and 220 MB
+    from learner.sample import sample_bytes, sampled  # noqa: PLC0415
 
-    from learner.detectors.residual import ResidualDetector  # noqa: PLC0415
-
-    estimator = ResidualDetector().fit(frame.to_numpy(np.float64))
-    document = {
-        "format": _FORMAT,
-        "features": [str(name) for name in frame.columns],
-        "estimator": estimator,
-    }
-    return _stable(skops.io.dumps(document))
+    chosen = sampled(windows)
+    looked_at = Windows(windows.counts_of(windows.calls), windows.grams)
+    ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
+    usual = np.quantile(windows.counts, [0.01, 0.99], axis=0)
+    model = AnomalyModel(windows.calls, usual, ensemble)
+    kept = windows.take(np.flatnonzero(chosen))
+    return model, model_file.dump(_document(model), sample_bytes(kept))
 
 
 def attach_model(
-    baseline: Baseline, frame: pd.DataFrame, *, file: str
+    baseline: Baseline, windows: SteadyWindows, *, file: str, budget: str = DEFAULT_BUDGET
 ) -> tuple[Baseline, bytes | None]:
-    """Return *baseline* with a reference to the model of *frame*, and the bytes to save as *file*.
+    """Return *baseline* with a reference to the model of *windows*, and the bytes of *file*.
 
-    Without a model, and None, where *frame* has too few windows.
+    The reference holds the threshold that keeps *budget*, or how much time it still needs. Without
+    a model, and None, where there are too few windows. `UsageError` where *budget* is none.
     """
-    if len(frame) < MIN_WINDOWS or not frame.shape[1]:
+    wanted = Budget.parse(budget)
+    if len(windows) < MIN_WINDOWS or not len(windows.calls):
         return baseline, None
     import sklearn  # noqa: PLC0415
 
-    data = fit_model(frame)
-    digest = hashlib.sha256(data).hexdigest()
-    reference = ModelReference(file=file, sha256=digest, sklearn=sklearn.__version__)
+    model, data = fit_model(windows)
+    reference = ModelReference(
+        file=file,
+        sha256=hashlib.sha256(data).hexdigest(),
+        sklearn=sklearn.__version__,
+        detectors=tuple(model.ensemble.fitted.detectors),
+        windows=len(windows),
+        alerts=_alerts(windows, model.ensemble.held_out, wanted),
+    )
     return baseline.model_copy(update={"model": reference}), data
 
 
 def load_model(data: bytes, reference: ModelReference) -> AnomalyModel:
     """Return the model in *data*; `BaselineError` where it is not the one of *reference*.
 
-    Refused by name: any type but the listed ones.
+    Where scikit-learn has another major or minor version than the one that saved it, the model is
+    fitted again to its sample, and so is the threshold: a sample may be too short for the budget.
     """
     source = reference.file
     if hashlib.sha256(data).hexdigest() != reference.sha256:
         raise BaselineError(
             f"`{source}` is not the model that the baseline names: its sha256 differs",
-            hint=f"restore the file, or {_LEARN_AGAIN}",
+            hint=f"restore the file, or {model_file.LEARN_AGAIN}",
         )
-    _check_types(data, source)
-    import skops.io  # noqa: PLC0415
+    import sklearn  # noqa: PLC0415
 
+    if _release(reference.sklearn) != _release(sklearn.__version__):
+        return refitted(data, reference)
+    document = model_file.load(data, source=source)
     try:
-        document = skops.io.loads(data, trusted=[_ESTIMATOR])
-        features = tuple(document["features"])
-        estimator = document["estimator"]
-        is_whole = document["format"] == _FORMAT and len(features) == len(estimator.mean_)
-    except Exception as error:
-        # skops raises whatever the file makes numpy, zipfile or scikit-learn raise.
-        raise _damaged(source, type(error).__name__) from error
-    if not is_whole or not all(isinstance(name, str) for name in features):
-        raise _damaged(source, "its parts do not fit")
-    return AnomalyModel(features, estimator)
+        model = _model(document)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise model_file.damaged(source, "its parts do not fit") from error
+    alerts = reference.alerts
+    return replace(model, threshold=alerts.threshold if alerts else None)
 
 
-def _damaged(source: str, cause: str) -> BaselineError:
-    return BaselineError(f"`{source}` is not a model: {cause}", hint=_LEARN_AGAIN)
+def refitted(data: bytes, reference: ModelReference) -> AnomalyModel:
+    """Return a model fitted to the sample in *data*; nothing else of it is looked at."""
+    from learner.sample import read_sample  # noqa: PLC0415  with the model alone
+
+    source = reference.file
+    windows = read_sample(model_file.sample_in(data, source=source), source=source)
+    model, _ = fit_model(windows)
+    if reference.alerts is None:
+        return model
+    budget = Budget.parse(reference.alerts.budget)
+    alerts = _alerts(windows, model.ensemble.held_out, budget)
+    return replace(model, threshold=alerts.threshold)
 
 
-def _check_types(data: bytes, source: str) -> None:
-    """Refuse an archive that is too large, or that names a type which is not trusted."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            size = sum(member.file_size for member in members)
-            if len(members) > _MAX_MEMBERS or size > _MAX_BYTES:
-                raise _damaged(source, f"larger than {_MAX_BYTES} bytes")
-            schema = json.loads(archive.read("schema.json"))
-        found = sorted(set(_types(schema)))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, OSError) as error:
-        raise _damaged(source, "no archive of skops") from error
-    for name, loader in found:
-        if (name, loader) not in _TRUSTED:
-            raise BaselineError(
-                f"`{source}` holds the type `{escape(name)}` as {escape(loader)}: no model does",
-                hint=f"do not load it; {_LEARN_AGAIN}",
-            )
+def time_folds(windows: SteadyWindows) -> npt.NDArray[np.int64]:
+    """Return the fold of each window: as many stretches of time, whichever instance it is of."""
+    start = windows.index.start_ns.to_numpy(np.int64)
+    edges = np.quantile(start, np.arange(1, FOLDS) / FOLDS)
+    folds = np.searchsorted(edges, start, side="right")
+    if len(np.unique(folds)) > 1:
+        return folds
+    return np.arange(len(windows)) * FOLDS // len(windows)
 
 
-def _types(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield type and loader of every object in a schema of skops."""
-    if isinstance(node, dict):
-        if "__class__" in node or "__loader__" in node:
-            name = f"{node.get('__module__')}.{node.get('__class__')}"
-            yield name, str(node.get("__loader__"))
-        for value in node.values():
-            yield from _types(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _types(value)
+def held_out_blocks(windows: SteadyWindows, scores: Scores) -> list[Scores]:
+    """Return *scores* of windows that follow each other in one instance, as one array each."""
+    index = windows.index
+    who = index.groupby(["recording_id", "instance_key"], sort=True).ngroup().to_numpy()
+    order = np.lexsort((index.window.to_numpy(), who))
+    window, who = index.window.to_numpy()[order], who[order]
+    breaks = np.flatnonzero((np.diff(who) != 0) | (np.diff(window) != 1)) + 1
+    return np.split(scores[order], breaks)
 
 
-def _stable(data: bytes) -> bytes:
-    """Return the archive *data* without what differs between runs: addresses and times."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        schema = json.loads(archive.read("schema.json"))
-        arrays = {name: archive.read(name) for name in archive.namelist()}
-    numbers: dict[int, int] = {}
-    files: dict[str, str] = {}
-    _renumber(schema, numbers, files)
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        for old, new in files.items():
-            archive.writestr(zipfile.ZipInfo(new, _ZIP_TIME), arrays[old])
-        archive.writestr(zipfile.ZipInfo("schema.json", _ZIP_TIME), json.dumps(schema))
-    return whole.getvalue()
+def _alerts(windows: SteadyWindows, scores: Scores, budget: Budget) -> AlertBudget:
+    window_s = float(windows.index.seconds.mean())
+    found = threshold(held_out_blocks(windows, scores), budget, window_s=window_s)
+    if isinstance(found, Threshold):
+        return AlertBudget(
+            budget=budget.text,
+            state="ready",
+            threshold=found.score,
+            expected=found.promised * budget.seconds,
+            episodes=found.episodes,
+            seconds=found.seconds,
+        )
+    return AlertBudget(
+        budget=budget.text, state="insufficient", seconds=found.seconds, needs_seconds=found.missing
+    )
 
 
-def _renumber(node: Any, numbers: dict[int, int], files: dict[str, str]) -> None:
-    """Replace identities and names of files in *node* by numbers in the order of the document."""
-    if isinstance(node, dict):
-        if "__id__" in node:
-            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
-        if "file" in node and isinstance(node["file"], str):
-            node["file"] = files.setdefault(node["file"], f"{len(files)}.npy")
-        for value in node.values():
-            _renumber(value, numbers, files)
-    elif isinstance(node, list):
-        for value in node:
-            _renumber(value, numbers, files)
+def _release(version: str) -> list[str]:
+    return version.split(".")[:2]
+
+
+def _document(model: AnomalyModel) -> dict[str, Any]:
+    """Return *model* as dictionaries, lists and arrays."""
+    ensemble = model.ensemble
+    vocabulary = ensemble.fitted.vocabulary
+    return {
+        "format": _FORMAT,
+        "calls": model.calls,
+        "usual": model.usual,
+        "combine": ensemble.combine,
+        "known_calls": vocabulary.calls if vocabulary else np.empty(0, np.int32),
+        "known_parts": list(vocabulary.parts) if vocabulary else [],
+        "detectors": dict(ensemble.fitted.detectors),
+        "calibrations": {
+            name: [each.scores, np.array([each.start, each.excess])]
+            for name, each in ensemble.calibrations.items()
+        },
+    }
+
+
+def _model(document: Any) -> AnomalyModel:
+    """Return the model that `_document` made *document* of; else any error of its types."""
+    from learner.detectors.base import Detector  # noqa: PLC0415  with scikit-learn
+    from learner.ensemble import Ensemble, Fitted  # noqa: PLC0415
+    from learner.grams import ORDER, GramVocabulary  # noqa: PLC0415
+
+    calls, usual = document["calls"], document["usual"]
+    detectors, parts = document["detectors"], document["known_parts"]
+    is_whole = (
+        document["format"] == _FORMAT
+        and document["combine"] in {"mean", "max"}
+        and set(detectors) == set(document["calibrations"])
+        and all(isinstance(each, Detector) for each in detectors.values())
+        and calls.dtype == np.int32
+        and usual.shape == (2, len(calls))
+        and len(parts) in {0, ORDER}
+        and all(part.dtype == np.uint64 for part in parts)
+    )
+    if not is_whole:
+        raise ValueError("its parts do not fit")
+    calibrations = {
+        name: Calibration(scores, float(tail[0]), float(tail[1]))
+        for name, (scores, tail) in document["calibrations"].items()
+    }
+    vocabulary = GramVocabulary(document["known_calls"], tuple(parts)) if parts else None
+    widths = {"counts": len(calls) + 1, "grams": vocabulary.columns if vocabulary else 0}
+    if any(each.n_features_in_ != widths[each.looks_at] for each in detectors.values()):
+        raise ValueError("its parts do not fit")
+    fitted = Fitted(detectors, vocabulary)
+    return AnomalyModel(calls, usual, Ensemble(fitted, calibrations, document["combine"], _NONE))
+
+
+_NONE: Scores = np.empty(0)

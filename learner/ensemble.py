@@ -151,7 +151,9 @@ def _fitted(
 ) -> Fitted:
     """Return detectors that know the windows *known*, fitted to those of them in *sample*."""
     rows = np.flatnonzero(known if sample is None else known & sample)
-    grams = windows.grams if windows.grams is None else windows.grams.take(np.flatnonzero(known))
+    grams = windows.grams
+    if grams is not None and not known.all():
+        grams = grams.take(np.flatnonzero(known)).compact()
     return fit_detectors(windows.take(rows), names, known=grams)
 
 

@@ -1,4 +1,6 @@
-"""What an anomaly model looks at: windows of a workload as rows, frequencies as columns.
+"""Windows of a workload as a frame to look at: frequencies as columns, by names.
+
+An anomaly model looks at `learner.windows`, which have every sequence.
 
 A summary holds what was seen, not when: features come from recordings.
 """
@@ -17,11 +19,12 @@ from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.registry import indicators
 from learner.context import Context, context_of
+from learner.explanation import sequence
 from learner.identity import Identity, identity_of
 from learner.suspects import taint_of
 from learner.taint import Taint
 
-__all__ = ["INDEX", "feature_frames"]
+__all__ = ["INDEX", "feature_frames", "feature_text"]
 
 INDEX = ["recording_id", "instance_key", "window"]
 _STEADY = ENUMS["phase"].index("steady")
@@ -43,6 +46,12 @@ def feature_frames(
         for identity, part in _frames(recording):
             parts.setdefault(identity, []).append(part)
     return {identity: _joined(parts[identity], grams) for identity in sorted(parts)}
+
+
+def feature_text(feature: str) -> str:
+    """Return a column of `feature_frames` in words: the call, or the sequence of calls."""
+    kind, arch, rest = feature.split("/", 2)
+    return rest if kind == "call" else " ".join(sequence(arch, bytes.fromhex(rest)))
 
 
 def _joined(parts: list[pd.DataFrame], grams: int) -> pd.DataFrame:

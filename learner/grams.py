@@ -33,7 +33,7 @@ class GramWindows:
     """The sets of sequences of windows: *ids* of those of window *i* are `starts[i]:starts[i + 1]`.
 
     An id is a row of *table*, which has six columns, oldest call first. A sequence stands once in
-    a window, and may stand in rows of the table that no window has.
+    a window. The table may hold more: what is known of windows that are not here.
     """
 
     starts: npt.NDArray[np.int64]
@@ -49,11 +49,12 @@ class GramWindows:
         calls: Symbols = self.table[self.ids]
         return calls
 
-    def used(self) -> Symbols:
-        """Return the sequences that a window has."""
+    def compact(self) -> GramWindows:
+        """Return the same windows, with nothing in the table that none of them has."""
         is_used = np.zeros(len(self.table), np.bool_)
         is_used[self.ids] = True
-        return self.table[is_used]
+        place = np.cumsum(is_used) - 1
+        return GramWindows(self.starts, place[self.ids], self.table[is_used])
 
     def take(self, rows: npt.NDArray[np.int64]) -> GramWindows:
         """Return the windows *rows*, in that order."""
@@ -99,11 +100,11 @@ class GramVocabulary:
 
     @classmethod
     def of(cls, windows: GramWindows) -> GramVocabulary:
-        """Return what *windows* show.
+        """Return what the table of *windows* holds.
 
         Of more than 1,624 different calls, which no kernel has, the most frequent are known.
         """
-        table = windows.used()
+        table = windows.table
         calls, counts = np.unique(table, return_counts=True)
         if len(calls) > _MOST_CALLS:
             calls = np.sort(calls[np.lexsort((calls, -counts))[:_MOST_CALLS]])

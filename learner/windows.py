@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.recording import Recording
-from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.registry import indicators
 from learner.context import Context, context_of
@@ -23,12 +22,11 @@ from learner.grams import ORDER, GramWindows
 from learner.identity import Identity, identity_of
 from learner.suspects import taint_of
 
-__all__ = ["INDEX", "SteadyWindows", "call_name", "steady_windows"]
+__all__ = ["INDEX", "SteadyWindows", "steady_windows"]
 
 # Where a window is from: with these, a window that two recordings hold is one.
 INDEX = ["recording_id", "instance_key", "window"]
 _STEADY = ENUMS["phase"].index("steady")
-_ARCHES = ENUMS["arch"]
 _GRAM_BYTES = 2 * ORDER
 
 
@@ -66,12 +64,6 @@ class SteadyWindows:
         result[:, place[is_known]] = self.counts[:, is_known]
         result[:, -1] = self.counts[:, ~is_known].sum(axis=1)
         return result
-
-
-def call_name(call: int) -> str:
-    """Return the name of a column of counts."""
-    arch = _ARCHES[call >> 16]
-    return name_of(arch, call & 0xFFFF) or f"{arch} {call & 0xFFFF}"
 
 
 def steady_windows(recordings: Iterable[Recording]) -> dict[Identity, SteadyWindows]:
@@ -120,7 +112,7 @@ def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindow
             used = mine.counts.any(axis=0)
             yield (
                 identity_of(key),
-                SteadyWindows(index, calls[used], mine.counts[:, used], mine.grams),
+                SteadyWindows(index, calls[used], mine.counts[:, used], mine.grams.compact()),
             )
 
 

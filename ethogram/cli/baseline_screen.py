@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ethogram.contracts.baseline import (
+        AlertBudget,
         AnyValue,
         Baseline,
         Observation,
@@ -39,6 +40,7 @@ _WITHHELD_BY: Mapping[WithheldBy, str] = MappingProxyType(
 # How many rules of a dimension a screen names; the file has them all.
 NAMED = 12
 _MARKED = 4
+_DAY_S = 86_400
 
 
 def subject_of(baseline: Baseline) -> str:
@@ -86,7 +88,19 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     for line in _withheld(baseline.withheld or ()):
         console.print(f"  {line}")
     if baseline.model is not None:
-        console.print(f"  model {printable(baseline.model.file)}")
+        console.print(f"  model {printable(baseline.model.file)}{_alerts(baseline.model.alerts)}")
+
+
+def _alerts(alerts: AlertBudget | None) -> str:
+    """Return what the threshold of a model promises, or what it needs to promise it."""
+    if alerts is None:
+        return ""
+    budget = printable(alerts.budget)
+    if alerts.needs_seconds is not None:
+        needs = alerts.needs_seconds
+        more = f"{needs / _DAY_S:.1f} more days" if needs > _DAY_S else f"{seconds(needs)} more"
+        return f", insufficient: needs {more} for the budget {budget}"
+    return f", {budget}: {alerts.expected or 0:.2g} expected"
 
 
 def _marked(baseline: Baseline) -> Iterator[str]:

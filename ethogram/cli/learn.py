@@ -29,6 +29,7 @@ __all__ = ["command"]
         "ethogram learn recording -o baselines",
         "ethogram learn recording -o baselines --allow thin",
         "ethogram learn s3://bucket/monday s3://bucket/tuesday -o baselines",
+        "ethogram learn monday tuesday -o baselines --budget 2/day",
         "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
         "ethogram learn monday tuesday -o baselines --min-replicas 2 --without syscalls:ptrace",
         "ethogram learn monday -o baselines --overlay reviewed.yaml",
@@ -47,6 +48,13 @@ __all__ = ["command"]
     help="Directory for one file a workload, or a `.yaml` file where there is one.",
 )
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
+@click.option(
+    "--budget",
+    default="1/week",
+    metavar="N/TIME",
+    show_default=True,
+    help="How many episodes of false alarms a workload's model may raise.",
+)
 @allow_option
 @review_options
 @force_option
@@ -55,6 +63,7 @@ def command(
     inputs: tuple[Path | RecordingUrl, ...],
     place: Path,
     no_model: bool,
+    budget: str,
     allowances: tuple[tuple[str, ...], ...],
     force: bool,
     **choices: Any,
@@ -62,7 +71,8 @@ def command(
     """Learn what is normal for each workload, and say how settled that is.
 
     Recordings also give an anomaly model, a `.skops` file beside the baseline, where they have
-    enough steady windows; a summary holds no windows to fit one to.
+    enough steady windows; a summary holds no windows to fit one to. Its threshold keeps `--budget`
+    on windows that were held out, or the baseline says how much more time that needs.
 
     Recordings that are thin, lossy or were made under a filter that refused calls teach nothing
     unless `--allow` says so.
@@ -87,7 +97,7 @@ def command(
         models = _models_beside(known, files)
     elif not no_model:
         files, models = _with_models(
-            files, [path for path in inputs if kind_of(path) == "recording"]
+            files, [path for path in inputs if kind_of(path) == "recording"], budget
         )
     contents = models | {file: dump_baseline(one).encode() for file, one in files.items()}
     _refuse_replacing(contents, force=force)
@@ -169,25 +179,25 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
 
 
 def _with_models(
-    files: dict[Path, Baseline], recordings: Sequence[Path | RecordingUrl]
+    files: dict[Path, Baseline], recordings: Sequence[Path | RecordingUrl], budget: str
 ) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
     """Return the baselines with references to their models, and the models' files."""
     from ethogram.contracts.baseline import baseline_filename
     from ethogram.contracts.recording import Recording
     from learner.anomaly import attach_model
-    from learner.features import feature_frames
     from learner.identity import identity_of_subject
+    from learner.windows import steady_windows
 
-    frames = feature_frames(Recording.open(path) for path in recordings)
+    windows = steady_windows(Recording.open(path) for path in recordings)
     models = {}
     for file, baseline in files.items():
-        frame = frames.get(identity_of_subject(baseline.subject))
-        if frame is None:
+        mine = windows.get(identity_of_subject(baseline.subject))
+        if mine is None:
             continue
         # Named after the workload: a reference holds no name that somebody typed.
         name = baseline_filename(baseline.subject).removesuffix(".yaml")
         beside = file.with_name(f"{name}.skops")
-        files[file], data = attach_model(baseline, frame, file=beside.name)
+        files[file], data = attach_model(baseline, mine, file=beside.name, budget=budget)
         if data is not None:
             models[beside] = data
     return files, models

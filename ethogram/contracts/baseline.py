@@ -1,5 +1,6 @@
 """Baselines: their models, and how they are read and written. Import from here."""
 
+from ethogram.contracts.alert_models import AlertBudget, ModelReference
 from ethogram.contracts.baseline_models import (
     BASELINE_SCHEMA,
     RULE_MODELS,
@@ -8,7 +9,6 @@ from ethogram.contracts.baseline_models import (
     Evidence,
     Input,
     Match,
-    ModelReference,
     Observation,
     Overlay,
     OverlayInput,
@@ -53,6 +53,7 @@ __all__ = [
     "PHASES",
     "RULE_MODELS",
     "VALUE_MODELS",
+    "AlertBudget",
     "AnyValue",
     "Baseline",
     "Blind",

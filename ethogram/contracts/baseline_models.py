@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
+from ethogram.contracts.alert_models import ModelReference
 from ethogram.contracts.baseline_values import (
     DIMENSIONS,
     VALUE_MODELS,
@@ -292,14 +293,6 @@ class Observation(Frozen):
     runs: Count | None = None
     steady_seconds: Real | None = None
     wall_seconds: Real | None = None
-
-
-class ModelReference(Frozen):
-    """The anomaly model beside the baseline."""
-
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops$")]
-    sha256: Digest
-    sklearn: Text
 
 
 class Baseline(Frozen):

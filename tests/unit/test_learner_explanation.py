@@ -5,49 +5,70 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from learner.anomaly import AnomalyModel
-from learner.detectors.residual import ResidualDetector
-from learner.explanation import contributions, feature_text, sequence
+from learner.anomaly import AnomalyModel, fit_model
+from learner.explanation import Reason, explain, sequence
+from learner.features import feature_text
+from learner.grams import GramWindows
+from learner.windows import SteadyWindows
+from tests.unit.test_learner_anomaly import changed, steady
 
 pytestmark = pytest.mark.unit
 
-CALLS = ("read", "write", "close", "epoll_wait")
 GRAM = struct.pack("<6H", 65535, 65534, 1000, 0, 1, 3)
+EVERY = 10**6
 
 
-def windows(rows: int = 40, *, seed: int = 3) -> pd.DataFrame:
-    """Return windows of a service whose calls rise and fall together."""
-    random = np.random.default_rng(seed)
-    load = random.gamma(20, 5, rows)
-    return pd.DataFrame(
-        {f"call/x86_64/{name}": load * random.normal(1, 0.03, rows) for name in CALLS}
-    )
+@pytest.fixture(scope="module")
+def model() -> AnomalyModel:
+    return fit_model(steady())[0]
 
 
-def model_of(frame: pd.DataFrame) -> AnomalyModel:
-    return AnomalyModel(tuple(frame.columns), ResidualDetector().fit(frame.to_numpy()))
+def test_what_all_reasons_share_is_how_strange_the_window_is(model: AnomalyModel) -> None:
+    other = changed(steady(seed=4), 3, 400.0)
+    told = explain(model, other, 5, most=EVERY)
+    assert told.score == pytest.approx(model.score(other)[5])
+    # Those below zero are not told: they belong to what went along as ever.
+    assert sum(reason.share for reason in told.reasons) >= -told.score - 1e-9
 
 
-def test_what_the_features_add_is_the_whole_score() -> None:
-    model, other = model_of(windows()), windows(seed=4) * 3
-    parts = contributions(model, other)
-    assert list(parts.columns) == list(model.features)
-    pd.testing.assert_series_equal(-parts.sum(axis="columns"), model.score(other).rename(None))
+def test_the_call_that_changed_is_the_first_reason(model: AnomalyModel) -> None:
+    first = explain(model, changed(steady(seed=4), 3, 40_000.0), 0).reasons[0]
+    assert first.kind == "call"
+    assert first.what == ("close",)
+    assert first.count == 40_000
+    assert first.high < 100
+    assert str(first) == f"close 40000 times, usually {first.low:.0f} to {first.high:.0f}"
 
 
-def test_the_feature_that_changed_adds_most() -> None:
-    strange = windows(seed=4).assign(**{"call/x86_64/close": 40_000.0})
-    parts = contributions(model_of(windows()), strange)
-    assert set(parts.idxmax(axis="columns")) == {"call/x86_64/close"}
+def test_a_call_that_is_new_is_named(model: AnomalyModel) -> None:
+    told = explain(model, changed(steady(seed=4), 101, 90.0), 0, most=EVERY)
+    assert "ptrace 90 times, never before" in map(str, told.reasons)
 
 
-def test_order_of_columns_and_unknown_features_do_not_matter() -> None:
-    model, other = model_of(windows()), windows(seed=4)
-    shuffled = other[list(reversed(other.columns))].assign(**{"call/x86_64/ptrace": 9.0})
-    pd.testing.assert_frame_equal(contributions(model, shuffled), contributions(model, other))
+def test_a_sequence_says_how_much_of_it_is_known(model: AnomalyModel) -> None:
+    other = steady(1, seed=4)
+    grams = GramWindows.of_calls([np.array([232, 0, 1, 3, 3, 101])])
+    strange = SteadyWindows(other.index, other.calls, other.counts, grams)
+    told = {r.what: str(r) for r in explain(model, strange, 0, most=EVERY).reasons}
+    words = ("epoll_wait", "read", "write", "close", "close", "ptrace")
+    assert told[words] == f"{' '.join(words)}: ptrace was never made"
+    words = ("-", "epoll_wait", "read", "write", "close", "close")
+    assert told[words] == f"{' '.join(words)}: new, of which the last 1 were seen"
+
+
+def test_detectors_are_told_the_strangest_first(model: AnomalyModel) -> None:
+    told = explain(model, changed(steady(seed=4), 3, 40_000.0), 0)
+    values = [value for _, value in told.detectors]
+    assert values == sorted(values, reverse=True)
+    assert told.detectors[0][0] == "residual"
+
+
+def test_what_is_known_is_said_to_be() -> None:
+    words = ("read",) * 6
+    assert str(Reason("sequence", words, 1.0, 1.0, known=6)) == f"{' '.join(words)}: seen before"
+    assert str(Reason("call", ("mmap",), 1.0, 7.0)) == "mmap 7 times, usually never"
 
 
 def test_a_sequence_names_its_calls() -> None:

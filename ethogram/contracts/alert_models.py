@@ -1,0 +1,49 @@
+"""What a baseline says of the anomaly model beside it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ethogram.contracts.baseline_values import Count, Digest, Frozen, Real, Text
+
+__all__ = ["AlertBudget", "ModelReference"]
+
+
+class AlertBudget(Frozen):
+    """How often the model may be wrong, and where its threshold is for that.
+
+    *budget* is what was asked for, episodes in a time. `ready`: windows that score below
+    *threshold* are flagged; held-out *seconds* had *episodes* of them, and *expected* are to come
+    in the time of the budget. `insufficient`: no threshold keeps the budget before *needs_seconds*
+    more were watched.
+    """
+
+    budget: Text
+    state: Literal["ready", "insufficient"]
+    threshold: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    expected: Real | None = None
+    episodes: Count | None = None
+    seconds: Real
+    needs_seconds: Real | None = None
+
+    @model_validator(mode="after")
+    def _a_threshold_is_ready(self) -> Self:
+        if (self.threshold is None) == (self.state == "ready"):
+            raise ValueError("`ready` has a `threshold`, and nothing else has")
+        return self
+
+
+class ModelReference(Frozen):
+    """The anomaly model beside the baseline.
+
+    *detectors* are what it is made of, *windows* how many steady ones of the workload there were.
+    """
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops$")]
+    sha256: Digest
+    sklearn: Text
+    detectors: tuple[Text, ...] = ()
+    windows: Count | None = None
+    alerts: AlertBudget | None = None

@@ -1,0 +1,143 @@
+"""The windows that a model is fitted to: a bounded sample that merges, and its bytes.
+
+A window's rank is the hash of the minute that it is from, then its own place there: neighbours stay
+together. The sample is the windows that rank first, and for each call the window that makes it and
+ranks first, so that no call that was made is unknown. Both are unions of ranks: the sample of
+merged samples is the sample of all their windows, in whatever order they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ethogram.errors import BaselineError
+from learner.grams import ORDER, GramWindows
+from learner.windows import INDEX, SteadyWindows, joined
+
+__all__ = ["SAMPLE", "merge_samples", "read_sample", "sample_bytes", "sampled"]
+
+SAMPLE = 2048
+_BLOCK = 12  # windows that are taken together: a minute of windows of 5 s
+_SCHEMA = pa.schema(
+    [
+        ("recording_id", pa.string()),
+        ("instance_key", pa.string()),
+        ("window", pa.int64()),
+        ("start_ns", pa.int64()),
+        ("seconds", pa.float64()),
+        ("calls", pa.list_(pa.int32())),
+        ("counts", pa.list_(pa.float64())),
+        ("grams", pa.list_(pa.int32())),
+        ("table", pa.list_(pa.int32(), ORDER)),
+    ]
+)
+
+
+def sampled(windows: SteadyWindows, *, most: int = SAMPLE) -> npt.NDArray[np.bool_]:
+    """Return which of *windows* are in their sample: *most*, and one for each call beyond."""
+    ranks = _ranks(windows.index)
+    order = np.lexsort((windows.index.window.to_numpy(), ranks))
+    chosen = np.zeros(len(windows), np.bool_)
+    chosen[order[:most]] = True
+    makes = windows.counts[order] > 0
+    chosen[order[makes.argmax(axis=0)[makes.any(axis=0)]]] = True
+    return chosen
+
+
+def merge_samples(samples: list[SteadyWindows], *, most: int = SAMPLE) -> SteadyWindows:
+    """Return the sample of all windows that *samples* were taken of."""
+    whole = joined(samples)
+    return whole.take(np.flatnonzero(sampled(whole, most=most)))
+
+
+def _ranks(index: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    """Return the rank of the minute of each window."""
+    blocks = index[INDEX].assign(window=index.window // _BLOCK)
+    codes, distinct = pd.factorize(pd.MultiIndex.from_frame(blocks))
+    hashes = [
+        hashlib.blake2b("\0".join(map(str, block)).encode(), digest_size=8).digest()
+        for block in distinct
+    ]
+    ranks: npt.NDArray[np.uint64] = np.frombuffer(b"".join(hashes), "<u8")[codes]
+    return ranks
+
+
+def sample_bytes(windows: SteadyWindows) -> bytes:
+    """Return *windows* as a Parquet file, with every sequence that their table has.
+
+    Equal windows give equal bytes: a first row holds the table, which is sorted.
+    """
+    table, place = np.unique(windows.grams.table, axis=0, return_inverse=True)
+    ids = place.ravel()[windows.grams.ids]
+    rows, columns = np.nonzero(windows.counts)
+    starts = np.searchsorted(rows, np.arange(len(windows) + 1))
+    index = windows.index
+    lists = {
+        "calls": _lists(starts, windows.calls[columns], pa.int32()),
+        "counts": _lists(starts, windows.counts[rows, columns], pa.float64()),
+        "grams": _lists(windows.grams.starts, ids, pa.int32()),
+    }
+    columns_of = {name: pa.array(index[name]) for name in [*INDEX, "start_ns", "seconds"]} | lists
+    empty = pa.nulls(len(windows), _SCHEMA.field("table").type)
+    whole = pa.table([*columns_of.values(), empty], schema=_SCHEMA)
+    known = pa.FixedSizeListArray.from_arrays(pa.array(table.ravel(), pa.int32()), ORDER)
+    extra = pa.table(
+        [pa.nulls(len(known), field.type) for field in list(_SCHEMA)[:-1]] + [known],
+        schema=_SCHEMA,
+    )
+    buffer = io.BytesIO()
+    pq.write_table(pa.concat_tables([whole, extra]), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _lists(starts: npt.NDArray[np.int64], values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(values, kind))
+
+
+def read_sample(data: bytes, *, source: str) -> SteadyWindows:
+    """Return the windows in *data*; `BaselineError` where it is no sample. It may be hostile."""
+    try:
+        whole = pq.read_table(io.BytesIO(data), schema=_SCHEMA).combine_chunks()
+        return _windows(whole)
+    except (pa.ArrowException, ValueError, IndexError, OSError, OverflowError) as error:
+        raise BaselineError(
+            f"the sample in `{source}` cannot be read: {type(error).__name__}",
+            hint="fit the model again with `ethogram learn RECORDING -o DIRECTORY`",
+        ) from error
+
+
+def _windows(whole: pa.Table) -> SteadyWindows:
+    is_table = whole.column("table").is_valid()
+    known = whole.column("table").filter(is_table).combine_chunks()
+    rows = whole.filter(whole.column("window").is_valid())
+    index = rows.select([*INDEX, "start_ns", "seconds"]).to_pandas()
+    table = known.flatten().to_numpy(zero_copy_only=False).reshape(-1, ORDER)
+    starts, ids = _flat(rows.column("grams"))
+    call_starts, numbers = _flat(rows.column("calls"))
+    _, counts = _flat(rows.column("counts"))
+    calls, place = np.unique(numbers, return_inverse=True)
+    matrix = np.zeros((len(index), len(calls)))
+    matrix[np.repeat(np.arange(len(index)), np.diff(call_starts)), place.ravel()] = counts
+    is_whole = len(ids) == 0 or (ids.min() >= 0 and ids.max() < len(table))
+    if not is_whole or index.isna().any(axis=None) or not np.isfinite(matrix).all():
+        raise ValueError("its parts do not fit")
+    grams = GramWindows(starts, ids.astype(np.int64), table.astype(np.int32))
+    return SteadyWindows(index, calls.astype(np.int32), matrix, grams)
+
+
+def _flat(
+    column: pa.ChunkedArray,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return where each list of *column* starts, and the values of all."""
+    lists = column.combine_chunks()
+    sizes = lists.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return starts, lists.flatten().to_numpy(zero_copy_only=False)
