@@ -206,7 +206,7 @@ def _postgres(here: Path, cgroup: Path) -> Iterator[Load]:
 @contextmanager
 def _make(here: Path, cgroup: Path) -> Iterator[Load]:
     """Compile; each time as many of the sources as it takes about so long for."""
-    (here / "Makefile").write_text("all: $(FILES)\n%.o: %.c\n\t$(CC) -O1 -c -o $@ $<\n")
+    rules = "all: $(FILES)\n%.o: %.c\n\t$(CC) -O1 -c -o $@ $<\n"
     jobs = f"-j{os.cpu_count()}"
 
     def load(seconds: float) -> float:
@@ -215,7 +215,9 @@ def _make(here: Path, cgroup: Path) -> Iterator[Load]:
         for number, name in enumerate(names):
             (here / f"{name}.c").write_text(_SOURCE.format(number=number))
         objects = " ".join(f"{name}.o" for name in names)
-        command = _unprivileged("make", "-B", "-s", "-C", here, jobs, f"FILES={objects}")
+        # Not as an argument: one that is too long is recorded cut, which counts as a loss.
+        (here / "Makefile").write_text(f"FILES := {objects}\n{rules}")
+        command = _unprivileged("make", "-B", "-s", "-C", here, jobs)
         return count / timed(command, cgroup).elapsed
 
     yield load
