@@ -49,6 +49,8 @@ class Deviations:
 
     def __init__(self) -> None:
         self._refused: dict[tuple[int, int, int | None, bytes], AnyValue | None] = {}
+        # A baseline that another one replaced must not lend its number to a third.
+        self._asked_of: dict[int, Known] = {}
 
     def of(self, context: Context, baselines: Mapping[str, Known]) -> Iterator[Deviation]:
         """Yield what the source of *context* shows; *baselines* are by workload key."""
@@ -86,7 +88,7 @@ class Deviations:
         self, known: Known, dimension: Dimension, code: int, arch: int | None, key: bytes
     ) -> AnyValue | None:
         """Return what *key* stands for, and None where *known* allows it."""
-        question = (id(known), code, arch, key)
+        question = (id(self._asked_of.setdefault(id(known), known)), code, arch, key)
         if question not in self._refused:
             if len(self._refused) >= _KEPT_ANSWERS:
                 self._refused.clear()

@@ -18,14 +18,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from detector.decisions import Decisions
 from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
+from ethogram.contracts.overlays import in_force
 from ethogram.errors import BaselineError
 
 __all__ = ["Known", "Library", "subject_of"]
@@ -47,6 +50,7 @@ class Known:
     file: Path
     baseline: Baseline
     allowlist: Allowlist
+    decisions: Decisions
 
     @classmethod
     def of(cls, file: Path, baseline: Baseline) -> Known:
@@ -59,7 +63,13 @@ class Known:
             )
             for dimension in DIMENSIONS
         }
-        return cls(file, baseline, Allowlist(baseline.model_copy(update={"rules": Rules(**own)})))
+        allowlist = Allowlist(baseline.model_copy(update={"rules": Rules(**own)}))
+        return cls(file, baseline, allowlist, Decisions(baseline))
+
+    def on(self, day: date) -> Known:
+        """Return what is known on *day*: without what overlays allowed that are over."""
+        baseline = in_force(self.baseline, day)
+        return self if baseline is self.baseline else Known.of(self.file, baseline)
 
 
 class Library:
@@ -98,6 +108,12 @@ class Library:
             (known.file, apply_environment(known.baseline, environment)) for known in self._known
         )
         return Library(Known.of(file, one) for file, one in after)
+
+    def on(self, day: date) -> Library:
+        """Return the library as it is on *day*: this one where no overlay has ended."""
+        known = tuple(one.on(day) for one in self._known)
+        is_same = all(new is old for new, old in zip(known, self._known, strict=True))
+        return self if is_same else Library(known)
 
     @property
     def known(self) -> tuple[Known, ...]:

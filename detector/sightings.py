@@ -37,11 +37,14 @@ def sightings(
     tree: ProcessTree,
 ) -> Iterator[Sighting]:
     """Yield *deviations* of one instance and dimension, seen in one window, as sightings."""
-    graded = [(one, grade(one.value, workload_state=state)) for one in deviations]
     apart: list[tuple[Deviation, Grade]] = []
     small: dict[bytes | None, list[tuple[Deviation, Grade]]] = defaultdict(list)
-    for one, grading in graded:
-        is_small = grading.severity in _SMALL and one.dimension in _FOLDED
+    for one in deviations:
+        grading = grade(one.value, workload_state=state)
+        decision = known.decisions.about(one.dimension, one.value) if known else None
+        if decision:
+            grading = replace(grading, reason=f"{grading.reason}; {decision}")
+        is_small = not decision and grading.severity in _SMALL and one.dimension in _FOLDED
         (small[one.exe] if is_small else apart).append((one, grading))
     for group in small.values():
         if len(group) > _APART:

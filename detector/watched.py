@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Watched:
         on_state: Callable[[StateChange], None],
     ) -> None:
         self._library = library
+        self._day: date | None = None
         self._states = states
         self._host_id = host_id
         self._on_state = on_state
@@ -69,6 +71,7 @@ class Watched:
 
     def take(self, live: Live, *, time: str) -> None:
         """Take the workloads and instances of the window that ended at *time*, and their states."""
+        self._take_day(date.fromisoformat(time[:10]))
         for row in live.window("workloads").to_pylist():
             self._take_workload(row)
         instances = live.window("instances").to_pylist()
@@ -89,6 +92,17 @@ class Watched:
             )
             if change:
                 self._on_state(change)
+
+    def _take_day(self, day: date) -> None:
+        """Judge by what is in force on *day*: overlays end while a watch runs."""
+        if day == self._day:
+            return
+        self._day = day
+        library = self._library.on(day)
+        if library is not self._library:
+            self._library = library
+            for workload in self._workloads.values():
+                workload.known = library.of(workload.row)
 
     def _take_workload(self, row: Mapping[str, Any]) -> None:
         """Take a row of `workloads`: a new one, or one whose names came later."""

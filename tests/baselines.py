@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ethogram.contracts.baseline import (
+    DIMENSIONS,
     Baseline,
     Evidence,
     Match,
     Observation,
+    Overlay,
     Rule,
     Rules,
     Subject,
@@ -18,7 +20,7 @@ from ethogram.contracts.baseline import (
 )
 from ethogram.contracts.syscall_names import number_of
 
-__all__ = ["make_baseline", "syscall_rule"]
+__all__ = ["as_overlaid", "make_baseline", "syscall_rule"]
 
 _SEEN = "2026-11-23T06:00:00Z"
 
@@ -69,3 +71,18 @@ def make_baseline(
         rules=Rules(syscalls=tuple(rules)),
         **fields,
     )
+
+
+def as_overlaid(baseline: Baseline, expires: str = "2999-12-31") -> Baseline:
+    """Return *baseline* as if nobody had seen any of it, and an overlay allowed it all."""
+    update = {
+        "evidence": Evidence(calls=0, windows=0, instances=0, recordings=0, phases=()),
+        "overlay": Overlay(author="alice", reason="SEC-12", expires=expires),
+    }
+    rules: dict[str, Any] = {
+        dimension: tuple(
+            rule.model_copy(update=update) for rule in getattr(baseline.rules, dimension)
+        )
+        for dimension in DIMENSIONS
+    }
+    return baseline.model_copy(update={"rules": baseline.rules.model_copy(update=rules)})

@@ -138,9 +138,12 @@ def command(
 def _baselines(
     path: Path, map_file: Path | None, *, for_peers: bool
 ) -> list[tuple[Path, Baseline]]:
-    """Return the baselines in *path* with their files, as the map carries them."""
+    """Return the baselines in *path* as they are in force today, and as the map carries them."""
+    from datetime import UTC, datetime
+
     from ethogram.cli.environments import carried
     from ethogram.contracts.baseline import load_baselines
+    from ethogram.contracts.overlays import in_force
 
     kind = kind_of(path)
     if kind in {"recording", "summary"}:
@@ -150,7 +153,9 @@ def _baselines(
         )
     if kind not in {"baseline", "baselines"}:
         raise UsageError(f"`{path}` is {WORDS[kind]}, not a baseline", hint=use_of(kind, path))
-    return carried(map_file, load_baselines(path), for_peers=for_peers)
+    today = datetime.now(UTC).date()
+    loaded = [(file, in_force(baseline, today)) for file, baseline in load_baselines(path)]
+    return carried(map_file, loaded, for_peers=for_peers)
 
 
 def _print_plan(planned: Plan) -> None:

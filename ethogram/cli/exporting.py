@@ -89,6 +89,7 @@ def artifacts(
     from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.exports import Artifact
     from exporters.protocol import Comparing
+    from exporters.withheld import withheld_findings
 
     found: list[Found] = []
     with_policy: Counter[str] = Counter()
@@ -101,6 +102,7 @@ def artifacts(
             yield from ((artifact, digest) for artifact in files)
             if files:
                 with_policy[exporter.name] += 1
+                findings += withheld_findings(baseline, exporter.dimensions)
                 if isinstance(exporter, Comparing):
                     findings += exporter.compare(baseline, [other for _, other in loaded])
             found += [Found(exporter.name, subject_of(baseline), each) for each in findings]

@@ -108,9 +108,13 @@ def _show_summary(path: Path, output_format: str) -> None:
 
 
 def _show_baselines(path: Path, output_format: str) -> None:
+    from datetime import UTC, datetime
+
     from ethogram.cli.baseline_screen import print_baseline
     from ethogram.contracts.baseline import load_baselines
+    from ethogram.contracts.overlays import in_force
 
+    today = datetime.now(UTC).date()
     loaded = load_baselines(path)
     if output_format == "json":
         content = {
@@ -126,5 +130,5 @@ def _show_baselines(path: Path, output_format: str) -> None:
     for number, (file, baseline) in enumerate(loaded):
         if number:
             console.print()
-        print_baseline(console, file, baseline, rules=True)
+        print_baseline(console, file, in_force(baseline, today), rules=True)
     next_command(shell("ethogram", "export", path, "--to", "seccomp", "-o", "policies"))

@@ -22,7 +22,7 @@ from ethogram.errors import ExportError
 from exporters.protocol import Artifact, Exporter, Finding, Options
 from exporters.registry import exporters, parse_options
 from tests.admission import capability_rule, make_admission_baseline, make_pod
-from tests.baselines import make_baseline, syscall_rule
+from tests.baselines import as_overlaid, make_baseline, syscall_rule
 from tests.peers import EVERY_PEER, connections, make_network_baseline
 from tests.vap import review
 
@@ -43,6 +43,7 @@ BASELINES = {
         "CAP_CHOWN", "CAP_NET_ADMIN", capability_rule("CAP_SYS_ADMIN", "runtime")
     ),
     "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
+    "overlaid": as_overlaid(load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml")),
 }
 EVERY = [
     pytest.param(exporter, baseline, enforce, id=f"{name}-{title}-{enforce}")

@@ -140,3 +140,31 @@ def test_a_choice_that_means_nothing_is_refused(
     assert run(["learn", "--allow", "thin", str(shop), "-o", str(tmp_path / "b"), *options]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
+
+
+def test_an_export_leaves_out_what_an_overlay_no_longer_allows_and_says_so(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "reviewed.yaml"
+    call = "{dimension: syscalls, value: {arch: x86_64, name: ptrace}}"
+    text = OVERLAY.replace('{dimension: files, value: {path: "/etc/shadow", access: r}}', call)
+    file.write_text(text.replace("EXPIRES", "2999-01-01"))
+    learnt(shop, tmp_path / "b", "--overlay", str(file), "--without", "syscalls:brk")
+    words = ["export", str(tmp_path / "b" / CHECKOUT), "--to", "seccomp"]
+    capsys.readouterr()
+    assert run([*words, "-o", str(tmp_path / "with")]) == 0
+    told = capsys.readouterr().err
+    assert "info: seccomp: 1 rule is left out when the baseline was learnt: brk" in told
+    baseline = tmp_path / "b" / CHECKOUT
+    baseline.write_text(baseline.read_text().replace("2999-01-01", "2020-01-01"))
+    assert run([*words, "-o", str(tmp_path / "without")]) == 0
+    told = capsys.readouterr().err
+    assert (
+        "1 rule is left out, whose overlay is over: ptrace (alice@example.com, 2020-01-01)" in told
+    )
+    profiles = [
+        "".join(path.read_text() for path in (tmp_path / name).rglob("*.seccomp.json"))
+        for name in ("with", "without")
+    ]
+    assert ['"ptrace"' in text for text in profiles] == [True, False]
+    assert run([*words, "-o", str(tmp_path / "with"), "--check"]) == 5

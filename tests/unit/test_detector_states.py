@@ -14,7 +14,6 @@ from detector.visibility import Visibility, visibilities
 from ethogram.contracts.baseline import Baseline, Coverage
 from ethogram.contracts.columns import batch_of
 from ethogram.contracts.keys import workload_key_of
-from ethogram.contracts.matching import Allowlist
 from ethogram.contracts.tables import TABLES
 from tests.baselines import make_baseline
 
@@ -46,7 +45,7 @@ def without_a_look_at(*dimensions: str) -> Baseline:
 
 def known(one: Baseline | None = None) -> Known:
     one = one or baseline()
-    return Known(Path("b.baseline.yaml"), one, Allowlist(one))
+    return Known.of(Path("b.baseline.yaml"), one)
 
 
 def table(name: str, *rows: dict[str, Any]) -> pa.Table:

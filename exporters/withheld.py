@@ -1,0 +1,50 @@
+"""What a policy leaves out because somebody decided so, or because a decision is over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from ethogram.contracts.baseline import Baseline, Dimension, Withheld
+from ethogram.contracts.overlays import expired
+from ethogram.contracts.wording import in_words
+from exporters.protocol import Finding, shown
+
+__all__ = ["withheld_findings"]
+
+
+def withheld_findings(baseline: Baseline, dimensions: Collection[Dimension]) -> Iterator[Finding]:
+    """Yield what of *dimensions* the policy of *baseline* refuses although it was seen or allowed.
+
+    *baseline* is as `in_force` gave it.
+    """
+    over = [one for one in expired(baseline) if one.dimension in dimensions]
+    if over:
+        yield Finding(
+            "warning",
+            f"{_rules(over)} left out, whose overlay is over: {shown(_ends(over))}",
+            hint="renew the entry and learn again with `--overlay`, or see what needs it no more",
+        )
+    chosen = [
+        one
+        for one in baseline.withheld or ()
+        if one.dimension in dimensions and one.by != "expired"
+    ]
+    if chosen:
+        yield Finding(
+            "info",
+            f"{_rules(chosen)} left out when the baseline was learnt:"
+            f" {shown([in_words(one.value) for one in chosen])}",
+            hint="`ethogram explain BASELINE RULE` says by what",
+        )
+
+
+def _rules(withheld: Sequence[Withheld]) -> str:
+    return "1 rule is" if len(withheld) == 1 else f"{len(withheld)} rules are"
+
+
+def _ends(over: Sequence[Withheld]) -> list[str]:
+    return [
+        f"{in_words(one.value)} ({one.overlay.author}, {one.overlay.expires})"
+        for one in over
+        if one.overlay is not None
+    ]
