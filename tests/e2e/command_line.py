@@ -19,11 +19,13 @@ ETHOGRAM = (sys.executable, "-P", "-c",
 READY_SECONDS = 30
 
 
-def ethogram(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+def ethogram(
+    *words: str | Path, timeout_s: float = 120, **options: object
+) -> subprocess.CompletedProcess[str]:
     """Run `ethogram WORDS...` to its end."""
     return subprocess.run(
         [*ETHOGRAM, *map(str, words)],
-        capture_output=True, text=True, check=False, timeout=120, **options,
+        capture_output=True, text=True, check=False, timeout=timeout_s, **options,
     )  # type: ignore[call-overload,no-any-return]  # fmt: skip
 
 

@@ -23,7 +23,10 @@ from tests.bpf.conftest import Kernel
 from tests.e2e.command_line import ethogram
 from tests.workloads import build_known, known
 
-pytestmark = pytest.mark.e2e
+# Emulated on processors that others use as well, a command of seconds takes minutes.
+LIMIT_S = 600
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(LIMIT_S)]
 
 GETPPID = 110
 HANDLE = """
@@ -99,7 +102,7 @@ def test_what_a_call_tells_is_not_told_twice(full: Kernel) -> None:
 
 
 def test_the_doctor_tries_every_program() -> None:
-    done = ethogram("doctor", "--format", "json")
+    done = ethogram("doctor", "--format", "json", timeout_s=LIMIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     checks = {one["name"]: one for one in json.loads(done.stdout)["checks"]}
     assert checks["program file_opened"]["ok"] is True
@@ -107,14 +110,15 @@ def test_the_doctor_tries_every_program() -> None:
 
 
 def test_a_command_can_be_tried() -> None:
-    done = ethogram("try", "--", "true")
+    done = ethogram("try", "--", "true", timeout_s=LIMIT_S)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("loader", ["auto", "bcc"])
 def test_a_command_can_be_recorded(tmp_path: Path, loader: str) -> None:
     words = known(["call", GETPPID, 23], ["openat", "/etc/hosts", "r"], ["connect", "127.0.0.1", 9])
-    done = ethogram("record", "--loader", loader, "-o", tmp_path / "recording", "--", *words)
+    options = ("--loader", loader, "-o", tmp_path / "recording")
+    done = ethogram("record", *options, "--", *words, timeout_s=LIMIT_S)
     assert done.returncode == 0, done.stderr
     recording = Recording.open(tmp_path / "recording")
     manifest = recording.manifest
