@@ -12,24 +12,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import sklearn
 
 from benchmarks.progress import say
-from benchmarks.report import Column, Part, Table
+from benchmarks.report import Column, Part, Table, Target
+from ethogram.contracts.baseline import ModelReference
 from ethogram.contracts.manifest import DataFile, write_manifest
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import TABLES
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
-from learner.anomaly import fit_model
+from learner.anomaly import fit_model, load_model
 from learner.learn import learn
 from learner.summary import merge, summarize
-from learner.windows import steady_windows
+from learner.windows import SteadyWindows, steady_windows
 
 __all__ = ["lengthened", "measure"]
 
+_WORKLOADS = 200
 Made = TypeVar("Made")
 
 
@@ -68,7 +72,26 @@ def measure(sample: Path, directory: Path, *, times: int, rounds: int) -> Part:
         Column("of reading", "ratio"),
     )
     part.tables.append(Table(columns, tuple(rows)))
+    score_s = _scoring(windows, rounds)
+    part.targets.append(
+        Target(f"score a window of {_WORKLOADS} workloads", score_s, 0.2, "seconds")
+    )
     return part
+
+
+def _scoring(windows: SteadyWindows, rounds: int) -> float:
+    """Return how long a window of each workload takes to score, by a model of its own."""
+    _, data = fit_model(windows)
+    digest = hashlib.sha256(data).hexdigest()
+    reference = ModelReference(file="model.skops", sha256=digest, sklearn=sklearn.__version__)
+    models = [load_model(data, reference) for _ in range(_WORKLOADS)]
+    one = [windows.take(np.array([row % len(windows)])) for row in range(_WORKLOADS)]
+
+    def score() -> None:
+        for model, window in zip(models, one, strict=True):
+            model.score(window)
+
+    return _timed(score, max(rounds, 2))[0]
 
 
 def _timed(work: Callable[[], Made], rounds: int) -> tuple[float, Made]:

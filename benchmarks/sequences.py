@@ -55,9 +55,9 @@ class Scored:
     attack_groups: list[str]
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Read the traces, score them, and print what was found."""
-    options = _options()
+    options = _options(words)
     try:
         if options.generate:
             made(options.file)
@@ -74,7 +74,7 @@ def main() -> None:
     print(json.dumps(as_json([part], facts), indent=2))
 
 
-def _options() -> argparse.Namespace:
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python benchmarks/sequences.py",
         description=__doc__,
@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("file", type=Path, metavar="FILE.parquet")
     parser.add_argument("--per-group", action="store_true", help="train one model for each group")
     parser.add_argument("--generate", action="store_true", help="write a small made FILE instead")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 # --- scoring ---------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def _options() -> argparse.Namespace:
 def _models(traces: Traces, *, per_group: bool) -> Iterator[Scored]:
     """Yield the scores of each model: one, or one for each group that has normal traces."""
     if not per_group:
-        yield _scored(traces, None)
+        yield scored_of(traces, None)
         return
     groups = sorted({traces.groups[number] for number in range(len(traces.names))})
     for group in groups:
@@ -102,10 +102,10 @@ def _models(traces: Traces, *, per_group: bool) -> Iterator[Scored]:
                 hint="a model for each group needs them in each; leave out `--per-group`",
             )
     for group in groups:
-        yield _scored(traces, group)
+        yield scored_of(traces, group)
 
 
-def _scored(traces: Traces, group: str | None) -> Scored:
+def scored_of(traces: Traces, group: str | None) -> Scored:
     train = traces.where("train", group)
     if len(train) < 2 * FOLDS:
         where = f" of the group `{group}`" if group is not None else ""
@@ -113,21 +113,24 @@ def _scored(traces: Traces, group: str | None) -> Scored:
             f"{len(train)} traces of the split `train`{where} are too few",
             hint=f"{2 * FOLDS} are needed",
         )
-    known = np.unique(np.concatenate(traces.calls_of(train)))
+    known = np.unique(np.concatenate([np.unique(calls) for calls in traces.calls_of(train)]))
+    if not len(known):
+        raise UsageError(f"no trace of the split `train` of the group `{group}` makes a call")
     fitted_on = _windows(traces.calls_of(train), known)
     # By name, so that the order of the file changes nothing.
     names = np.array([zlib.crc32(traces.names[number].encode()) for number in train])
     folds = np.argsort(np.argsort(names, kind="stable"), kind="stable") % FOLDS
     tests = [traces.where(split, group) for split in ("validation", "attack")]
+    tests = [traces.where(split, group) for split in ("validation", "attack")]
+    normal, attack = (_windows(traces.calls_of(numbers), known) for numbers in tests)
     result = Scored({}, {}, {}, {}, [traces.groups[number] for number in tests[1]])
-    for name in (*detectors(),):
+    for name in detectors():
         began = time.process_time()
         ensemble = fit_ensemble(fitted_on, folds, members=[name])
         result.training_s[name] = time.process_time() - began
         began = time.process_time()
-        for scores, numbers in zip((result.normal, result.attack), tests, strict=True):
-            windows = _windows(traces.calls_of(numbers), known)
-            scores[name] = ensemble.members(windows)[name] if numbers else np.zeros(0)
+        for scores, windows in ((result.normal, normal), (result.attack, attack)):
+            scores[name] = ensemble.members(windows)[name]
         result.scoring_s[name] = time.process_time() - began
     members = (*DEFAULT_COUNTS, *DEFAULT_GRAMS)
     for scores in (result.normal, result.attack):
@@ -190,7 +193,8 @@ def _part(traces: Traces, scored: Sequence[Scored], options: argparse.Namespace)
         title = f"attacks of group `{group}`" if group else "attacks of no group"
         part.tables.append(Table(columns[: 2 + len(ALARMS)], rows, title))
     part.notes.append(
-        f"training includes scoring each of {FOLDS} folds held out; processor time of one process"
+        f"training includes scoring each of {FOLDS} folds held out; counting calls and sequences is "
+        "part of neither; processor time of one process"
     )
     return part
 

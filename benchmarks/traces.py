@@ -76,14 +76,14 @@ def _lists(column: pa.Array) -> Iterator[np.ndarray]:
     for row in column:
         values = row.values
         if values is None:
-            yield np.empty(0, np.int32)
+            yield np.empty(0, np.uint16)
             continue
         if values.null_count:
             raise ValueError("a list in `calls` holds null")
         numbers = values.cast(pa.int64()).to_numpy(zero_copy_only=False)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() <= _LARGEST:
             raise ValueError(f"a call is not between 0 and {_LARGEST}")
-        yield numbers.astype(np.int32)
+        yield numbers.astype(np.uint16)
 
 
 def _checked(path: Path, traces: Traces) -> Traces:
@@ -95,6 +95,8 @@ def _checked(path: Path, traces: Traces) -> Traces:
     for split in SPLITS:
         if split not in traces.splits:
             raise UsageError(f"`{path}` has no trace of the split `{split}`")
+    if not any(len(traces.calls[number]) for number in traces.where("train")):
+        raise UsageError(f"no trace of the split `train` in `{path}` makes a call")
     return traces
 
 
