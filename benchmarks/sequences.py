@@ -193,8 +193,8 @@ def _part(traces: Traces, scored: Sequence[Scored], options: argparse.Namespace)
         title = f"attacks of group `{group}`" if group else "attacks of no group"
         part.tables.append(Table(columns[: 2 + len(ALARMS)], rows, title))
     part.notes.append(
-        f"training includes scoring each of {FOLDS} folds held out; counting calls and sequences is "
-        "part of neither; processor time of one process"
+        f"training includes scoring each of {FOLDS} folds held out; counting calls and sequences "
+        "is part of neither; processor time of one process"
     )
     return part
 
