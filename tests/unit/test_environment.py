@@ -346,3 +346,15 @@ def test_entries_that_name_nothing_are_told() -> None:
 def test_an_entry_that_maps_a_name_to_itself_is_used() -> None:
     environment = Environment(namespaces={"shop-staging": "shop-staging"})
     assert unused(environment, [baseline_of()]) == []
+
+
+def test_what_is_withheld_is_mapped_too() -> None:
+    first, second = (rule_of("dns", {"name": name}) for name in ("a.staging.test", "a.test"))
+    held = [{"dimension": "dns", "by": "without"} | rule for rule in (first, second)]
+    baseline = baseline_of()
+    document = baseline.model_dump(by_alias=True) | {"withheld": held}
+    before = type(baseline).model_validate(document)
+    (one,) = carried(before, dns_suffixes={"staging.test": "test"}).withheld or ()
+    assert one.value == DnsValue(name="a.test")
+    assert one.id == second["id"]
+    assert one.evidence.calls == first["evidence"]["calls"] + second["evidence"]["calls"]
