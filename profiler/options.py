@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ethogram.contracts.manifest import Stopped
 from ethogram.contracts.remote import RecordingUrl
 from profiler.loaders.base import Tier
 from profiler.rotation import Rotation
@@ -47,12 +48,16 @@ class UploadOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordOptions(SessionOptions):
-    """What to record, where to, and how. *max_loss* is for the caller, *upload* for a URL."""
+    """What to record, where to, and how. *max_loss* is for the caller, *upload* for a URL.
+
+    *until_settled* is what the caller's `Until` aims at, for the manifest.
+    """
 
     output: Path | RecordingUrl
     upload: UploadOptions = field(default_factory=UploadOptions)
     rotation: Rotation = field(default_factory=Rotation)
     max_loss: int | None = None
+    until_settled: float | None = None
     force: bool = False
 
 
@@ -62,6 +67,7 @@ class RecordResult:
 
     *losses* are by kind, place and key of the workload, which is empty where it is not known.
     *loader_reason*: why another loader was taken than `core`, where it was not asked for.
+    *stopped*: what ended it.
     """
 
     recording: Path | RecordingUrl
@@ -73,3 +79,4 @@ class RecordResult:
     command_exit: int | None
     clean: bool
     loader_reason: str | None = None
+    stopped: Stopped = "asked"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from ethogram.contracts.manifest import Command
+from ethogram.contracts.manifest import Command, Stopped
 from ethogram.contracts.remote import RecordingUrl, Remote
 from profiler.destination import check_destination
 from profiler.journal import Journal
 from profiler.options import RecordOptions, RecordResult
 from profiler.preamble import first_manifest, shown_values
 from profiler.session import GRACE_S, OnWindow, Session
-from profiler.sink import Sink
+from profiler.sink import Both, Sink, Until
 from profiler.spool import BoundedSpool, Outlet, default_spool
 from profiler.upload import Uploader
 from profiler.window import WindowReport
@@ -25,17 +25,20 @@ def record(
     *,
     on_window: OnWindow | None = None,
     stop: threading.Event,
+    until: Until | None = None,
 ) -> RecordResult:
-    """Record until *stop* is set, the duration is over or the command ended.
+    """Record until *stop* is set, the duration is over, the command ended, or *until* has settled.
+
+    A recording that lost anything never ends because it settled.
 
     Raises `UsageError` for targets that do not exist, `PreflightError` where this host cannot,
     `CaptureError` where recording failed; whole windows are kept in every case.
     """
-    recorder = _Recorder(options)
+    recorder = _Recorder(options, until)
     grace_s = GRACE_S / 3
     try:
         recorder.start()
-        recorder.session.run(on_window, stop)
+        recorder.run(on_window, stop)
         return recorder.finish(on_window)
     except KeyboardInterrupt:
         grace_s = 0  # whoever asks twice does not want to wait
@@ -47,8 +50,10 @@ def record(
 class _Recorder:
     """One recording, from attaching to compaction."""
 
-    def __init__(self, options: RecordOptions) -> None:
+    def __init__(self, options: RecordOptions, until: Until | None = None) -> None:
         self._options = options
+        self._until = until
+        self._stopped: Stopped = "asked"
         self.session = Session(options)
         self._journal: Journal | None = None
         self._spool: BoundedSpool | None = None
@@ -83,11 +88,24 @@ class _Recorder:
         self._journal.update(
             loader=session.loader_name,
             loader_reason=session.loader_reason,
+            until_settled=options.until_settled,
             programs=session.programs,
             # By the hooks on every call, which alone see them.
             file_changes=(session.loader_name == "core" and options.tier == "full") or None,
         )
-        return self._spool or self._journal
+        sink = self._spool or self._journal
+        return Both(sink, self._until) if self._until else sink
+
+    def run(self, on_window: OnWindow | None, stop: threading.Event) -> None:
+        """Record window after window."""
+        self._stopped = self.session.run(on_window, stop, is_enough=self._is_enough)
+
+    def _is_enough(self) -> bool:
+        return self._until is not None and self._until.is_settled and not self._lost
+
+    @property
+    def _lost(self) -> int:
+        return self.session.lost + (self._spool.lost if self._spool else 0)
 
     def finish(self, on_window: OnWindow | None) -> RecordResult:
         """End the open window and the recording."""
@@ -99,6 +117,7 @@ class _Recorder:
             journal.update(command=Command(argv=argv, exit_status=session.command_exit))
         redaction = journal.manifest.redaction
         journal.update(redaction=redaction.model_copy(update={"redacted": session.redacted}))
+        journal.update(stopped=self._stopped)
         manifest = journal.close(ended=session.clock.datetime(session.clock.boot_ns()))
         unspooled = self._spool.lost if self._spool else 0
         return RecordResult(
@@ -106,11 +125,12 @@ class _Recorder:
             windows=session.windows,
             workloads=session.workloads,
             calls=session.calls,
-            lost=session.lost + unspooled,
+            lost=self._lost,
             losses=session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {}),
             command_exit=session.command_exit,
             clean=manifest.clean_end,
             loader_reason=session.loader_reason,
+            stopped=self._stopped,
         )
 
     def close(self, *, grace_s: float) -> None:

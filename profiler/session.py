@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ethogram.contracts.events import RecordKind
-from ethogram.contracts.manifest import Program
+from ethogram.contracts.manifest import Program, Stopped
 from ethogram.errors import PreflightError, UsageError
 from profiler import privileges
 from profiler.clock import BootClock
@@ -240,8 +240,17 @@ class Session:
 
     # --- run ---------------------------------------------------------------------------------
 
-    def run(self, on_window: OnWindow | None, stop: threading.Event) -> None:
-        """Drain until *stop* is set, the duration is over or the command ended."""
+    def run(
+        self,
+        on_window: OnWindow | None,
+        stop: threading.Event,
+        *,
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> Stopped:
+        """Drain until *stop* is set, the duration is over, the command ended, or it *is_enough*.
+
+        The latter is asked after each window.
+        """
         began = self.clock.boot_ns()
         limit = self._options.duration_s
         while not stop.is_set():
@@ -250,11 +259,14 @@ class Session:
             now = self.clock.boot_ns()
             if now - self._window_began >= self._options.window_ms * 1_000_000:
                 self._end_window(on_window)
+                if is_enough():
+                    return "settled"
             if limit is not None and now - began >= limit * 1e9:
-                return
+                return "duration"
             if self._command and (status := self._command.poll()) is not None:
                 self.command_exit = status
-                return
+                return "command"
+        return "asked"
 
     def _pause(self, loader: Loader) -> None:
         since = self.clock.boot_ns() - _NEW_NS

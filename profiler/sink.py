@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ethogram.contracts.columns import Values
 
-__all__ = ["Sink"]
+__all__ = ["Both", "Sink", "Until"]
 
 
 class Sink(Protocol):
@@ -20,3 +20,33 @@ class Sink(Protocol):
     def flush(self, *, between: Callable[[], None] | None = None) -> None:
         """End the window. Work that takes its time calls *between* for what cannot wait."""
         ...
+
+
+class Until(Sink, Protocol):
+    """A sink that knows when there is enough: a recording ends then."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what was flushed up to now is enough."""
+        ...
+
+    def progress(self) -> str:
+        """Return in one line how far it is."""
+        ...
+
+
+class Both:
+    """A sink that hands everything to two others, in turn."""
+
+    def __init__(self, first: Sink, second: Sink) -> None:
+        self._sinks = first, second
+
+    def append(self, table: str, columns: Mapping[str, Values]) -> None:
+        """Take rows of *table* in the open window."""
+        for sink in self._sinks:
+            sink.append(table, columns)
+
+    def flush(self, *, between: Callable[[], None] | None = None) -> None:
+        """End the window."""
+        for sink in self._sinks:
+            sink.flush(between=between)

@@ -23,12 +23,14 @@ NEWEST = 6
 
 
 @contextmanager
-def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport], None] | None]:
+def live_summary(
+    *, is_wanted: bool = True, progress: Callable[[], str] | None = None
+) -> Iterator[Callable[[WindowReport], None] | None]:
     """Yield what to call at the end of each window; None where standard error is no terminal.
 
     There is no thread that refreshes: privileges are dropped thread by thread, and one that draws
     would keep root's. A command that writes to the same terminal wants no summary between its
-    lines: *is_wanted* is false then.
+    lines: *is_wanted* is false then. *progress* says how far it is, where it has an aim.
     """
     console = errors()
     if not (is_wanted and console.is_terminal):
@@ -48,13 +50,19 @@ def live_summary(*, is_wanted: bool = True) -> Iterator[Callable[[WindowReport],
             so_far.update(calls=report.calls, execs=report.execs, lost=report.lost)
             nonlocal length
             length += report.seconds
-            live.update(_screen(report, so_far, newest, length=length), refresh=True)
+            aim = progress() if progress else ""
+            live.update(_screen(report, so_far, newest, length=length, aim=aim), refresh=True)
 
         yield show
 
 
 def _screen(
-    report: WindowReport, so_far: Mapping[str, int], newest: Iterable[str], *, length: float
+    report: WindowReport,
+    so_far: Mapping[str, int],
+    newest: Iterable[str],
+    *,
+    length: float,
+    aim: str = "",
 ) -> RenderableType:
     from rich import box
     from rich.console import Group
@@ -75,6 +83,8 @@ def _screen(
         f"{count(report.workloads, 'workload')}; Ctrl-C ends it and keeps what was seen"
     )
     lines = [Text(f"  new  {line}", overflow="ellipsis", no_wrap=True) for line in newest]
+    if aim:
+        lines.append(Text(f"  {aim}"))
     return Group(Text(head), grid, *lines)
 
 

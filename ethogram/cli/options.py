@@ -25,6 +25,7 @@ __all__ = [
     "refuse_existing",
     "size_of",
     "summary_output_option",
+    "until_settled_option",
 ]
 
 # What follows the first word of a command belongs to it, with `--` before it or without.
@@ -126,6 +127,18 @@ def format_option(*formats: str) -> Callable[[Any], Any]:
 def force_option(command: Any) -> Any:
     """Add the option `--force`."""
     return click.option("--force", is_flag=True, help="Replace output that exists.")(command)
+
+
+def until_settled_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option `--until-settled`; without a value it aims at 0.99."""
+    return click.option(
+        "--until-settled",
+        metavar="TARGET",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        is_flag=False,
+        flag_value=0.99,
+        help=f"{help_text} Without a value 0.99.",
+    )
 
 
 def map_option(command: Any) -> Any:

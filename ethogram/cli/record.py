@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.options import COMMAND_SETTINGS, Location, examples, force_option
-from ethogram.cli.screen import count, next_command, say, shell
+from ethogram.cli.options import (
+    COMMAND_SETTINGS,
+    Location,
+    examples,
+    force_option,
+    until_settled_option,
+)
+from ethogram.cli.screen import count, next_command, say, seconds, shell
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.storage_options import rotation_of, storage_options, upload_of
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
-from ethogram.errors import CaptureError
+from ethogram.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
+    from learner.settling import Settling
     from profiler.recorder import RecordOptions, RecordResult
 
 __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
@@ -33,6 +40,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
         "ethogram record -o recording -- ls /",
         "ethogram record -o recording --all --duration 10s",
         "ethogram record -o recording --container 3f2a9c",
+        "ethogram record -o recording --container 3f2a9c --until-settled 0.99 --duration 6h",
         "ethogram record -o recording --all --rotate-every 15m --retain 7d",
         "ethogram record -o s3://bucket/recording --all --rotate-every 5m",
         "ethogram record -o recording --namespace shop --inventory inventory.json",
@@ -51,6 +59,9 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
     window="5s", window_help="How long a window is; a kill loses the open one at most."
 )
 @storage_options
+@until_settled_option(
+    "Stop once at least the share TARGET of the windows to come shows nothing new."
+)
 @click.option("--exit-code", is_flag=True, help="Exit with the exit status of COMMAND.")
 @force_option
 @target_options
@@ -61,6 +72,7 @@ def command(**values: Any) -> None:
     Ctrl-C ends the recording and keeps what was seen.
     """
     target = chosen(values)
+    _require_time(values)
     require_place("--ready-file", values["ready_file"])
     result = _record(_options(values, target))
     for line in describe_result(result):
@@ -80,6 +92,7 @@ def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
         rotation=rotation_of(values),
         upload=upload_of(values),
         max_loss=values["max_loss"],
+        until_settled=values["until_settled"],
         force=values["force"],
         **session_fields(values, target),
     )
@@ -89,9 +102,38 @@ def _record(options: RecordOptions) -> RecordResult:
     from ethogram.cli.live import live_summary
     from profiler.recorder import record
 
-    is_command = options.targets.kind == "command"
-    with stop_on_signals() as stop, live_summary(is_wanted=not is_command) as on_window:
-        return record(options, on_window=on_window, stop=stop)
+    until = _until(options.until_settled)
+    is_wanted = options.targets.kind != "command"
+    with (
+        stop_on_signals() as stop,
+        live_summary(is_wanted=is_wanted, progress=until.progress if until else None) as on_window,
+    ):
+        result = record(options, on_window=on_window, stop=stop, until=until)
+    if until:
+        say(until.progress())
+    return result
+
+
+def _until(target: float | None) -> Settling | None:
+    from learner.settling import Settling
+
+    return None if target is None else Settling(target)
+
+
+def _require_time(values: dict[str, Any]) -> None:
+    """Raise `UsageError` where nothing could settle before `--duration` is over."""
+    target, duration_ms = values["until_settled"], values["duration"]
+    if target is None or duration_ms is None:
+        return
+    from learner.settling import windows_for
+
+    needed = windows_for(target)
+    if needed * values["window"] > duration_ms:
+        raise UsageError(
+            f"`--until-settled {target}` takes {count(needed, 'window')} at least, "
+            f"{seconds(needed * values['window'] / 1000)}: `--duration` ends it before",
+            hint="record for longer, aim lower, or take a shorter `--window`",
+        )
 
 
 @contextmanager
@@ -128,6 +170,8 @@ def describe_result(result: RecordResult) -> list[str]:
         lines += loss_lines(result.losses)
     if result.loader_reason is not None:
         lines.append(f"recorded with `--loader bcc`, which sees less: {result.loader_reason}")
+    if result.stopped == "settled":
+        lines.append("it ended because it had settled")
     if not result.clean:
         lines.append("the recording did not end cleanly: its last window may be short")
     if result.command_exit is not None:

@@ -37,6 +37,7 @@ __all__ = [
     "Program",
     "Redaction",
     "Sent",
+    "Stopped",
     "TargetChoice",
     "no_recording",
     "parse_manifest",
@@ -44,6 +45,9 @@ __all__ = [
     "read_manifest_bytes",
     "write_manifest",
 ]
+
+# What ended a recording: somebody, `--duration`, the end of its command, `--until-settled`.
+Stopped = Literal["asked", "duration", "command", "settled"]
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_MAX_BYTES = 16 << 20
@@ -138,7 +142,8 @@ class Manifest(_Part):
     `ended` is absent while it runs and where the recorder was killed. `clean_end` says that every
     window which began was written. `loader_reason`: why `--loader auto` took another than `core`.
     `losses` is the total of table `losses`. `file_changes`: table `files` tells renames, removals,
-    links and modes, not opens alone.
+    links and modes, not opens alone. `stopped`: what ended it. `until_settled`: it was to end where
+    the estimate says that at least this share of the windows to come shows nothing new.
     """
 
     schema_name: Literal["ethogram.recording/1"] = Field(
@@ -168,6 +173,8 @@ class Manifest(_Part):
     retain: str | None = None
     dropped: Dropped | None = None
     file_changes: Literal[True] | None = None
+    stopped: Stopped | None = None
+    until_settled: Annotated[float, Field(gt=0, lt=1)] | None = None
     files: tuple[DataFile, ...] = ()
     sent: Sent | None = None
 
