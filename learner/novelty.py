@@ -122,21 +122,19 @@ class Novelty:
     @cached_property
     def unseen(self) -> float:
         """How many values of all are still unseen, at least."""
-        return self._unseen(self.lone)
-
-    def _unseen(self, lone: float) -> float:
         at_once = self.burst
-        return at_once * still_unseen(lone / at_once, self.twice / at_once, self.blocks)
+        return at_once * still_unseen(self.lone / at_once, self.twice / at_once, self.blocks)
 
     def expected(self, seconds: float) -> float:
         """Return how many new values the next *seconds* are expected to show (Chao)."""
         return self._ahead(self.lone, seconds)
 
     def _ahead(self, lone: float, seconds: float) -> float:
-        share, unseen = seconds / self.length_s if self.length_s else 0.0, self._unseen(lone)
-        if unseen <= 0 or not lone:
-            return lone * min(share, 1.0)
-        return unseen * (1 - math.exp(-lone / unseen * share))
+        if not lone or not self.length_s:
+            return 0.0
+        # Where nothing was seen twice, one burst is taken to have been: it levels off all the same.
+        unseen = lone * lone / (2 * max(self.twice, self.burst))
+        return unseen * (1 - math.exp(-lone / unseen * seconds / self.length_s))
 
     def probability(self, seconds: float) -> float:
         """Return how likely the next *seconds* show anything new."""

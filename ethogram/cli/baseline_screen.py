@@ -53,6 +53,7 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     from rich.padding import Padding
     from rich.text import Text
 
+    from ethogram.cli.settled import curve_lines, settled_lines
     from ethogram.contracts.quality import reason_words
     from ethogram.contracts.reach import dimensions_in_words
 
@@ -69,7 +70,12 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         console.print(f"  learnt with `--allow {','.join(allowed)}`")
     if unknown := baseline.observation.not_observed:
         console.print(f"  not looked at: {dimensions_in_words(unknown)}")
+    for line in settled_lines(baseline):
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     console.print(_grid(baseline, rules=rules))
+    if rules:
+        for line in curve_lines(baseline):
+            console.print(f"  {line}")
     for line in _expected(baseline) if rules else ():
         console.print(f"  {line}")
     if baseline.quarantined:
@@ -171,5 +177,5 @@ def _expected(baseline: Baseline) -> Iterator[str]:
     open_ends = [text for text in sentences if not text.startswith("no ")]
     yield from open_ends
     if sentences and not open_ends:
-        horizon = next(iter(sentences)).rpartition(" in the next ")[2]
+        horizon = next(iter(sentences)).rpartition(" in the next ")[2].partition(" (")[0]
         yield f"settled: nothing new is expected of one instance in the next {horizon}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, summarized
-from ethogram.cli.options import Location, examples, force_option
+from ethogram.cli.options import Location, examples, force_option, until_settled_option
 from ethogram.cli.refusals import allow_option, as_allowed
 from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
@@ -28,6 +28,7 @@ __all__ = ["command"]
     epilog=examples(
         "ethogram learn recording -o baselines",
         "ethogram learn recording -o baselines --allow thin",
+        "ethogram learn recording -o baselines --until-settled 0.99",
         "ethogram learn s3://bucket/monday s3://bucket/tuesday -o baselines",
         "ethogram learn monday tuesday -o baselines --budget 2/day",
         "ethogram learn monday tuesday host-b.summary.parquet -o baselines --force",
@@ -55,6 +56,10 @@ __all__ = ["command"]
     show_default=True,
     help="How many episodes of false alarms a workload's model may raise.",
 )
+@until_settled_option(
+    "Fail with exit code 1, baselines written, where less than this share of the windows to come "
+    "shows nothing new, or anything was lost."
+)
 @allow_option
 @review_options
 @force_option
@@ -64,6 +69,7 @@ def command(
     place: Path,
     no_model: bool,
     budget: str,
+    until_settled: float | None,
     allowances: tuple[tuple[str, ...], ...],
     force: bool,
     **choices: Any,
@@ -81,6 +87,7 @@ def command(
     baseline that is named as input is not learnt again: the choices are applied to it as it is.
     """
     from ethogram.cli.baseline_screen import print_baseline
+    from ethogram.cli.settled import require_settled
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
     from learner.learn import learn
@@ -111,6 +118,8 @@ def command(
         print_baseline(console, file, baseline, rules=False)
         console.print()
     say(f"learnt {count(len(files), 'baseline')} from {count(len(inputs), 'input')}")
+    if until_settled is not None:
+        require_settled(files.values(), until_settled)
     next_command(
         shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
         why="or `" + shell("ethogram", "show", place) + "`",

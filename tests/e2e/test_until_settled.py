@@ -58,6 +58,6 @@ def test_a_recording_that_lost_something_goes_on(tmp_path: Path) -> None:
             "--duration", "25s", "--", "bash", "-c", script,
         )  # fmt: skip
     assert manifest["stopped"] == "duration"
-    assert manifest["losses"] == 1_000
+    assert int(str(manifest["losses"])) >= 1_000
     assert "not settled, and will not be: events of Command/bash were lost\n" in said
     assert "it ended because" not in said
