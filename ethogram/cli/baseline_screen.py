@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         AnyValue,
         Baseline,
         Observation,
+        Quarantined,
         Rule,
         Withheld,
         WithheldBy,
@@ -73,22 +74,10 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     for line in settled_lines(baseline):
         console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     console.print(_grid(baseline, rules=rules))
-    if rules:
-        for line in curve_lines(baseline):
-            console.print(f"  {line}")
-    for line in _expected(baseline) if rules else ():
+    for line in (*curve_lines(baseline), *_expected(baseline)) if rules else ():
         console.print(f"  {line}")
-    if baseline.quarantined:
-        console.print(
-            f"  quarantined: {count(len(baseline.quarantined), 'value')}, not allowed until an "
-            "overlay says so:"
-        )
-        for one in baseline.quarantined[:NAMED]:
-            why = ", ".join((*one.indicators, *(one.reasons or ())))
-            many = f", {count(one.count, 'name')}" if one.count else ""
-            console.print(f"    {printable(in_words(one.value))} ({printable(why)}{many})")
-        if more := baseline.quarantined[NAMED:]:
-            console.print(f"    and {len(more):,} more")
+    for line in _set_apart(baseline.quarantined):
+        console.print(f"  {line}")
     for line in _marked(baseline):
         console.print(f"  {line}")
     for line in _withheld(baseline.withheld or ()):
@@ -107,6 +96,21 @@ def _alerts(alerts: AlertBudget | None) -> str:
         more = f"{needs / _DAY_S:.1f} more days" if needs > _DAY_S else f"{seconds(needs)} more"
         return f", insufficient: needs {more} for the budget {budget}"
     return f", {budget}: {alerts.expected or 0:.2g} expected"
+
+
+def _set_apart(quarantined: Sequence[Quarantined]) -> Iterator[str]:
+    """Yield how much was quarantined, then some of it."""
+    if not quarantined:
+        return
+    yield (
+        f"quarantined: {count(len(quarantined), 'value')}, not allowed until an overlay says so:"
+    )
+    for one in quarantined[:NAMED]:
+        why = ", ".join((*one.indicators, *(one.reasons or ())))
+        many = f", {count(one.count, 'name')}" if one.count else ""
+        yield f"  {printable(in_words(one.value))} ({printable(why)}{many})"
+    if more := quarantined[NAMED:]:
+        yield f"  and {len(more):,} more"
 
 
 def _marked(baseline: Baseline) -> Iterator[str]:
