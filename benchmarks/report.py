@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 __all__ = ["Column", "Part", "Table", "Target", "as_json", "as_markdown", "as_text", "replaced"]
 
-Unit = Literal["text", "seconds", "ratio", "count", "rate", "share", "points", "bytes"]
+Unit = Literal[
+    "text", "seconds", "ratio", "count", "rate", "share", "fine", "number", "points", "bytes"
+]
 Value = str | float | int | None
 _ALIGNED = {True: "---", False: "---:"}
 _SIZES = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
@@ -76,6 +78,10 @@ def shown(value: Value, unit: Unit) -> str:
             return f"{value:.2f} x"
         case "share":
             return f"{value:.1%}"
+        case "fine":
+            return f"{value:.2%}"
+        case "number":
+            return f"{value:.2f}"
         case "points":
             return f"{value * 100:.1f}"
         case "bytes":

@@ -19,6 +19,9 @@ __all__ = ["CONTAMINATION", "Detector", "LooksAt"]
 # one for the longest part of it that is known. hashes: two columns for each sequence, by hash.
 LooksAt = Literal["counts", "grams", "hashes"]
 
+# A quantile of this many rows, evenly over time, is that of all: scoring costs more than learning.
+_MOST_FOR_OFFSET = 1000
+
 CONTAMINATION = Interval(Real, 0, 0.5, closed="right")
 
 
@@ -48,7 +51,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # has no typ
             self, X, dtype=np.float64, ensure_min_samples=2, accept_sparse=self._accepts()
         )
         self._learn(rows)
-        self.offset_ = float(np.quantile(self._scores(rows), self.contamination))
+        some = rows[:: -(-rows.shape[0] // _MOST_FOR_OFFSET)]
+        self.offset_ = float(np.quantile(self._scores(some), self.contamination))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
