@@ -82,7 +82,8 @@ def fit_model(windows: SteadyWindows) -> tuple[AnomalyModel, bytes]:
     from learner.sample import sample_bytes, sampled  # noqa: PLC0415
 
     chosen = sampled(windows)
-    looked_at = Windows(windows.counts_of(windows.calls), windows.grams)
+    grams = windows.grams if len(windows.grams.ids) else None
+    looked_at = Windows(windows.counts_of(windows.calls), grams)
     ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
     usual = np.quantile(windows.counts, [0.01, 0.99], axis=0)
     model = AnomalyModel(windows.calls, usual, ensemble)

@@ -17,13 +17,16 @@ from ethogram.errors import BaselineError
 
 __all__ = ["ESTIMATORS", "LEARN_AGAIN", "damaged", "dump", "load", "sample_in"]
 
-# What an estimator in a model may be; the default ensemble's, and no other.
+# What an estimator in a model may be; those of the default ensembles, and no other.
 ESTIMATORS = (
     "learner.detectors.gram_cover.GramCover",
     "learner.detectors.gram_model.GramModel",
     "learner.detectors.gram_neighbours.GramNeighbours",
     "learner.detectors.gram_novelty.GramNovelty",
+    "learner.detectors.neighbours.Neighbours",
     "learner.detectors.residual.ResidualDetector",
+    "learner.detectors.residual_peak.ResidualPeak",
+    "learner.detectors.unseen_pair.UnseenPair",
 )
 # Each type with what skops may build it by: nothing here can call a function.
 _TRUSTED = frozenset(

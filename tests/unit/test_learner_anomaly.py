@@ -33,7 +33,7 @@ from learner.anomaly import (
     time_folds,
 )
 from learner.detectors.registry import detectors
-from learner.ensemble import DEFAULT_COUNTS, DEFAULT_GRAMS
+from learner.ensemble import DEFAULT_ALONE, DEFAULT_COUNTS, DEFAULT_GRAMS
 from learner.features import feature_frames
 from learner.grams import GramWindows
 from learner.identity import identity_of_subject
@@ -104,6 +104,20 @@ def saved() -> bytes:
 @pytest.fixture(scope="module")
 def model(saved: bytes) -> AnomalyModel:
     return load_model(saved, reference(saved))
+
+
+def test_without_sequences_the_model_is_of_counts() -> None:
+    def bare(seed: int) -> SteadyWindows:
+        windows = steady(seed=seed)
+        nothing = GramWindows.of_calls([np.empty(0, np.int32)] * len(windows))
+        return SteadyWindows(windows.index, windows.calls, windows.counts, nothing)
+
+    fitted, data = fit_model(bare(3))
+    loaded = load_model(data, reference(data))
+    assert tuple(sorted(loaded.ensemble.calibrations)) == DEFAULT_ALONE
+    np.testing.assert_array_equal(loaded.score(bare(4)), fitted.score(bare(4)))
+    strange = changed(bare(4), 101, 1)  # ptrace
+    assert loaded.score(strange).max() < np.median(loaded.score(bare(4)))
 
 
 def test_what_was_saved_scores_as_what_was_fitted(model: AnomalyModel) -> None:
