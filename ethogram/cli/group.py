@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "merge": "Merge summaries into one.",
         "learn": "Learn a baseline for each workload.",
         "explain": "Tell the story of a rule, and how to drop it.",
+        "diff": "Compare baselines: what is allowed now, the gravest first.",
         "export": "Write policies that allow just what a baseline allows.",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "schema": "Print the schema of a recording's tables.",
