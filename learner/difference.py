@@ -71,7 +71,9 @@ class Difference:
     @property
     def ways(self) -> frozenset[Way]:
         """Return in which ways the new baseline differs."""
-        return frozenset([*(change.way for change in self.changes), *(way for way, _ in self.match)])
+        return frozenset(
+            [*(change.way for change in self.changes), *(way for way, _ in self.match)]
+        )
 
     @property
     def baseline(self) -> Baseline:

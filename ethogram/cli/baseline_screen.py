@@ -26,8 +26,9 @@ if TYPE_CHECKING:
         Withheld,
         WithheldBy,
     )
+    from learner.difference import Difference
 
-__all__ = ["print_baseline", "subject_of"]
+__all__ = ["print_baseline", "started_words", "subject_of"]
 
 _WITHHELD_BY: Mapping[WithheldBy, str] = MappingProxyType(
     {
@@ -69,6 +70,9 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         console.print(f"  {printable(reason_words(baseline.observation, reason))}")
     if allowed := baseline.observation.allowed:
         console.print(f"  learnt with `--allow {','.join(allowed)}`")
+    if (base := baseline.base) is not None and base.carried:
+        carried = count(base.carried, "rule")
+        console.print(f"  started from an earlier baseline: {carried} of it not shown again")
     if unknown := baseline.observation.not_observed:
         console.print(f"  not looked at: {dimensions_in_words(unknown)}")
     for line in settled_lines(baseline):
@@ -123,6 +127,19 @@ def _marked(baseline: Baseline) -> Iterator[str]:
         words = ", ".join(in_words(value) for value in values[:_MARKED])
         more = f" and {len(values) - _MARKED:,} more" if len(values) > _MARKED else ""
         yield f"marked {printable(mark)}: {printable(words)}{more}"
+
+
+def started_words(difference: Difference) -> str:
+    """Return what a baseline that started from an earlier one has new, and has not shown again."""
+    who = subject_words(difference.baseline.subject)
+    if difference.old is None:
+        return f"{who}: no earlier baseline"
+    ways = Counter(change.way for change in difference.changes)
+    notes = "".join(f"; {note}" for note in difference.notes)
+    return (
+        f"{who}: {count(ways['wider'], 'rule')} new, {ways['narrower']:,} carried that were not "
+        f"shown again{notes}"
+    )
 
 
 def _withheld(withheld: Sequence[Withheld]) -> Iterator[str]:

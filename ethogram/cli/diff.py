@@ -20,9 +20,7 @@ NARROWER, WIDER = 10, 11
 class _Source(Location):
     """A path, a URL, or `git:REV[:PATH]`."""
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, str) and value.startswith(GIT):
             return value
         return super().convert(value, param, ctx)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["DIFF_SCHEMA", "document_of"]
 
 DIFF_SCHEMA = "ethogram.diff/1"
-_SARIF = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SARIF = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "none"}
 # GitHub refuses comments of more than 65,536 characters.
 _LONGEST = 60_000

@@ -80,7 +80,7 @@ def _ranked(change: Change) -> Ranked:
 
 
 def evidence_words(evidence: Evidence) -> str:
-    """Return who did it, how often and when: `23 calls, 2 instances, steady, by /usr/sbin/nginx`."""
+    """Return who did it, and how often: `23 calls, 2 instances, steady, by /usr/sbin/nginx`."""
     parts = [
         count(evidence.calls, "call"),
         count(evidence.instances, "instance"),
@@ -99,6 +99,3 @@ def verdict(found: Sequence[Difference]) -> str:
     if {"wider", "narrower"} <= ways:
         return "wider and narrower"
     return next((way for way in ("wider", "narrower") if way in ways), "same")
-
-
-

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
 from ethogram.contracts.escape import escape
@@ -15,7 +16,9 @@ from ethogram.errors import BaselineError, UsageError
 if TYPE_CHECKING:
     from learner.difference import Named
 
-__all__ = ["GIT", "baselines_of"]
+__all__ = ["GIT", "Source", "baselines_of"]
+
+Source: TypeAlias = "Path | RecordingUrl | str"
 
 GIT = "git:"
 _SUFFIX = ".baseline.yaml"
@@ -23,7 +26,7 @@ _LIMIT_BYTES = 64 << 20  # of one file, as for those that are read from a disk
 _GIT_S = 60
 
 
-def baselines_of(source: Path | RecordingUrl | str, other: Path | RecordingUrl | str) -> list[Named]:
+def baselines_of(source: Source, other: Source) -> list[Named]:
     """Return the baselines that *source* stands for, each with the place to name it by.
 
     `git:REV` means the path of the *other* side in that revision.
@@ -45,7 +48,7 @@ def baselines_of(source: Path | RecordingUrl | str, other: Path | RecordingUrl |
     )
 
 
-def _of_git(source: str, other: Path | RecordingUrl | str) -> list[Named]:
+def _of_git(source: str, other: Source) -> list[Named]:
     """Return the baselines of `git:REV` or `git:REV:PATH`, a file or a directory."""
     from ethogram.contracts.baseline import load_baselines
 
@@ -70,7 +73,7 @@ def _of_git(source: str, other: Path | RecordingUrl | str) -> list[Named]:
             f"there is no baseline `{escape(path)}` in revision `{escape(revision)}`",
             hint=f"`git ls-tree -r --name-only {escape(revision)}` lists what there is",
         )
-    found = []
+    found: list[Named] = []
     with tempfile.TemporaryDirectory(prefix="ethogram-diff-") as directory:
         for name in exact or beside:
             content = _git(where, "cat-file", "blob", f"{revision}:./{name}", source=source)
@@ -95,15 +98,16 @@ def _of_git(source: str, other: Path | RecordingUrl | str) -> list[Named]:
 def _git(where: Path, *words: str, source: str) -> bytes:
     """Return what git prints, asked beside *where*; `UsageError` with its own words."""
     beside = next((one for one in (where.parent, *where.parent.parents) if one.is_dir()), Path())
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(beside), *words],
-            check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=_GIT_S,
-        )  # fmt: skip
-    except FileNotFoundError as error:
+    git = shutil.which("git")
+    if git is None:
         raise UsageError(
             f"`{source}` needs git, which is not installed", hint="install git, or name files"
-        ) from error
+        )
+    try:
+        done = subprocess.run(  # noqa: S603  words that git reads as names, behind its options
+            [git, "-C", str(beside), *words],
+            check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=_GIT_S,
+        )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise UsageError(f"git did not answer within {_GIT_S} s for `{source}`") from error
     if done.returncode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ethogram.errors import BaselineError, UsageError
 
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
+    from learner.difference import Difference
 
 __all__ = ["command"]
 
@@ -35,6 +37,7 @@ __all__ = ["command"]
         "ethogram learn monday tuesday -o baselines --min-replicas 2 --without syscalls:ptrace",
         "ethogram learn monday -o baselines --overlay reviewed.yaml",
         "ethogram learn baselines --without files:/etc/shadow -o baselines --force",
+        "ethogram learn new-version --base baselines -o baselines --force",
     ),
 )
 @click.argument("inputs", metavar="REC|SUMMARY|BASELINE...", nargs=-1, required=True,
@@ -47,6 +50,13 @@ __all__ = ["command"]
     metavar="DIR|FILE",
     type=click.Path(path_type=Path),
     help="Directory for one file a workload, or a `.yaml` file where there is one.",
+)
+@click.option(
+    "--base",
+    metavar="BASELINE",
+    type=click.Path(path_type=Path),
+    help="Start from these baselines of an earlier version: what they allow stays allowed, marked"
+    " `carried` where the recordings do not show it.",
 )
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
 @click.option(
@@ -67,6 +77,7 @@ def command(
     *,
     inputs: tuple[Path | RecordingUrl, ...],
     place: Path,
+    base: Path | None,
     no_model: bool,
     budget: str,
     until_settled: float | None,
@@ -86,7 +97,7 @@ def command(
     What is left out, and what an overlay decides, stands in the baseline with its evidence. A
     baseline that is named as input is not learnt again: the choices are applied to it as it is.
     """
-    from ethogram.cli.baseline_screen import print_baseline
+    from ethogram.cli.baseline_screen import print_baseline, started_words
     from ethogram.cli.settled import require_settled
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
@@ -98,6 +109,9 @@ def command(
         baselines = as_allowed(learn(summarized(inputs)), allowances)
     else:
         baselines = [one for _, one in known]
+    since = None if base is None else _since(base, baselines, is_learnt=known is None)
+    if since is not None:
+        baselines = [one for one, _ in since]
     files = _files(place, applied(baselines, review))
     models: dict[Path, bytes] = {}
     if known is not None:
@@ -117,6 +131,8 @@ def command(
     for file, baseline in files.items():
         print_baseline(console, file, baseline, rules=False)
         console.print()
+    for _, difference in since or ():
+        say(started_words(difference))
     say(f"learnt {count(len(files), 'baseline')} from {count(len(inputs), 'input')}")
     if until_settled is not None:
         require_settled(files.values(), until_settled)
@@ -124,6 +140,23 @@ def command(
         shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
         why="or `" + shell("ethogram", "show", place) + "`",
     )
+
+
+def _since(
+    base: Path, baselines: Sequence[Baseline], *, is_learnt: bool
+) -> list[tuple[Baseline, Difference]]:
+    """Return *baselines* with what those in *base* allow, and how each differs from its own."""
+    from ethogram.contracts.baseline import load_baselines
+    from learner.rollout import started_from
+
+    if not is_learnt:
+        raise UsageError(
+            "`--base` starts what is learnt of recordings, and the inputs are baselines",
+            hint="name recordings or summaries of the new version",
+        )
+    old = load_baselines(base)
+    digests = {str(file): sha256(file.read_bytes()).hexdigest() for file, _ in old}
+    return started_from(old, [(base, one) for one in baselines], digests=digests)
 
 
 def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseline]] | None:

@@ -3,7 +3,9 @@
 from ethogram.contracts.alert_models import AlertBudget, ModelReference
 from ethogram.contracts.baseline_models import (
     BASELINE_SCHEMA,
+    CARRIED,
     RULE_MODELS,
+    Base,
     Baseline,
     Choices,
     Evidence,
@@ -49,12 +51,14 @@ from ethogram.contracts.coverage_models import Blind, Coverage, Curve, InAll, Ou
 
 __all__ = [
     "BASELINE_SCHEMA",
+    "CARRIED",
     "DIMENSIONS",
     "PHASES",
     "RULE_MODELS",
     "VALUE_MODELS",
     "AlertBudget",
     "AnyValue",
+    "Base",
     "Baseline",
     "Blind",
     "CapabilityValue",

@@ -39,7 +39,9 @@ from ethogram.contracts.coverage_models import Blind, Coverage, Share
 
 __all__ = [
     "BASELINE_SCHEMA",
+    "CARRIED",
     "RULE_MODELS",
+    "Base",
     "Baseline",
     "Choices",
     "Evidence",
@@ -103,6 +105,8 @@ class Overlay(Frozen):
         return value
 
 
+# A mark of rules that an earlier version's baseline had and the new recordings did not show.
+CARRIED = "carried"
 ValueT = TypeVar("ValueT", bound=BaseModel)
 
 
@@ -111,7 +115,8 @@ class Rule(Frozen, Generic[ValueT]):
 
     *marked* says why it wants a second look: ids of indicators that other workloads set off as
     well, `session` (seen only in what entered from outside), `one-instance` (one instance alone of
-    several that were watched alike), `once` (one window alone), `truncated` (the path was cut).
+    several that were watched alike), `once` (one window alone), `truncated` (the path was cut),
+    `carried` (from the baseline of an earlier version; this one did not show it).
     *indicators* fired while it was seen, and an *overlay* allows it all the same.
     """
 
@@ -295,6 +300,17 @@ class Observation(Frozen):
     wall_seconds: Real | None = None
 
 
+class Base(Frozen):
+    """The baseline that this one started from: the digest of its file, and of its images.
+
+    *carried* rules of it were not shown again.
+    """
+
+    sha256: Digest
+    image_digests: tuple[Text, ...] = ()
+    carried: Count
+
+
 class Baseline(Frozen):
     """One workload's learnt behaviour: schema `ethogram.baseline/1`.
 
@@ -306,6 +322,7 @@ class Baseline(Frozen):
     subject: Subject
     match: Match
     inputs: tuple[Input, ...]
+    base: Base | None = None
     observation: Observation
     rules: Rules
     coverage: dict[Dimension, Coverage] = Field(default_factory=dict)

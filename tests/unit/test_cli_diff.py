@@ -16,8 +16,10 @@ from ethogram.contracts.baseline import (
     Rules,
     baseline_filename,
     dump_baseline,
+    load_baseline,
     rule_id,
 )
+from learner.rollout import started_from
 from tests.baselines import make_baseline, syscall_rule
 from tests.recordings import shop_recording
 
@@ -149,9 +151,7 @@ def test_workloads_that_come_and_go(diff):
 
 
 def test_a_workload_in_another_namespace_is_the_same_workload(diff):
-    code, document = diff(
-        [make_baseline("read")], [make_baseline("read", subject={"namespace": "shop"})]
-    )
+    code, _ = diff([make_baseline("read")], [make_baseline("read", subject={"namespace": "shop"})])
     assert code == 0
 
 
@@ -252,9 +252,7 @@ def test_the_screen_ends_with_what_it_comes_to(tmp_path, capsys):
     out = capsys.readouterr()
     assert "+ medium   syscalls: ptrace" in out.out
     assert "- syscalls: write" in out.out
-    assert out.err == (
-        "wider and narrower: 1 allowed now, 1 no longer, 0 newly in quarantine\n"
-    )
+    assert out.err == ("wider and narrower: 1 allowed now, 1 no longer, 0 newly in quarantine\n")
 
 
 def test_markdown_is_read_as_text_whatever_a_workload_was_called(tmp_path, capsys):
@@ -292,3 +290,54 @@ def test_sarif_names_the_line_of_the_rule(tmp_path, capsys):
     assert place["artifactLocation"]["uri"] == str(file)
     line = file.read_text().splitlines()[place["region"]["startLine"] - 1]
     assert result["properties"]["rule"] in line
+
+
+# --- a new version starts from the old one's baseline --------------------------------------------
+
+
+def learnt(place: Path, *words: str):
+    assert (
+        run(["learn", *words, "-o", str(place), "--no-model", "--allow", "thin,lossy,enforced"])
+        == 0
+    )
+    return {file.name: load_baseline(file) for file in place.glob("*.yaml")}
+
+
+def test_a_new_version_keeps_what_it_has_not_shown_yet(tmp_path, capsys):
+    recording = shop_recording(tmp_path / "rec")
+    first = learnt(tmp_path / "plain", str(recording))
+    name = next(name for name in first if "checkout" in name)
+    before = first[name]
+    call = syscall_rule("ptrace")
+    rules = before.rules.model_copy(update={"syscalls": (*before.rules.syscalls[1:], call)})
+    old = written(tmp_path / "old", before.model_copy(update={"rules": rules}))
+    capsys.readouterr()
+
+    after = learnt(tmp_path / "new", str(recording), "--base", str(old))[name]
+
+    carried = {rule.id for _, rule in after.rules.all() if "carried" in (rule.marked or ())}
+    assert carried == {call.id}
+    assert after.base.carried == 1
+    assert {rule.id for _, rule in before.rules.all()} < {rule.id for _, rule in after.rules.all()}
+    said = capsys.readouterr().err
+    assert "1 rule new, 1 carried that were not shown again" in said
+
+
+def test_what_the_new_version_has_in_quarantine_is_not_carried(tmp_path):
+    call = syscall_rule("statx")
+    held = Quarantined(
+        id=call.id, dimension="syscalls", value=call.value,
+        indicators=("shell-on-socket",), evidence=EVIDENCE,
+    )  # fmt: skip
+    old, new = make_baseline("read", call), make_baseline("read", quarantined=(held,))
+    [(after, _)] = started_from(
+        [(Path("old"), old)], [(Path("new"), new)], digests={"old": "0" * 64}
+    )
+    assert after.rules == new.rules
+    assert after.base.carried == 0
+
+
+def test_baselines_do_not_start_from_baselines(tmp_path, capsys):
+    old = written(tmp_path / "old", make_baseline("read"))
+    assert run(["learn", str(old), "--base", str(old), "-o", str(tmp_path / "new")]) == 2
+    assert "the inputs are baselines" in capsys.readouterr().err
