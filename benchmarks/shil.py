@@ -171,7 +171,7 @@ def _own(name: str, share: float) -> Limits:
 
     def limit(each: Scored) -> float:
         if not share:
-            return 0.0  # any novelty: the strangeness of none is zero
+            return float(np.max(np.concatenate(each.held_out[name])))  # any novelty
         found = share_threshold(each.held_out[name], share)
         return -np.inf if found is None else found
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = ["Calibration"]
 
 _TAIL = 0.1  # of the held-out scores, and of many of them no more than their square root
+_MOST_IN_TAIL = 20  # further in, scores are those of usual windows: they say nothing of the tail
 _SHAPE = 0.25  # heavier than exponential: one detector does not outvote the others without end
 _TINY = 1e-9
 
@@ -34,7 +35,7 @@ class Calibration:
     def of(cls, held_out: Scores) -> Self:
         """Return the calibration by *held_out*, at least one score, higher is more normal."""
         scores = np.sort(np.asarray(held_out, np.float64))
-        size = max(int(min(len(scores) * _TAIL, len(scores) ** 0.5)), 1)
+        size = max(int(min(len(scores) * _TAIL, len(scores) ** 0.5, _MOST_IN_TAIL)), 1)
         start = float(scores[min(size, len(scores) - 1)])
         spread = float(np.subtract(*np.quantile(scores, [0.75, 0.25])))
         excess = float(start - scores[:size].mean())

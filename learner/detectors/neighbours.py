@@ -15,11 +15,12 @@ __all__ = ["Neighbours"]
 
 # In logarithms: what never changed counts a change by a third as one.
 _SMALLEST_SCALE = 0.3
+_TINY = 1e-12
 _CHUNK = 1024  # rows whose distances are held at once
 
 
 class Neighbours(Detector):
-    """The squared distance to the nearest fitted windows, in scaled logarithms, over their number.
+    """The root of the mean squared distance to the nearest fitted windows, in scaled logarithms.
 
     *neighbours* is how many are looked at, *most* how many fitted windows are kept, evenly over
     time. *contamination* is the share of the fitted windows that `predict` calls outliers.
@@ -56,6 +57,8 @@ class Neighbours(Detector):
             nearest = self._nearest(part)
             for each in nearest.T:
                 shares[start : start + _CHUNK] += (part - self.kept_[each]) ** 2 / len(nearest.T)
+        total = np.sqrt(shares.sum(axis=1, keepdims=True))
+        shares /= np.maximum(total, _TINY)
         return shares
 
     def _nearest(self, points: np.ndarray) -> np.ndarray:
