@@ -30,8 +30,8 @@ from benchmarks.traces import SPLITS, Traces, made, read
 from ethogram.errors import EthogramError, UsageError
 from learner.detectors.registry import detectors
 from learner.ensemble import (
-    DEFAULT_COMBINE,
     DEFAULT_COUNTS,
+    DEFAULT_GRAM_COMBINE,
     DEFAULT_GRAMS,
     Windows,
     combined,
@@ -134,7 +134,7 @@ def scored_of(traces: Traces, group: str | None) -> Scored:
         result.scoring_s[name] = time.process_time() - began
     members = (*DEFAULT_COUNTS, *DEFAULT_GRAMS)
     for scores in (result.normal, result.attack):
-        scores[ENSEMBLE] = -combined([scores[name] for name in members], DEFAULT_COMBINE)
+        scores[ENSEMBLE] = -combined([scores[name] for name in members], DEFAULT_GRAM_COMBINE)
     for seconds in (result.training_s, result.scoring_s):
         seconds[ENSEMBLE] = sum(seconds[name] for name in members)
     return result

@@ -225,7 +225,7 @@ def _model(document: Any) -> AnomalyModel:
     detectors, parts = document["detectors"], document["known_parts"]
     is_whole = (
         document["format"] == _FORMAT
-        and document["combine"] in {"mean", "max"}
+        and document["combine"] in {"mean", "max", "square"}
         and set(detectors) == set(document["calibrations"])
         and all(isinstance(each, Detector) for each in detectors.values())
         and calls.dtype == np.int32

@@ -25,6 +25,7 @@ __all__ = [
     "DEFAULT_COMBINE",
     "DEFAULT_COUNTS",
     "DEFAULT_GRAMS",
+    "DEFAULT_GRAM_COMBINE",
     "Combine",
     "Ensemble",
     "Windows",
@@ -32,14 +33,16 @@ __all__ = [
 ]
 
 # The detectors that make the default ensemble, where windows have what they look at.
-# Where sequences are known, they tell what pairs of calls would, and more.
-DEFAULT_COUNTS: tuple[str, ...] = ("residual",)
+# Where sequences are known, detectors of counts add what these cannot tell: how often.
+DEFAULT_COUNTS: tuple[str, ...] = ("residual-peak", "unseen-pair")
 DEFAULT_ALONE: tuple[str, ...] = ("neighbours", "residual-peak", "unseen-pair")
 DEFAULT_GRAMS: tuple[str, ...] = ("gram-cover", "gram-model", "gram-neighbours", "gram-novelty")
 
-# mean: a window that several detectors find strange; max: one that any of them does.
-Combine = Literal["mean", "max"]
+# mean: a window that several detectors find strange; max: one that any of them does; square, the
+# root of the mean square: between them, for detectors of sequences that see much the same.
+Combine = Literal["mean", "max", "square"]
 DEFAULT_COMBINE: Combine = "mean"
+DEFAULT_GRAM_COMBINE: Combine = "square"
 Scores = npt.NDArray[np.float64]
 
 
@@ -119,7 +122,7 @@ def fit_ensemble(
     folds: npt.NDArray[np.int64],
     *,
     members: Sequence[str] | None = None,
-    combine: Combine = DEFAULT_COMBINE,
+    combine: Combine | None = None,
     sample: npt.NDArray[np.bool_] | None = None,
 ) -> Ensemble:
     """Return *members*, by default the default ones, fitted to *windows*.
@@ -131,6 +134,7 @@ def fit_ensemble(
     names = members or (
         DEFAULT_ALONE if windows.grams is None else (*DEFAULT_COUNTS, *DEFAULT_GRAMS)
     )
+    combine = combine or (DEFAULT_COMBINE if windows.grams is None else DEFAULT_GRAM_COMBINE)
     held_out = {name: np.zeros(len(windows)) for name in names}
     for fold in np.unique(folds):
         out = np.flatnonzero(folds == fold)
@@ -188,5 +192,12 @@ def _columns(
 def combined(members: Sequence[Scores], combine: Combine) -> Scores:
     """Return how normal windows are that are as strange to each detector as *members* say."""
     every = np.stack(members)
-    scores: Scores = -(every.mean(axis=0) if combine == "mean" else every.max(axis=0))
+    match combine:
+        case "mean":
+            strange = every.mean(axis=0)
+        case "max":
+            strange = every.max(axis=0)
+        case "square":
+            strange = np.sqrt((every * every).mean(axis=0))
+    scores: Scores = -strange
     return scores

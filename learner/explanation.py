@@ -16,7 +16,7 @@ from ethogram.contracts.tables import ENUMS
 from learner.anomaly import AnomalyModel
 
 if TYPE_CHECKING:
-    from learner.ensemble import Windows
+    from learner.ensemble import Combine, Windows
     from learner.windows import SteadyWindows
 
 __all__ = ["Explanation", "Reason", "explain", "sequence", "sequence_of"]
@@ -62,7 +62,8 @@ class Explanation:
     """How normal a window is, how strange each detector finds it, and why.
 
     *detectors* are minus the decimal logarithms of p-values, the strangest first. The shares of all
-    features add up to minus the score; *reasons* are the largest.
+    features add up to minus the score, but for detectors whose own score is zero; *reasons* are the
+    largest.
     """
 
     score: float
@@ -96,20 +97,30 @@ def _shares(
     """
     fitted = model.ensemble.fitted
     columns = fitted.columns(window)
-    strangest = max(members, key=lambda name: members[name])
     found: dict[str, Any] = {}
     for name, detector in fitted.detectors.items():
         row = detector.contributions(columns[detector.looks_at])
         row = row.toarray()[0] if hasattr(row, "toarray") else row[0]
-        weight = members[name] / len(members)
-        if model.ensemble.combine == "max":
-            weight = members[name] if name == strangest else 0.0
+        weight = _weight(members, name, model.ensemble.combine)
         total = row.sum()
         part = row * (weight / total) if total > 0 else np.zeros(len(row))
         found[detector.looks_at] = found.get(detector.looks_at, 0.0) + part
     width = fitted.vocabulary.columns if fitted.vocabulary else 0
     calls = found.get("counts", np.zeros(len(model.calls) + 1))
     return calls, found.get("grams", np.zeros(width))
+
+
+def _weight(members: dict[str, float], name: str, combine: Combine) -> float:
+    """Return what detector *name* has of what *members* combine to."""
+    mine, every = members[name], list(members.values())
+    match combine:
+        case "mean":
+            return mine / len(every)
+        case "max":
+            return mine if name == max(members, key=lambda other: members[other]) else 0.0
+        case "square":
+            root = float(np.sqrt(np.mean(np.square(every))))
+            return mine * mine / len(every) / root if root > 0 else 0.0
 
 
 def _of_calls(

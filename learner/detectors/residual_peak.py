@@ -14,6 +14,7 @@ from learner.detectors.residual import logarithm, subspace
 
 __all__ = ["ResidualPeak"]
 
+_SMALLEST_VARIANCE = 1e-6
 _SMALLEST_DEVIATION = 0.1  # of a scaled logarithm: what never leaves the subspace, may a little
 
 
@@ -40,8 +41,10 @@ class ResidualPeak(Detector):
     def _learn(self, rows: np.ndarray) -> None:
         found = subspace(logarithm(rows), self.explained)
         self.mean_, self.scale_ = found.mean, found.scale
-        # A subspace that is the whole space leaves nothing.
-        self.components_ = found.components[: rows.shape[1] - 1]
+        # A subspace that is the whole space leaves nothing, and neither does a direction in which
+        # nothing ever moved: along it any distance would be expected.
+        moved = int((found.variances > _SMALLEST_VARIANCE).sum())
+        self.components_ = found.components[: min(moved, rows.shape[1] - 1)]
         self.deviation_ = np.maximum(self._residuals(rows).std(axis=0), _SMALLEST_DEVIATION)
 
     def _shares(self, rows: np.ndarray) -> np.ndarray:

@@ -149,6 +149,18 @@ def test_a_call_that_is_gone_counts_as_none(model: AnomalyModel) -> None:
     assert model.score(gone).mean() < model.score(other).mean()
 
 
+def test_without_sequences_there_is_a_model_of_counts() -> None:
+    some = steady(40)
+    none = GramWindows(np.zeros(41, np.int64), np.empty(0, np.int64), np.empty((0, 6), np.int32))
+    counts = SteadyWindows(some.index, some.calls, some.counts, none)
+    data = fit_model(counts)[1]
+    model = load_model(data, reference(data))
+    assert set(model.ensemble.fitted.detectors) == set(DEFAULT_ALONE)
+    assert (model.score(changed(counts, 101, 9.0)) < model.score(counts)).all()
+    again = load_model(data, reference(data, sklearn="0.24.2"))
+    np.testing.assert_allclose(again.score(counts), model.score(counts))
+
+
 def test_a_window_is_scored_alone(model: AnomalyModel) -> None:
     other = steady(10, seed=4)
     alone = [model.score(other.take(np.array([row])))[0] for row in range(10)]
@@ -229,7 +241,7 @@ def test_a_fresh_process_loads_it(saved: bytes, tmp_path: Path) -> None:
 def test_the_default_ensemble_may_be_loaded() -> None:
     known = {f"{each.__module__}.{each.__name__}": name for name, each in detectors().items()}
     listed = {known[name] for name in model_file.ESTIMATORS}
-    assert {*DEFAULT_COUNTS, *DEFAULT_GRAMS} <= listed
+    assert {*DEFAULT_ALONE, *DEFAULT_COUNTS, *DEFAULT_GRAMS} <= listed
 
 
 def test_a_model_of_another_type_is_refused_by_name() -> None:
@@ -267,7 +279,7 @@ def test_a_model_that_would_call_a_function_is_refused_by_name() -> None:
 
 def test_a_trusted_type_under_another_loader_is_refused() -> None:
     def reload(schema: dict[str, Any]) -> None:
-        schema["content"]["detectors"]["content"]["residual"]["__loader__"] = "ReduceNode"
+        schema["content"]["detectors"]["content"]["gram-cover"]["__loader__"] = "ReduceNode"
 
     assert "ReduceNode" in refusal(rewritten(dumped(), reload))
 

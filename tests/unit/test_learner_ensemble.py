@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learner.calibration import Calibration
-from learner.ensemble import Ensemble, Windows, fit_ensemble
+from learner.ensemble import Ensemble, Windows, combined, fit_ensemble
 from learner.grams import GramWindows
 
 pytestmark = pytest.mark.unit
@@ -69,6 +69,14 @@ def test_sequences_and_calls_that_are_new_are_strange(ensemble: Ensemble) -> Non
 def test_held_out_scores_are_like_those_of_new_windows(ensemble: Ensemble) -> None:
     new = ensemble.score(windows(200, seed=5))
     assert np.median(ensemble.held_out) == pytest.approx(np.median(new), abs=0.15)
+
+
+def test_a_square_lies_between_the_mean_and_the_most() -> None:
+    members = [np.array([0.0, 1, 3]), np.array([2.0, 1, 0])]
+    mean, square, most = (combined(members, how) for how in ("mean", "square", "max"))
+    assert (most <= square).all()
+    assert (square <= mean).all()
+    assert mean[1] == square[1] == most[1] == -1
 
 
 def test_windows_without_sequences_have_an_ensemble() -> None:
