@@ -29,7 +29,7 @@ __all__ = ["BLOCKS", "FEWEST_WINDOWS", "Novelty", "still_unseen"]
 BLOCKS = 24
 _BURST_WINDOWS = 6  # a burst is rarely longer, so a stretch is never shorter
 _FEWEST_BLOCKS = 2
-FEWEST_WINDOWS = 24  # of fewer the intervals were found to hold too rarely
+FEWEST_WINDOWS = 60  # of fewer the intervals were found to hold too rarely
 _PRIOR = 0.5  # Jeffreys: of something that was never seen, half a time is assumed
 _Array: TypeAlias = "np.ndarray[Any, Any]"
 

@@ -14,7 +14,7 @@ from tests.workloads import known
 
 pytestmark = pytest.mark.e2e
 
-# At 0.9 some 37 steady windows are enough: 4 s, where nothing new comes in any of them.
+# At 0.9 60 steady windows are enough: 6 s, where nothing new comes in any of them.
 AIM = ["--window", "100ms", "--startup", "1s", "--until-settled", "0.9"]
 REPEATING = "while :; do read line </etc/hostname; /bin/true; sleep 0.02; done"
 EVER_NEW = "i=0; while :; do i=$((i+1)); : >$0/file$i.d; : >$0/x.$i.$i$i; sleep 0.02; done"
