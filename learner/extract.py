@@ -342,14 +342,18 @@ def named(
     recording_id = context.recording.manifest.recording_id
     return pa.table(
         {
-            "recording_id": pa.repeat(pa.scalar(recording_id, pa.string()), rows),
+            "recording_id": _under(
+                pa.array([recording_id], pa.string()), pa.repeat(pa.scalar(0, pa.int32()), rows)
+            ),
             "instance_key": _looked_up(found.column("instance"), context.instance_keys),
             "workload_key": _looked_up(found.column("workload"), context.workload_keys),
             "phase": found.column("phase"),
             "dimension": found.column("dimension"),
             "arch": found.column("arch"),
             "key": found.column("key"),
-            "exe_path": pa.array(context.paths, pa.binary()).take(whole(found.column("exe_path"))),
+            "exe_path": _under(
+                pa.array(context.paths, pa.binary()), whole(found.column("exe_path"))
+            ),
             "windows": found.column("windows").cast(pa.uint32()),
             "calls": found.column("calls"),
             "first": found.column("first").cast(_TIME),
@@ -366,8 +370,11 @@ def _renamed(groups: pa.Table, windows: pa.ChunkedArray) -> pa.Table:
     return groups.select([name for name in _GROUP.names if name in groups.column_names])
 
 
-def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.Array:
+def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.DictionaryArray:
     """Return the name of each number; nobody's is empty."""
-    index = pc.index_in(numbers, value_set=pa.array(list(names), pa.uint32()))
-    found = pa.array(list(names.values()), pa.string()).take(whole(index))
-    return pc.fill_null(found, "")
+    index = pc.index_in(whole(numbers), value_set=pa.array(list(names), pa.uint32()))
+    return _under(pa.array([*names.values(), ""], pa.string()), pc.fill_null(index, len(names)))
+
+
+def _under(words: pa.Array, indices: pa.Array) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(indices, words)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,15 +24,21 @@ from ethogram.contracts.baseline import (
     Rules,
     rule_id,
 )
+from ethogram.contracts.tables import ENUMS
+from learner.counting import whole
 from learner.evidence import Item
 from learner.identity import identity_of
 from learner.observed import observe
 from learner.outlook import outlook
+from learner.parallel import InThisProcess, Told, mapped, untold
 from learner.quarantine import sort_out
+from learner.rows import coded, typed
 
-__all__ = ["LearnOptions", "learn"]
+__all__ = ["LearnOptions", "learn", "learn_all", "parts_of"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
+
+_NOBODYS = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +54,61 @@ def learn(summary: pa.Table, *, options: LearnOptions | None = None) -> list[Bas
     Clusters, hosts and image digests of one workload make one baseline. Equal summaries give equal
     baselines.
     """
-    options = options or LearnOptions()
-    wanted = pa.array([*DIMENSIONS, *_WATCHED, "quarantine"], pa.string())
-    dimension = summary.column("dimension").cast(pa.string())
-    frame = _frame(summary.filter(pc.is_in(dimension, value_set=wanted)))
-    shared = frame[frame.workload_key == ""]
-    owned = frame[frame.workload_key != ""]
-    identities = {key: identity_of(key) for key in owned.workload_key.unique()}
-    groups = owned.groupby(owned.workload_key.map(identities), sort=True)
-    return [_baseline(rows, shared, options) for _, rows in groups]
+    return learn_all(coded(summary), InThisProcess(), options=options)
+
+
+def learn_all(
+    rows: pa.Table,
+    executor: Executor,
+    *,
+    options: LearnOptions | None = None,
+    told: Told = untold,
+) -> list[Baseline]:
+    """Return what `learn` does, of *rows* of a summary with codes, each workload by a worker."""
+    parts = list(parts_of(rows))
+    work = [(part, options or LearnOptions()) for part in parts]
+    found = dict(mapped(executor, _learnt, work, done=told(len(work))))
+    return [found[number] for number in range(len(work))]
+
+
+def parts_of(rows: pa.Table) -> Iterator[pa.Table]:
+    """Yield for each workload what *rows* of a summary say of it, sorted as baselines are.
+
+    With what its recordings say of nobody in particular, so that each is a summary of its own.
+    """
+    wanted = [ENUMS["dimension"].index(name) for name in (*DIMENSIONS, *_WATCHED, "quarantine")]
+    rows = rows.filter(pc.is_in(rows.column("dimension"), value_set=pa.array(wanted, pa.int8())))
+    keys = whole(rows.column("workload_key"))
+    names = keys.dictionary.to_pylist()
+    used = set(pc.unique(keys.indices).to_pylist())
+    owners = {names[index]: identity_of(names[index]) for index in used if names[index]}
+    order = {identity: number for number, identity in enumerate(sorted(set(owners.values())))}
+    number_of = [order[owners[name]] if name in owners else _NOBODYS for name in names]
+    owner = np.array(number_of, np.int64)[keys.indices.to_numpy()]
+    places = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[places], np.arange(len(order) + 1))
+    shared = rows.take(pa.array(places[: bounds[0]]))
+    for begin, end in pairwise(bounds):
+        own = rows.take(pa.array(places[begin:end]))
+        recordings = pc.unique(own.column("recording_id"))
+        of_them = pc.is_in(
+            shared.column("recording_id").cast(pa.string()), value_set=recordings.cast(pa.string())
+        )
+        yield typed(pa.concat_tables([shared.filter(of_them), own]))
+
+
+def _learnt(part: pa.Table, options: LearnOptions) -> Baseline:
+    """Return the baseline of the one workload that *part* is about."""
+    # Ten thousands of values, none in a cycle: to look for one again and again takes half the time.
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        frame = _frame(part)
+        is_shared = frame.workload_key == ""
+        return _baseline(frame[~is_shared], frame[is_shared], options)
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -68,7 +125,6 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -> Baseline:
     """Return the baseline of the workload that *rows* are about."""
-    shared = shared[shared.recording_id.isin(rows.recording_id.unique())]
     watched = rows[rows.dimension.isin(_WATCHED)]
     observed = observe(watched, shared)
     seen = rows[rows.dimension.isin(DIMENSIONS)].assign(indicators="")

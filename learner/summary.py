@@ -1,40 +1,43 @@
-"""A recording becomes a summary, and summaries merge: a grow-only set of what was seen."""
+"""Recordings become a summary, and summaries merge: a grow-only set of what was seen."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.contracts.fragments import FRAGMENT_ROWS, Fragment, fragments_of
 from ethogram.contracts.recording import Recording
+from ethogram.contracts.remote import RecordingUrl
 from ethogram.contracts.tables import SUMMARY
-from ethogram.indicators.registry import indicators
+from learner import pieces
 from learner.behaviour import BEHAVIOURS
-from learner.context import context_of
-from learner.doers import Doers
-from learner.extract import extract
-from learner.observation import observation_rows
-from learner.rows import coded, table_of, typed
-from learner.suspects import taint_of
+from learner.extract import folded
+from learner.judging import Suspects
+from learner.parallel import InThisProcess, Told, map_reduced, mapped, untold
+from learner.rows import SHARED, coded, ranked, table_of, typed
+from learner.taint import Condemned
 
-__all__ = ["merge", "summarize"]
+__all__ = ["Source", "merge", "summarize", "summarize_all", "united"]
 
+Source: TypeAlias = "Recording | Path | RecordingUrl"  # a URL is that of a summary
 _MEASURES = {"windows": "max", "calls": "max", "first": "min", "last": "max", "exec_id": "min"}
+_NOTHING = Condemned()
+_FOLD_ROWS = 200_000  # of groups that wait to be folded
 
 
-def summarize(recording: Recording) -> pa.Table:
+def summarize(recording: Recording, *, executor: Executor | None = None) -> pa.Table:
     """Return the summary of *recording*: schema `SUMMARY`, sorted by its primary key.
 
     Rows that name a workload or an instance which the recording lacks belong to nobody: they are
     counted as a loss of kind `malformed`. What an indicator condemns has dimension `quarantine`.
     """
-    context = context_of(recording)
-    taint = taint_of(context, indicators().values())
-    observed = table_of(observation_rows(context, taint, recording))
-    doers = Doers(context)
-    seen = (extract(context, taint, behaviour, doers) for behaviour in BEHAVIOURS)
-    return _union([observed, *seen])
+    return typed(_summarized(recording, executor or InThisProcess(), untold))
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
@@ -43,14 +46,114 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
     Associative, commutative and idempotent. Where rows with one primary key differ, the result has
     the largest counts, the earliest `first`, the latest `last` and the first `exec_id` by name.
     """
-    return _union([coded(table) for table in tables])
+    return typed(united([coded(table) for table in tables]))
 
 
-def _union(tables: list[pa.Table]) -> pa.Table:
-    whole = pa.concat_tables([table_of([]), *tables])
+def summarize_all(
+    sources: Sequence[Source], executor: Executor, *, told: Told = untold
+) -> pa.Table:
+    """Return the union of *sources*, recordings and files of summaries, as rows with codes.
+
+    Whatever the *executor* is, and the order of *sources*: equal sources, equal rows. What is small
+    is one piece of work; of a large recording each fragment is one.
+    """
+    large = [one for one in sources if isinstance(one, Recording) and one.rows > FRAGMENT_ROWS]
+    small = [one for one in sources if one not in large]
+    parts = [_summarized(recording, executor, told) for recording in large]
+    if small:
+        one_each = [(source,) for source in small]
+        done = told(len(small))
+        parts.append(map_reduced(executor, _rows_of, one_each, reduce=united, done=done))
+    return united(parts)
+
+
+def _rows_of(source: Source) -> pa.Table:
+    """Return the rows of one small source: all of it in this process."""
+    if isinstance(source, Recording):
+        return _summarized(source, InThisProcess(), untold)
+    return pieces.summary_rows(source)
+
+
+def _summarized(recording: Recording, executor: Executor, told: Told) -> pa.Table:
+    """Return the rows of *recording*, by fragments.
+
+    First as if nobody were suspect. Where an indicator suspects somebody after all, what the
+    suspects and theirs may have done is looked at once more.
+    """
+    fragments = [
+        fragment
+        for one in BEHAVIOURS
+        for fragment in fragments_of(recording, one.table, rows=FRAGMENT_ROWS)
+    ]
+    # The longest first: what is left to the end keeps others waiting.
+    fragments.sort(key=lambda fragment: -fragment.rows)
+    _verify(recording, fragments, executor)
+    groups, suspects = _shown(recording, fragments, _NOTHING, executor, told)
+    condemned = _NOTHING
+    if suspects:
+        ((_, condemned),) = mapped(executor, pieces.condemned_by, [(recording, suspects)])
+        if condemned.exec_ids:
+            groups, _ = _shown(recording, fragments, condemned, executor, told)
+    work = [(recording, table, folded(parts)) for table, parts in groups.items()]
+    done = told(len(work) + 1)
+    rows = [made for _, made in mapped(executor, pieces.name_groups, work, done=done)]
+    observing = mapped(executor, pieces.observe, [(recording, condemned)], done=done)
+    return united([*rows, *(found for _, found in observing)])
+
+
+def _shown(
+    recording: Recording,
+    fragments: Sequence[Fragment],
+    condemned: Condemned,
+    executor: Executor,
+    told: Told,
+) -> tuple[dict[str, list[pa.Table]], Suspects]:
+    """Return the groups of each table, and whom indicators suspect."""
+    groups: dict[str, list[pa.Table]] = defaultdict(list)
+    suspects = Suspects()
+    work = [(recording, fragment, condemned) for fragment in fragments]
+    done = told(len(work))
+    for _, (fragment, found, others) in mapped(executor, pieces.show, work, done=done):
+        suspects.take(others)
+        parts = groups[fragment.table]
+        parts.append(found)
+        if sum(part.num_rows for part in parts[1:]) > _FOLD_ROWS:
+            groups[fragment.table] = [folded(parts)]
+    return groups, suspects
+
+
+def _verify(recording: Recording, fragments: Sequence[Fragment], executor: Executor) -> None:
+    """Compare the files that several fragments are of with their digests, each once."""
+    files = {
+        (fragment.table, file)
+        for fragment in fragments
+        if fragment.is_part
+        for file, _ in fragment.pieces
+    }
+    work = [(recording, table, (file,)) for table, file in sorted(files)]
+    for _ in mapped(executor, pieces.verify, work):
+        pass
+
+
+def united(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the union of *tables* of codes, sorted by primary key."""
+    rows = pa.concat_tables([table_of([]), *tables])
+    words = {}
+    for name in SHARED:
+        codes, words[name] = ranked(rows.column(name))
+        rows = rows.set_column(rows.schema.get_field_index(name), name, codes)
     keys = list(SUMMARY.key)
-    grouped = whole.group_by(keys).aggregate(list(_MEASURES.items()))
+    found = rows.group_by(keys, use_threads=False).aggregate(list(_MEASURES.items()))
     names = {f"{name}_{measure}": name for name, measure in _MEASURES.items()}
-    grouped = grouped.rename_columns([names.get(name, name) for name in grouped.column_names])
-    order = pc.sort_indices(grouped, sort_keys=[(key, "ascending") for key in keys])
-    return typed(grouped.take(order))
+    found = found.rename_columns([names.get(name, name) for name in found.column_names])
+    found = found.take(pc.sort_indices(found, sort_keys=[(key, "ascending") for key in keys]))
+    return pa.table(
+        {name: _worded(found.column(name), words.get(name)) for name in rows.schema.names}
+    )
+
+
+def _worded(column: pa.ChunkedArray, words: pa.Array | None) -> pa.ChunkedArray:
+    if words is None:
+        return column
+    chunks = [pa.DictionaryArray.from_arrays(chunk, words) for chunk in column.chunks]
+    return pa.chunked_array(chunks, pa.dictionary(pa.int32(), words.type))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +32,18 @@ from learner.context import Context
 from learner.doers import BY_EXEC_ID
 from learner.judging import judge
 
-__all__ = ["Taint"]
+__all__ = ["Condemned", "Taint"]
 
 _EXEC = ENUMS["phase"].index("exec")
+
+
+class Condemned(NamedTuple):
+    """The processes of suspects and theirs, and where they may have done something, with bits."""
+
+    exec_ids: Mapping[str, int] = {}
+    files: Cells = Cells()
+    peers: Cells = Cells()
+    lives: Cells = Cells()
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,11 @@ class Taint:
     files: Cells = field(default_factory=Cells)
     peers: Cells = field(default_factory=Cells)
     lives: Cells = field(default_factory=Cells)
+
+    @property
+    def condemned(self) -> Condemned:
+        """What it knows, without what it looks things up in."""
+        return Condemned(self.exec_ids, self.files, self.peers, self.lives)
 
     def names(self, bits: int) -> list[str]:
         """Return the ids of the indicators in *bits*, sorted."""

@@ -8,15 +8,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from ethogram.cli.screen import shell
+from ethogram.cli.work_options import progress
 from ethogram.contracts.escape import escape
+from ethogram.contracts.file_names import SUMMARY_SUFFIX
 from ethogram.contracts.foreign import HEAD_CHARACTERS, recognise
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import EthogramError, RecordingError, UsageError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pyarrow as pa
 
-__all__ = ["WORDS", "Kind", "kind_of", "summarized", "use_of"]
+    from learner.summary import Source
+
+__all__ = ["WORDS", "Kind", "kind_of", "rows_in", "sources_of", "summarized", "use_of"]
 
 Kind = Literal["recording", "summary", "baseline", "baselines", "map", "policies"]
 # What people call each of them.
@@ -35,7 +41,8 @@ WORDS: Mapping[Kind, str] = MappingProxyType(
 def kind_of(path: Path | RecordingUrl) -> Kind:
     """Return what *path* is, by its content; `EthogramError` where it is nothing that we wrote."""
     if isinstance(path, RecordingUrl):
-        return "recording"  # nothing else is read from a URL, and its reader says what is missing
+        # Its reader says what is missing.
+        return "summary" if str(path).endswith(SUMMARY_SUFFIX) else "recording"
     try:
         return _kind_of(path)
     except PermissionError as error:
@@ -100,22 +107,32 @@ def use_of(kind: Kind, path: Path | RecordingUrl) -> str:
     return f"`{shell('ethogram', 'show', path)}` prints it"
 
 
-def summarized(paths: Sequence[Path | RecordingUrl]) -> pa.Table:
-    """Return one summary of *paths*, recordings and summaries alike."""
+def sources_of(paths: Sequence[Path | RecordingUrl]) -> list[Source]:
+    """Return *paths*, recordings and summaries alike, as what summaries are made of."""
     from ethogram.contracts.recording import Recording
-    from ethogram.contracts.summary import read_summary
-    from learner.summary import merge, summarize
 
-    tables = []
+    found: list[Source] = []
     for path in paths:
         match kind_of(path):
             case "recording":
-                tables.append(summarize(Recording.open(path)))
-            case "summary" if isinstance(path, Path):
-                tables.append(read_summary(path))
+                found.append(Recording.open(path))
+            case "summary":
+                found.append(path)
             case kind:
                 raise UsageError(
                     f"`{path}` is {WORDS[kind]}, not a recording or summary",
                     hint=use_of(kind, path),
                 )
-    return merge(tables)
+    return found
+
+
+def rows_in(sources: Sequence[Source]) -> int:
+    """Return how many rows the recordings among *sources* have."""
+    return sum(0 if isinstance(one, Path | RecordingUrl) else one.rows for one in sources)
+
+
+def summarized(sources: Sequence[Source], executor: Executor) -> pa.Table:
+    """Return the union of *sources* as rows with codes, by *executor*; a terminal sees how far."""
+    from learner.summary import summarize_all
+
+    return summarize_all(sources, executor, told=progress("summarizing"))

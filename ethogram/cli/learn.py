@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.inputs import WORDS, kind_of, summarized
+from ethogram.cli.inputs import WORDS, kind_of, rows_in, sources_of, summarized
 from ethogram.cli.options import Location, examples, force_option, until_settled_option
+from ethogram.cli.places import expanded
 from ethogram.cli.refusals import allow_option, as_allowed
 from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
+from ethogram.cli.work_options import progress, work_options, workers
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import BaselineError, UsageError
 
@@ -72,6 +74,7 @@ __all__ = ["command"]
 )
 @allow_option
 @review_options
+@work_options
 @force_option
 def command(
     *,
@@ -82,6 +85,8 @@ def command(
     budget: str,
     until_settled: float | None,
     allowances: tuple[tuple[str, ...], ...],
+    jobs: int | None,
+    dask: str | None,
     force: bool,
     **choices: Any,
 ) -> None:
@@ -101,12 +106,12 @@ def command(
     from ethogram.cli.settled import require_settled
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
-    from learner.learn import learn
 
     review = review_of(choices)
-    known = _baselines(inputs)
+    places = expanded(inputs)
+    known = _baselines(places)
     if known is None:
-        baselines = as_allowed(learn(summarized(inputs)), allowances)
+        baselines = as_allowed(_learnt(places, jobs, dask), allowances)
     else:
         baselines = [one for _, one in known]
     since = None if base is None else _since(base, baselines, is_learnt=known is None)
@@ -118,22 +123,24 @@ def command(
         models = _models_beside(known, files)
     elif not no_model:
         files, models = _with_models(
-            files, [path for path in inputs if kind_of(path) == "recording"], budget
+            files, [path for path in places if kind_of(path) == "recording"], budget
         )
-    contents = models | {file: dump_baseline(one).encode() for file, one in files.items()}
-    _refuse_replacing(contents, force=force)
+    if not force:
+        _refuse_replacing(models, files)
     if not _is_file(place):
         place.mkdir(parents=True, exist_ok=True)
     # Models come first: a baseline never names one that is not there.
-    for file, content in contents.items():
+    for file, content in models.items():
         replace_file(file, content, mode=0o644)
+    for file, baseline in files.items():
+        replace_file(file, dump_baseline(baseline).encode(), mode=0o644)
     console = output()
     for file, baseline in files.items():
         print_baseline(console, file, baseline, rules=False)
         console.print()
     for _, difference in since or ():
         say(started_words(difference))
-    say(f"learnt {count(len(files), 'baseline')} from {count(len(inputs), 'input')}")
+    say(f"learnt {count(len(files), 'baseline')} from {count(len(places), 'input')}")
     if until_settled is not None:
         require_settled(files.values(), until_settled)
     next_command(
@@ -157,6 +164,18 @@ def _since(
     old = load_baselines(base)
     digests = {str(file): sha256(file.read_bytes()).hexdigest() for file, _ in old}
     return started_from(old, [(base, one) for one in baselines], digests=digests)
+
+
+def _learnt(
+    places: Sequence[Path | RecordingUrl], jobs: int | None, dask: str | None
+) -> list[Baseline]:
+    """Return the baselines of *places*, by the workers that were asked for."""
+    from learner.learn import learn_all
+
+    sources = sources_of(places)
+    with workers(jobs, dask, rows=rows_in(sources)) as executor:
+        rows = summarized(sources, executor)
+        return learn_all(rows, executor, told=progress("learning"))
 
 
 def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseline]] | None:
@@ -245,12 +264,15 @@ def _with_models(
     return files, models
 
 
-def _refuse_replacing(contents: dict[Path, bytes], *, force: bool) -> None:
+def _refuse_replacing(models: Mapping[Path, bytes], files: Mapping[Path, Baseline]) -> None:
     """Raise `UsageError` where a file that differs is in the way, before anything is written."""
-    different = [
-        file for file, content in contents.items() if file.exists() and file.read_bytes() != content
-    ]
-    if different and not force:
+    from ethogram.contracts.baseline import dump_baseline
+
+    existing = [file for file in files if file.exists()]
+    contents = {file: content for file, content in models.items() if file.exists()}
+    contents |= {file: dump_baseline(files[file]).encode() for file in existing}
+    different = [file for file, content in contents.items() if file.read_bytes() != content]
+    if different:
         others = len(different) - 1
         what = f" and {others} more exist and differ" if others else " exists and differs"
         raise UsageError(

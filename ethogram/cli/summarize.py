@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
-from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
+from ethogram.cli.inputs import WORDS, kind_of, rows_in, sources_of, summarized, use_of
 from ethogram.cli.options import Location, force_option, refuse_existing, summary_output_option
+from ethogram.cli.places import expanded
 from ethogram.cli.screen import count, next_command, say, shell
+from ethogram.cli.work_options import work_options, workers
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
@@ -19,13 +21,23 @@ __all__ = ["command"]
 @click.argument("recordings", metavar="REC...", nargs=-1, required=True,
                 type=Location())  # fmt: skip
 @summary_output_option
+@work_options
 @force_option
-def command(recordings: tuple[Path | RecordingUrl, ...], output: Path, force: bool) -> None:
+def command(
+    *,
+    recordings: tuple[Path | RecordingUrl, ...],
+    output: Path,
+    jobs: int | None,
+    dask: str | None,
+    force: bool,
+) -> None:
     """Reduce recordings REC to one summary: what was seen, without windows and process trees."""
     from ethogram.contracts.summary import write_summary
+    from learner.rows import typed
 
     refuse_existing(output, force=force)
-    for path in recordings:
+    places = expanded(recordings)
+    for path in places:
         if (kind := kind_of(path)) != "recording":
             raise UsageError(
                 f"`{path}` is {WORDS[kind]}, not a recording",
@@ -33,10 +45,12 @@ def command(recordings: tuple[Path | RecordingUrl, ...], output: Path, force: bo
                 if kind == "summary"
                 else use_of(kind, path),
             )
-    summary = summarized(recordings)
+    sources = sources_of(places)
+    with workers(jobs, dask, rows=rows_in(sources)) as executor:
+        summary = typed(summarized(sources, executor))
     write_summary(summary, output, force=force)
     say(
-        f"summarized {count(len(recordings), 'recording')} in `{output}`: "
+        f"summarized {count(len(places), 'recording')} in `{output}`: "
         f"{count(summary.num_rows, 'row')}"
     )
     next_command(shell("ethogram", "learn", output, "-o", "baselines"))

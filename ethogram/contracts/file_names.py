@@ -1,11 +1,14 @@
-"""Names that a workload or its owner chose, as parts of file names."""
+"""Names of files: what ends them, and names that a workload or its owner chose as parts of them."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-__all__ = ["safe_part"]
+__all__ = ["MANIFEST_NAME", "SUMMARY_SUFFIX", "safe_part"]
+
+MANIFEST_NAME = "manifest.json"
+SUMMARY_SUFFIX = ".summary.parquet"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _LENGTH = 64

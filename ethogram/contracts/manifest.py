@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ethogram.contracts.durable import replace_file
+from ethogram.contracts.file_names import MANIFEST_NAME
 from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.contracts.tables import RECORDING_SCHEMA
@@ -46,10 +47,13 @@ __all__ = [
     "write_manifest",
 ]
 
+<<<<<<< HEAD
 # What ended a recording: somebody, `--duration`, the end of its command, `--until-settled`.
 Stopped = Literal["asked", "duration", "command", "settled"]
 
 MANIFEST_NAME = "manifest.json"
+=======
+>>>>>>> 51e648c (Learn from any number of inputs, in processes here or on a Dask cluster)
 MANIFEST_MAX_BYTES = 16 << 20
 _FAMILY, _, _VERSION = RECORDING_SCHEMA.partition("/")
 

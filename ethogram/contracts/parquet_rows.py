@@ -74,11 +74,11 @@ def parquet_batches(
             yield conform_batch(table, batch, path, columns=columns)
 
 
-def parquet_metadata(path: Path | RemoteFile) -> pq.FileMetaData:
-    """Return what Parquet file *path*, which a manifest lists, says of itself."""
+def parquet_metadata(path: Path | RemoteFile, *, is_listed: bool = True) -> pq.FileMetaData:
+    """Return what Parquet file *path* says of itself; *is_listed* where a manifest names it."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with _readable(path, is_listed=True), _source(path) as source:
+    with _readable(path, is_listed=is_listed), _source(path) as source:
         metadata = pq.read_metadata(source)
         _require_size(metadata, path)
         return metadata

@@ -181,6 +181,20 @@ class Recording:
             else:
                 _check_digest(_parquet_part(self.path, listed).path, listed)
 
+    @property
+    def extent(self) -> int:
+        """How many batches its journal held when it was opened: a recorder may be adding more."""
+        return sum(
+            part.extent.batches for parts in self._parts.values() for part in parts if part.extent
+        )
+
+    @property
+    def rows(self) -> int:
+        """How many rows its Parquet files have; what is in a journal still is not counted."""
+        return sum(
+            part.listed.rows for parts in self._parts.values() for part in parts if part.listed
+        )
+
     def parts(self, name: str) -> Sequence[Part]:
         """Return the files of table *name*, in the order of their rows."""
         return tuple(self._parts[name])

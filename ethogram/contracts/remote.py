@@ -13,6 +13,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+from ethogram.contracts.file_names import MANIFEST_NAME, SUMMARY_SUFFIX
 from ethogram.errors import EthogramError, RecordingError, UsageError
 
 __all__ = ["RecordingUrl", "Remote", "RemoteFile", "location_of"]
@@ -188,6 +189,42 @@ class Remote:
         return {
             one["name"].rpartition("/")[2]: one["size"] for one in found if one["type"] == "file"
         }
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file *name* right below."""
+        filesystem, root = self.backend
+        try:
+            return bool(filesystem.isfile(f"{root}/{name}"))
+        except Exception as error:
+            raise self.failure(error) from error
+
+    def matching(self) -> list[RecordingUrl]:
+        """Return the places that this URL, a pattern, stands for, sorted."""
+        filesystem, root = self.backend
+        try:
+            return self._urls(sorted(str(name) for name in filesystem.glob(root)))
+        except Exception as error:
+            raise self.failure(error) from error
+
+    def recordings_below(self) -> list[RecordingUrl]:
+        """Return the recordings and summaries right below, sorted."""
+        filesystem, root = self.backend
+        try:
+            manifests = [str(name) for name in filesystem.glob(f"{root}/*/{MANIFEST_NAME}")]
+            summaries = [str(name) for name in filesystem.glob(f"{root}/*{SUMMARY_SUFFIX}")]
+        except Exception as error:
+            raise self.failure(error) from error
+        found = [name.removesuffix(f"/{MANIFEST_NAME}") for name in manifests]
+        return self._urls(sorted(found + summaries))
+
+    def _urls(self, names: list[str]) -> list[RecordingUrl]:
+        """Return the URLs of what the backend calls *names*: this one's beginning, their end."""
+        _, root = self.backend
+        parts = self.url.given.rstrip("/").split("/")
+        depth = root.strip("/").count("/")
+        beginning = "/".join(parts[: len(parts) - depth])
+        rests = [name.strip("/").split("/", 1)[1:] for name in names]
+        return [RecordingUrl("/".join([beginning, *rest])) for rest in rests]
 
     def failure(self, error: BaseException) -> RecordingError:
         """Return what to say of *error*, which a backend raised."""

@@ -12,13 +12,14 @@ import pyarrow.parquet as pq
 
 from ethogram.contracts.columns import conform_table
 from ethogram.contracts.durable import replace_file
-from ethogram.contracts.parquet_rows import parquet_batches
+from ethogram.contracts.file_names import SUMMARY_SUFFIX
+from ethogram.contracts.parquet_rows import parquet_batches, parquet_metadata
+from ethogram.contracts.remote import RecordingUrl, Remote, RemoteFile, location_of
 from ethogram.contracts.tables import SUMMARY, SUMMARY_SCHEMA
 from ethogram.errors import RecordingError, UsageError
 
 __all__ = ["SUMMARY_SUFFIX", "read_summary", "write_summary"]
 
-SUMMARY_SUFFIX = ".summary.parquet"
 _SCHEMA_KEY = b"ethogram.schema"
 _FAMILY, _, _VERSION = SUMMARY_SCHEMA.partition("/")
 
@@ -45,29 +46,31 @@ def write_summary(table: pa.Table, path: str | Path, *, force: bool = False) -> 
         ) from error
 
 
-def read_summary(path: str | Path) -> pa.Table:
+def read_summary(path: str | Path | RecordingUrl) -> pa.Table:
     """Return the summary *path* with exactly `SUMMARY`'s schema.
 
     `RecordingError` where it is missing, damaged, foreign (by column) or of a newer version.
     """
-    source = Path(path)
-    if not source.is_file():
-        what = "is not a file" if source.exists() else "does not exist"
-        raise RecordingError(
-            f"`{source}` {what}", hint="name a file that `ethogram summarize -o` wrote"
-        )
+    source = _source_of(path)
     _check_schema(source)
     return pa.Table.from_batches(parquet_batches(SUMMARY, source), SUMMARY.arrow_schema())
 
 
-def _check_schema(source: Path) -> None:
-    try:
-        with source.open("rb") as file:
-            metadata = pq.read_metadata(file).metadata or {}
-    except (OSError, ValueError, pa.ArrowException) as error:
+def _source_of(path: str | Path | RecordingUrl) -> Path | RemoteFile:
+    place = location_of(path) if isinstance(path, str) else path
+    if isinstance(place, RecordingUrl):
+        directory, _, name = place.given.rpartition("/")
+        return RemoteFile(Remote(RecordingUrl(directory)), name)
+    if not place.is_file():
+        what = "is not a file" if place.exists() else "does not exist"
         raise RecordingError(
-            f"`{source}` is no whole Parquet file", hint="make it again with `ethogram summarize`"
-        ) from error
+            f"`{place}` {what}", hint="name a file that `ethogram summarize -o` wrote"
+        )
+    return place
+
+
+def _check_schema(source: Path | RemoteFile) -> None:
+    metadata = parquet_metadata(source, is_listed=False).metadata or {}
     schema = metadata.get(_SCHEMA_KEY, b"")[:64].decode("ascii", "replace")
     match = re.fullmatch(rf"{re.escape(_FAMILY)}/([0-9]{{1,6}})", schema)
     if match is None:

@@ -1,0 +1,141 @@
+"""A summary is the same however a recording is cut, whoever works on it, and in any order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from ethogram.contracts.fragments import Fragment, fragment_batches, fragments_of
+from ethogram.contracts.recording import Recording
+from ethogram.contracts.summary import write_summary
+from ethogram.contracts.tables import TABLES
+from ethogram.errors import EthogramError, RecordingError
+from ethogram.indicators.registry import indicators
+from ethogram.indicators.rows import completed
+from learner import summary as summaries
+from learner.judging import JUDGED
+from learner.parallel import InThisProcess, executor_of, map_reduced, mapped
+from learner.rows import typed
+from learner.summary import merge, summarize, summarize_all
+from profiler import compaction
+from tests.recordings import shop_recording
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """The shop in files of a few rows a row group."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compaction, "_GROUP_ROWS", 5)
+        return Recording.open(shop_recording(tmp_path_factory.mktemp("cut") / "recording"))
+
+
+@pytest.fixture(scope="module")
+def whole(cut: Recording) -> pa.Table:
+    return summarize(cut)
+
+
+def rows_of(recording: Recording, fragments: list[Fragment]) -> list[dict[str, object]]:
+    batches = [batch for one in fragments for batch in fragment_batches(recording, one)]
+    return sorted((row for batch in batches for row in batch.to_pylist()), key=repr)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 9, 23, 1000])
+def test_fragments_are_the_whole_table(cut: Recording, rows: int) -> None:
+    for name in TABLES:
+        fragments = fragments_of(cut, name, rows=rows)
+        assert rows_of(cut, fragments) == sorted(cut.table(name).to_pylist(), key=repr)
+        assert sum(fragment.rows for fragment in fragments) >= cut.table(name).num_rows
+
+
+def test_fragments_name_the_windows_that_they_share(cut: Recording) -> None:
+    fragments = fragments_of(cut, "syscalls", rows=4)
+    assert len(fragments) > 3
+    windows = [
+        {window for batch in fragment_batches(cut, one) for window in batch["window"].to_pylist()}
+        for one in fragments
+    ]
+    for index, own in enumerate(windows):
+        others = set().union(*windows[:index], *windows[index + 1 :])
+        assert own & others <= set(fragments[index].shared)
+        assert set(fragments[index].shared) <= set(range(min(own), max(own) + 1))
+
+
+@pytest.mark.parametrize("rows", [1, 4, 9, 23])
+def test_a_summary_does_not_depend_on_the_cut(
+    cut: Recording, whole: pa.Table, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "FRAGMENT_ROWS", rows)
+    assert summarize(cut).equals(whole)
+
+
+def test_processes_give_the_same_in_any_order(
+    cut: Recording, whole: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Recording.open(shop_recording(tmp_path / "other", recording_id="OTHER"))
+    write_summary(summarize(other), tmp_path / "other.summary.parquet")
+    both = merge([whole, summarize(other)])
+    sources = [cut, tmp_path / "other.summary.parquet", other]
+    monkeypatch.setattr(summaries, "FRAGMENT_ROWS", 9)
+    assert typed(summarize_all(sources, InThisProcess())).equals(both)
+    with executor_of(jobs=2) as executor:
+        assert typed(summarize_all(sources, executor)).equals(both)
+        assert typed(summarize_all(sources[::-1], executor)).equals(both)
+
+
+def test_a_file_that_changed_is_refused_whichever_fragment_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "_GROUP_ROWS", 5)
+    path = shop_recording(tmp_path / "recording")
+    file = path / "syscalls-00000.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    monkeypatch.setattr(summaries, "FRAGMENT_ROWS", 4)
+    with pytest.raises(RecordingError, match="its sha256 differs"):
+        summarize(Recording.open(path))
+
+
+def test_indicators_ask_for_no_column_that_they_are_not_given(cut: Recording) -> None:
+    small = [cut.table(name) for name in ("executables", "instances")]
+    for indicator in indicators().values():
+        name = indicator.metadata.table
+        if name in JUDGED:
+            rows = completed(cut.table(name).select(JUDGED[name]), *small)
+            assert len(indicator.matches(rows)) == len(indicator.taints(rows)) == rows.num_rows
+
+
+def end(_: int) -> None:
+    os._exit(1)
+
+
+def stay(_: int) -> None:
+    signal.pause()
+
+
+def test_a_worker_that_dies_is_a_foreseen_failure() -> None:
+    with (
+        pytest.raises(EthogramError, match="a worker ended before its work was done"),
+        executor_of(jobs=2) as executor,
+    ):
+        list(mapped(executor, end, [(number,) for number in range(3)]))
+
+
+def test_a_worker_that_hangs_is_a_foreseen_failure_and_is_ended() -> None:
+    with (
+        pytest.raises(EthogramError, match="no worker finished anything for 1 s"),
+        executor_of(jobs=2) as executor,
+    ):
+        list(mapped(executor, stay, [(1,)], patience_s=1))
+
+
+def test_a_reduction_is_that_of_all() -> None:
+    for count in (1, 2, 8, 9, 23, 100):
+        given = [(number,) for number in range(count)]
+        assert map_reduced(InThisProcess(), abs, given, reduce=sum) == sum(range(count))
