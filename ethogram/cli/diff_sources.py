@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ethogram.cli.inputs import WORDS, kind_of, summarized, use_of
+from ethogram.cli.inputs import WORDS, kind_of, learnt_from, use_of
 from ethogram.contracts.escape import escape
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import BaselineError, UsageError
@@ -39,9 +39,7 @@ def baselines_of(source: Source, other: Source) -> list[Named]:
 
         return load_baselines(source)
     if kind in ("recording", "summary"):
-        from learner.learn import learn
-
-        return [(Path(str(source)), one) for one in learn(summarized([source]))]
+        return [(Path(str(source)), one) for one in learnt_from([source])]
     raise UsageError(
         f"`{source}` is {WORDS[kind]}, not baselines, a recording or a summary",
         hint=use_of(kind, source),

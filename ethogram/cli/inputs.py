@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from ethogram.cli.screen import shell
-from ethogram.cli.work_options import progress
+from ethogram.cli.work_options import progress, workers
 from ethogram.contracts.escape import escape
 from ethogram.contracts.file_names import SUMMARY_SUFFIX
 from ethogram.contracts.foreign import HEAD_CHARACTERS, recognise
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from ethogram.contracts.baseline import Baseline
     from learner.summary import Source
 
-__all__ = ["WORDS", "Kind", "kind_of", "rows_in", "sources_of", "summarized", "use_of"]
+__all__ = [
+    "WORDS",
+    "Kind",
+    "kind_of",
+    "learnt_from",
+    "rows_in",
+    "sources_of",
+    "summarized",
+    "use_of",
+]
 
 Kind = Literal["recording", "summary", "baseline", "baselines", "map", "policies"]
 # What people call each of them.
@@ -136,3 +146,14 @@ def summarized(sources: Sequence[Source], executor: Executor) -> pa.Table:
     from learner.summary import summarize_all
 
     return summarize_all(sources, executor, told=progress("summarizing"))
+
+
+def learnt_from(
+    places: Sequence[Path | RecordingUrl], *, jobs: int | None = None, dask: str | None = None
+) -> list[Baseline]:
+    """Return the baselines of *places*, by the workers that were asked for."""
+    from learner.learn import learn_all
+
+    sources = sources_of(places)
+    with workers(jobs, dask, rows=rows_in(sources)) as executor:
+        return learn_all(summarized(sources, executor), executor, told=progress("learning"))

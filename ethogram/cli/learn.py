@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.inputs import WORDS, kind_of, rows_in, sources_of, summarized
+from ethogram.cli.inputs import WORDS, kind_of, learnt_from
 from ethogram.cli.options import Location, examples, force_option, until_settled_option
 from ethogram.cli.places import expanded
 from ethogram.cli.refusals import allow_option, as_allowed
 from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
-from ethogram.cli.work_options import progress, work_options, workers
+from ethogram.cli.work_options import work_options
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import BaselineError, UsageError
 
@@ -111,7 +111,7 @@ def command(
     places = expanded(inputs)
     known = _baselines(places)
     if known is None:
-        baselines = as_allowed(_learnt(places, jobs, dask), allowances)
+        baselines = as_allowed(learnt_from(places, jobs=jobs, dask=dask), allowances)
     else:
         baselines = [one for _, one in known]
     since = None if base is None else _since(base, baselines, is_learnt=known is None)
@@ -164,18 +164,6 @@ def _since(
     old = load_baselines(base)
     digests = {str(file): sha256(file.read_bytes()).hexdigest() for file, _ in old}
     return started_from(old, [(base, one) for one in baselines], digests=digests)
-
-
-def _learnt(
-    places: Sequence[Path | RecordingUrl], jobs: int | None, dask: str | None
-) -> list[Baseline]:
-    """Return the baselines of *places*, by the workers that were asked for."""
-    from learner.learn import learn_all
-
-    sources = sources_of(places)
-    with workers(jobs, dask, rows=rows_in(sources)) as executor:
-        rows = summarized(sources, executor)
-        return learn_all(rows, executor, told=progress("learning"))
 
 
 def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseline]] | None:

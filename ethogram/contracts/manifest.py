@@ -47,13 +47,9 @@ __all__ = [
     "write_manifest",
 ]
 
-<<<<<<< HEAD
 # What ended a recording: somebody, `--duration`, the end of its command, `--until-settled`.
 Stopped = Literal["asked", "duration", "command", "settled"]
 
-MANIFEST_NAME = "manifest.json"
-=======
->>>>>>> 51e648c (Learn from any number of inputs, in processes here or on a Dask cluster)
 MANIFEST_MAX_BYTES = 16 << 20
 _FAMILY, _, _VERSION = RECORDING_SCHEMA.partition("/")
 
