@@ -1,6 +1,6 @@
 """How well attacks on containers are told from their normal work, by counts of system calls alone.
 
-    python benchmarks/shil.py DIRECTORY [--sizes 1,10,50] [--workers N]
+    python benchmarks/shil.py DIRECTORY [--sizes 1,10,50] [--workers N] [--write FILE]
 
 DIRECTORY holds `windows.parquet` (`cve`, `role`, `container`, `sample`, one column `sc_<name>` a
 call: counts of 100 ms) and `attack_times.csv`, as SHIL's recordings reshaped. Each application is
@@ -36,7 +36,7 @@ from benchmarks.attacks import (
     summed,
 )
 from benchmarks.progress import say
-from benchmarks.report import Column, Part, Table, Target, as_json, as_text
+from benchmarks.report import Column, Part, Table, Target, as_json, as_markdown, as_text, replaced
 from ethogram.errors import EthogramError
 from learner.budget import Budget, Threshold, share_threshold, threshold
 from learner.calibration import Calibration
@@ -94,6 +94,9 @@ def main() -> None:
     print(as_text(part), file=sys.stderr)
     facts = {"command": " ".join(["python", *sys.argv])}
     print(json.dumps(as_json([part], facts), indent=2))
+    if options.write:
+        document = options.write.read_text(encoding="utf-8")
+        options.write.write_text(replaced(document, {part.name: as_markdown(part)}), "utf-8")
 
 
 def _options() -> argparse.Namespace:
@@ -109,6 +112,9 @@ def _options() -> argparse.Namespace:
         default=[1, 10, 50],
         metavar="N[,N...]",
         help="samples of 100 ms in a window: 1, 10 and 50 unless told",
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace the block `shil` in FILE"
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     return parser.parse_args()
