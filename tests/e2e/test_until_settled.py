@@ -41,7 +41,7 @@ def test_one_that_shows_ever_new_files_does_not(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir(mode=0o777)
     said, manifest = recorded(
-        tmp_path / "r", *AIM, "--duration", "12s", "--", "bash", "-c", EVER_NEW, str(made)
+        tmp_path / "r", *AIM, "--duration", "25s", "--", "bash", "-c", EVER_NEW, str(made)
     )
     assert manifest["stopped"] == "duration"
     assert "it ended because" not in said
