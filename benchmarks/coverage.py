@@ -1,6 +1,6 @@
 """How often the intervals hold that a baseline states of what is still to come.
 
-    python benchmarks/coverage.py [--trials N] [--shil DIR] [RECORDING...]
+    python benchmarks/coverage.py [--trials N] [--shil DIR] [--write FILE] [RECORDING...]
 
 Generated workloads, whose truth is known, are watched for a while; recordings are cut at several
 moments. The outlook of the first part is compared with what is new in the next. JSON goes to
@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.kinds import DAY, HOUR, KINDS, MINUTE, WINDOW_S, bursts, watch
-from benchmarks.report import Column, Part, Table, as_json, as_text
+from benchmarks.report import Column, Part, Table, as_json, as_markdown, as_text, replaced
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from learner.novelty import Novelty
@@ -102,6 +102,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("recordings", nargs="*", type=Path, metavar="RECORDING")
     parser.add_argument("--trials", type=int, default=1000, metavar="N", help="of each kind")
     parser.add_argument("--shil", type=Path, metavar="DIR", help="windows of containers")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="replace the block between markers in FILE"
+    )
     options = parser.parse_args(words)
     part = Part(
         "coverage", "How often the intervals of coverage hold",
@@ -123,6 +126,9 @@ def main(words: Sequence[str] | None = None) -> None:
     print(as_text(part), file=sys.stderr)
     facts = {"command": " ".join(["python", *sys.argv])}
     print(json.dumps(as_json([part], facts), indent=2))
+    if options.write:
+        text = options.write.read_text()
+        options.write.write_text(replaced(text, {part.name: as_markdown(part)}))
 
 
 # --- generated -----------------------------------------------------------------------------------
