@@ -22,7 +22,7 @@ from ethogram.contracts.baseline import (
 )
 from ethogram.contracts.escape import escape
 from learner.dimensions import decode_value
-from learner.generalise import widened
+from learner.generalise import Origin, widened
 
 __all__ = ["Item", "gather"]
 
@@ -84,7 +84,8 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
     known: dict[tuple[Dimension, AnyValue], int] = {}
     decoded = [(dimension, decode_value(dimension, arch or None, key))
                for dimension, arch, key in keys]  # fmt: skip
-    for (dimension, exact), value in zip(decoded, widened(decoded), strict=True):
+    origins = _origins(rows, numbers, len(decoded))
+    for (dimension, exact), value in zip(decoded, widened(decoded, origins), strict=True):
         index = known.setdefault((dimension, value), len(known))
         if index == len(values):
             values.append((dimension, value))
@@ -106,6 +107,19 @@ def gather(rows: pd.DataFrame) -> Iterator[Item]:
             a_run=measured.a_run,
             indicators=measured.indicators,
         )
+
+
+def _origins(rows: pd.DataFrame, numbers: np.ndarray, count: int) -> list[Origin | None]:
+    """Return for each of *count* values where its file comes from, as far as its rows know."""
+    origins: list[Origin | None] = [None] * count
+    if "in_image" not in rows:
+        return origins
+    told = rows.in_image.to_numpy(dtype=object)
+    for number in np.unique(numbers[told == False]):  # noqa: E712  null is neither
+        origins[number] = "own"
+    for number in np.unique(numbers[told == True]):  # noqa: E712
+        origins[number] = "image"
+    return origins
 
 
 def _words(value: AnyValue) -> str:

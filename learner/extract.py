@@ -29,6 +29,7 @@ _DIMENSIONS = {name: code for code, name in enumerate(ENUMS["dimension"])}
 _TIME = pa.timestamp("ns", tz="UTC")
 _CHUNK_ROWS = 1 << 20
 _NO_EDGE = -1
+_IMAGES, _NOT_KNOWN = (ENUMS["in_image"].index(word) for word in ("yes", "unknown"))
 _GROUP = pa.schema(
     [
         ("instance", pa.uint32()),
@@ -45,10 +46,17 @@ _GROUP = pa.schema(
         ("first", pa.int64()),
         ("last", pa.int64()),
         ("process", pa.int32()),  # the first by name, where rows name theirs
+        ("in_image", pa.bool_()),  # of files, where any row knows it
     ]
 )
 _KEYS = _GROUP.names[:8]
-_SUMS = [("calls", "sum"), ("first", "min"), ("last", "max"), ("process", "min")]
+_SUMS = [
+    ("calls", "sum"),
+    ("first", "min"),
+    ("last", "max"),
+    ("process", "min"),
+    ("in_image", "max"),
+]
 _LOSS = _DIMENSIONS["loss"]
 _NOBODY = np.iinfo(np.int32).max
 
@@ -196,6 +204,7 @@ class _Chunk:
             "first": counts.first,
             "last": counts.last,
             "process": self._processes(numbers.of_rows, chosen, len(numbers)),
+            "in_image": self._images(numbers.of_rows, chosen, len(numbers)),
         }
         return pa.table(found).select(_GROUP.names).cast(_GROUP)
 
@@ -283,6 +292,20 @@ class _Chunk:
         np.minimum.at(least, numbers, pc.fill_null(of_rows, _NOBODY).to_numpy())
         return pa.array(least, mask=least == _NOBODY)
 
+    def _images(self, numbers: np.ndarray, chosen: np.ndarray, count: int) -> pa.Array:
+        """Return whether each of *count* groups is of a file of the image, null where none knows.
+
+        Any row that says so is enough: what is written to is the container's own from then on.
+        """
+        if self._behaviour.table != "files":
+            return pa.nulls(count, pa.bool_())
+        said = self._of_rows(_numpy(self._distinct.column("in_image").indices))[chosen]
+        is_image, is_known = (
+            np.bincount(numbers[mask], minlength=count) > 0
+            for mask in (said == _IMAGES, said != _NOT_KNOWN)
+        )
+        return pa.array(is_image, mask=~is_known)
+
 
 def _batch(rows: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
@@ -359,6 +382,7 @@ def named(
             "first": found.column("first").cast(_TIME),
             "last": found.column("last").cast(_TIME),
             "exec_id": pc.if_else(is_loss, pa.scalar(None, pa.string()), examples),
+            "in_image": found.column("in_image"),
         }
     )
 

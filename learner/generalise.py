@@ -1,44 +1,115 @@
 """Widens what was seen to what it stands for.
 
 A widening never allows less than what was observed, and the rule says what it was widened from.
+Executables, files of an image or a package, and what lies among code, configuration or secrets stay
+as they are.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from ethogram.contracts.baseline import AnyValue, Dimension, FileValue
+from ethogram.contracts.baseline import AnyValue, Dimension, ExecValue, FileValue
+from learner.name_forms import kernel_chosen, of_generation, temporary, with_dates, with_ids
+from learner.places import holds_ids, is_kept, is_log, is_state
 from learner.variable_names import variable_names
 
-__all__ = ["widened"]
+__all__ = ["Origin", "widened"]
 
-# What an engine calls a container, and an image by its content: of the host's own files, such as
-# `/run/containerd/runc/k8s.io/*/state.json`, no two runs have the same.
-_ID = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{64}(?![0-9a-zA-Z])")
-_ENGINES = re.compile(r"^/(?:run|var|sys|proc)/")
-_PROCESS = re.compile(r"^(/proc/)[0-9]+(?=/|$)(?:(/task/)[0-9]+(?=/|$))?")
+# Whose a file is: the image's, the container's own, or nobody knows, as on a volume or a host.
+Origin = Literal["image", "own"]
 
 
-def widened(seen: Sequence[tuple[Dimension, AnyValue]]) -> Iterable[AnyValue]:
-    """Return for each value that one workload showed what stands for it: itself, or a wider one."""
-    files = [value for _, value in seen if isinstance(value, FileValue)]
-    patterns = variable_names(
-        dict.fromkeys(value.path for value in files),
-        created=dict.fromkeys(value.path for value in files if set("cn") & set(value.access)),
-    )
-    return [_file(value, patterns) if isinstance(value, FileValue) else value for _, value in seen]
+def widened(
+    seen: Sequence[tuple[Dimension, AnyValue]], origins: Sequence[Origin | None] = ()
+) -> Iterable[AnyValue]:
+    """Return for each value that one workload showed what stands for it: itself, or a wider one.
 
-
-def _file(value: FileValue, patterns: dict[str, str]) -> FileValue:
-    """Return a file by its pattern, and one of procfs for any process.
-
-    Numbers of processes say nothing about the next run: `/proc/1234/task/1240/comm` becomes
-    `/proc/*/task/*/comm`. Nor do ids of containers, where engines and the kernel keep them.
+    *origins* says for each of *seen* where a file comes from.
     """
-    path = patterns.get(value.path) or _PROCESS.sub(
-        lambda hit: f"{hit[1]}*" + (f"{hit[2]}*" if hit[2] else ""), value.path
-    )
-    if _ENGINES.match(path):
-        path = _ID.sub("*", path)
+    patterns = _patterns(_files(seen, origins))
+    return [
+        _widest(value, patterns) if isinstance(value, FileValue) else value for _, value in seen
+    ]
+
+
+def _widest(value: FileValue, patterns: dict[str, str]) -> FileValue:
+    path = patterns.get(value.path, value.path)
     return value if path == value.path else value.model_copy(update={"path": path})
+
+
+@dataclass(slots=True)
+class _File:
+    """What is known of one path, of all its rows together."""
+
+    origin: Origin | None = None
+    is_created: bool = False
+    is_executed: bool = False
+
+
+def _files(
+    seen: Sequence[tuple[Dimension, AnyValue]], origins: Sequence[Origin | None]
+) -> dict[str, _File]:
+    files: dict[str, _File] = {}
+    executed: set[str] = set()
+    for number, (_, value) in enumerate(seen):
+        if isinstance(value, ExecValue):
+            executed.add(value.path)
+        if not isinstance(value, FileValue):
+            continue
+        file = files.setdefault(value.path, _File())
+        origin = origins[number] if origins else None
+        # Who ever saw it as the image's knows more than who saw the copy that was written to.
+        file.origin = "image" if "image" in (origin, file.origin) else origin or file.origin
+        file.is_created |= "c" in value.access or "n" in value.access
+        file.is_executed |= "x" in value.access
+    for path in executed & files.keys():
+        files[path].is_executed = True
+    return files
+
+
+def _patterns(files: dict[str, _File]) -> dict[str, str]:
+    """Return the pattern of each of *files* that has one."""
+    found: dict[str, str] = {}
+    free: dict[str, str] = {}
+    created: dict[str, None] = {}
+    for path, file in files.items():
+        pattern, is_free = _formed(path, file)
+        found[path] = pattern
+        if is_free:
+            free[path] = pattern
+            if file.is_created:
+                created[pattern] = None
+    grouped = variable_names(dict.fromkeys(free.values()), created=created)
+    return found | {path: grouped.get(pattern, pattern) for path, pattern in free.items()}
+
+
+def _formed(path: str, file: _File) -> tuple[str, bool]:
+    """Return *path* without what says by its form that it varies, and whether more may be found."""
+    if not path.startswith("/") or "*" in path:
+        return path, False
+    chosen = kernel_chosen(path)
+    if chosen != path:
+        return chosen, False
+    if file.origin == "image" or file.is_executed:
+        return path, False
+    *directories, leaf = path[1:].split("/")
+    if is_kept(directories):
+        return "/".join(["", *map(of_generation, directories), leaf]), False
+    return "/" + "/".join(_names(directories, leaf, file)), True
+
+
+def _names(directories: Sequence[str], leaf: str, file: _File) -> Iterable[str]:
+    is_own = file.is_created or file.origin == "own"
+    if not is_own and not is_state(directories):
+        return [*map(of_generation, directories), leaf]
+    are_dated = file.is_created or is_log(directories)
+    names = [with_ids(of_generation(name), may_be_all=True) for name in directories]
+    names.append(with_ids(leaf, may_be_all=holds_ids(directories)))
+    if are_dated:
+        names = [with_dates(name) for name in names]
+    if file.is_created:
+        names = [temporary(name) for name in names]
+    return names

@@ -44,6 +44,7 @@ def new_row(context: Context, dimension: str, key: bytes, **columns: Any) -> Row
         "first": began,
         "last": began,
         "exec_id": None,
+        "in_image": None,
     } | columns
 
 

@@ -26,7 +26,14 @@ from learner.taint import Condemned
 __all__ = ["Source", "merge", "summarize", "summarize_all", "united"]
 
 Source: TypeAlias = "Recording | Path | RecordingUrl"  # a URL is that of a summary
-_MEASURES = {"windows": "max", "calls": "max", "first": "min", "last": "max", "exec_id": "min"}
+_MEASURES = {
+    "windows": "max",
+    "calls": "max",
+    "first": "min",
+    "last": "max",
+    "exec_id": "min",
+    "in_image": "max",
+}
 _NOTHING = Condemned()
 _FOLD_ROWS = 200_000  # of groups that wait to be folded
 
@@ -45,6 +52,7 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
 
     Associative, commutative and idempotent. Where rows with one primary key differ, the result has
     the largest counts, the earliest `first`, the latest `last` and the first `exec_id` by name.
+    What is the image's in one of them is.
     """
     return typed(united([coded(table) for table in tables]))
 

@@ -1,17 +1,20 @@
-"""Finds the parts of file names that differ from run to run: temporary names, shards, time stamps.
+"""Finds the parts of file names that differ from run to run: temporary names, shards, counters.
 
 A program that writes `/var/lib/app/state.1gp9i3ns` today writes `state.k2x0qq4d` tomorrow. What
 differs becomes `*`, only where all of this holds:
 
-- the workload created the files itself (`c` or `n` in their access): files of an image or a
-  package are never merged;
-- at least `FEWEST` names in one directory differ in one part and in nothing else. Parts are what
-  `.` and `-` separate, or else what follows a common beginning of two characters or more;
-- that part looks made up by a program: all digits, or of one length and no words;
+- the workload created the files itself (`c` or `n` in their access);
+- at least `FEWEST` names in one directory differ in numbers alone, or in one part and in nothing
+  else. Parts are what `.` and `-` separate, or else what follows a common beginning of two
+  characters or more;
+- such a part looks made up by a program: digits, hexadecimal digits of one length, or of one
+  length and no words;
 - the name begins with two characters or more that stay: no rule allows every name in a directory.
+  But a number that is a directory becomes `*`, and so does one that is a file where the workload
+  has `FEWEST_ALIKE` such files in a directory of nothing else.
 
 A path is looked at from its root, so that directories with such names are found as well. `*` never
-stands for more than one component of a path.
+stands for more than one component of a path. What has a `*` already is a pattern, and stays.
 """
 
 from __future__ import annotations
@@ -20,17 +23,25 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from typing import TypeAlias
 
-__all__ = ["FEWEST", "variable_names"]
+__all__ = ["FEWEST", "FEWEST_ALIKE", "variable_names"]
 
 FEWEST = 5
+FEWEST_ALIKE = 20
 _PARTS = re.compile(r"([.-])")
 _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 _MARKED = re.compile(r"[0-9_]|[a-z][A-Z]")
+# A run of hexadecimal digits of some length with a digit in it, or else any number.
+_NUMBER = re.compile(
+    r"(?<![0-9A-Za-z])(?=[a-f]*[0-9])[0-9a-f]{8,}(?![0-9A-Za-z])"
+    r"|(?<![0-9A-Za-z])(?=[A-F]*[0-9])[0-9A-F]{8,}(?![0-9A-Za-z])"
+    r"|[0-9]+"
+)
 _FEWEST_LITERAL = 2
 _FEWEST_DRAWN = 6
+_FEWEST_HEX = 8
 # (pattern, shape of what differs) -> name -> what differs in it
 _Groups: TypeAlias = "dict[tuple[str, str], dict[str, str]]"
 
@@ -56,37 +67,51 @@ class _Directory:
     """What was created below one directory, and the patterns of its names once asked for."""
 
     below: dict[str, _Directory] = field(default_factory=dict)
-    patterns: Mapping[str, str] | None = None
+    files: dict[str, str] | None = None
+    directories: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, names: list[str]) -> None:
-        if names:
-            self.below.setdefault(names[0], _Directory()).add(names[1:])
+        directory = self
+        for name in names:
+            directory = directory.below.setdefault(name, _Directory())
 
     def patterns_of(self, names: list[str]) -> Iterator[str]:
         """Yield *names*, the components of a path below, each as its pattern or as it is."""
         directory: _Directory | None = self
-        for name in names:
+        for number, name in enumerate(names, 1):
             if directory is None:
                 yield name
                 continue
-            if directory.patterns is None:
+            if directory.files is None:
                 directory.merge()
-            assert directory.patterns is not None
-            pattern = directory.patterns.get(name, name)
+            assert directory.files is not None
+            is_last = number == len(names)
+            pattern = (directory.files if is_last else directory.directories).get(name, name)
             yield pattern
             directory = directory.below.get(pattern)
 
     def merge(self) -> None:
         """Find the patterns, and join what lies below the names of each."""
-        self.patterns = dict(_patterns(self.below))
+        self.files = dict(_patterns(self.below))
+        directories = [name for name, directory in self.below.items() if directory.below]
+        self.directories = {**self.files, **dict(_by_number(directories, may_be_all=True))}
+        self.files.update(_all_alike(self.below))
         joined: dict[str, _Directory] = {}
         for name, directory in self.below.items():
-            joined.setdefault(self.patterns.get(name, name), _Directory()).take(directory)
+            known = joined.setdefault(self.directories.get(name, name), directory)
+            if known is not directory:
+                known.take(directory)
         self.below = joined
 
     def take(self, other: _Directory) -> None:
-        for name, directory in other.below.items():
-            self.below.setdefault(name, _Directory()).take(directory)
+        # Not by recursion: a path may have two thousand components.
+        pending = [(self, other)]
+        while pending:
+            own, taken = pending.pop()
+            for name, directory in taken.below.items():
+                known = own.below.setdefault(name, directory)
+                if known is not directory:
+                    pending.append((known, directory))
 
 
 def _patterns(names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -95,6 +120,10 @@ def _patterns(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     The pattern that keeps most of the name wins.
     """
     left = {name for name in names if not _ESCAPED.search(name)}
+    for name, pattern in _by_number(left, may_be_all=False):
+        yield name, pattern
+        left.discard(name)
+    left = {name for name in left if "*" not in name}
     for find in (_by_part, _by_beginning):
         groups = find(left)
         for pattern in sorted(groups, key=lambda pattern: (-len(pattern), pattern)):
@@ -102,6 +131,60 @@ def _patterns(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             if len(members) >= FEWEST:
                 left -= members
                 yield from ((name, pattern) for name in members)
+
+
+def _by_number(names: Iterable[str], *, may_be_all: bool) -> list[tuple[str, str]]:
+    """Return names that differ in their numbers alone, with their patterns.
+
+    A number that all of them have stays.
+    """
+    groups: dict[tuple[str, tuple[int, ...]], dict[str, list[str]]] = defaultdict(dict)
+    for name in names:
+        numbers = _NUMBER.findall(name)
+        if numbers and not _ESCAPED.search(name):
+            widths = tuple(0 if len(text) < _FEWEST_HEX else len(text) for text in numbers)
+            groups[_NUMBER.sub("\0", name), widths][name] = numbers
+    found: list[tuple[str, str]] = []
+    for (skeleton, _), members in groups.items():
+        if len(members) < FEWEST:
+            continue
+        said = [_said(values) for values in zip(*members.values(), strict=True)]
+        literals = skeleton.split("\0")
+        pattern = "".join(map("".join, zip_longest(literals, said, fillvalue="")))
+        beginning = pattern.partition("*")[0]
+        if beginning == "" and skeleton.startswith("\0"):
+            # Of counters with leading zeros two of them stay.
+            zeros = _zeros(values[0] for values in members.values())
+            pattern, beginning = zeros + pattern, zeros
+        if len(beginning) >= _FEWEST_LITERAL or may_be_all:
+            found += [(name, pattern) for name in members]
+    return found
+
+
+def _said(values: Iterable[str]) -> str:
+    """Return what stands for *values* at one place of names: the value where it is one."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else "*"
+
+
+def _zeros(values: Iterable[str]) -> str:
+    values = list(values)
+    is_padded = len({len(value) for value in values}) == 1
+    return "00" if is_padded and all(value.startswith("00") for value in values) else ""
+
+
+def _all_alike(below: Mapping[str, _Directory]) -> dict[str, str]:
+    """Return patterns for files of numbers alone, where a directory has nothing else."""
+    if len(below) < FEWEST_ALIKE or any(directory.below for directory in below.values()):
+        return {}
+    skeletons = {_NUMBER.sub("\0", name) for name in below}
+    if len(skeletons) != 1:
+        return {}
+    (skeleton,) = skeletons
+    if skeleton.count("\0") != 1 or not skeleton.startswith("\0") or "*" in skeleton:
+        return {}
+    found = dict(_by_number(below, may_be_all=False))
+    return {name: found.get(name, f"*{skeleton[1:]}") for name in below}
 
 
 def _by_part(names: Iterable[str]) -> dict[str, set[str]]:
@@ -132,8 +215,6 @@ def _by_beginning(names: Iterable[str]) -> dict[str, set[str]]:
     result: dict[str, set[str]] = {}
     for (pattern, _), members in groups.items():
         beginning = _common_beginning(members.values())
-        if all(first[len(beginning) :].isdigit() for first in members.values()):
-            beginning = beginning.rstrip("0123456789")
         drawn = [first[len(beginning) :] for first in members.values()]
         if _is_telling(beginning) and _are_made_up(drawn):
             end = pattern.partition("*")[2]
@@ -149,8 +230,6 @@ def _common_beginning(texts: Iterable[str]) -> str:
 
 def _shape(part: str) -> str | None:
     """Return what kind of made-up text *part* could be, None where it is none."""
-    if part.isdigit() and part.isascii():
-        return "digits"
     if len(part) >= _FEWEST_DRAWN and part.isascii() and part.replace("_", "").isalnum():
         return f"drawn {len(part)}"
     return None

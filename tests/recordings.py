@@ -26,6 +26,7 @@ __all__ = [
     "write_windows",
 ]
 
+_USUAL: Mapping[str, str] = {"phase": "steady", "in_image": "unknown"}
 _DEFAULTS: Mapping[str, Any] = {"bool": False, "str": "", "bytes": b"", "map": {}, "ports": []}
 
 
@@ -59,8 +60,9 @@ def make_recording(
     """Write a recording of *tables* at *path* and return *path*.
 
     Columns that a row lacks are null where they may be, and else zero, empty, or the first member
-    of the enum (`steady` for a phase, the beginning of the window for a time). Table `windows` is
-    made to fit unless it is given. With *is_closed* false it is left as a killed recorder would.
+    of the enum (`steady` for a phase, `unknown` for `in_image`, the beginning of the window for a
+    time). Table `windows` is made to fit unless it is given. With *is_closed* false it is left as a
+    killed recorder would.
     """
     rows = {name: [dict(row) for row in given] for name, given in tables.items()}
     fields = dict(manifest or {})
@@ -106,7 +108,7 @@ def _default(column: Column, row: Mapping[str, Any]) -> Any:
     kind, _, rest = column.word.partition(":")
     match kind:
         case "enum":
-            return "steady" if rest == "phase" else ENUMS[rest][0]
+            return _USUAL.get(rest, ENUMS[rest][0])
         case "fixed":
             return bytes(int(rest))
         case "list":

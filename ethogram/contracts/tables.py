@@ -403,5 +403,6 @@ SUMMARY = _table(
     ("first", "ts", "first time seen"),
     ("last", "ts", "last time seen"),
     ("exec_id", "str?", "a process that did it; null where the tables name none"),
+    ("in_image", "bool?", "of a file: the image's, in any row; null is not known"),
     key="recording_id instance_key workload_key phase dimension arch key exe_path",
 )  # fmt: skip

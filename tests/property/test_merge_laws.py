@@ -36,6 +36,7 @@ rows = st.fixed_dictionaries(
         "first": st.integers(0, 2**62),
         "last": st.integers(0, 2**62),
         "exec_id": few([None, "a", "b"]),
+        "in_image": few([None, False, True]),
     }
 )
 

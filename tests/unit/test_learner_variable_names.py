@@ -30,6 +30,18 @@ def patterns(paths: list[str], created: list[str] | None = None) -> set[str]:
          "/tmp/cc*.s"),
         ([f"/var/cache/app/shard-{number}.db" for number in range(12)],
          "/var/cache/app/shard-*.db"),
+        ([f"/var/cache/app/part-{number % 3}-of-{number}.db" for number in range(9)],
+         "/var/cache/app/part-*-of-*.db"),
+        ([f"/data/users/{number}/profile" for number in range(100, 109)],
+         "/data/users/*/profile"),
+        ([f"/data/users/{number}" for number in range(100, 119)], None),
+        ([f"/data/users/{number}" for number in range(100, 120)], "/data/users/*"),
+        ([f"/var/lib/nginx/body/{number:010}" for number in range(9)],
+         "/var/lib/nginx/body/00*"),
+        ([f"/data/wal/{number:024X}" for number in range(2 ** 32, 2 ** 32 + 30)],
+         "/data/wal/00*"),
+        ([f"/data/cache/{name}" for name in made_up(16, 20, letters="0123456789abcdef")],
+         "/data/cache/*"),
         ([f"/run/app/{number}-lock" for number in range(12)], None),
         ([f"/tmp/build{number:06}/obj/main.o" for number in range(8)], "/tmp/build*/obj/main.o"),
         ([f"/var/log/app-2026.11.{day:02}.log" for day in range(1, 9)],
@@ -50,6 +62,7 @@ def test_what_differs_from_run_to_run_becomes_a_pattern(
         [f"/tmp/tmp{name}" for name in made_up(8, 4)],  # too few
         [f"/data/{name}" for name in made_up(12, 20)],  # nothing of the name is left
         [f"/data/{name}.txt" for name in made_up(12, 20)],
+        ["/data/config", *(f"/data/{number}" for number in range(100, 130))],
         [f"/data/file\\x2a.{name}" for name in made_up(8, 9)],
     ],
 )  # fmt: skip

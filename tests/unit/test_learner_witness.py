@@ -241,9 +241,9 @@ def test_thousands_of_junk_paths_widen_no_pattern(
 
 def test_a_few_made_up_names_of_one_replica_make_no_pattern(tmp_path: Path) -> None:
     tables = service()
-    tables["files"] += [file(41, ATTACKED, f"/etc/app/st{n}{n}41") for n in range(9)]
+    tables["files"] += [file(41, ATTACKED, f"/srv/app/st{n}{n}41") for n in range(9)]
     baseline = learnt(tmp_path, tables)
-    assert held(baseline) == {"/etc/app/st* wc": ("one-instance",)}
+    assert held(baseline) == {"/srv/app/st* wc": ("one-instance",)}
     assert rules(baseline) == rules(learnt(tmp_path / "clean", service()))
 
 
