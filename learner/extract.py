@@ -20,7 +20,7 @@ from learner.context import Context
 from learner.counting import counted, numbered, whole
 from learner.dimensions import canonical, quarantine_key
 from learner.doers import BY_EXEC_ID, Doers
-from learner.judging import Suspects, judge, judged_refusals
+from learner.judging import Judgement, Suspects, judge, judged_refusals
 from learner.taint import Taint
 
 __all__ = ["extract", "folded", "grouped", "named"]
@@ -149,10 +149,13 @@ class _Chunk:
             yield _loss(self._context, key, self._nobodys)
         if self._rows.num_rows:
             columns = self._behaviour.prepare(self._context, self._distinct)
-            yield self._groups(columns, self._judged(), shared)
+            found = self._judged()
+            yield self._groups(columns, found.condemned, shared)
+            if found.noted.any():
+                yield self._groups(columns, found.noted, shared, are_notes=True)
 
-    def _judged(self) -> np.ndarray:
-        """Return which indicators condemn each distinct row; remember whom they suspect."""
+    def _judged(self) -> Judgement:
+        """Return what indicators say of each distinct row; remember whom they suspect."""
         rules, table = self._taint.indicators, self._behaviour.table
         distinct = pa.Table.from_batches([self._distinct])
         found = judge(rules, table, distinct, self._context)
@@ -161,13 +164,21 @@ class _Chunk:
             self.suspects.add_rows(self._rows, tainting)
         if table == "denied":
             self.suspects.take(judged_refusals(rules, distinct, self._context))
-        return found.condemned
+        return found
 
     def _of_rows(self, values: np.ndarray) -> np.ndarray:
         """Return *values* of distinct rows for each row."""
         return values if self._decided is None else values[self._decided]
 
-    def _groups(self, columns: Columns, condemned: np.ndarray, shared: frozenset[int]) -> pa.Table:
+    def _groups(
+        self,
+        columns: Columns,
+        condemned: np.ndarray,
+        shared: frozenset[int],
+        *,
+        are_notes: bool = False,
+    ) -> pa.Table:
+        """Return the groups, those *condemned* apart; or only the notes where they *are_notes*."""
         batch = self._distinct
         own = {name: columns[name] for name in group_columns(columns)}
         kinds = numbered(
@@ -180,15 +191,18 @@ class _Chunk:
             if keep is None
             else _numpy(pc.fill_null(keep, fill_value=False))
         )
+        if are_notes:
+            kept = kept & (condemned > 0)
         chosen = np.flatnonzero(self._of_rows(kept))
         if not len(chosen):
             return _GROUP.empty_table()
         bits = self._of_rows(condemned)[chosen]
-        if self._taint.exec_ids:
+        if self._taint.exec_ids and not are_notes:
             bits = bits | self._taint.of_tree(self._behaviour.table, _batch(self._rows))[chosen]
         acts = numbered([self._of_rows(kinds.of_rows)[chosen], bits], len(chosen))
         sample = self._of_rows(np.arange(batch.num_rows))[chosen[acts.first_rows]]
-        what = self._what(own, sample, bits[acts.first_rows])
+        word = "mark" if are_notes else "quarantine"
+        what = self._what(own, sample, bits[acts.first_rows], word)
         # Where several acts have one key, a window that shows two of them counts once.
         same = numbered(what.values(), len(acts))
         measures = self._measures(columns, chosen)
@@ -208,7 +222,7 @@ class _Chunk:
         }
         return pa.table(found).select(_GROUP.names).cast(_GROUP)
 
-    def _what(self, own: Columns, sample: np.ndarray, bits: np.ndarray) -> Columns:
+    def _what(self, own: Columns, sample: np.ndarray, bits: np.ndarray, word: str) -> Columns:
         """Return the columns that tell groups apart, of the distinct rows *sample* with *bits*."""
         batch, rows = self._distinct, pa.array(sample)
         what: Columns = {
@@ -219,7 +233,7 @@ class _Chunk:
         for name in ("arch", "exe_path", "direction"):
             absent = pa.nulls(len(sample), _GROUP.field(name).type)
             what[name] = own[name].take(rows) if name in own else absent
-        what["dimension"], what["key"] = self._dimensions_and_keys(own, rows, bits)
+        what["dimension"], what["key"] = self._dimensions_and_keys(own, rows, bits, word)
         return what
 
     def _measures(self, columns: Columns, chosen: np.ndarray) -> dict[str, np.ndarray]:
@@ -258,9 +272,9 @@ class _Chunk:
         return np.where(np.isin(window, sorted(edges)), window, _NO_EDGE)
 
     def _dimensions_and_keys(
-        self, own: Columns, rows: pa.Array, bits: np.ndarray
+        self, own: Columns, rows: pa.Array, bits: np.ndarray, word: str
     ) -> tuple[pa.Array, pa.Array]:
-        """Return what the distinct *rows*, with *bits*, are called."""
+        """Return what the distinct *rows* are called, those with *bits* by dimension *word*."""
         said = {name: own[name].take(rows) for name in own if name != "exe_path"}
         numbers = numbered([*said.values(), bits], len(rows))
         first = pa.array(numbers.first_rows)
@@ -273,7 +287,7 @@ class _Chunk:
             dimension, key = self._behaviour.name(self._context, given)
             if condemned:
                 names = self._taint.names(condemned)
-                dimension, key = "quarantine", quarantine_key(dimension, key, names)
+                dimension, key = word, quarantine_key(dimension, key, names)
             dimensions.append(_DIMENSIONS[dimension])
             keys.append(key)
         of_rows = pa.array(numbers.of_rows)

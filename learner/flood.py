@@ -1,7 +1,7 @@
 """Names that somebody made by the hundred in one go: junk that no rule should be made of.
 
 Thousands of files with chosen names would make patterns wide and a baseline unreadable. What one
-executable of one instance created in a tenth of the time that it was watched is a flood where it is
+executable of one instance created in a fifth of the time that it was watched is a flood where it is
 more than `FEWEST` names, and half of all that it ever created: a cache, a spool or a build fills
 itself all the time, or in every replica, and at startup.
 """
@@ -23,7 +23,7 @@ from learner.watch import FEWEST_WINDOWS, Watch
 __all__ = ["FEWEST", "floods_of", "is_flood"]
 
 FEWEST = 256
-_SHARE = 10
+_SHARE = 5
 _DIRECTORIES = 100
 _LETTERS = "rwxctandlp"
 

@@ -12,13 +12,24 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ethogram.indicators.protocol import Indicator
 from ethogram.indicators.rows import completed, refused_operations
 from learner.context import Context
+from learner.counting import whole
 
-__all__ = ["JUDGED", "Judgement", "Suspects", "completed_rows", "judge", "judged_refusals"]
+__all__ = [
+    "FOREIGN_ANSWER",
+    "JUDGED",
+    "Judgement",
+    "Suspects",
+    "completed_rows",
+    "judge",
+    "judged_refusals",
+]
 
+FOREIGN_ANSWER = "foreign-answer"
 JUDGED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "files": (
@@ -28,17 +39,22 @@ JUDGED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "phase", "instance", "exe", "direction", "family", "type", "protocol", "local_addr",
             "peer_addr", "local_port", "peer_port", "unix_path", "name", "name_trust",
         ),
-        "dns": ("phase", "instance", "exe", "qname"),
+        "dns": ("phase", "instance", "exe", "qname", "trusted"),
     }
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """By row, as bits in the order of the indicators: what condemns it, what taints its process."""
+    """By row, as bits in the order of the indicators: what condemns it, what taints its process.
+
+    *noted* is what it is learnt in spite of, since other workloads do it for a living; the bit
+    after those of the indicators is `FOREIGN_ANSWER`.
+    """
 
     condemned: np.ndarray
     tainting: np.ndarray
+    noted: np.ndarray
 
 
 @dataclass(slots=True)
@@ -82,16 +98,31 @@ def judge(rules: Iterable[Indicator], name: str, rows: pa.Table, context: Contex
     """Return what *rules* say of *rows* of table *name*."""
     condemned = np.zeros(rows.num_rows, np.uint64)
     tainting = np.zeros(rows.num_rows, np.uint64)
+    rules = tuple(rules)
+    foreign = np.uint64(1 << len(rules))
+    noted = np.where(_are_foreign(name, rows), foreign, np.uint64(0))
     judging = [(index, rule) for index, rule in enumerate(rules) if rule.metadata.table == name]
     if judging and rows.num_rows:
         seen = rows.select(JUDGED[name]) if name in JUDGED else rows
         seen = completed_rows(seen, context)
         for index, rule in judging:
             bit = np.uint64(1 << index)
+            matches = np.where(_array(rule.matches(seen)), bit, np.uint64(0))
             if rule.metadata.gate == "always":
-                condemned |= np.where(_array(rule.matches(seen)), bit, np.uint64(0))
+                condemned |= matches
+            else:
+                noted |= matches
             tainting |= np.where(_array(rule.taints(seen)), bit, np.uint64(0))
-    return Judgement(condemned, tainting)
+    return Judgement(condemned, tainting, noted)
+
+
+def _are_foreign(name: str, rows: pa.Table) -> np.ndarray:
+    """Return which rows rest on an answer of a resolver that the workload is not configured for."""
+    if name == "dns":
+        return ~_array(whole(rows.column("trusted")))
+    if name == "network":
+        return _array(pc.fill_null(pc.equal(whole(rows.column("name_trust")), "untrusted"), False))
+    return np.zeros(rows.num_rows, bool)
 
 
 def judged_refusals(rules: Iterable[Indicator], rows: pa.Table, context: Context) -> Suspects:

@@ -37,6 +37,7 @@ from learner.rows import coded, typed
 __all__ = ["LearnOptions", "learn", "learn_all", "parts_of"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
+_APART = (*_WATCHED, "quarantine", "mark")
 
 _NOBODYS = -1
 
@@ -76,7 +77,7 @@ def parts_of(rows: pa.Table) -> Iterator[pa.Table]:
 
     With what its recordings say of nobody in particular, so that each is a summary of its own.
     """
-    wanted = [ENUMS["dimension"].index(name) for name in (*DIMENSIONS, *_WATCHED, "quarantine")]
+    wanted = [ENUMS["dimension"].index(name) for name in (*DIMENSIONS, *_APART)]
     rows = rows.filter(pc.is_in(rows.column("dimension"), value_set=pa.array(wanted, pa.int8())))
     keys = whole(rows.column("workload_key"))
     names = keys.dictionary.to_pylist()

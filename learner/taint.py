@@ -30,7 +30,7 @@ from ethogram.indicators.protocol import Indicator
 from learner.cells import Cells
 from learner.context import Context
 from learner.doers import BY_EXEC_ID
-from learner.judging import judge
+from learner.judging import FOREIGN_ANSWER, judge
 
 __all__ = ["Condemned", "Taint"]
 
@@ -63,12 +63,9 @@ class Taint:
         return Condemned(self.exec_ids, self.files, self.peers, self.lives)
 
     def names(self, bits: int) -> list[str]:
-        """Return the ids of the indicators in *bits*, sorted."""
-        return [
-            indicator.metadata.id
-            for index, indicator in enumerate(self.indicators)
-            if bits >> index & 1
-        ]
+        """Return the ids of the indicators in *bits*, sorted; of an answer that is foreign last."""
+        known = [*(indicator.metadata.id for indicator in self.indicators), FOREIGN_ANSWER]
+        return [name for index, name in enumerate(known) if bits >> index & 1]
 
     def bits(self, name: str, batch: pa.RecordBatch) -> np.ndarray:
         """Return for each row of *batch*, of table *name*, the indicators that condemn it."""

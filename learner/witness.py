@@ -34,7 +34,7 @@ def judged(items: Iterable[Item], watched: Mapping[str, Watch]) -> Iterator[tupl
     """
     known: dict[tuple[str, frozenset[str]], bool] = {}
     for item in items:
-        marks = tuple(_own_marks(item))
+        marks = (*item.marks, *_own_marks(item))
         if item.alone is None or item.alone not in watched:
             yield (replace(item, marks=marks) if marks else item), False
             continue
@@ -98,7 +98,7 @@ def _recurs(item: Item, watch: Watch) -> bool:
 def _is_once(item: Item, watch: Watch) -> bool:
     """Return whether one short stretch of a long watch showed this code, and nothing else did."""
     return (
-        item.dimension in _CODE
+        _is_code(item)
         and set(item.phases) <= _STEADY
         and watch.steady >= FEWEST_WINDOWS
         and 10 * item.span <= watch.length

@@ -174,7 +174,7 @@ def _words(dimension: str, arch: str | None, key: bytes) -> str | None:
 
     if dimension in VALUE_MODELS:
         return in_words(decode_value(cast("Dimension", dimension), arch, key))
-    if dimension == "quarantine":
+    if dimension in ("quarantine", "mark"):
         dimension, inner, indicators = split_quarantine_key(key)
         return f"{words_of(dimension, arch, inner)} ({', '.join(indicators)})"
     match dimension, json.loads(key):

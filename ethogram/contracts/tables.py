@@ -68,7 +68,7 @@ ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",
             "ngrams", "errors", "denied",
             # What a baseline needs to know of the observation; no behaviour.
-            "subject", "instance", "observation", "loss", "input", "quarantine",
+            "subject", "instance", "observation", "loss", "input", "quarantine", "mark",
         ),
     }
 )  # fmt: skip
