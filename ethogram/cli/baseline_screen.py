@@ -109,6 +109,8 @@ def _set_apart(quarantined: Sequence[Quarantined]) -> Iterator[str]:
     yield (
         f"quarantined: {count(len(quarantined), 'value')}, not allowed until an overlay says so:"
     )
+    whys = Counter(why for one in quarantined for why in (*one.indicators, *(one.reasons or ())))
+    yield "  by " + ", ".join(f"{printable(why)} {number:,}" for why, number in whys.most_common())
     for one in quarantined[:NAMED]:
         why = ", ".join((*one.indicators, *(one.reasons or ())))
         many = f", {count(one.count, 'name')}" if one.count else ""
