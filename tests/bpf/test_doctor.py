@@ -53,7 +53,8 @@ def test_every_optional_program_says_what_is_lost_without_it():
 
 def test_programs_load_alone_as_well_as_together():
     names = ["cgroup_made", "packet_received"]
-    assert doctor._refusals(object_path(), names) == {}
+    recorded_with = object_path(is_plain=doctor._is_plain())
+    assert doctor._refusals(recorded_with, names) == {}
 
 
 def test_a_program_that_the_kernel_refuses_is_told_from_one_that_it_takes():
@@ -63,7 +64,8 @@ import json
 from profiler import doctor, privileges
 privileges.drop(frozenset({"CAP_BPF", "CAP_NET_ADMIN", "CAP_DAC_OVERRIDE"}))
 names = ["exec_done", "socket_made"]
-print(json.dumps(doctor._refusals(doctor.object_path(), names)))
+path = doctor.object_path(is_plain=doctor._is_plain())
+print(json.dumps(doctor._refusals(path, names)))
 """
     done = subprocess.run(
         [sys.executable, "-c", source], cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE

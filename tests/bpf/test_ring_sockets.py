@@ -142,4 +142,6 @@ def test_a_socket_of_another_family_is_known_by_kind(kernel: Kernel, flags: int)
 def test_a_name_that_is_not_known_yet_is_a_loss(kernel: Kernel, tmp_path: Path) -> None:
     path = str(tmp_path / "bound").encode()
     code = f"named(BIND, socket.socket(1).fileno(), {path!r}, flags={SKIP_SUCCESS})"
-    assert ring(kernel, code).losses == [("unseen", "network", 1)]
+    seen = ring(kernel, code)
+    is_known = "bind" in seen.requests  # no such request before Linux 6.11
+    assert seen.losses == [("unseen", "network", 1)] * is_known
