@@ -58,7 +58,7 @@ def test_a_longer_recording_shows_the_same_behaviour(tmp_path: Path) -> None:
 
 def test_every_stage_is_measured(tmp_path: Path) -> None:
     part = measure(shop_recording(tmp_path / "short"), tmp_path, times=2, rounds=1)
-    stages = ["read", "judge", "summarize", "merge", "learn", "features", "fit"]
+    stages = ["read", "judge", "summarize", "merge", "learn", "steady", "fit"]
     assert [str(row[0]).split(" ")[0] for row in part.tables[0].rows] == stages
     rows = sum(Recording.open(tmp_path / "long.rec").table(name).num_rows for name in TABLES)
     assert part.tables[0].rows[0][1] == rows
