@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["ABSENT", "MAP_BITS", "ORDER", "GramVocabulary", "GramWindows", "hashed"]
+__all__ = ["ABSENT", "MAP_BITS", "ORDER", "GramVocabulary", "GramWindows", "distinct", "hashed"]
 
 ORDER = 6
 MAP_BITS = 16
@@ -72,23 +72,30 @@ class GramWindows:
         parts = [_sliding(np.asarray(trace, np.int32)) for trace in traces]
         starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
         whole = np.concatenate(parts) if parts else np.empty((0, ORDER), np.int32)
-        return cls(starts.astype(np.int64), np.arange(len(whole), dtype=np.int64), whole)
+        table, ids = distinct(whole)
+        return cls(starts.astype(np.int64), ids, table)
 
 
 def _sliding(trace: Symbols) -> Symbols:
-    """Return the distinct sequences of *trace*, in the order of their numbers."""
+    """Return the distinct sequences of *trace*."""
     if not len(trace):
         return np.empty((0, ORDER), np.int32)
     padded = np.concatenate([np.full(ORDER - 1, _START, np.int32), trace])
-    calls, place = np.unique(padded, return_inverse=True)
-    every = np.lib.stride_tricks.sliding_window_view(place.ravel(), ORDER)
+    return distinct(np.lib.stride_tricks.sliding_window_view(padded, ORDER))[0]
+
+
+def distinct(symbols: Symbols) -> tuple[Symbols, npt.NDArray[np.int64]]:
+    """Return the distinct rows of *symbols*, sorted, and which of them each row is."""
+    calls, place = np.unique(symbols, return_inverse=True)
     if len(calls) > _MOST_CALLS:
-        return calls[np.unique(every, axis=0)]
-    weights = np.uint64(len(calls)) ** np.arange(ORDER, dtype=np.uint64)[::-1]
-    numbers = np.unique((every.astype(np.uint64) * weights).sum(axis=1, dtype=np.uint64))
-    digits = numbers[:, None] // weights % np.uint64(len(calls))
-    distinct: Symbols = calls[digits.astype(np.int64)]
-    return distinct
+        table, ids = np.unique(symbols, axis=0, return_inverse=True)
+        return table.astype(np.int32), ids.ravel().astype(np.int64)
+    size = np.uint64(max(len(calls), 1))
+    weights = size ** np.arange(ORDER, dtype=np.uint64)[::-1]
+    numbers = place.reshape(symbols.shape).astype(np.uint64) @ weights
+    found, ids = np.unique(numbers, return_inverse=True)
+    table = calls[(found[:, None] // weights % size).astype(np.int64)]
+    return table.astype(np.int32).reshape(-1, ORDER), ids.ravel().astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +134,19 @@ class GramVocabulary:
 
     def columns_of(self, windows: GramWindows) -> npt.NDArray[np.int64]:
         """Return the column in which each sequence of *windows* counts."""
-        column = np.zeros(len(windows.table), np.int64)
+        if len(windows.ids) < len(windows.table):  # few windows of many: not the whole table
+            return self._columns_of(windows.symbols)
+        return self._columns_of(windows.table)[windows.ids]
+
+    def _columns_of(self, symbols: Symbols) -> npt.NDArray[np.int64]:
+        column = np.zeros(len(symbols), np.int64)
         first = 1
-        for known, wanted in zip(self.parts, _numbers(self.calls, windows.table), strict=True):
+        for known, wanted in zip(self.parts, _numbers(self.calls, symbols), strict=True):
             if len(known):
                 place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
                 column = np.where(known[place] == wanted, first + place, column)
             first += len(known)
-        return column[windows.ids]
+        return column
 
     def identities(self) -> Symbols:
         """Return the calls of each column: the last of a sequence, `ABSENT` before them."""

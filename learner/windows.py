@@ -18,7 +18,7 @@ from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from ethogram.indicators.registry import indicators
 from learner.context import Context, context_of
-from learner.grams import ORDER, GramWindows
+from learner.grams import ORDER, GramWindows, distinct
 from learner.identity import Identity, identity_of
 from learner.suspects import taint_of
 
@@ -89,8 +89,8 @@ def joined(parts: list[SteadyWindows]) -> SteadyWindows:
         ids.append(part.grams.ids + offset)
         starts.append(part.grams.starts[1:] + starts[-1][-1])
         offset += len(part.grams.table)
-    table = np.concatenate([part.grams.table for part in parts])
-    grams = GramWindows(np.concatenate(starts), np.concatenate(ids), table)
+    table, place = distinct(np.concatenate([part.grams.table for part in parts]))
+    grams = GramWindows(np.concatenate(starts), place[np.concatenate(ids)], table)
     once = index.drop_duplicates(INDEX).sort_values(["start_ns", *INDEX], kind="stable")
     return SteadyWindows(index, calls, counts, grams).take(once.index.to_numpy(np.int64))
 
@@ -196,7 +196,8 @@ def _sequences(context: Context, keys: npt.NDArray[np.int64]) -> GramWindows:
         arch = kept.column("arch").indices.to_numpy().astype(np.int32)
         rows.append(place[keep])
         tables.append(arch[:, None] << 16 | numbers)
-    table, ids = np.unique(np.concatenate(tables), axis=0, return_inverse=True)
-    pairs = np.unique(np.stack([np.concatenate(rows), ids.ravel()], axis=1), axis=0)
-    starts = np.searchsorted(pairs[:, 0], np.arange(len(keys) + 1))
-    return GramWindows(starts.astype(np.int64), pairs[:, 1], table.astype(np.int32))
+    table, ids = distinct(np.concatenate(tables))
+    pairs = np.unique(np.concatenate(rows) * max(len(table), 1) + ids)
+    row, ids = np.divmod(pairs, max(len(table), 1))
+    starts = np.searchsorted(row, np.arange(len(keys) + 1))
+    return GramWindows(starts.astype(np.int64), ids, table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +25,8 @@ __all__ = ["GramNeighbours"]
 
 _BLOCK = 64  # rows compared at once, as dense ones
 _TINY = 1e-12
+# Not an attribute: estimators are saved by their attributes, and scoring leaves them as they are.
+_MADE: WeakKeyDictionary[GramNeighbours, tuple[np.ndarray, sp.csr_array]] = WeakKeyDictionary()
 
 
 class GramNeighbours(GramDetector):
@@ -133,8 +136,13 @@ class GramNeighbours(GramDetector):
         return cut
 
     def _fitted(self) -> sp.csr_array:
-        shape = (len(self.starts_) - 1, len(self.weights_))
-        return sp.csr_array((self.data_, self.indices_, self.starts_), shape=shape)
+        """Return the fitted windows as a matrix, which costs more to make than to multiply once."""
+        made = _MADE.get(self)
+        if made is None or made[0] is not self.data_:
+            shape = (len(self.starts_) - 1, len(self.weights_))
+            matrix = sp.csr_array((self.data_, self.indices_, self.starts_), shape=shape)
+            made = _MADE[self] = (self.data_, matrix)
+        return made[1]
 
 
 def _ends(grams: np.ndarray | None, width: int, length: int) -> np.ndarray:

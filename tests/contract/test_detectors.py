@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,6 +14,8 @@ from learner.detectors.base import Detector
 from learner.detectors.registry import detectors
 
 pytestmark = pytest.mark.contract
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "anomaly.md"
 
 every = pytest.mark.parametrize(
     "detector", [pytest.param(each(), id=name) for name, each in detectors().items()]
@@ -35,6 +39,11 @@ def test_it_is_an_estimator_of_scikit_learn(detector: Detector) -> None:
         if result["status"] == "failed"
     ]
     assert failed == []
+
+
+@every
+def test_the_document_names_it(detector: Detector) -> None:
+    assert f"\n| `{detector.name}` |" in DOCUMENT.read_text()
 
 
 @every
