@@ -10,8 +10,9 @@ differs becomes `*`, only where all of this holds:
 - such a part looks made up by a program: digits, hexadecimal digits of one length, or of one
   length and no words;
 - the name begins with two characters or more that stay: no rule allows every name in a directory.
-  But a number that is a directory becomes `*`, and so does one that is a file where the workload
-  has `FEWEST_ALIKE` such files in a directory of nothing else.
+  But a number that is a directory becomes `*`, and so do two hexadecimal digits where
+  `FEWEST_ALIKE` directories are called so and none otherwise. Numbers that are files keep their
+  first digit where the workload has `FEWEST_ALIKE` such files in a directory of nothing else.
 
 A path is looked at from its root, so that directories with such names are found as well. `*` never
 stands for more than one component of a path. What has a `*` already is a pattern, and stays.
@@ -39,6 +40,7 @@ _NUMBER = re.compile(
     r"|(?<![0-9A-Za-z])(?=[A-F]*[0-9])[0-9A-F]{8,}(?![0-9A-Za-z])"
     r"|[0-9]+"
 )
+_FAN = re.compile("[0-9a-f]{2}")
 _FEWEST_LITERAL = 2
 _FEWEST_DRAWN = 6
 _FEWEST_HEX = 8
@@ -94,7 +96,11 @@ class _Directory:
         """Find the patterns, and join what lies below the names of each."""
         self.files = dict(_patterns(self.below))
         directories = [name for name, directory in self.below.items() if directory.below]
-        self.directories = {**self.files, **dict(_by_number(directories, may_be_all=True))}
+        self.directories = {
+            **self.files,
+            **dict(_by_number(directories, may_be_all=True)),
+            **_fanned_out(directories),
+        }
         self.files.update(_all_alike(self.below))
         joined: dict[str, _Directory] = {}
         for name, directory in self.below.items():
@@ -153,10 +159,9 @@ def _by_number(names: Iterable[str], *, may_be_all: bool) -> list[tuple[str, str
         pattern = "".join(map("".join, zip_longest(literals, said, fillvalue="")))
         beginning = pattern.partition("*")[0]
         if beginning == "" and skeleton.startswith("\0"):
-            # Of counters with leading zeros two of them stay.
-            zeros = _zeros(values[0] for values in members.values())
-            pattern, beginning = zeros + pattern, zeros
-        if len(beginning) >= _FEWEST_LITERAL or may_be_all:
+            beginning = _leading(values[0] for values in members.values())
+            pattern = beginning + pattern
+        if len(beginning) >= _FEWEST_LITERAL or (may_be_all and skeleton == "\0"):
             found += [(name, pattern) for name in members]
     return found
 
@@ -167,14 +172,22 @@ def _said(values: Iterable[str]) -> str:
     return distinct.pop() if len(distinct) == 1 else "*"
 
 
-def _zeros(values: Iterable[str]) -> str:
+def _leading(values: Iterable[str]) -> str:
+    """Return two digits that *values* begin with, where they are long and of one length.
+
+    Those are the leading zeros of counters, or what times in seconds have for years.
+    """
     values = list(values)
-    is_padded = len({len(value) for value in values}) == 1
-    return "00" if is_padded and all(value.startswith("00") for value in values) else ""
+    (least, most), first = (f(map(len, values)) for f in (min, max)), values[0][:_FEWEST_LITERAL]
+    is_slow = least == most and least >= _FEWEST_HEX
+    return first if is_slow and all(value.startswith(first) for value in values) else ""
 
 
 def _all_alike(below: Mapping[str, _Directory]) -> dict[str, str]:
-    """Return patterns for files of numbers alone, where a directory has nothing else."""
+    """Return patterns for files of numbers alone, where a directory has nothing else.
+
+    Each keeps its first digit: `*` alone would be every name.
+    """
     if len(below) < FEWEST_ALIKE or any(directory.below for directory in below.values()):
         return {}
     skeletons = {_NUMBER.sub("\0", name) for name in below}
@@ -184,7 +197,13 @@ def _all_alike(below: Mapping[str, _Directory]) -> dict[str, str]:
     if skeleton.count("\0") != 1 or not skeleton.startswith("\0") or "*" in skeleton:
         return {}
     found = dict(_by_number(below, may_be_all=False))
-    return {name: found.get(name, f"*{skeleton[1:]}") for name in below}
+    return {name: found.get(name, f"{name[0]}*{skeleton[1:]}") for name in below}
+
+
+def _fanned_out(directories: list[str]) -> dict[str, str]:
+    """Return `*` for directories by the first digits of what they hold, where all are such."""
+    is_fan = len(directories) >= FEWEST_ALIKE and all(map(_FAN.fullmatch, directories))
+    return dict.fromkeys(directories, "*") if is_fan else {}
 
 
 def _by_part(names: Iterable[str]) -> dict[str, set[str]]:
