@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from ethogram.contracts.baseline import AnyValue, Dimension, ExecValue, FileValue
@@ -95,21 +96,39 @@ def _formed(path: str, file: _File) -> tuple[str, bool]:
         return chosen, False
     if file.origin == "image" or file.is_executed:
         return path, False
-    *directories, leaf = path[1:].split("/")
-    if is_kept(directories):
-        return "/".join(["", *map(of_generation, directories), leaf]), False
-    return "/" + "/".join(_names(directories, leaf, file)), True
+    directory, _, leaf = path.rpartition("/")
+    place = _place(directory, is_created=file.is_created, is_own=file.origin == "own")
+    if not place.is_free:
+        return f"{place.pattern}/{leaf}", not place.is_kept
+    leaf = with_ids(leaf, may_be_all=place.holds_ids)
+    if place.is_dated:
+        leaf = with_dates(leaf)
+    return f"{place.pattern}/{temporary(leaf) if file.is_created else leaf}", True
 
 
-def _names(directories: Sequence[str], leaf: str, file: _File) -> Iterable[str]:
-    is_own = file.is_created or file.origin == "own"
-    if not is_own and not is_state(directories):
-        return [*map(of_generation, directories), leaf]
-    are_dated = file.is_created or is_log(directories)
-    names = [with_ids(of_generation(name), may_be_all=True) for name in directories]
-    names.append(with_ids(leaf, may_be_all=holds_ids(directories)))
-    if are_dated:
-        names = [with_dates(name) for name in names]
-    if file.is_created:
-        names = [temporary(name) for name in names]
-    return names
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is made of a directory, and of the names in it."""
+
+    pattern: str
+    is_kept: bool = False
+    is_free: bool = False
+    is_dated: bool = False
+    holds_ids: bool = False
+
+
+@lru_cache(maxsize=65536)
+def _place(directory: str, *, is_created: bool, is_own: bool) -> _Place:
+    names = directory.split("/")[1:]
+    is_free = is_created or is_own or is_state(names)
+    if is_kept(names) or not is_free:
+        return _Place("/".join(["", *map(of_generation, names)]), is_kept=is_kept(names))
+    is_dated = is_created or is_log(names)
+    formed = [with_ids(of_generation(name), may_be_all=True) for name in names]
+    if is_dated:
+        formed = [with_dates(name) for name in formed]
+    if is_created:
+        formed = [temporary(name) for name in formed]
+    return _Place(
+        "/".join(["", *formed]), is_free=True, is_dated=is_dated, holds_ids=holds_ids(names)
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 
 __all__ = ["kernel_chosen", "of_generation", "temporary", "with_dates", "with_ids"]
@@ -32,6 +31,7 @@ _DAY = r"(19|20)[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\2(?:0[1-9]|[12][0-9]|3[01])"
 _HOUR, _SIXTY = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _TIME = rf"{_HOUR}{_SIXTY}{_SIXTY}|{_HOUR}([-_.:]){_SIXTY}\4{_SIXTY}"
 _STAMP = re.compile(rf"{_BEFORE}{_DAY}(?:([-_.T ]?)(?:{_TIME})(?:[.,][0-9]{{1,9}})?(Z?))?{_AFTER}")
+_CENTURY = re.compile("(?:19|20)[0-9]{2}")
 _DIGITS = re.compile("[0-9]+")
 _FRACTION = re.compile(r"[.,][0-9]+(?=Z?$)")
 # The kubelet writes what a volume of a ConfigMap, a Secret or a token holds into a directory that
@@ -56,6 +56,7 @@ _TEMPORARY: Mapping[str, str] = MappingProxyType(
         r"\.nfs[0-9a-f]{16,24}": ".nfs*",
     }
 )
+_BEGINNINGS = ("tmp", "cc", "pgsql_tmp", "PostgreSQL.", "pg_internal", "xlogtemp", "temp-", ".nfs")
 _TEMPORARIES = [(re.compile(form), pattern) for form, pattern in _TEMPORARY.items()]
 # In /proc, the number after these is a descriptor.
 _PROCESS = re.compile(
@@ -74,7 +75,6 @@ def kernel_chosen(path: str) -> str:
     return "/dev/pts/*" if _TERMINAL.match(path) else path
 
 
-@lru_cache(maxsize=65536)
 def with_ids(name: str, *, may_be_all: bool) -> str:
     """Return *name* without its UUIDs and digests; `*` alone only where it *may be all*."""
     if len(name) < 32:
@@ -89,10 +89,9 @@ def _has_both(text: str) -> bool:
     return not text.isdigit() and not text.isalpha()
 
 
-@lru_cache(maxsize=65536)
 def with_dates(name: str) -> str:
     """Return *name* with `*` for the digits of dates and times of day but the century."""
-    return _STAMP.sub(_undated, name)
+    return _STAMP.sub(_undated, name) if _CENTURY.search(name) else name
 
 
 def _undated(hit: re.Match[str]) -> str:
@@ -100,9 +99,10 @@ def _undated(hit: re.Match[str]) -> str:
     return century + _DIGITS.sub("*", text)
 
 
-@lru_cache(maxsize=65536)
 def temporary(name: str) -> str:
     """Return *name* as what it is one of, where a known program gives such to temporary files."""
+    if not name.startswith(_BEGINNINGS):
+        return name
     for form, pattern in _TEMPORARIES:
         if hit := form.fullmatch(name):
             return hit.expand(pattern)
