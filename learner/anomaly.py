@@ -7,6 +7,7 @@ only of the types that `learner.model_file` lists.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,8 @@ def _alerts(windows: SteadyWindows, scores: Scores, budget: Budget) -> AlertBudg
         return AlertBudget(
             budget=budget.text,
             state="ready",
-            threshold=found.score,
+            # Downwards, to what the file holds of it: nothing that was not flagged becomes so.
+            threshold=math.floor(found.score * 1e6) / 1e6,
             expected=found.promised * budget.seconds,
             episodes=found.episodes,
             seconds=found.seconds,
