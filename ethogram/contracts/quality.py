@@ -118,7 +118,7 @@ _WHOLE = f"{STEADY_SECONDS} s, and not seen to run to its end {FEWEST_RUNS} time
 _WORDS: Mapping[Reason, str] = MappingProxyType(
     {
         "filter": "it ran under a seccomp filter",
-        "blind": "nothing was seen in some windows",
+        "blind": "a hook was not attached in some windows: part of what was done was not seen",
         "incomplete": "windows are incomplete",
         "killed": "a recorder was killed",
         "no-start": "no start was seen",

@@ -223,7 +223,7 @@ def test_a_damaged_recording_is_refused_by_name(
     [
         ("show nowhere", 2, "there is no `nowhere`"),
         ("learn nowhere -o out", 2, "there is no `nowhere`"),
-        ("learn r -o /proc/out", 1, "`/proc/out`"),
+        ("learn r -o /proc/out --allow thin", 1, "`/proc/out`"),
         ("export b --to secomp -o out", 2, "there is no exporter `secomp`"),
         ("export b --to seccomp --runtime runc=9.9 -o out", 2, "the runtime `runc=9.9`"),
         ("export b --to seccomp --runtime= -o out", 2, "the runtime ``"),

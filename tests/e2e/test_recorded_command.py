@@ -214,6 +214,8 @@ def test_a_hook_that_another_program_holds_is_named_and_nothing_is_called_comple
     assert "EPERM" in (refused["socket_connect4"].error or "")
     states = {row["state"] for row in recording.table("coverage").to_pylist()}
     assert states == {"blind"}
-    done = ethogram("learn", "--allow", "thin", tmp_path / "rec", "-o", tmp_path / "baselines")
+    done = ethogram(
+        "learn", "--allow", "thin,lossy", tmp_path / "rec", "-o", tmp_path / "baselines"
+    )
     ((_, baseline),) = load_baselines(tmp_path / "baselines")
     assert baseline.observation.state == "partial", done.stderr
