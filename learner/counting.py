@@ -15,10 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Counts", "Numbers", "counted", "numbered", "whole"]
+__all__ = ["Counts", "Numbers", "are_among", "counted", "numbered", "whole"]
 
 Column: TypeAlias = "pa.Array | pa.ChunkedArray | np.ndarray"
 _MOST = 1 << 62
+_MOST_CELLS = 1 << 26
 _SPARE = 1 << 16  # integers whose range is at most so much wider than rows are many stay themselves
 
 
@@ -50,8 +51,10 @@ def numbered(columns: Iterable[Column], rows: int) -> Numbers:
         own, size = _codes(column)
         if total * size >= _MOST:
             codes, total = _dense(codes)
-        codes = codes * size + own
-        total *= size
+        if size > 1:
+            codes *= size
+            codes += own
+            total *= size
     numbers, count = _dense(codes)
     first_rows = np.empty(count, np.int64)
     first_rows[numbers[::-1]] = np.arange(rows - 1, -1, -1)
@@ -67,25 +70,30 @@ def counted(
     first: np.ndarray,
     last: np.ndarray,
 ) -> Counts:
-    """Return what the rows of each of *count* numbers say together; each number has a row."""
-    if not count:
-        none = np.zeros(0, np.int64)
-        return Counts(none.astype(np.uint32), none.astype(np.uint64), none, none)
-    low = int(window.min())
-    span = int(window.max()) - low + 1
-    pairs = pd.unique(numbers * span + (window.astype(np.int64) - low))
-    sums = (
-        pa.table({"number": numbers, "calls": calls, "first": first, "last": last})
-        .group_by("number", use_threads=False)
-        .aggregate([("calls", "sum"), ("first", "min"), ("last", "max")])
+    """Return what the rows of each of *count* numbers say together; without rows, in no window."""
+    found = Counts(
+        windows=_windows(numbers, count, window),
+        calls=np.zeros(count, np.uint64),
+        first=np.full(count, np.iinfo(np.int64).max),
+        last=np.full(count, np.iinfo(np.int64).min),
     )
-    order = np.argsort(sums.column("number").to_numpy())
-    return Counts(
-        windows=np.bincount(pairs // span, minlength=count).astype(np.uint32),
-        calls=sums.column("calls_sum").to_numpy()[order],
-        first=sums.column("first_min").to_numpy()[order],
-        last=sums.column("last_max").to_numpy()[order],
-    )
+    np.add.at(found.calls, numbers, calls)
+    np.minimum.at(found.first, numbers, first)
+    np.maximum.at(found.last, numbers, last)
+    return found
+
+
+def _windows(numbers: np.ndarray, count: int, window: np.ndarray) -> np.ndarray:
+    """Return in how many windows each number has a row."""
+    position, distinct = pd.factorize(window)
+    span = len(distinct)
+    if count * span <= _MOST_CELLS:
+        cells = np.zeros(count * span, bool)
+        cells[numbers * span + position] = True
+        sums: np.ndarray = cells.reshape(count, span).sum(axis=1, dtype=np.uint32)
+        return sums
+    pairs = pd.unique(numbers * span + position)
+    return np.bincount(pairs // span, minlength=count).astype(np.uint32)
 
 
 def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -113,6 +121,8 @@ def _codes(column: Column) -> tuple[np.ndarray, int]:
     if pa.types.is_boolean(kind):
         array, kind = array.cast(pa.uint8()), pa.uint8()
     is_small = pa.types.is_integer(kind) and not pa.types.is_uint64(kind)
+    if is_small and not array.null_count:
+        return _ranged(array.to_numpy(), np.zeros(0, np.int64))
     if is_small:
         missing = np.flatnonzero(pc.is_null(array).to_numpy(zero_copy_only=False))
         return _ranged(pc.fill_null(array, 0).to_numpy(), missing)
@@ -125,6 +135,18 @@ def _codes(column: Column) -> tuple[np.ndarray, int]:
         indices = encoded.indices
     size = len(encoded.dictionary)
     return pc.fill_null(indices, size).to_numpy().astype(np.int64), size + 1
+
+
+def are_among(numbers: np.ndarray, known: Iterable[int]) -> np.ndarray:
+    """Return which of *numbers*, none below zero, are *known*."""
+    known = np.fromiter(known, np.int64)
+    size = int(known.max()) + 2 if len(known) else 1
+    if size > _MOST_CELLS:
+        return np.isin(numbers, known)
+    table = np.zeros(size, bool)
+    table[known] = True
+    found: np.ndarray = table[np.minimum(numbers, size - 1)]
+    return found
 
 
 def _ranged(values: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, int]:

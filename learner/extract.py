@@ -9,6 +9,7 @@ order. They get names that hold across recordings when all are there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 from ethogram.contracts.tables import ENUMS, TABLES
 from learner.behaviour import Behaviour, Columns, group_columns
 from learner.context import Context
-from learner.counting import counted, numbered, whole
+from learner.counting import are_among, counted, numbered, whole
 from learner.dimensions import canonical, quarantine_key
 from learner.doers import BY_EXEC_ID, Doers
 from learner.judging import Judgement, Suspects, judge, judged_refusals
@@ -27,6 +28,7 @@ __all__ = ["extract", "folded", "grouped", "named"]
 
 _DIMENSIONS = {name: code for code, name in enumerate(ENUMS["dimension"])}
 _TIME = pa.timestamp("ns", tz="UTC")
+Chosen: TypeAlias = "np.ndarray | slice"  # rows
 _CHUNK_ROWS = 1 << 20
 _NO_EDGE = -1
 _IMAGES, _NOT_KNOWN = (ENUMS["in_image"].index(word) for word in ("yes", "unknown"))
@@ -179,48 +181,59 @@ class _Chunk:
         are_notes: bool = False,
     ) -> pa.Table:
         """Return the groups, those *condemned* apart; or only the notes where they *are_notes*."""
-        batch = self._distinct
-        own = {name: columns[name] for name in group_columns(columns)}
-        kinds = numbered(
-            [*own.values(), batch.column("instance"), batch.column("workload"),
-             batch.column("phase").indices, condemned], batch.num_rows
-        )  # fmt: skip
-        keep = columns.get("keep")
-        kept = (
-            np.ones(batch.num_rows, bool)
-            if keep is None
-            else _numpy(pc.fill_null(keep, fill_value=False))
-        )
-        if are_notes:
-            kept = kept & (condemned > 0)
-        chosen = np.flatnonzero(self._of_rows(kept))
-        if not len(chosen):
-            return _GROUP.empty_table()
-        bits = self._of_rows(condemned)[chosen]
-        if self._taint.exec_ids and not are_notes:
-            bits = bits | self._taint.of_tree(self._behaviour.table, _batch(self._rows))[chosen]
-        acts = numbered([self._of_rows(kinds.of_rows)[chosen], bits], len(chosen))
-        sample = self._of_rows(np.arange(batch.num_rows))[chosen[acts.first_rows]]
-        word = "mark" if are_notes else "quarantine"
-        what = self._what(own, sample, bits[acts.first_rows], word)
+        what, acts, chosen = self._acts(columns, condemned, are_notes=are_notes)
         # Where several acts have one key, a window that shows two of them counts once.
-        same = numbered(what.values(), len(acts))
+        same = numbered(what.values(), len(what["key"]))
         measures = self._measures(columns, chosen)
-        edge = self._edges(measures["window"], shared)
-        numbers = numbered([same.of_rows[acts.of_rows], edge], len(chosen))
-        counts = counted(numbers.of_rows, len(numbers), **measures)
-        first = numbers.first_rows
-        act = pa.array(acts.of_rows[first])
+        groups, of_edges = same.of_rows[acts], self._edges(measures["window"], shared)
+        edges = numbered([groups[of_edges], measures["window"][of_edges]], len(of_edges))
+        first = of_edges[edges.first_rows]
+        kind = np.concatenate([np.arange(len(same)), groups[first]])
+        edge = np.concatenate([np.full(len(same), _NO_EDGE), measures["window"][first]])
+        groups[of_edges] = len(same) + edges.of_rows
+        counts = counted(groups, len(kind), **measures)
+        act = pa.array(same.first_rows[kind])
         found = {name: column.take(act) for name, column in what.items()} | {
-            "edge": edge[first],
+            "edge": edge,
             "windows": counts.windows,
             "calls": counts.calls,
             "first": counts.first,
             "last": counts.last,
-            "process": self._processes(numbers.of_rows, chosen, len(numbers)),
-            "in_image": self._images(numbers.of_rows, chosen, len(numbers)),
+            "process": self._processes(groups, chosen, len(kind)),
+            "in_image": self._images(groups, chosen, len(kind)),
         }
-        return pa.table(found).select(_GROUP.names).cast(_GROUP)
+        table = pa.table(found).select(_GROUP.names).cast(_GROUP)
+        return table.filter(pa.array(counts.windows > 0))
+
+    def _acts(
+        self, columns: Columns, condemned: np.ndarray, *, are_notes: bool
+    ) -> tuple[Columns, np.ndarray, Chosen]:
+        """Return what tells acts apart, the act of each row that counts, and which rows do."""
+        batch = self._distinct
+        kept = np.ones(batch.num_rows, bool)
+        if (keep := columns.get("keep")) is not None:
+            kept = _numpy(pc.fill_null(keep, fill_value=False))
+        if are_notes:
+            kept = kept & (condemned > 0)
+        rows = np.flatnonzero(kept)
+        chosen: Chosen = slice(None) if kept.all() else np.flatnonzero(self._of_rows(kept))
+        own = {name: columns[name] for name in group_columns(columns)}
+        telling = [*own.values(), *(batch.column(name) for name in ("instance", "workload")),
+                   batch.column("phase").indices]  # fmt: skip
+        of_rows = [column.take(pa.array(rows)) for column in telling]
+        kinds = numbered([*of_rows, condemned[rows]], len(rows))
+        act_of = np.full(batch.num_rows, -1)
+        act_of[rows] = kinds.of_rows
+        acts, sample = self._of_rows(act_of)[chosen], rows[kinds.first_rows]
+        bits = condemned[sample]
+        if self._taint.exec_ids and not are_notes:
+            tree = self._taint.of_tree(self._behaviour.table, _batch(self._rows))[chosen]
+            numbers = numbered([acts, tree], len(acts))
+            first = acts[numbers.first_rows]
+            sample, bits = sample[first], bits[first] | tree[numbers.first_rows]
+            acts = numbers.of_rows
+        word = "mark" if are_notes else "quarantine"
+        return self._what(own, sample, bits, word), acts, chosen
 
     def _what(self, own: Columns, sample: np.ndarray, bits: np.ndarray, word: str) -> Columns:
         """Return the columns that tell groups apart, of the distinct rows *sample* with *bits*."""
@@ -236,40 +249,35 @@ class _Chunk:
         what["dimension"], what["key"] = self._dimensions_and_keys(own, rows, bits, word)
         return what
 
-    def _measures(self, columns: Columns, chosen: np.ndarray) -> dict[str, np.ndarray]:
+    def _measures(self, columns: Columns, chosen: Chosen) -> dict[str, np.ndarray]:
         """Return window, calls, first and last of the rows *chosen*."""
         rows: Columns = {name: self._rows.column(name) for name in self._rows.column_names}
         if self._decided is None:
             rows |= columns
-        calls = rows.get(self._behaviour.counted_by or "calls")
         window = _numpy(rows["window"])[chosen].astype(np.int64)
-        measures = {
-            "window": window,
-            "calls": np.ones(len(chosen), np.uint64)
-            if calls is None
-            else _numpy(pc.fill_null(calls, 0))[chosen],
-        }
+        measures = {"window": window, "calls": np.ones(len(window), np.uint64)}
+        if (calls := rows.get(self._behaviour.counted_by)) is not None:
+            measures["calls"] = _numpy(pc.fill_null(calls, 0))[chosen]
         if "first" in rows:
             for name in ("first", "last"):
                 measures[name] = _numpy(rows[name].cast(pa.int64()))[chosen]
-        else:
-            low = int(window.min())
-            span = np.arange(low, int(window.max()) + 1)
-            windows = self._context.windows
-            measures["first"] = windows.start_of(span)[window - low]
-            measures["last"] = windows.end_of(span)[window - low]
+            return measures
+        low = int(window.min()) if len(window) else 0
+        span = np.arange(low, int(window.max()) + 1 if len(window) else 1)
+        windows = self._context.windows
+        measures["first"] = windows.start_of(span)[window - low]
+        measures["last"] = windows.end_of(span)[window - low]
         return measures
 
     def _edges(self, window: np.ndarray, shared: frozenset[int]) -> np.ndarray:
-        """Return for each row its window where others may have rows of it, else that it has none.
+        """Return the rows of windows that others may have rows of.
 
         The first and the last window of a chunk are such. A process may have executed in any.
         """
         if self._behaviour.table == "processes":
-            return window
+            return np.arange(len(window))
         own = self._rows.column("window")
-        edges = shared | {pc.min(own).as_py(), pc.max(own).as_py()}
-        return np.where(np.isin(window, sorted(edges)), window, _NO_EDGE)
+        return np.flatnonzero(are_among(window, shared | {*pc.min_max(own).as_py().values()}))
 
     def _dimensions_and_keys(
         self, own: Columns, rows: pa.Array, bits: np.ndarray, word: str
@@ -296,17 +304,17 @@ class _Chunk:
             pa.array(keys, pa.binary()).take(of_rows),
         )
 
-    def _processes(self, numbers: np.ndarray, chosen: np.ndarray, count: int) -> pa.Array:
+    def _processes(self, numbers: np.ndarray, chosen: Chosen, count: int) -> pa.Array:
         """Return the first process by name of each of *count* groups, where rows name theirs."""
         if self._doers is None or self._behaviour.table not in BY_EXEC_ID:
             return pa.nulls(count, pa.int32())
         process = self._doers.numbers(self._behaviour.table, self._distinct)
-        of_rows = process.take(pa.array(chosen))
+        of_rows = pc.fill_null(process, _NOBODY).to_numpy()[chosen]
         least = np.full(count, _NOBODY, np.int32)
-        np.minimum.at(least, numbers, pc.fill_null(of_rows, _NOBODY).to_numpy())
+        np.minimum.at(least, numbers, of_rows)
         return pa.array(least, mask=least == _NOBODY)
 
-    def _images(self, numbers: np.ndarray, chosen: np.ndarray, count: int) -> pa.Array:
+    def _images(self, numbers: np.ndarray, chosen: Chosen, count: int) -> pa.Array:
         """Return whether each of *count* groups is of a file of the image, null where none knows.
 
         Any row that says so is enough: what is written to is the container's own from then on.
@@ -328,7 +336,7 @@ def _batch(rows: pa.Table) -> pa.RecordBatch:
 
 
 def _are_known(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> np.ndarray:
-    return np.isin(numbers.to_numpy(), np.array(sorted(names), np.int64))
+    return are_among(numbers.to_numpy(), names)
 
 
 def _numpy(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

@@ -30,6 +30,7 @@ from ethogram.contracts.flags import ProcessFlag
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
 from learner.context import Context
+from learner.counting import Counts, Numbers, counted, numbered
 from learner.dimensions import canonical
 from learner.rows import Row, new_row
 from learner.taint import Taint
@@ -137,43 +138,89 @@ def _nanoseconds(time: Any) -> int:
 
 
 def _coverage(context: Context) -> Iterator[Row]:
-    table = context.recording.table("coverage")
-    if not table.num_rows:
+    """Yield how long each instance was watched, its windows by phase, and those with gaps."""
+    rows = _Covered(context)
+    if not len(rows.whose):
         return
-    frame = table.select(["window", "workload", "instance", "observed_ns", "calls"]).to_pandas()
-    for name in ("phase", "state"):
-        frame[name] = table.column(name).cast(pa.string()).to_pandas()
-    for (workload, instance), part in frame.groupby(["workload", "instance"], sort=True):
-        if workload not in context.workload_keys or instance not in context.instance_keys:
-            continue
-        windows = np.unique(part.window.to_numpy())
-        columns = {
-            "workload_key": context.workload_keys[workload],
-            "instance_key": context.instance_keys[instance],
-            "first": int(context.windows.start_of(windows[:1])[0]),
-            "last": int(context.windows.end_of(windows[-1:])[0]),
+    # Phases share a window: it was observed for as long as the longest of them was.
+    each = numbered([rows.whose.of_rows, rows.window], len(rows.window))
+    longest = np.zeros(len(each), np.uint64)
+    np.maximum.at(longest, each.of_rows, rows.observed)
+    whole_windows = rows.counted(rows.whose, np.zeros(len(rows.window), np.uint64))
+    seconds = np.zeros(len(rows.whose), np.uint64)
+    np.add.at(seconds, rows.whose.of_rows[each.first_rows], longest)
+    for number, keys in enumerate(rows.keys):
+        if keys is not None:
+            keys |= {"first": int(whole_windows.first[number]),
+                     "last": int(whole_windows.last[number])}  # fmt: skip
+            yield new_row(
+                context, "observation", canonical(["windows"]), **keys,
+                windows=int(whole_windows.windows[number]), calls=int(seconds[number]),
+            )  # fmt: skip
+    yield from rows.parts(rows.phase, "phase")
+    yield from rows.parts(rows.state, "coverage_state")
+
+
+class _Covered:
+    """The rows of table `coverage` in columns; *whose* numbers them by workload and instance."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        columns = ("window", "workload", "instance", "observed_ns", "calls")
+        found: dict[str, list[np.ndarray]] = {name: [] for name in (*columns, "phase", "state")}
+        for batch in context.recording.batches("coverage"):
+            for name in columns:
+                found[name].append(pc.fill_null(batch.column(name), 0).to_numpy())
+            for name in ("phase", "state"):
+                found[name].append(batch.column(name).indices.to_numpy())
+        whole = {name: np.concatenate(parts or [np.zeros(0, np.uint64)])
+                 for name, parts in found.items()}  # fmt: skip
+        self.window = whole["window"].astype(np.int64)
+        self.phase, self.state = whole["phase"], whole["state"]
+        self.observed, self._calls = whole["observed_ns"], whole["calls"]
+        self.whose = numbered([whole["workload"], whole["instance"]], len(self.window))
+        first = self.whose.first_rows
+        pairs = zip(
+            whole["workload"][first].tolist(), whole["instance"][first].tolist(), strict=True
+        )
+        self.keys = [self._keys_of(*pair) for pair in pairs]
+        self._first = context.windows.start_of(self.window)
+        self._last = context.windows.end_of(self.window)
+
+    def _keys_of(self, workload: int, instance: int) -> Row | None:
+        """Return the columns that name an instance; None of one that the recording lacks."""
+        if workload not in self._context.workload_keys:
+            return None
+        if instance not in self._context.instance_keys:
+            return None
+        return {
+            "workload_key": self._context.workload_keys[workload],
+            "instance_key": self._context.instance_keys[instance],
         }
-        # Phases share a window: it was observed for as long as the longest of them was.
-        seconds = int(part.groupby("window").observed_ns.max().sum())
-        yield new_row(
-            context, "observation", canonical(["windows"]), **columns,
-            windows=len(windows), calls=seconds,
-        )  # fmt: skip
-        yield from _parts(context, part, columns)
 
-
-def _parts(context: Context, part: pd.DataFrame, columns: Row) -> Iterator[Row]:
-    """Yield the windows of one instance by phase, and those that are not complete by state."""
-    for phase, rows in part.groupby("phase", sort=True):
-        yield new_row(
-            context, "observation", canonical(["phase"]), **columns, phase=phase,
-            windows=rows.window.nunique(), calls=int(rows.calls.sum()),
+    def counted(self, numbers: Numbers, calls: np.ndarray) -> Counts:
+        return counted(
+            numbers.of_rows, len(numbers), window=self.window, calls=calls,
+            first=self._first, last=self._last,
         )  # fmt: skip
-    for state, rows in part.groupby("state", sort=True):
-        if state != "complete":
-            count = rows.window.nunique()
-            key = canonical(["state", state])
-            yield new_row(context, "observation", key, **columns, windows=count)
+
+    def parts(self, codes: np.ndarray, enum: str) -> Iterator[Row]:
+        """Yield the windows of each instance by phase, or those not complete by state."""
+        kinds = numbered([self.whose.of_rows, codes], len(codes))
+        counts = self.counted(kinds, self._calls)
+        for number, row in enumerate(kinds.first_rows.tolist()):
+            keys, word = self.keys[self.whose.of_rows[row]], ENUMS[enum][codes[row]]
+            windows = int(counts.windows[number])
+            if keys is None or word == "complete":
+                continue
+            if enum == "phase":
+                yield new_row(
+                    self._context, "observation", canonical(["phase"]), **keys, phase=word,
+                    windows=windows, calls=int(counts.calls[number]),
+                )  # fmt: skip
+            else:
+                key = canonical(["state", word])
+                yield new_row(self._context, "observation", key, **keys, windows=windows)
 
 
 def _losses(context: Context) -> Iterator[Row]:

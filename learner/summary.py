@@ -72,7 +72,7 @@ def summarize_all(
         one_each = [(source,) for source in small]
         done = told(len(small))
         parts.append(map_reduced(executor, _rows_of, one_each, reduce=united, done=done))
-    return united(parts)
+    return parts[0] if len(parts) == 1 else united(parts)
 
 
 def _rows_of(source: Source) -> pa.Table:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -117,11 +118,19 @@ def _named_shared(table: str, runs: list[list[_Piece]]) -> list[Fragment]:
         newest = max(newest, last)
     fragments = []
     for run, (first, last) in zip(runs, spans, strict=True):
-        pieces = tuple((piece.file, piece.groups) for piece in run)
+        pieces = tuple(_by_file(run))
         own = tuple(sorted(window for window in shared if first <= window <= last))
         rows = sum(piece.rows for piece in run)
         fragments.append(Fragment(table, pieces, rows, own, is_part=True))
     return fragments
+
+
+def _by_file(run: list[_Piece]) -> Iterator[tuple[int, tuple[int, ...] | None]]:
+    """Yield each file of *run* once, with all of its row groups."""
+    for file, pieces in groupby(run, key=lambda piece: piece.file):
+        groups = [piece.groups for piece in pieces]
+        known = [group for group in groups if group is not None]
+        yield file, tuple(sorted(chain.from_iterable(known))) if len(known) == len(groups) else None
 
 
 def fragment_batches(
