@@ -12,10 +12,12 @@ from ethogram.contracts.baseline import (
     DIMENSIONS,
     AnyValue,
     Dimension,
+    FileValue,
     PeerValue,
     Quarantined,
     rule_id,
 )
+from ethogram.contracts.matching import pattern_to_regex
 from learner.dimensions import split_quarantine_key
 from learner.evidence import Item, gather
 from learner.flood import floods_of, is_flood
@@ -59,12 +61,40 @@ def sort_out(rows: pd.DataFrame, seen: pd.DataFrame) -> Sorted:
         *(_held(item, FOREIGN_ANSWER) for item in items if (item.dimension, item.value) in foreign),
         *(_held(item, "flood", count) for item, count in floods_of(seen[is_junk])),
     ]
-    held = [one for one in held if (one.dimension, one.value) not in known]
+    names = _Names(allowed)
+    held = [
+        one for one in held if (one.dimension, one.value) not in known and one.value not in names
+    ]
     return Sorted(
         seen=[item for item, _ in verdicts],
         allowed=allowed,
         quarantined=tuple(_one_each(sorted(held, key=_order_of))),
     )
+
+
+class _Names:
+    """Exact paths that patterns of *allowed* stand for.
+
+    A name that a program draws is another one each time. That one of them was drawn while an
+    indicator fired says no more about it than that a known file was opened then.
+    """
+
+    def __init__(self, allowed: Iterable[Item]) -> None:
+        access: dict[str, set[str]] = {}
+        for item in allowed:
+            if isinstance(item.value, FileValue) and "*" in item.value.path:
+                access.setdefault(item.value.path, set()).update(item.value.access)
+        self._patterns = [(pattern_to_regex(path), letters) for path, letters in access.items()]
+
+    def __contains__(self, value: AnyValue) -> bool:
+        return (
+            isinstance(value, FileValue)
+            and "*" not in value.path
+            and any(
+                letters.issuperset(value.access) and pattern.fullmatch(value.path)
+                for pattern, letters in self._patterns
+            )
+        )
 
 
 def _held(item: Item, reason: str | None = None, count: int | None = None) -> Quarantined:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ethogram.contracts.baseline import PeerIdentity, PeerValue
+from ethogram.contracts.matching import allows
 from ethogram.contracts.recording import Recording
 from ethogram.errors import RecordingError
 from learner.dimensions import decode_value
@@ -157,6 +158,20 @@ def test_an_endpoint_outside_keeps_its_address_and_name(tmp_path: Path) -> None:
     value = one(tmp_path, to("198.51.100.9", 5432, **NAME), addresses=[outside])
     assert (value.address, value.name) == ("198.51.100.9", "db.example.com")
     assert value.identity == PeerIdentity(kind="external", namespace="shop", name="db")
+
+
+def test_any_address_behind_a_name_is_the_same_peer(tmp_path: Path) -> None:
+    row = to("203.0.113.7", 443, **NAME)
+    tables = {"workloads": [UNIT], "instances": [INSTANCE], "network": [row]}
+    (learnt,) = learn(summarize(Recording.open(make_recording(tmp_path / "r", **tables))))
+    (rule,) = learnt.rules.peers
+    tomorrow = rule.value.model_copy(update={"address": "198.51.100.3"})
+    assert allows(learnt, "peers", tomorrow)
+    for other in ({"name": None}, {"name": "other.example.com"}, {"port": 22}, {"protocol": "udp"}):
+        assert not allows(learnt, "peers", tomorrow.model_copy(update=other))
+    assert allows(learnt, "peers", rule.value.model_copy(update={"name": None}))
+    beside = rule.value.model_copy(update={"name": None, "address": "203.0.113.8"})
+    assert not allows(learnt, "peers", beside)
 
 
 API_SERVER = (

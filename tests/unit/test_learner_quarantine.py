@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ethogram.contracts.baseline import Baseline
+from ethogram.contracts.baseline import Baseline, FileValue
 from ethogram.contracts.flags import Access, ProcessFlag
+from ethogram.contracts.matching import Allowlist
 from ethogram.contracts.recording import Recording
 from learner.features import feature_frames
 from learner.learn import learn
@@ -312,3 +313,34 @@ def test_a_model_is_not_fitted_on_windows_in_which_an_indicator_fired(tmp_path: 
     (frame,) = feature_frames([recording]).values()
     assert list(frame.index.get_level_values("window")) == [0, 1, 2, 3, 5, 6, 7]
     assert not frame.columns.str.contains("ptrace").any()
+
+
+def test_a_name_that_a_pattern_stands_for_is_not_quarantined(tmp_path: Path) -> None:
+    tables = attacked()
+    row = {"exe": SH, "access": int(Access.WRITE | Access.CREATE), "calls": 1, "in_image": "no"}
+    clean = [f"/srv/app/state.{number:03}k2x{number}" for number in (101, 232, 343, 454, 565)]
+    names = [(1, name) for name in clean]
+    names += [(ATTACK, "/srv/app/state.777k2x9"), (ATTACK, "/srv/app/other.777k2x9")]
+    tables["files"] += [mine(window) | row | {"path": name.encode()} for window, name in names]
+    (baseline,) = learn(summarize(Recording.open(make_recording(tmp_path / "r", **tables))))
+    assert "/srv/app/state.*k2x*" in {rule.value.path for rule in baseline.rules.files}
+    held = {one.value.path for one in baseline.quarantined if isinstance(one.value, FileValue)}
+    assert "/srv/app/other.777k2x9" in held
+    assert not any(path.startswith("/srv/app/state") for path in held)
+    allowlist = Allowlist(baseline)
+    assert not any(allowlist.allows(one.dimension, one.value) for one in baseline.quarantined)
+
+
+def test_who_knows_a_file_as_the_images_widens_it_for_nobody(tmp_path: Path) -> None:
+    tables = attacked()
+    row = {"exe": APP, "access": int(Access.READ), "calls": 1}
+    path = b"/srv/site/550e8400-e29b-41d4-a716-446655440000.js"
+    tables["files"] += [
+        mine(1) | row | {"path": path, "in_image": "yes"},
+        mine(2) | row | {"path": path, "in_image": "no"},
+        mine(2) | row | {"path": path.replace(b"site", b"own"), "in_image": "no"},
+    ]
+    (baseline,) = learn(summarize(Recording.open(make_recording(tmp_path / "r", **tables))))
+    paths = {rule.value.path for rule in baseline.rules.files}
+    assert path.decode() in paths
+    assert "/srv/own/*-*-*-*-*.js" in paths
