@@ -7,17 +7,17 @@ only of the types that `learner.model_file` lists.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ethogram.contracts.baseline import AlertBudget, Baseline, ModelReference
+from ethogram.contracts.baseline import Baseline, ModelReference
 from ethogram.errors import BaselineError
 from learner import model_file
-from learner.budget import Budget, Threshold, threshold
+from learner.alerts import MIN_WINDOWS, alerts_of, time_folds, with_realised
+from learner.budget import Budget
 from learner.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -25,17 +25,12 @@ if TYPE_CHECKING:
     from learner.windows import SteadyWindows
 
 __all__ = [
-    "MIN_WINDOWS",
     "AnomalyModel",
     "attach_model",
     "fit_model",
-    "held_out_blocks",
     "load_model",
-    "time_folds",
 ]
 
-MIN_WINDOWS = 8
-FOLDS = 5
 DEFAULT_BUDGET = "1/week"
 _FORMAT = "ethogram.model/2"
 
@@ -74,22 +69,29 @@ def fit_model(windows: SteadyWindows) -> tuple[AnomalyModel, bytes]:
 
     `BaselineError` where there are fewer than `MIN_WINDOWS`. Equal windows give equal bytes.
     """
+    model, chosen = _fitted(windows)
+    from learner.sample import sample_bytes  # noqa: PLC0415
+
+    kept = windows.take(np.flatnonzero(chosen))
+    return model, model_file.dump(_document(model), sample_bytes(kept))
+
+
+def _fitted(windows: SteadyWindows) -> tuple[AnomalyModel, npt.NDArray[np.bool_]]:
+    """Return the model of *windows*, and which of them it was fitted to."""
     if len(windows) < MIN_WINDOWS or not len(windows.calls):
         raise BaselineError(
             f"{len(windows)} steady windows are too few for an anomaly model",
             hint=f"record until there are {MIN_WINDOWS}; the allowlist works without a model",
         )
     from learner.ensemble import Windows, fit_ensemble  # noqa: PLC0415  1.5 s and 220 MB
-    from learner.sample import sample_bytes, sampled  # noqa: PLC0415
+    from learner.sample import sampled  # noqa: PLC0415
 
     chosen = sampled(windows)
     grams = windows.grams if len(windows.grams.ids) else None
     looked_at = Windows(windows.counts_of(windows.calls), grams)
     ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
     usual = np.quantile(windows.counts, [0.01, 0.99], axis=0)
-    model = AnomalyModel(windows.calls, usual, ensemble)
-    kept = windows.take(np.flatnonzero(chosen))
-    return model, model_file.dump(_document(model), sample_bytes(kept))
+    return AnomalyModel(windows.calls, usual, ensemble), chosen
 
 
 def attach_model(
@@ -97,8 +99,9 @@ def attach_model(
 ) -> tuple[Baseline, bytes | None]:
     """Return *baseline* with a reference to the model of *windows*, and the bytes of *file*.
 
-    The reference holds the threshold that keeps *budget*, or how much time it still needs. Without
-    a model, and None, where there are too few windows. `UsageError` where *budget* is none.
+    The reference holds the threshold that keeps *budget*, and what such thresholds did on later
+    time, or how much time it still needs. Without a model, and None, where there are too few
+    windows. `UsageError` where *budget* is none.
     """
     wanted = Budget.parse(budget)
     if len(windows) < MIN_WINDOWS or not len(windows.calls):
@@ -106,13 +109,14 @@ def attach_model(
     import sklearn  # noqa: PLC0415
 
     model, data = fit_model(windows)
+    alerts = alerts_of(windows, model.ensemble.held_out, wanted)
     reference = ModelReference(
         file=file,
         sha256=hashlib.sha256(data).hexdigest(),
         sklearn=sklearn.__version__,
         detectors=tuple(model.ensemble.fitted.detectors),
         windows=len(windows),
-        alerts=_alerts(windows, model.ensemble.held_out, wanted),
+        alerts=with_realised(alerts, windows, wanted, lambda some: _fitted(some)[0]),
     )
     return baseline.model_copy(update={"model": reference}), data
 
@@ -148,50 +152,12 @@ def refitted(data: bytes, reference: ModelReference) -> AnomalyModel:
 
     source = reference.file
     windows = read_sample(model_file.sample_in(data, source=source), source=source)
-    model, _ = fit_model(windows)
+    model, _ = _fitted(windows)
     if reference.alerts is None:
         return model
     budget = Budget.parse(reference.alerts.budget)
-    alerts = _alerts(windows, model.ensemble.held_out, budget)
+    alerts = alerts_of(windows, model.ensemble.held_out, budget)
     return replace(model, threshold=alerts.threshold)
-
-
-def time_folds(windows: SteadyWindows) -> npt.NDArray[np.int64]:
-    """Return the fold of each window: as many stretches of time, whichever instance it is of."""
-    start = windows.index.start_ns.to_numpy(np.int64)
-    edges = np.quantile(start, np.arange(1, FOLDS) / FOLDS)
-    folds = np.searchsorted(edges, start, side="right")
-    if len(np.unique(folds)) > 1:
-        return folds
-    return np.arange(len(windows)) * FOLDS // len(windows)
-
-
-def held_out_blocks(windows: SteadyWindows, scores: Scores) -> list[Scores]:
-    """Return *scores* of windows that follow each other in one instance, as one array each."""
-    index = windows.index
-    who = index.groupby(["recording_id", "instance_key"], sort=True).ngroup().to_numpy()
-    order = np.lexsort((index.window.to_numpy(), who))
-    window, who = index.window.to_numpy()[order], who[order]
-    breaks = np.flatnonzero((np.diff(who) != 0) | (np.diff(window) != 1)) + 1
-    return np.split(scores[order], breaks)
-
-
-def _alerts(windows: SteadyWindows, scores: Scores, budget: Budget) -> AlertBudget:
-    window_s = float(windows.index.seconds.mean())
-    found = threshold(held_out_blocks(windows, scores), budget, window_s=window_s)
-    if isinstance(found, Threshold):
-        return AlertBudget(
-            budget=budget.text,
-            state="ready",
-            # Downwards, to what the file holds of it: nothing that was not flagged becomes so.
-            threshold=math.floor(found.score * 1e6) / 1e6,
-            expected=found.promised * budget.seconds,
-            episodes=found.episodes,
-            seconds=found.seconds,
-        )
-    return AlertBudget(
-        budget=budget.text, state="insufficient", seconds=found.seconds, needs_seconds=found.missing
-    )
 
 
 def _release(version: str) -> list[str]:

@@ -39,6 +39,8 @@ __all__ = [
 ]
 
 _SECONDS = {"s": 1, "min": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000}
+_LEAST, _MOST = 1e-3, 1e6  # episodes; beyond, it is a slip of the hand
+_ROUNDING = 1e-9
 _FORM = re.compile(rf"([0-9]+(?:\.[0-9]+)?)/({'|'.join(_SECONDS)})")
 
 
@@ -54,10 +56,11 @@ class Budget:
     def parse(cls, text: str) -> Budget:
         """Return the budget that *text* writes: `1/week`, `0.15/min`. `UsageError` if none does."""
         match = _FORM.fullmatch(text)
-        if match is None or float(match[1]) <= 0:
+        if match is None or not _LEAST <= float(match[1]) <= _MOST:
             raise UsageError(
                 f"`{escape(text)}` is no alert budget",
-                hint=f"write episodes and a time, as in `1/week`; times: {', '.join(_SECONDS)}",
+                hint="write episodes, 0.001 to 1000000, and a time, as in `1/week`; times: "
+                f"{', '.join(_SECONDS)}",
             )
         return cls(float(match[1]), float(_SECONDS[match[2]]), text)
 
@@ -65,6 +68,10 @@ class Budget:
     def rate(self) -> float:
         """Episodes a second."""
         return self.episodes / self.seconds
+
+    def missing(self, seconds: float) -> float:
+        """Return how many more than *seconds* have to be watched for one episode; 0 where none."""
+        return 0.0 if self.rate * seconds + _ROUNDING >= 1 else 1 / self.rate - seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +123,9 @@ def threshold(
     NaN is a window without a score, which is not flagged.
     """
     seconds = window_s * sum(map(len, blocks))
-    allowed = int(budget.rate * seconds + 1e-9) - 1
-    if allowed < 0:
-        return Insufficient(budget, seconds, 1 / budget.rate - seconds)
+    if missing := budget.missing(seconds):
+        return Insufficient(budget, seconds, missing)
+    allowed = int(budget.rate * seconds + _ROUNDING) - 1
     most, count, limit = 0, 0, np.inf
     flagged: list[int] = []
     for score, places in _strangest_first(blocks, merge):

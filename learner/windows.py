@@ -6,7 +6,7 @@ A summary holds what was seen, not when: windows come from recordings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,14 @@ class SteadyWindows:
             self.calls,
             self.counts[rows],
             self.grams.take(rows),
+        )
+
+    def alone(self, rows: npt.NDArray[np.int64]) -> SteadyWindows:
+        """Return the windows *rows*, with no call and no sequence that none of them has."""
+        mine = self.take(rows)
+        used = mine.counts.any(axis=0)
+        return SteadyWindows(
+            mine.index, mine.calls[used], mine.counts[:, used], mine.grams.compact()
         )
 
     def counts_of(self, calls: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
@@ -107,13 +115,9 @@ def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindow
     for workload, key in context.workload_keys.items():
         rows = np.flatnonzero(windows.workload.to_numpy() == workload)
         if len(rows):
-            mine = whole.take(rows)
+            mine = whole.alone(rows)
             index = mine.index.drop(columns=["workload", "instance"])
-            used = mine.counts.any(axis=0)
-            yield (
-                identity_of(key),
-                SteadyWindows(index, calls[used], mine.counts[:, used], mine.grams.compact()),
-            )
+            yield identity_of(key), replace(mine, index=index)
 
 
 def _complete(context: Context) -> pd.DataFrame:

@@ -96,10 +96,25 @@ def _alerts(alerts: AlertBudget | None) -> str:
         return ""
     budget = printable(alerts.budget)
     if alerts.needs_seconds is not None:
-        needs = alerts.needs_seconds
-        more = f"{needs / _DAY_S:.1f} more days" if needs > _DAY_S else f"{seconds(needs)} more"
-        return f", insufficient: needs {more} for the budget {budget}"
-    return f", {budget}: {alerts.expected or 0:.2g} expected"
+        return f", insufficient: needs {_more(alerts.needs_seconds)} for the budget {budget}"
+    return f", {budget}: {alerts.expected or 0:.2g} expected{_realised(alerts)}"
+
+
+def _realised(alerts: AlertBudget) -> str:
+    """Return what such thresholds did on later time, or how much more time shows it."""
+    if (found := alerts.realised) is not None:
+        above = ", more than promised" if found.low > found.promised else ""
+        return (
+            f"; on unseen time {found.rate:.2g} ({found.low:.2g} to {found.high:.2g}), "
+            f"promised {found.promised:.2g}{above}"
+        )
+    if alerts.realised_needs_seconds is not None:
+        return f"; {_more(alerts.realised_needs_seconds)} show what it does on unseen time"
+    return ""
+
+
+def _more(needs: float) -> str:
+    return f"{needs / _DAY_S:.1f} more days" if needs > _DAY_S else f"{seconds(needs)} more"
 
 
 def _set_apart(quarantined: Sequence[Quarantined]) -> Iterator[str]:

@@ -106,7 +106,9 @@ def command(
     from ethogram.cli.settled import require_settled
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
+    from learner.budget import Budget
 
+    Budget.parse(budget)  # refused before hours of work, and also where no model comes of it
     review = review_of(choices)
     places = expanded(inputs)
     known = _baselines(places)

@@ -8,7 +8,22 @@ from pydantic import Field, model_validator
 
 from ethogram.contracts.baseline_values import Count, Digest, Frozen, Real, Text
 
-__all__ = ["AlertBudget", "ModelReference"]
+__all__ = ["AlertBudget", "ModelReference", "RealisedRate"]
+
+
+class RealisedRate(Frozen):
+    """What thresholds of earlier time did on later time, which nothing was fitted to or chosen on.
+
+    *episodes* in *seconds*; *promised*, *rate* and its 95 % interval from *low* to *high* are
+    episodes in the time of the budget.
+    """
+
+    episodes: Count
+    seconds: Real
+    promised: Real
+    rate: Real
+    low: Real
+    high: Real
 
 
 class AlertBudget(Frozen):
@@ -17,7 +32,8 @@ class AlertBudget(Frozen):
     *budget* is what was asked for, episodes in a time. `ready`: windows that score below
     *threshold* are flagged; held-out *seconds* had *episodes* of them, and *expected* are to come
     in the time of the budget. `insufficient`: no threshold keeps the budget before *needs_seconds*
-    more were watched.
+    more were watched. *realised* is absent where the time is too short to part it into earlier and
+    later; *realised_needs_seconds* more are needed for that.
     """
 
     budget: Text
@@ -27,6 +43,8 @@ class AlertBudget(Frozen):
     episodes: Count | None = None
     seconds: Real
     needs_seconds: Real | None = None
+    realised: RealisedRate | None = None
+    realised_needs_seconds: Real | None = None
 
     @model_validator(mode="after")
     def _a_threshold_is_ready(self) -> Self:

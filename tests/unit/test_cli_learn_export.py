@@ -99,6 +99,32 @@ def test_a_recording_with_enough_steady_windows_gives_a_model_beside_the_baselin
     assert model.sha256 == hashlib.sha256(models[0].read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [("2/min", "; on unseen time "), ("1.2/min", " more show what it does on unseen time")],
+)
+def test_what_a_threshold_did_on_unseen_time_is_told(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str, words: str
+) -> None:
+    place = tmp_path / "b"
+    assert run([*LEARN, str(shop), "-o", str(place), "--budget", budget]) == 0
+    assert f", {budget}: " in capsys.readouterr().out
+    assert run(["show", str(place)]) == 0
+    assert words in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("budget", ["0/week", "-1/day", "1", "week", "1e9/s"])
+def test_what_is_no_budget_is_refused_where_no_model_comes_of_it_too(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], budget: str
+) -> None:
+    command = [*LEARN, str(shop), "-o", str(tmp_path / "b"), "--no-model", f"--budget={budget}"]
+    assert run(command) == 2
+    said = capsys.readouterr().err
+    assert f"`{budget}` is no alert budget" in said
+    assert "as in `1/week`" in said
+    assert not (tmp_path / "b").exists()
+
+
 def test_the_model_is_named_after_the_workload_whatever_the_file_is_called(tmp_path: Path) -> None:
     one = make_recording(
         tmp_path / "r",

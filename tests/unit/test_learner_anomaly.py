@@ -23,15 +23,8 @@ from ethogram.contracts.baseline import ModelReference
 from ethogram.contracts.recording import Recording
 from ethogram.errors import BaselineError, UsageError
 from learner import model_file
-from learner.anomaly import (
-    MIN_WINDOWS,
-    AnomalyModel,
-    attach_model,
-    fit_model,
-    held_out_blocks,
-    load_model,
-    time_folds,
-)
+from learner.alerts import MIN_WINDOWS, held_out_blocks, time_folds
+from learner.anomaly import AnomalyModel, attach_model, fit_model, load_model
 from learner.detectors.registry import detectors
 from learner.ensemble import DEFAULT_ALONE, DEFAULT_COUNTS, DEFAULT_GRAMS
 from learner.features import feature_frames

@@ -39,7 +39,11 @@ def test_a_budget_is_episodes_in_a_time(text: str, episodes_: float, seconds: fl
     assert (budget.episodes, budget.seconds, budget.text) == (episodes_, seconds, text)
 
 
-@pytest.mark.parametrize("text", ["", "1", "week", "0/week", "-1/week", "1/fortnight", "1 / week"])
+NO_BUDGETS = ["", "1", "week", "0/week", "-1/week", "1/fortnight", "1 / week", "1e9/s"]
+OUT_OF_BOUNDS = ["9" * 400 + "/s", f"0.{'0' * 400}1/month"]
+
+
+@pytest.mark.parametrize("text", [*NO_BUDGETS, *OUT_OF_BOUNDS])
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no alert budget"):
         Budget.parse(text)
