@@ -30,7 +30,7 @@ from learner.evidence import Item
 from learner.identity import identity_of
 from learner.observed import observe
 from learner.outlook import outlook
-from learner.parallel import InThisProcess, Told, mapped, untold
+from learner.parallel import InThisProcess, Told, mapped_in_order, untold
 from learner.quarantine import sort_out
 from learner.rows import coded, typed
 
@@ -66,10 +66,12 @@ def learn_all(
     told: Told = untold,
 ) -> list[Baseline]:
     """Return what `learn` does, of *rows* of a summary with codes, each workload by a worker."""
-    parts = list(parts_of(rows))
-    work = [(part, options or LearnOptions()) for part in parts]
-    found = dict(mapped(executor, _learnt, work, done=told(len(work))))
-    return [found[number] for number in range(len(work))]
+    work = [(part, options or LearnOptions()) for part in parts_of(rows)]
+    done = told(len(work))
+    if isinstance(executor, InThisProcess):
+        return list(mapped_in_order(executor, _learnt, work, done=done))
+    documents = mapped_in_order(executor, _learnt_json, work, done=done)
+    return [Baseline.model_validate_json(document) for document in documents]
 
 
 def parts_of(rows: pa.Table) -> Iterator[pa.Table]:
@@ -98,6 +100,11 @@ def parts_of(rows: pa.Table) -> Iterator[pa.Table]:
         yield typed(pa.concat_tables([shared.filter(of_them), own]))
 
 
+def _learnt_json(part: pa.Table, options: LearnOptions) -> bytes:
+    """Return the baseline as JSON: between processes its classes have no names."""
+    return _learnt(part, options).model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
 def _learnt(part: pa.Table, options: LearnOptions) -> Baseline:
     """Return the baseline of the one workload that *part* is about."""
     # Ten thousands of values, none in a cycle: to look for one again and again takes half the time.
@@ -120,7 +127,10 @@ def _frame(table: pa.Table) -> pd.DataFrame:
             column = column.cast(pa.string())
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.int64())
-        columns[name] = column.to_pandas()
+        values = column.to_pandas()
+        columns[name] = (
+            values.astype(object) if isinstance(values.dtype, pd.StringDtype) else values
+        )
     return pd.DataFrame(columns)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ __all__ = [
     "executor_of",
     "map_reduced",
     "mapped",
+    "mapped_in_order",
     "processors",
     "untold",
 ]
@@ -42,6 +44,7 @@ Told: TypeAlias = "Callable[[int], Callable[[], None]]"
 # A piece of work takes about a second; nothing done for so long is a worker that hangs.
 PATIENCE_S = 600.0
 _ARITY = 8
+_HANDED_OUT = 1000  # at once: more than a cluster has workers
 _CONNECT_S = 20
 _PR_SET_PDEATHSIG = 1
 _ALONE = "`--jobs 1` does it in this process, with less memory"
@@ -186,17 +189,38 @@ def mapped(
 
     *done* is called after each. A worker that died, or that hangs, is an `EthogramError`.
     """
-    with _explained():
-        numbers = {executor.submit(function, *item): index for index, item in enumerate(items)}
-    pending = set(numbers)
-    while pending:
-        for future in _first_done(pending, patience_s):
-            pending.discard(future)
+    waiting = enumerate(items)
+    numbers: dict[Future[Made], int] = {}
+    most = 1 if isinstance(executor, InThisProcess) else _HANDED_OUT
+    while True:
+        for index, item in islice(waiting, most - len(numbers)):
+            with _explained():
+                numbers[executor.submit(function, *item)] = index
+        if not numbers:
+            return
+        for future in _first_done(set(numbers), patience_s):
             with _explained():
                 made = future.result()
             done()
             yield numbers.pop(future), made
-            del made
+            del made, future
+
+
+def mapped_in_order(
+    executor: Executor,
+    function: Callable[..., Made],
+    items: Iterable[tuple[Any, ...]],
+    *,
+    done: Callable[[], None] = lambda: None,
+) -> Iterator[Made]:
+    """Yield what `mapped` does, in the order of *items*."""
+    found: dict[int, Made] = {}
+    following = 0
+    for number, made in mapped(executor, function, items, done=done):
+        found[number] = made
+        while following in found:
+            yield found.pop(following)
+            following += 1
 
 
 def map_reduced(

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -16,8 +17,10 @@ from ethogram.contracts.tables import TABLES
 from ethogram.errors import EthogramError, RecordingError
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
+from learner import counting
 from learner import summary as summaries
 from learner.judging import JUDGED
+from learner.learn import learn, learn_all
 from learner.parallel import InThisProcess, executor_of, map_reduced, mapped
 from learner.rows import typed
 from learner.summary import merge, summarize, summarize_all
@@ -85,7 +88,9 @@ def test_processes_give_the_same_in_any_order(
     assert typed(summarize_all(sources, InThisProcess())).equals(both)
     with executor_of(jobs=2) as executor:
         assert typed(summarize_all(sources, executor)).equals(both)
-        assert typed(summarize_all(sources[::-1], executor)).equals(both)
+        backwards = summarize_all(sources[::-1], executor)
+        assert typed(backwards).equals(both)
+        assert learn_all(backwards, executor) == learn(both)
 
 
 def test_a_file_that_changed_is_refused_whichever_fragment_it_is_of(
@@ -133,6 +138,23 @@ def test_a_worker_that_hangs_is_a_foreseen_failure_and_is_ended() -> None:
         executor_of(jobs=2) as executor,
     ):
         list(mapped(executor, stay, [(1,)], patience_s=1))
+
+
+@pytest.mark.parametrize("cells", [0, 1 << 26])
+def test_windows_are_counted_once_a_number(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "_MOST_CELLS", cells)
+    random = np.random.default_rng(3)
+    numbers, window = random.integers(0, 23, 999), random.integers(5, 40, 999)
+    calls = random.integers(0, 2**63, 999).astype(np.uint64)
+    found = counting.counted(
+        numbers, 24, window=window, calls=calls, first=window * 7, last=window * 7 + 6
+    )
+    for number in range(24):
+        own = window[numbers == number]
+        assert found.windows[number] == len(set(own.tolist()))
+        assert int(found.calls[number]) == sum(calls[numbers == number].tolist()) % 2**64
+        if len(own):
+            assert (found.first[number], found.last[number]) == (7 * own.min(), 7 * own.max() + 6)
 
 
 def test_a_reduction_is_that_of_all() -> None:
