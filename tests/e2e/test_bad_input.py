@@ -191,7 +191,7 @@ def change(**fields: object) -> Callable[[Path], None]:
     ("damage", "cause"),
     [
         (truncate, "has 100 bytes, the manifest says"),
-        (overwrite, "is not what was recorded"),
+        (overwrite, "is no whole Parquet file"),
         (swap, "is no table `syscalls`"),
         (lambda r: (r / "syscalls-00000.parquet").unlink(), "is missing: the manifest lists it"),
         (lambda r: (r / "manifest.json").unlink(), "is neither a recording nor"),

@@ -21,7 +21,6 @@ from ethogram.cli.watch_screen import WatchScreen, listed, summary
 from ethogram.cli.watch_status import StatusFile
 from ethogram.contracts.baseline import Match, Subject, dump_baseline
 from ethogram.contracts.finding import Finding
-from ethogram.contracts.matching import Allowlist
 from ethogram.errors import BaselineError, CaptureError, UsageError
 from tests.baselines import make_baseline
 from tests.recordings import shop_recording
@@ -204,7 +203,7 @@ def known(file: str = "c.yaml", **match: Any) -> Known:
     one = make_baseline("read")
     who = one.match.model_dump() | match
     one = one.model_copy(update={"match": Match.model_validate(who)})
-    return Known(Path(file), one, Allowlist(one))
+    return Known.of(Path(file), one)
 
 
 LIBRARY = Library([known()])
