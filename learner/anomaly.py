@@ -7,6 +7,8 @@ only of the types that `learner.model_file` lists.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from learner import model_file
 from learner.alerts import MIN_WINDOWS, alerts_of, time_folds, with_realised
 from learner.budget import Budget
 from learner.calibration import Calibration
+from learner.parallel import Told, mapped, untold
 
 if TYPE_CHECKING:
     from learner.ensemble import Ensemble, Windows
@@ -29,6 +32,8 @@ __all__ = [
     "attach_model",
     "fit_model",
     "load_model",
+    "modelled",
+    "modelled_all",
 ]
 
 DEFAULT_BUDGET = "1/week"
@@ -83,13 +88,17 @@ def _fitted(windows: SteadyWindows) -> tuple[AnomalyModel, npt.NDArray[np.bool_]
             f"{len(windows)} steady windows are too few for an anomaly model",
             hint=f"record until there are {MIN_WINDOWS}; the allowlist works without a model",
         )
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415  comes with scikit-learn
+
     from learner.ensemble import Windows, fit_ensemble  # noqa: PLC0415  1.5 s and 220 MB
-    from learner.sample import sampled  # noqa: PLC0415
+    from learner.sampling import sampled  # noqa: PLC0415
 
     chosen = sampled(windows)
     grams = windows.grams if len(windows.grams.ids) else None
     looked_at = Windows(windows.counts_of(windows.calls), grams)
-    ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
+    # Sums over other shares have other last digits: the bytes must not tell how many worked.
+    with threadpool_limits(1):
+        ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
     usual = np.quantile(windows.counts, [0.01, 0.99], axis=0)
     return AnomalyModel(windows.calls, usual, ensemble), chosen
 
@@ -99,13 +108,25 @@ def attach_model(
 ) -> tuple[Baseline, bytes | None]:
     """Return *baseline* with a reference to the model of *windows*, and the bytes of *file*.
 
+    Without a model, and None, where there are too few windows. `UsageError` where *budget* is none.
+    """
+    found = modelled(windows, file, budget)
+    if found is None:
+        return baseline, None
+    return baseline.model_copy(update={"model": found[0]}), found[1]
+
+
+def modelled(
+    windows: SteadyWindows, file: str, budget: str = DEFAULT_BUDGET
+) -> tuple[ModelReference, bytes] | None:
+    """Return the reference to the model of *windows* and the bytes of *file*; None if too few.
+
     The reference holds the threshold that keeps *budget*, and what such thresholds did on later
-    time, or how much time it still needs. Without a model, and None, where there are too few
-    windows. `UsageError` where *budget* is none.
+    time, or how much time it still needs. `UsageError` where *budget* is none.
     """
     wanted = Budget.parse(budget)
     if len(windows) < MIN_WINDOWS or not len(windows.calls):
-        return baseline, None
+        return None
     import sklearn  # noqa: PLC0415
 
     model, data = fit_model(windows)
@@ -115,10 +136,19 @@ def attach_model(
         sha256=hashlib.sha256(data).hexdigest(),
         sklearn=sklearn.__version__,
         detectors=tuple(model.ensemble.fitted.detectors),
-        windows=len(windows),
+        windows=windows.watched or len(windows),
+        used=None if windows.watched is None else len(windows),
         alerts=with_realised(alerts, windows, wanted, lambda some: _fitted(some)[0]),
     )
-    return baseline.model_copy(update={"model": reference}), data
+    return reference, data
+
+
+def modelled_all(
+    work: Sequence[tuple[SteadyWindows, str, str]], executor: Executor, *, told: Told = untold
+) -> list[tuple[ModelReference, bytes] | None]:
+    """Return what `modelled` does of each of *work*, by *executor*; the same whoever works."""
+    found = dict(mapped(executor, modelled, work, done=told(len(work))))
+    return [found[number] for number in range(len(work))]
 
 
 def load_model(data: bytes, reference: ModelReference) -> AnomalyModel:

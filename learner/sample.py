@@ -1,31 +1,22 @@
-"""The windows that a model is fitted to: a bounded sample that merges, and its bytes.
-
-A window's rank is the hash of the minute that it is from, then its own place there: neighbours stay
-together. The sample is the windows that rank first, and for each call the window that makes it and
-ranks first, so that no call that was made is unknown. Both are unions of ranks: the sample of
-merged samples is the sample of all their windows, in whatever order they came.
-"""
+"""The windows that a model is fitted to, as bytes beside it: a sample that merges."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ethogram.errors import BaselineError
 from learner.grams import ORDER, GramWindows
-from learner.windows import INDEX, SteadyWindows, joined
+from learner.sampling import INDEX, SAMPLE, sampled
+from learner.windows import SteadyWindows, joined
 
-__all__ = ["SAMPLE", "merge_samples", "read_sample", "sample_bytes", "sampled"]
+__all__ = ["merge_samples", "read_sample", "sample_bytes"]
 
-SAMPLE = 2048
-_BLOCK = 12  # windows that are taken together: a minute of windows of 5 s
 _SCHEMA = pa.schema(
     [
         ("recording_id", pa.string()),
@@ -41,33 +32,10 @@ _SCHEMA = pa.schema(
 )
 
 
-def sampled(windows: SteadyWindows, *, most: int = SAMPLE) -> npt.NDArray[np.bool_]:
-    """Return which of *windows* are in their sample: *most*, and one for each call beyond."""
-    ranks = _ranks(windows.index)
-    order = np.lexsort((windows.index.window.to_numpy(), ranks))
-    chosen = np.zeros(len(windows), np.bool_)
-    chosen[order[:most]] = True
-    makes = windows.counts[order] > 0
-    chosen[order[makes.argmax(axis=0)[makes.any(axis=0)]]] = True
-    return chosen
-
-
 def merge_samples(samples: list[SteadyWindows], *, most: int = SAMPLE) -> SteadyWindows:
     """Return the sample of all windows that *samples* were taken of."""
     whole = joined(samples)
     return whole.take(np.flatnonzero(sampled(whole, most=most)))
-
-
-def _ranks(index: pd.DataFrame) -> npt.NDArray[np.uint64]:
-    """Return the rank of the minute of each window."""
-    blocks = index[INDEX].assign(window=index.window // _BLOCK)
-    codes, distinct = pd.factorize(pd.MultiIndex.from_frame(blocks))
-    hashes = [
-        hashlib.blake2b("\0".join(map(str, block)).encode(), digest_size=8).digest()
-        for block in distinct
-    ]
-    ranks: npt.NDArray[np.uint64] = np.frombuffer(b"".join(hashes), "<u8")[codes]
-    return ranks
 
 
 def sample_bytes(windows: SteadyWindows) -> bytes:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AlertBudget,
         AnyValue,
         Baseline,
+        ModelReference,
         Observation,
         Quarantined,
         Rule,
@@ -87,7 +88,12 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     for line in _withheld(baseline.withheld or ()):
         console.print(f"  {line}")
     if baseline.model is not None:
-        console.print(f"  model {printable(baseline.model.file)}{_alerts(baseline.model.alerts)}")
+        console.print(f"  model {_model(baseline.model)}")
+
+
+def _model(model: ModelReference) -> str:
+    used = "" if model.used is None else f" of {model.used:,} of {model.windows or 0:,} windows"
+    return f"{printable(model.file)}{used}{_alerts(model.alerts)}"
 
 
 def _alerts(alerts: AlertBudget | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, learnt_from
+from ethogram.cli.models import models_beside, with_models
 from ethogram.cli.options import Location, examples, force_option, until_settled_option
 from ethogram.cli.places import expanded
 from ethogram.cli.refusals import allow_option, as_allowed
@@ -17,7 +18,7 @@ from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.cli.work_options import work_options
 from ethogram.contracts.remote import RecordingUrl
-from ethogram.errors import BaselineError, UsageError
+from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
@@ -122,11 +123,10 @@ def command(
     files = _files(place, applied(baselines, review))
     models: dict[Path, bytes] = {}
     if known is not None:
-        models = _models_beside(known, files)
+        models = models_beside(known, files)
     elif not no_model:
-        files, models = _with_models(
-            files, [path for path in places if kind_of(path) == "recording"], budget
-        )
+        recordings = [path for path in places if kind_of(path) == "recording"]
+        files, models = with_models(files, recordings, budget, jobs=jobs, dask=dask)
     if not force:
         _refuse_replacing(models, files)
     if not _is_file(place):
@@ -184,25 +184,6 @@ def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseli
     return [pair for path in inputs if isinstance(path, Path) for pair in load_baselines(path)]
 
 
-def _models_beside(
-    known: Sequence[tuple[Path, Baseline]], files: Mapping[Path, Baseline]
-) -> dict[Path, bytes]:
-    """Return the models of baselines that are decided about, for where their files go."""
-    sources = {one.model.sha256: file.with_name(one.model.file) for file, one in known if one.model}
-    models = {}
-    for file, baseline in files.items():
-        if baseline.model is None:
-            continue
-        source = sources[baseline.model.sha256]
-        if not source.is_file():
-            raise BaselineError(
-                f"`{source}` is missing: a baseline names it as its model",
-                hint="put it back, or learn the recordings again",
-            )
-        models[file.with_name(baseline.model.file)] = source.read_bytes()
-    return models
-
-
 def _is_file(place: Path) -> bool:
     return place.suffix in {".yaml", ".yml"} and not place.is_dir()
 
@@ -227,31 +208,6 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
     if not place.absolute().parent.is_dir():
         raise UsageError(f"there is no directory `{place.absolute().parent}`", hint="make it first")
     return {place: baselines[0]}
-
-
-def _with_models(
-    files: dict[Path, Baseline], recordings: Sequence[Path | RecordingUrl], budget: str
-) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
-    """Return the baselines with references to their models, and the models' files."""
-    from ethogram.contracts.baseline import baseline_filename
-    from ethogram.contracts.recording import Recording
-    from learner.anomaly import attach_model
-    from learner.identity import identity_of_subject
-    from learner.windows import steady_windows
-
-    windows = steady_windows(Recording.open(path) for path in recordings)
-    models = {}
-    for file, baseline in files.items():
-        mine = windows.get(identity_of_subject(baseline.subject))
-        if mine is None:
-            continue
-        # Named after the workload: a reference holds no name that somebody typed.
-        name = baseline_filename(baseline.subject).removesuffix(".yaml")
-        beside = file.with_name(f"{name}.skops")
-        files[file], data = attach_model(baseline, mine, file=beside.name, budget=budget)
-        if data is not None:
-            models[beside] = data
-    return files, models
 
 
 def _refuse_replacing(models: Mapping[Path, bytes], files: Mapping[Path, Baseline]) -> None:

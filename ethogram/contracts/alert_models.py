@@ -56,7 +56,8 @@ class AlertBudget(Frozen):
 class ModelReference(Frozen):
     """The anomaly model beside the baseline.
 
-    *detectors* are what it is made of, *windows* how many steady ones of the workload there were.
+    *detectors* are what it is made of, *windows* how many steady ones of the workload there were,
+    *used* how many of them it was made with, where these were too many.
     """
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops$")]
@@ -64,4 +65,5 @@ class ModelReference(Frozen):
     sklearn: Text
     detectors: tuple[Text, ...] = ()
     windows: Count | None = None
+    used: Count | None = None
     alerts: AlertBudget | None = None

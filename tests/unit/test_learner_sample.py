@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ethogram.errors import BaselineError
-from learner.sample import merge_samples, read_sample, sample_bytes, sampled
+from learner.sample import merge_samples, read_sample, sample_bytes
+from learner.sampling import sampled
 from learner.windows import SteadyWindows, joined
 from tests.unit.test_learner_anomaly import steady
 

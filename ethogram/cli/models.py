@@ -1,0 +1,71 @@
+"""The anomaly models beside baselines: fitted by the workers, or taken along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ethogram.cli.work_options import progress, workers
+from ethogram.contracts.remote import RecordingUrl
+from ethogram.errors import BaselineError
+
+if TYPE_CHECKING:
+    from ethogram.contracts.baseline import Baseline
+
+__all__ = ["models_beside", "with_models"]
+
+
+def with_models(
+    files: Mapping[Path, Baseline],
+    recordings: Sequence[Path | RecordingUrl],
+    budget: str,
+    *,
+    jobs: int | None = None,
+    dask: str | None = None,
+) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
+    """Return the baselines with references to their models, and the models' files."""
+    from ethogram.contracts.baseline import baseline_filename
+    from ethogram.contracts.recording import Recording
+    from learner.anomaly import modelled_all
+    from learner.identity import identity_of_subject
+    from learner.windows import steady_windows
+
+    windows = steady_windows(Recording.open(path) for path in recordings)
+    owners, work = [], []
+    for file, baseline in files.items():
+        mine = windows.get(identity_of_subject(baseline.subject))
+        if mine is not None:
+            # Named after the workload: a reference holds no name that somebody typed.
+            name = baseline_filename(baseline.subject).removesuffix(".yaml")
+            owners.append(file)
+            work.append((mine, f"{name}.skops", budget))
+    rows = sum(mine.rows for mine, _, _ in work) if len(work) > 1 else 0
+    baselines, models = dict(files), {}
+    with workers(jobs if len(work) > 1 else 1, dask if work else None, rows=rows) as executor:
+        found = modelled_all(work, executor, told=progress("fitting models"))
+    for file, made in zip(owners, found, strict=True):
+        if made is not None:
+            reference, data = made
+            baselines[file] = files[file].model_copy(update={"model": reference})
+            models[file.with_name(reference.file)] = data
+    return baselines, models
+
+
+def models_beside(
+    known: Sequence[tuple[Path, Baseline]], files: Mapping[Path, Baseline]
+) -> dict[Path, bytes]:
+    """Return the models of baselines that are decided about, for where their files go."""
+    sources = {one.model.sha256: file.with_name(one.model.file) for file, one in known if one.model}
+    models = {}
+    for file, baseline in files.items():
+        if baseline.model is None:
+            continue
+        source = sources[baseline.model.sha256]
+        if not source.is_file():
+            raise BaselineError(
+                f"`{source}` is missing: a baseline names it as its model",
+                hint="put it back, or learn the recordings again",
+            )
+        models[file.with_name(baseline.model.file)] = source.read_bytes()
+    return models
