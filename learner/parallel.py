@@ -126,6 +126,8 @@ def _dask_executor(address: str, jobs: int) -> Iterator[Executor]:
             "the library for Dask is not installed",
             hint="`pip install 'ethogram[dask]'` adds it",
         ) from error
+    # Tables arrive as they lay in a message; Arrow would warn of each that a processor likes less.
+    os.environ.setdefault("ACERO_ALIGNMENT_HANDLING", "reallocate")
     # What workers hand back goes to others by way of this process: it is small, and meant so.
     warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
     with _client(distributed, address, jobs) as client:

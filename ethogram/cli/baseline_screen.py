@@ -79,16 +79,16 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
     for line in settled_lines(baseline):
         console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
     console.print(_grid(baseline, rules=rules))
-    for line in (*curve_lines(baseline), *_expected(baseline)) if rules else ():
-        console.print(f"  {line}")
-    for line in _set_apart(baseline.quarantined):
-        console.print(f"  {line}")
-    for line in _marked(baseline):
-        console.print(f"  {line}")
-    for line in _withheld(baseline.withheld or ()):
-        console.print(f"  {line}")
+    told = [
+        *((*curve_lines(baseline), *_expected(baseline)) if rules else ()),
+        *_set_apart(baseline.quarantined),
+        *_marked(baseline),
+        *_withheld(baseline.withheld or ()),
+    ]
     if baseline.model is not None:
-        console.print(f"  model {_model(baseline.model)}")
+        told.append(f"model {_model(baseline.model)}")
+    for line in told:
+        console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
 def _model(model: ModelReference) -> str:

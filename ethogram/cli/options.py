@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,13 @@ def force_option(command: Any) -> Any:
     return click.option("--force", is_flag=True, help="Replace output that exists.")(command)
 
 
+def _a_number(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Refuse `nan`, which is outside no range, and which nothing is ever below."""
+    if value is not None and isnan(value):
+        raise click.BadParameter("nan is not in the range 0<x<1")
+    return value
+
+
 def until_settled_option(help_text: str) -> Callable[[Any], Any]:
     """Return the option `--until-settled`; without a value it aims at 0.99."""
     return click.option(
@@ -137,6 +145,7 @@ def until_settled_option(help_text: str) -> Callable[[Any], Any]:
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         is_flag=False,
         flag_value=0.99,
+        callback=_a_number,
         help=f"{help_text} Without a value 0.99.",
     )
 

@@ -105,5 +105,8 @@ def _more(baseline: Baseline, target: float) -> str:
     if not baseline.settled or baseline.blind is None:
         return "record for longer: too little of it was seen to say for how long"
     missing = (1 - baseline.settled) / (1 - target) - 1
-    more = seconds(baseline.blind.watched_seconds * missing)
+    # How settled it is was judged by this time, which startup is not part of.
+    curves = [one.curve for one in baseline.coverage.values() if one.curve]
+    judged = max((curve.seconds[_end(curve)] for curve in curves), default=None)
+    more = seconds((judged or baseline.blind.watched_seconds) * missing)
     return f"record for about {more} more, if nothing new comes meanwhile"

@@ -127,6 +127,8 @@ def test_an_overlay_allows_until_it_is_over(
         (["--only-phase", "stedy"], "did you mean `steady`?"),
         (["--only-phase", "shutdown", "--min-replicas", "3"], "--min-replicas 3` leaves"),
         (["--min-replicas", "0"], "0 is not in the range"),
+        (["--until-settled", "nan"], "nan is not in the range"),
+        (["--budget", "0/week"], "`0/week` is no alert budget"),
         (["--overlay", "absent.yaml"], "there is no overlay `absent.yaml`"),
     ],
 )

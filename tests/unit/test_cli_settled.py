@@ -64,6 +64,15 @@ def test_what_is_not_settled_fails_and_says_how_long_it_takes() -> None:
     assert caught.value.hint == "record for about 2 h 0 min more, if nothing new comes meanwhile"
 
 
+def test_how_long_it_takes_goes_by_the_time_that_was_judged() -> None:
+    started_slowly = baseline().model_copy(
+        update={"blind": BLIND.model_copy(update={"watched_seconds": 14400})}
+    )
+    with pytest.raises(EthogramError) as caught:
+        require_settled([started_slowly], 0.99)
+    assert caught.value.hint == "record for about 2 h 0 min more, if nothing new comes meanwhile"
+
+
 def test_a_loss_is_never_settled() -> None:
     with pytest.raises(EthogramError, match=r"events of `.*` were lost"):
         require_settled([baseline(0.9999, losses={"ring_full": 3})], 0.5)
