@@ -72,6 +72,7 @@ def _print(console: Console, difference: Difference) -> None:
 
 
 def _print_change(console: Console, one: Ranked) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
     change = one.change
@@ -87,5 +88,5 @@ def _print_change(console: Console, one: Ranked) -> None:
     if change.way == "apart":
         line.append(" (quarantined, not allowed)")
     console.print(line)
-    console.print(Text(f"      {printable(one.why)}", "dim"))
-    console.print(Text(f"      {printable(evidence_words(change.evidence))}", "dim"))
+    for words in (one.why, evidence_words(change.evidence)):
+        console.print(Padding(Text(printable(words), "dim"), (0, 0, 0, 6), expand=False))
