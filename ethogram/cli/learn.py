@@ -111,7 +111,6 @@ def command(
 
     Budget.parse(budget)  # refused before hours of work, and also where no model comes of it
     review = review_of(choices)
-    Budget.parse(budget)  # also where nothing comes to need it, and before any work
     places = expanded(inputs)
     known = _baselines(places)
     if known is None:

@@ -132,9 +132,13 @@ def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
         return [(path, load_baseline(path))]
     files = sorted(path.glob(f"*{_SUFFIX}"))
     if not files:
+        is_recording = (path / "manifest.json").exists()
         raise BaselineError(
             f"there is no `*{_SUFFIX}` in `{path}`",
-            hint=f"make one with `ethogram learn RECORDING -o {path}`",
+            # Not into the recording itself, whose directory is what was recorded and no more.
+            hint=f"it is a recording: `ethogram learn {path} -o baselines` learns some of it"
+            if is_recording
+            else f"make one with `ethogram learn RECORDING -o {path}`",
         )
     for file in files:
         if file.is_fifo():  # to open it would wait for whoever writes
