@@ -56,27 +56,27 @@ def learn(recording: Path, out: Path, *, rows: int, jobs: int) -> Run:
         "--jobs", str(jobs),
     ]  # fmt: skip
     shutil.rmtree(out, ignore_errors=True)
-    before = os.times()
     began = time.monotonic()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
         peak = 0
+        cpu_s: dict[int, float] = {}
         while process.poll() is None:
-            peak = max(peak, sum(map(_resident, _tree(process.pid))))
+            tree = list(_tree(process.pid))
+            peak = max(peak, sum(map(_resident, tree)))
+            cpu_s |= {pid: used for pid in tree if (used := _used(pid))}
             time.sleep(_SAMPLED_S)
         seconds = time.monotonic() - began
         said.seek(0)
         if process.returncode:
             raise SystemExit(f"`learn` failed: {said.read().decode(errors='replace')}")
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user
     files = list(out.glob("*.baseline.yaml"))
     rules = sum(file.read_bytes().count(b"\n    - id: ") for file in files)
     return Run(
         rows=rows,
         jobs=jobs,
         seconds=seconds,
-        cpu_s=cpu - before.children_system,
+        cpu_s=sum(cpu_s.values()),
         peak_bytes=peak,
         baselines=len(files),
         rules=rules,
@@ -93,6 +93,15 @@ def _tree(pid: int) -> Iterator[int]:
             continue
         for child in children:
             yield from _tree(int(child))
+
+
+def _used(pid: int) -> float:
+    """Return the processor time of a process so far, in seconds; 0 where it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _resident(pid: int) -> int:

@@ -34,7 +34,7 @@ from learner.parallel import InThisProcess, Told, mapped_in_order, untold
 from learner.quarantine import sort_out
 from learner.rows import coded, typed
 
-__all__ = ["LearnOptions", "learn", "learn_all", "parts_of"]
+__all__ = ["LearnOptions", "Parts", "learn", "learn_all"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
 _APART = (*_WATCHED, "quarantine", "mark")
@@ -66,38 +66,47 @@ def learn_all(
     told: Told = untold,
 ) -> list[Baseline]:
     """Return what `learn` does, of *rows* of a summary with codes, each workload by a worker."""
-    work = [(part, options or LearnOptions()) for part in parts_of(rows)]
-    done = told(len(work))
+    parts = Parts(rows)
+    work = ((part, options or LearnOptions()) for part in parts)
+    done = told(len(parts))
     if isinstance(executor, InThisProcess):
         return list(mapped_in_order(executor, _learnt, work, done=done))
     documents = mapped_in_order(executor, _learnt_json, work, done=done)
     return [Baseline.model_validate_json(document) for document in documents]
 
 
-def parts_of(rows: pa.Table) -> Iterator[pa.Table]:
-    """Yield for each workload what *rows* of a summary say of it, sorted as baselines are.
+class Parts:
+    """For each workload what *rows* of a summary say of it, sorted as baselines are.
 
-    With what its recordings say of nobody in particular, so that each is a summary of its own.
+    With what its recordings say of nobody in particular, so that each is a summary of its own. They
+    are made when they are asked for: together they would take several times what *rows* take.
     """
-    wanted = [ENUMS["dimension"].index(name) for name in (*DIMENSIONS, *_APART)]
-    rows = rows.filter(pc.is_in(rows.column("dimension"), value_set=pa.array(wanted, pa.int8())))
-    keys = whole(rows.column("workload_key"))
-    names = keys.dictionary.to_pylist()
-    used = set(pc.unique(keys.indices).to_pylist())
-    owners = {names[index]: identity_of(names[index]) for index in used if names[index]}
-    order = {identity: number for number, identity in enumerate(sorted(set(owners.values())))}
-    number_of = [order[owners[name]] if name in owners else _NOBODYS for name in names]
-    owner = np.array(number_of, np.int64)[keys.indices.to_numpy()]
-    places = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[places], np.arange(len(order) + 1))
-    shared = rows.take(pa.array(places[: bounds[0]]))
-    for begin, end in pairwise(bounds):
-        own = rows.take(pa.array(places[begin:end]))
-        recordings = pc.unique(own.column("recording_id"))
-        of_them = pc.is_in(
-            shared.column("recording_id").cast(pa.string()), value_set=recordings.cast(pa.string())
-        )
-        yield typed(pa.concat_tables([shared.filter(of_them), own]))
+
+    def __init__(self, rows: pa.Table) -> None:
+        names = (*DIMENSIONS, *_APART)
+        wanted = pa.array([ENUMS["dimension"].index(name) for name in names], pa.int8())
+        self._rows = rows = rows.filter(pc.is_in(rows.column("dimension"), value_set=wanted))
+        keys = whole(rows.column("workload_key"))
+        words = keys.dictionary.to_pylist()
+        used = {words[index] for index in pc.unique(keys.indices).to_pylist()} - {""}
+        owners = {word: identity_of(word) for word in used}
+        order = {identity: number for number, identity in enumerate(sorted(set(owners.values())))}
+        numbers = [order[owners[word]] if word in owners else _NOBODYS for word in words]
+        owner = np.array(numbers, np.int64)[keys.indices.to_numpy()]
+        self._places = np.argsort(owner, kind="stable")
+        self._bounds = np.searchsorted(owner[self._places], np.arange(len(order) + 1))
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        shared = self._rows.take(pa.array(self._places[: self._bounds[0]]))
+        seen_in = shared.column("recording_id").cast(pa.string())
+        for begin, end in pairwise(self._bounds):
+            own = self._rows.take(pa.array(self._places[begin:end]))
+            recordings = pc.unique(own.column("recording_id")).cast(pa.string())
+            of_them = pc.is_in(seen_in, value_set=recordings)
+            yield typed(pa.concat_tables([shared.filter(of_them), own]))
 
 
 def _learnt_json(part: pa.Table, options: LearnOptions) -> bytes:

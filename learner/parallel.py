@@ -45,6 +45,7 @@ Told: TypeAlias = "Callable[[int], Callable[[], None]]"
 PATIENCE_S = 600.0
 _ARITY = 8
 _HANDED_OUT = 1000  # at once: more than a cluster has workers
+_AHEAD = 3
 _CONNECT_S = 20
 _PR_SET_PDEATHSIG = 1
 _ALONE = "`--jobs 1` does it in this process, with less memory"
@@ -52,6 +53,8 @@ _ALONE = "`--jobs 1` does it in this process, with less memory"
 
 class InThisProcess(Executor):
     """An executor that does the work when it is handed in."""
+
+    handed_out = 1
 
     def submit(
         self,
@@ -64,6 +67,12 @@ class InThisProcess(Executor):
         future: Future[Made] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool that is handed as much work as keeps it busy: what waits takes memory."""
+
+    handed_out = _AHEAD
 
 
 def untold(_: int) -> Callable[[], None]:
@@ -99,7 +108,8 @@ def _pool(jobs: int) -> Iterator[Executor]:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["learner.summary", "learner.learn"])
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=processes, initializer=_begin_worker)
+    pool = _Pool(jobs, mp_context=processes, initializer=_begin_worker)
+    pool.handed_out = _AHEAD * jobs
     try:
         yield pool
     except BaseException:
@@ -193,7 +203,7 @@ def mapped(
     """
     waiting = enumerate(items)
     numbers: dict[Future[Made], int] = {}
-    most = 1 if isinstance(executor, InThisProcess) else _HANDED_OUT
+    most = getattr(executor, "handed_out", _HANDED_OUT)
     while True:
         for index, item in islice(waiting, most - len(numbers)):
             with _explained():

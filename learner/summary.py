@@ -103,8 +103,10 @@ def _summarized(recording: Recording, executor: Executor, told: Told) -> pa.Tabl
         if condemned.exec_ids:
             groups, _ = _shown(recording, fragments, condemned, executor, told)
     work = [(recording, table, folded(parts)) for table, parts in groups.items()]
+    del groups
     done = told(len(work) + 1)
     rows = [made for _, made in mapped(executor, pieces.name_groups, work, done=done)]
+    work.clear()
     observing = mapped(executor, pieces.observe, [(recording, condemned)], done=done)
     return united([*rows, *(found for _, found in observing)])
 
