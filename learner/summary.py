@@ -9,31 +9,22 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.fragments import FRAGMENT_ROWS, Fragment, fragments_of
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.remote import RecordingUrl
-from ethogram.contracts.tables import SUMMARY
 from learner import pieces
 from learner.behaviour import BEHAVIOURS
 from learner.extract import folded
 from learner.judging import Suspects
 from learner.parallel import InThisProcess, Told, map_reduced, mapped, untold
-from learner.rows import SHARED, coded, ranked, table_of, typed
+from learner.rows import coded, typed
 from learner.taint import Condemned
+from learner.union import united
 
-__all__ = ["Source", "merge", "summarize", "summarize_all", "united"]
+__all__ = ["Source", "merge", "summarize", "summarize_all"]
 
 Source: TypeAlias = "Recording | Path | RecordingUrl"  # a URL is that of a summary
-_MEASURES = {
-    "windows": "max",
-    "calls": "max",
-    "first": "min",
-    "last": "max",
-    "exec_id": "min",
-    "in_image": "max",
-}
 _NOTHING = Condemned()
 _FOLD_ROWS = 200_000  # of groups that wait to be folded
 
@@ -143,27 +134,3 @@ def _verify(recording: Recording, fragments: Sequence[Fragment], executor: Execu
     work = [(recording, table, (file,)) for table, file in sorted(files)]
     for _ in mapped(executor, pieces.verify, work):
         pass
-
-
-def united(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the union of *tables* of codes, sorted by primary key."""
-    rows = pa.concat_tables([table_of([]), *tables])
-    words = {}
-    for name in SHARED:
-        codes, words[name] = ranked(rows.column(name))
-        rows = rows.set_column(rows.schema.get_field_index(name), name, codes)
-    keys = list(SUMMARY.key)
-    found = rows.group_by(keys, use_threads=False).aggregate(list(_MEASURES.items()))
-    names = {f"{name}_{measure}": name for name, measure in _MEASURES.items()}
-    found = found.rename_columns([names.get(name, name) for name in found.column_names])
-    found = found.take(pc.sort_indices(found, sort_keys=[(key, "ascending") for key in keys]))
-    return pa.table(
-        {name: _worded(found.column(name), words.get(name)) for name in rows.schema.names}
-    )
-
-
-def _worded(column: pa.ChunkedArray, words: pa.Array | None) -> pa.ChunkedArray:
-    if words is None:
-        return column
-    chunks = [pa.DictionaryArray.from_arrays(chunk, words) for chunk in column.chunks]
-    return pa.chunked_array(chunks, pa.dictionary(pa.int32(), words.type))
