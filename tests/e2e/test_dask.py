@@ -62,13 +62,14 @@ def test_the_command_line_learns_on_a_cluster_at_an_address(
     import distributed  # noqa: PLC0415  where it is needed
 
     places = [str(one.path) for one in recordings]
-    learn = ["learn", *places, "--no-model", "--allow", "thin"]
+    learn = ["learn", *places, "--allow", "thin"]
     assert run([*learn, "-o", str(tmp_path / "alone"), "--jobs", "1"]) == 0
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=None
     ) as cluster:
         address = cluster.scheduler_address
         assert run([*learn, "-o", str(tmp_path / "cluster"), "--dask", address]) == 0
+    assert list((tmp_path / "alone").glob("*.skops"))
     assert {path.name: path.read_bytes() for path in (tmp_path / "alone").iterdir()} == {
         path.name: path.read_bytes() for path in (tmp_path / "cluster").iterdir()
     }
