@@ -22,8 +22,9 @@ from learner import summary as summaries
 from learner.judging import JUDGED
 from learner.learn import learn, learn_all
 from learner.parallel import InThisProcess, executor_of, map_reduced, mapped
-from learner.rows import typed
+from learner.rows import coded, typed
 from learner.summary import merge, summarize, summarize_all
+from learner.union import united
 from profiler import compaction
 from tests.recordings import shop_recording
 
@@ -161,3 +162,12 @@ def test_a_reduction_is_that_of_all() -> None:
     for count in (1, 2, 8, 9, 23, 100):
         given = [(number,) for number in range(count)]
         assert map_reduced(InThisProcess(), abs, given, reduce=sum) == sum(range(count))
+
+
+def test_what_was_united_can_be_united_again_where_nothing_is_known(whole: pa.Table) -> None:
+    some = whole.slice(0, 3)
+    nulls = {name: pa.nulls(3, some.schema.field(name).type) for name in ("exe_path", "exec_id")}
+    for name, column in nulls.items():
+        some = some.set_column(some.schema.get_field_index(name), some.schema.field(name), column)
+    parts = [united([coded(part)]) for part in (some, whole, some)]
+    assert typed(united([united(parts), *parts])).equals(merge([whole, some]))
