@@ -423,4 +423,7 @@ def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.Diction
 
 
 def _under(words: pa.Array, indices: pa.Array) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(indices, words)
+    """Return the word of each index; what stands below a null becomes an index too."""
+    is_null = pc.is_null(indices).to_numpy(zero_copy_only=False)
+    values = pc.fill_null(indices, 0).to_numpy(zero_copy_only=False)
+    return pa.DictionaryArray.from_arrays(pa.array(values, pa.int32(), mask=is_null), words)

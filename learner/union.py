@@ -82,7 +82,7 @@ def _numbers(column: pa.Array) -> np.ndarray:
 def _column(values: np.ndarray, kind: pa.DataType, words: pa.Array | None) -> pa.Array:
     """Return *values* as a column of *kind*, of which *words* are the dictionary or the values."""
     if words is not None:
-        # What stands below a null must be an index too: Arrow follows it when it joins dictionaries.
+        # What stands below a null must be an index too: Arrow follows it.
         is_null = values == _NULL
         indices = pa.array(np.where(is_null, 0, values), pa.int32(), mask=is_null)
         if pa.types.is_dictionary(kind):
