@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.next_steps import learn_command
 from ethogram.cli.options import (
     COMMAND_SETTINGS,
     Location,
@@ -190,7 +191,7 @@ def _say_next(result: RecordResult) -> None:
     """Print what to do with the recording; one without a workload teaches nothing."""
     if result.workloads:
         next_command(
-            shell("ethogram", "learn", result.recording, "-o", "baselines"),
+            learn_command(result.recording),
             why="or `" + shell("ethogram", "show", result.recording) + "`",
         )
         return

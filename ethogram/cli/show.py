@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, use_of
+from ethogram.cli.next_steps import learn_command
 from ethogram.cli.options import Location, examples, format_option
 from ethogram.cli.screen import next_command, output, shell
 from ethogram.contracts.remote import RecordingUrl
@@ -79,7 +80,7 @@ def _show_recording(path: Path | RecordingUrl, output_format: str) -> None:
     for line in completeness.lines():
         console.print(line)
     if found:
-        next_command(shell("ethogram", "learn", path, "-o", "baselines"))
+        next_command(learn_command(path, recording.manifest))
 
 
 def _show_summary(path: Path, output_format: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.next_steps import learn_command
 from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option, refuse_existing
 from ethogram.cli.record import describe_result, stop_on_signals
 from ethogram.cli.screen import count, next_command, output, say, shell
@@ -214,7 +215,7 @@ def _say_next(
     words: tuple[str, ...], again: list[str], *, keep: Path | None, profile_file: Path | None
 ) -> None:
     if keep is not None:
-        next_command(shell("ethogram", "learn", keep, "-o", "baselines"))
+        next_command(learn_command(keep))
     elif profile_file is None:
         next_command(
             shell("ethogram", "try", "--enforce", *again, "-o", "profile.json", "--", *words),

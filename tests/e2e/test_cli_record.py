@@ -65,7 +65,8 @@ def test_a_command_is_recorded_with_its_exit_status(tmp_path: Path) -> None:
     assert "the command exited with status 3\n" in done.stderr
     assert "nothing lost\n" in done.stderr
     assert done.stderr.endswith(
-        f"next: `ethogram learn {recording} -o baselines` (or `ethogram show {recording}`)\n"
+        f"next: `ethogram learn {recording} -o baselines --allow thin` "
+        f"(or `ethogram show {recording}`)\n"
     )
     manifest = manifest_of(recording)
     assert manifest["command"] == {"argv": ["sh", "-c", "echo said; exit 3"], "exit_status": 3}
@@ -245,7 +246,8 @@ def test_try_keeps_the_recording_where_it_is_asked_to(tmp_path: Path) -> None:
     done = ethogram("try", "--keep", tmp_path / "kept", "--", "true")
     assert done.returncode == 0, done.stderr
     assert calls_of(tmp_path / "kept")["execve"] >= 1
-    assert done.stderr.endswith(f"next: `ethogram learn {tmp_path / 'kept'} -o baselines`\n")
+    learn = f"ethogram learn {tmp_path / 'kept'} -o baselines --allow thin"
+    assert done.stderr.endswith(f"next: `{learn}`\n")
 
 
 def test_try_runs_the_command_as_the_user_behind_sudo() -> None:

@@ -32,7 +32,7 @@ def test_a_recording_is_shown_by_workload(shop: Path, capsys: pytest.CaptureFixt
     assert "tcp from Deployment shop-staging/loadgen to :80" in words
     assert "tcp to StatefulSet shop-staging/redis:6379" in words
     assert captured.out.endswith("nothing lost\n")
-    assert captured.err == f"\nnext: `ethogram learn {shop} -o baselines`\n"
+    assert captured.err == f"\nnext: `ethogram learn {shop} -o baselines --allow thin`\n"
 
 
 def test_what_the_runtime_alone_did_is_counted_and_not_named(

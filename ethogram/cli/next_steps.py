@@ -1,0 +1,42 @@
+"""The command that comes after a recording: one that works when it is pasted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ethogram.cli.screen import shell
+from ethogram.contracts.quality import STEADY_SECONDS
+from ethogram.errors import RecordingError
+
+if TYPE_CHECKING:
+    from ethogram.contracts.manifest import Manifest
+    from ethogram.contracts.remote import RecordingUrl
+
+__all__ = ["learn_command"]
+
+
+def learn_command(recording: Path | RecordingUrl, manifest: Manifest | None = None) -> str:
+    """Return the command that learns *recording*.
+
+    With `--allow thin` where it lasted for less than what `learn` asks for: alone it would be
+    refused. Without, where that is not known.
+    """
+    words: list[str | Path | RecordingUrl] = ["ethogram", "learn", recording, "-o", "baselines"]
+    seconds = _seconds(recording, manifest)
+    if seconds is not None and seconds < STEADY_SECONDS:
+        words += ["--allow", "thin"]
+    return shell(*words)
+
+
+def _seconds(recording: Path | RecordingUrl, manifest: Manifest | None) -> float | None:
+    if manifest is None:
+        from ethogram.contracts.manifest import read_manifest
+
+        if not isinstance(recording, Path):
+            return None
+        try:
+            manifest = read_manifest(recording)
+        except RecordingError:
+            return None
+    return (manifest.ended - manifest.started).total_seconds() if manifest.ended else None
