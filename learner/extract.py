@@ -413,7 +413,9 @@ def _renamed(groups: pa.Table, windows: pa.ChunkedArray) -> pa.Table:
     names = {f"{name}_{measure}": name for name, measure in _SUMS}
     groups = groups.rename_columns([names.get(name, name) for name in groups.column_names])
     groups = groups.append_column("windows", windows)
-    return groups.select([name for name in _GROUP.names if name in groups.column_names])
+    groups = groups.select([name for name in _GROUP.names if name in groups.column_names])
+    # Groups come in slices of large buffers; to another process each would go with all of them.
+    return groups.combine_chunks()
 
 
 def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.DictionaryArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
 from learner import counting
 from learner import summary as summaries
+from learner.extract import _GROUP, folded
 from learner.judging import JUDGED
 from learner.learn import learn, learn_all
 from learner.parallel import InThisProcess, executor_of, map_reduced, mapped
@@ -171,3 +173,23 @@ def test_what_was_united_can_be_united_again_where_nothing_is_known(whole: pa.Ta
         some = some.set_column(some.schema.get_field_index(name), some.schema.field(name), column)
     parts = [united([coded(part)]) for part in (some, whole, some)]
     assert typed(united([united(parts), *parts])).equals(merge([whole, some]))
+
+
+def test_groups_take_no_more_room_on_their_way_than_they_need() -> None:
+    rows = 100_000
+    groups = pa.table(
+        {
+            "instance": np.arange(rows, dtype=np.uint32),
+            "key": pa.array([b"%d" % number for number in range(rows)]),
+            **dict.fromkeys(("phase", "dimension"), np.zeros(rows, np.int8)),
+            "workload": np.zeros(rows, np.uint32),
+            **{name: pa.nulls(rows, pa.int8()) for name in ("arch", "direction")},
+            **{name: pa.nulls(rows, pa.int32()) for name in ("exe_path", "process")},
+            **dict.fromkeys(("edge", "first", "last"), np.full(rows, -1)),
+            **dict.fromkeys(("windows", "calls"), np.ones(rows, np.uint64)),
+            "in_image": pa.nulls(rows, pa.bool_()),
+        }
+    )
+    found = folded([groups.select(_GROUP.names).cast(_GROUP)])
+    assert all(column.num_chunks == 1 for column in found.columns)
+    assert len(bytes(ForkingPickler.dumps(found))) < 2 * found.nbytes
