@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ethogram.cli.screen import shell
-from ethogram.contracts.quality import STEADY_SECONDS
 from ethogram.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ def learn_command(recording: Path | RecordingUrl, manifest: Manifest | None = No
     With `--allow thin` where it lasted for less than what `learn` asks for: alone it would be
     refused. Without, where that is not known.
     """
+    from ethogram.contracts.quality import STEADY_SECONDS  # with pydantic: not for `--help`
+
     words: list[str | Path | RecordingUrl] = ["ethogram", "learn", recording, "-o", "baselines"]
     seconds = _seconds(recording, manifest)
     if seconds is not None and seconds < STEADY_SECONDS:
