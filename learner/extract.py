@@ -21,46 +21,18 @@ from learner.context import Context
 from learner.counting import are_among, counted, numbered, whole
 from learner.dimensions import canonical, quarantine_key
 from learner.doers import BY_EXEC_ID, Doers
+from learner.groups import GROUP, NO_EDGE, NOBODY, folded, over_all_windows
 from learner.judging import Judgement, Suspects, judge, judged_refusals
 from learner.taint import Taint
 
-__all__ = ["extract", "folded", "grouped", "named"]
+__all__ = ["extract", "grouped", "named"]
 
 _DIMENSIONS = {name: code for code, name in enumerate(ENUMS["dimension"])}
 _TIME = pa.timestamp("ns", tz="UTC")
 Chosen: TypeAlias = "np.ndarray | slice"  # rows
 _CHUNK_ROWS = 1 << 20
-_NO_EDGE = -1
 _IMAGES, _NOT_KNOWN = (ENUMS["in_image"].index(word) for word in ("yes", "unknown"))
-_GROUP = pa.schema(
-    [
-        ("instance", pa.uint32()),
-        ("workload", pa.uint32()),
-        ("phase", pa.int8()),
-        ("dimension", pa.int8()),
-        ("arch", pa.int8()),
-        ("key", pa.binary()),
-        ("exe_path", pa.int32()),  # index of the path
-        ("direction", pa.int8()),  # to bind and to listen are two acts with one key
-        ("edge", pa.int64()),  # the window, where rows of it may be elsewhere as well
-        ("windows", pa.uint64()),
-        ("calls", pa.uint64()),
-        ("first", pa.int64()),
-        ("last", pa.int64()),
-        ("process", pa.int32()),  # the first by name, where rows name theirs
-        ("in_image", pa.bool_()),  # of files, where any row knows it
-    ]
-)
-_KEYS = _GROUP.names[:8]
-_SUMS = [
-    ("calls", "sum"),
-    ("first", "min"),
-    ("last", "max"),
-    ("process", "min"),
-    ("in_image", "max"),
-]
 _LOSS = _DIMENSIONS["loss"]
-_NOBODY = np.iinfo(np.int32).max
 
 
 def extract(
@@ -189,7 +161,7 @@ class _Chunk:
         edges = numbered([groups[of_edges], measures["window"][of_edges]], len(of_edges))
         first = of_edges[edges.first_rows]
         kind = np.concatenate([np.arange(len(same)), groups[first]])
-        edge = np.concatenate([np.full(len(same), _NO_EDGE), measures["window"][first]])
+        edge = np.concatenate([np.full(len(same), NO_EDGE), measures["window"][first]])
         groups[of_edges] = len(same) + edges.of_rows
         counts = counted(groups, len(kind), **measures)
         act = pa.array(same.first_rows[kind])
@@ -202,7 +174,7 @@ class _Chunk:
             "process": self._processes(groups, chosen, len(kind)),
             "in_image": self._images(groups, chosen, len(kind)),
         }
-        table = pa.table(found).select(_GROUP.names).cast(_GROUP)
+        table = pa.table(found).select(GROUP.names).cast(GROUP)
         return table.filter(pa.array(counts.windows > 0))
 
     def _acts(
@@ -244,7 +216,7 @@ class _Chunk:
             "phase": batch.column("phase").indices.take(rows),
         }
         for name in ("arch", "exe_path", "direction"):
-            absent = pa.nulls(len(sample), _GROUP.field(name).type)
+            absent = pa.nulls(len(sample), GROUP.field(name).type)
             what[name] = own[name].take(rows) if name in own else absent
         what["dimension"], what["key"] = self._dimensions_and_keys(own, rows, bits, word)
         return what
@@ -309,10 +281,10 @@ class _Chunk:
         if self._doers is None or self._behaviour.table not in BY_EXEC_ID:
             return pa.nulls(count, pa.int32())
         process = self._doers.numbers(self._behaviour.table, self._distinct)
-        of_rows = pc.fill_null(process, _NOBODY).to_numpy()[chosen]
-        least = np.full(count, _NOBODY, np.int32)
+        of_rows = pc.fill_null(process, NOBODY).to_numpy()[chosen]
+        least = np.full(count, NOBODY, np.int32)
         np.minimum.at(least, numbers, of_rows)
-        return pa.array(least, mask=least == _NOBODY)
+        return pa.array(least, mask=least == NOBODY)
 
     def _images(self, numbers: np.ndarray, chosen: Chosen, count: int) -> pa.Array:
         """Return whether each of *count* groups is of a file of the image, null where none knows.
@@ -350,35 +322,20 @@ def _loss(context: Context, key: bytes, count: int) -> pa.Table:
         "dimension": _LOSS,
         "phase": ENUMS["phase"].index("unknown"),
         "key": key,
-        "edge": _NO_EDGE,
+        "edge": NO_EDGE,
         "windows": 0,
         "calls": count,
         "first": began,
         "last": began,
     }
-    return pa.Table.from_pylist([row], schema=_GROUP)
-
-
-def folded(parts: Iterable[pa.Table]) -> pa.Table:
-    """Return the groups of all *parts* of one table of a recording, in any order.
-
-    Counts add up, but of a window that several have rows of, each group counts it once.
-    """
-    rows = pa.concat_tables([_GROUP.empty_table(), *parts])
-    found = rows.group_by([*_KEYS, "edge"], use_threads=False).aggregate(
-        [("windows", "sum"), ("windows", "max"), *_SUMS]
-    )
-    is_edge = pc.not_equal(found.column("edge"), _NO_EDGE)
-    windows = pc.if_else(is_edge, found.column("windows_max"), found.column("windows_sum"))
-    return _renamed(found.drop_columns(["windows_sum", "windows_max"]), windows)
+    return pa.Table.from_pylist([row], schema=GROUP)
 
 
 def named(
     context: Context, table: str, groups: pa.Table, *, doers: Doers | None = None
 ) -> pa.Table:
     """Return *groups*, all that there are of *table*, as rows of a summary with enums as codes."""
-    found = groups.group_by(_KEYS, use_threads=False).aggregate([("windows", "sum"), *_SUMS])
-    found = _renamed(found.drop_columns(["windows_sum"]), found.column("windows_sum"))
+    found = over_all_windows(groups)
     rows = found.num_rows
     is_loss = pc.equal(found.column("dimension"), _LOSS)
     examples = pa.nulls(rows, pa.string())
@@ -407,15 +364,6 @@ def named(
             "in_image": found.column("in_image"),
         }
     )
-
-
-def _renamed(groups: pa.Table, windows: pa.ChunkedArray) -> pa.Table:
-    names = {f"{name}_{measure}": name for name, measure in _SUMS}
-    groups = groups.rename_columns([names.get(name, name) for name in groups.column_names])
-    groups = groups.append_column("windows", windows)
-    groups = groups.select([name for name in _GROUP.names if name in groups.column_names])
-    # Groups come in slices of large buffers; to another process each would go with all of them.
-    return groups.combine_chunks()
 
 
 def _looked_up(numbers: pa.ChunkedArray, names: Mapping[int, str]) -> pa.DictionaryArray:

@@ -149,10 +149,11 @@ def _coverage(context: Context) -> Iterator[Row]:
     whole_windows = rows.counted(rows.whose, np.zeros(len(rows.window), np.uint64))
     seconds = np.zeros(len(rows.whose), np.uint64)
     np.add.at(seconds, rows.whose.of_rows[each.first_rows], longest)
+    first = context.windows.start_of(whole_windows.first)
+    last = context.windows.end_of(whole_windows.last)
     for number, keys in enumerate(rows.keys):
         if keys is not None:
-            keys |= {"first": int(whole_windows.first[number]),
-                     "last": int(whole_windows.last[number])}  # fmt: skip
+            keys |= {"first": int(first[number]), "last": int(last[number])}
             yield new_row(
                 context, "observation", canonical(["windows"]), **keys,
                 windows=int(whole_windows.windows[number]), calls=int(seconds[number]),
@@ -184,8 +185,6 @@ class _Covered:
             whole["workload"][first].tolist(), whole["instance"][first].tolist(), strict=True
         )
         self.keys = [self._keys_of(*pair) for pair in pairs]
-        self._first = context.windows.start_of(self.window)
-        self._last = context.windows.end_of(self.window)
 
     def _keys_of(self, workload: int, instance: int) -> Row | None:
         """Return the columns that name an instance; None of one that the recording lacks."""
@@ -199,9 +198,10 @@ class _Covered:
         }
 
     def counted(self, numbers: Numbers, calls: np.ndarray) -> Counts:
+        """Return the counts by number; as times, the first and the last window."""
         return counted(
             numbers.of_rows, len(numbers), window=self.window, calls=calls,
-            first=self._first, last=self._last,
+            first=self.window, last=self.window,
         )  # fmt: skip
 
     def parts(self, codes: np.ndarray, enum: str) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from ethogram.contracts.recording import Recording
 from ethogram.contracts.remote import RecordingUrl
 from learner import pieces
 from learner.behaviour import BEHAVIOURS
-from learner.extract import folded
+from learner.groups import folded
 from learner.judging import Suspects
 from learner.parallel import InThisProcess, Told, map_reduced, mapped, untold
 from learner.rows import coded, typed

@@ -20,7 +20,7 @@ from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
 from learner import counting
 from learner import summary as summaries
-from learner.extract import _GROUP, folded
+from learner.groups import GROUP, folded
 from learner.judging import JUDGED
 from learner.learn import learn, learn_all
 from learner.parallel import InThisProcess, executor_of, map_reduced, mapped
@@ -190,6 +190,6 @@ def test_groups_take_no_more_room_on_their_way_than_they_need() -> None:
             "in_image": pa.nulls(rows, pa.bool_()),
         }
     )
-    found = folded([groups.select(_GROUP.names).cast(_GROUP)])
+    found = folded([groups.select(GROUP.names).cast(GROUP)])
     assert all(column.num_chunks == 1 for column in found.columns)
     assert len(bytes(ForkingPickler.dumps(found))) < 2 * found.nbytes
