@@ -11,12 +11,14 @@ import pyarrow as pa
 import pytest
 
 from ethogram.contracts import parquet_rows
+from ethogram.contracts.escape import escape
 from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.keys import instance_key, workload_key
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.summary import read_summary, write_summary
 from ethogram.contracts.tables import SUMMARY
 from learner import extract
+from learner.dimensions import canonical
 from learner.summary import merge, summarize
 from tests.recordings import START_NS, WINDOW_NS, make_manifest, make_recording, shop_recording
 
@@ -91,6 +93,15 @@ def test_a_file_is_named_by_path_and_access(shop: pa.Table) -> None:
     assert b'["/var/log/nginx/access.log","wca"]' in found
     assert b'["/var/cache/nginx/caf\\\\xe9.tmp","rwc"]' in found
     assert not any(b"missing.conf" in key for key in found)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"", b'"', b"\\", b"\x7f", b"\x1f", b"\xff", b" ~!#[]", "\u202eé".encode()]
+)
+def test_every_path_has_the_key_that_its_json_is(tmp_path: Path, odd: bytes) -> None:
+    path = b"/x" + odd
+    frame = summary_of(tmp_path, files=[MINE | {"path": path, "access": 3, "calls": 1}])
+    assert keys(frame, "files") == [canonical([escape(path), "rw"])]
 
 
 def test_peers_and_listeners_are_told_apart(shop: pa.Table) -> None:
