@@ -25,7 +25,7 @@ SAMPLE = Path(__file__).parents[1] / "notebooks" / "data" / "shop.rec"
 # Part -> rounds of a whole run, and of a quick one.
 ROUNDS = {
     **dict.fromkeys(loops.LOOPS, (5, 1)),
-    "services": (10, 1),
+    "services": (6, 1),
     "memory": (1, 1),
     "start": (10, 1),
     "storms": (1, 1),

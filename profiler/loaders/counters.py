@@ -37,6 +37,12 @@ _PLACE_OF_PROGRAM = {
     "syscall_enter": LossPlace.SYSCALLS,
     "syscall_exit": LossPlace.ERRORS,
     "exec_done": LossPlace.PROCESSES,
+    "fork_done": LossPlace.PROCESSES,
+    "exit_done": LossPlace.PROCESSES,
+    "tcp_state_set": LossPlace.NETWORK,  # of a packet that came while it ran for another
+    "capability_checked": LossPlace.PRIVILEGES,
+    "ring_submitted": LossPlace.FILES,
+    "ring_completed": LossPlace.FILES,
 }
 
 
