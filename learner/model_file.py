@@ -24,10 +24,7 @@ ESTIMATORS = (
     "learner.detectors.gram_neighbours.GramNeighbours",
     "learner.detectors.gram_novelty.GramNovelty",
     "learner.detectors.neighbours.Neighbours",
-    "learner.detectors.neighbours.Neighbours",
     "learner.detectors.residual.ResidualDetector",
-    "learner.detectors.residual_peak.ResidualPeak",
-    "learner.detectors.unseen_pair.UnseenPair",
     "learner.detectors.residual_peak.ResidualPeak",
     "learner.detectors.unseen_pair.UnseenPair",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,9 @@ def command(
     """
     from learner.difference import differences
 
-    found = differences(baselines_of(old, new), baselines_of(new, old))
+    today = datetime.now(UTC).date()
+    sides = baselines_of(old, new, today=today), baselines_of(new, old, today=today)
+    found = differences(*sides)
     if output_format == "text":
         from ethogram.cli.diff_screen import print_differences
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,11 +27,18 @@ _LIMIT_BYTES = 64 << 20  # of one file, as for those that are read from a disk
 _GIT_S = 60
 
 
-def baselines_of(source: Source, other: Source) -> list[Named]:
+def baselines_of(source: Source, other: Source, *, today: date) -> list[Named]:
     """Return the baselines that *source* stands for, each with the place to name it by.
 
-    `git:REV` means the path of the *other* side in that revision.
+    `git:REV` means the path of the *other* side in that revision. What an overlay allowed that is
+    over *today*, they do not allow.
     """
+    from ethogram.contracts.overlays import in_force
+
+    return [(place, in_force(one, today)) for place, one in _found(source, other)]
+
+
+def _found(source: Source, other: Source) -> list[Named]:
     if isinstance(source, str):
         return _of_git(source, other)
     kind = kind_of(source)

@@ -11,6 +11,7 @@ from ethogram.cli.run import run
 from ethogram.contracts.baseline import (
     ExecValue,
     FileValue,
+    Overlay,
     Quarantined,
     Rule,
     Rules,
@@ -141,6 +142,13 @@ def test_what_leaves_quarantine_is_at_least_high_and_says_so(diff):
     assert change["severity"] == "high"
     assert "shell-on-socket" in change["reason"]
     assert "in quarantine before" in change["reason"]
+
+
+@pytest.mark.parametrize(("expires", "code"), [("2999-12-31", 11), ("2020-01-01", 0)])
+def test_what_an_overlay_allows_counts_until_its_day(diff, expires, code):
+    decided = Overlay(author="a@example.com", reason="reviewed", expires=expires)
+    call = syscall_rule("ptrace").model_copy(update={"overlay": decided})
+    assert diff([make_baseline("read")], [make_baseline("read", call)])[0] == code
 
 
 def test_workloads_that_come_and_go(diff):
