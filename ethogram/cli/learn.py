@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, learnt_from
-from ethogram.cli.models import models_beside, with_models
+from ethogram.cli.models import models_beside, with_models, without_models
 from ethogram.cli.options import Location, examples, force_option, until_settled_option
 from ethogram.cli.places import expanded
 from ethogram.cli.refusals import allow_option, as_allowed
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from learner.difference import Difference
 
 __all__ = ["command"]
+
+_BUDGET = "1/week"
 
 
 @click.command(
@@ -64,10 +66,8 @@ __all__ = ["command"]
 @click.option("--no-model", is_flag=True, help="Leave out the anomaly model beside the allowlist.")
 @click.option(
     "--budget",
-    default="1/week",
     metavar="N/TIME",
-    show_default=True,
-    help="How many episodes of false alarms a workload's model may raise.",
+    help=f"How many episodes of false alarms a workload's model may raise.  [default: {_BUDGET}]",
 )
 @until_settled_option(
     "Fail with exit code 1, baselines written, where less than this share of the windows to come "
@@ -83,7 +83,7 @@ def command(
     place: Path,
     base: Path | None,
     no_model: bool,
-    budget: str,
+    budget: str | None,
     until_settled: float | None,
     allowances: tuple[tuple[str, ...], ...],
     jobs: int | None,
@@ -109,10 +109,11 @@ def command(
     from ethogram.contracts.durable import replace_file
     from learner.budget import Budget
 
-    Budget.parse(budget)  # refused before hours of work, and also where no model comes of it
+    # Refused before hours of work, and also where no model comes of it.
+    Budget.parse(_BUDGET if budget is None else budget)
     review = review_of(choices)
     places = expanded(inputs)
-    known = _baselines(places)
+    known = _baselines(places, said={"--allow": bool(allowances), "--budget": budget is not None})
     if known is None:
         baselines = as_allowed(learnt_from(places, jobs=jobs, dask=dask), allowances)
     else:
@@ -123,10 +124,11 @@ def command(
     files = _files(place, applied(baselines, review))
     models: dict[Path, bytes] = {}
     if known is not None:
+        files = without_models(files) if no_model else files
         models = models_beside(known, files)
     elif not no_model:
         recordings = [path for path in places if kind_of(path) == "recording"]
-        files, models = with_models(files, recordings, budget, jobs=jobs, dask=dask)
+        files, models = with_models(files, recordings, budget or _BUDGET, jobs=jobs, dask=dask)
     if not force:
         _refuse_replacing(models, files)
     if not _is_file(place):
@@ -168,8 +170,13 @@ def _since(
     return started_from(old, [(base, one) for one in baselines], digests=digests)
 
 
-def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseline]] | None:
-    """Return the baselines among *inputs* with their files, None where there are none of them."""
+def _baselines(
+    inputs: Sequence[Path | RecordingUrl], *, said: Mapping[str, bool]
+) -> list[tuple[Path, Baseline]] | None:
+    """Return the baselines among *inputs* with their files, None where there are none of them.
+
+    *said*: which options were given of those that mean nothing to baselines as they are.
+    """
     from ethogram.contracts.baseline import load_baselines
 
     kinds = {path: kind_of(path) for path in inputs}
@@ -180,6 +187,11 @@ def _baselines(inputs: Sequence[Path | RecordingUrl]) -> list[tuple[Path, Baseli
         raise UsageError(
             f"`{others[0]}` is {WORDS[kinds[others[0]]]}, and another input is a baseline",
             hint="learn of recordings and summaries, or decide about baselines",
+        )
+    if options := [option for option, is_said in said.items() if is_said]:
+        raise UsageError(
+            f"`{options[0]}` is for what is learnt of recordings, and the inputs are baselines",
+            hint="leave it out, or name the recordings",
         )
     return [pair for path in inputs if isinstance(path, Path) for pair in load_baselines(path)]
 

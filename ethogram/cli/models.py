@@ -13,7 +13,7 @@ from ethogram.errors import BaselineError
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
 
-__all__ = ["models_beside", "with_models"]
+__all__ = ["models_beside", "with_models", "without_models"]
 
 
 def with_models(
@@ -69,3 +69,8 @@ def models_beside(
             )
         models[file.with_name(baseline.model.file)] = source.read_bytes()
     return models
+
+
+def without_models(files: Mapping[Path, Baseline]) -> dict[Path, Baseline]:
+    """Return the baselines of *files* without references to models."""
+    return {file: one.model_copy(update={"model": None}) for file, one in files.items()}

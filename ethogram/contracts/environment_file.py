@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from ethogram.contracts.baseline_values import Frozen
 from ethogram.contracts.foreign import recognise
 from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
+from ethogram.contracts.written_file import read_written
 from ethogram.errors import UsageError
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 ENVIRONMENT_SCHEMA: Literal["ethogram.map/1"] = "ethogram.map/1"
-_LIMIT_BYTES = 1 << 20
 
 Network: TypeAlias = IPv4Network | IPv6Network
 Section: TypeAlias = Literal["clusters", "namespaces", "dns_suffixes", "cidrs", "labels"]
@@ -200,7 +200,9 @@ def _network(text: str) -> Network:
 
 def load_environment(path: Path) -> Environment:
     """Return the map in file *path*; every failure is a `UsageError` with file, field and cause."""
-    return parse_environment(_read(path), source=str(path))
+    begin = f"begin one with `schema: {ENVIRONMENT_SCHEMA}` and `{_EXAMPLES['namespaces']}`"
+    text = read_written(path, "map", begin=begin, refusal=_refusal)
+    return parse_environment(text, source=str(path))
 
 
 def parse_environment(text: str, *, source: str = "map") -> Environment:
@@ -222,29 +224,6 @@ def parse_environment(text: str, *, source: str = "map") -> Environment:
             f"map `{source}` maps nothing", hint=f"write what differs: `{_EXAMPLES['namespaces']}`"
         )
     return environment
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise UsageError(f"map `{path}` is a directory", hint="name the map's own file")
-        with path.open("rb") as file:
-            content = file.read(_LIMIT_BYTES + 1)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"there is no map `{path}`",
-            hint=f"begin one with `schema: {ENVIRONMENT_SCHEMA}` and `{_EXAMPLES['namespaces']}`",
-        ) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"map `{path}` cannot be read: {reason}") from error
-    if len(content) > _LIMIT_BYTES:
-        head = content.decode("utf-8", "replace")
-        raise _refusal(str(path), "it is larger than 1 MiB", head)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _refusal(str(path), "it is not UTF-8 text", "") from error
 
 
 def _check_schema(document: Mapping[str, Any], source: str, text: str) -> None:

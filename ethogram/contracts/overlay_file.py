@@ -33,6 +33,7 @@ from ethogram.contracts.foreign import recognise
 from ethogram.contracts.matching import pattern_to_regex
 from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
 from ethogram.contracts.syscall_names import name_of, number_of
+from ethogram.contracts.written_file import read_written
 from ethogram.errors import UsageError
 
 __all__ = [
@@ -46,7 +47,6 @@ __all__ = [
 ]
 
 OVERLAY_SCHEMA: Literal["ethogram.overlay/1"] = "ethogram.overlay/1"
-_LIMIT_BYTES = 1 << 20
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EXAMPLE = (
     '{match: {kind: Deployment, name: shop}, allow: "files:/etc/shadow", '
@@ -205,7 +205,9 @@ class OverlayFile:
 
 def load_overlay(path: Path) -> OverlayFile:
     """Return the overlay in file *path*; every failure is a `UsageError` with file and cause."""
-    return parse_overlay(_read(path), source=str(path))
+    begin = f"begin one with `schema: {OVERLAY_SCHEMA}` and `entries:`"
+    text = read_written(path, "overlay", begin=begin, refusal=_refusal)
+    return parse_overlay(text, source=str(path))
 
 
 def parse_overlay(text: str, *, source: str = "overlay") -> OverlayFile:
@@ -229,28 +231,6 @@ def parse_overlay(text: str, *, source: str = "overlay") -> OverlayFile:
         raise _field_error(error, source) from error
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return OverlayFile(Path(source).name, digest, entries)
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.is_dir():
-            raise UsageError(f"overlay `{path}` is a directory", hint="name the overlay's own file")
-        with path.open("rb") as file:
-            content = file.read(_LIMIT_BYTES + 1)
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"there is no overlay `{path}`",
-            hint=f"begin one with `schema: {OVERLAY_SCHEMA}` and `entries:`",
-        ) from error
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"overlay `{path}` cannot be read: {reason}") from error
-    if len(content) > _LIMIT_BYTES:
-        raise _refusal(str(path), "it is larger than 1 MiB", content.decode("utf-8", "replace"))
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _refusal(str(path), "it is not UTF-8 text", "") from error
 
 
 def _refusal(source: str, cause: str, text: str) -> UsageError:

@@ -94,6 +94,24 @@ def test_the_model_of_a_baseline_comes_along(shop: Path, tmp_path: Path) -> None
     assert run(["learn", str(tmp_path / "a"), "-o", str(tmp_path / "c")]) == 5
 
 
+def test_a_baseline_can_lose_its_model(shop: Path, tmp_path: Path) -> None:
+    assert run(["learn", "--allow", "thin", str(shop), "-o", str(tmp_path / "a")]) == 0
+    assert load_baseline(tmp_path / "a" / CHECKOUT).model is not None
+    assert run(["learn", "--no-model", str(tmp_path / "a"), "-o", str(tmp_path / "b")]) == 0
+    assert load_baseline(tmp_path / "b" / CHECKOUT).model is None
+    assert not list((tmp_path / "b").glob("*.skops"))
+
+
+@pytest.mark.parametrize("option", [("--allow", "thin"), ("--budget", "1/day")])
+def test_what_only_learning_takes_is_refused_of_baselines(
+    option: tuple[str, str], shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    learnt(shop, tmp_path / "a")
+    assert run(["learn", str(tmp_path / "a"), *option, "-o", str(tmp_path / "b")]) == 2
+    assert f"`{option[0]}` is for what is learnt of recordings" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
 def test_recordings_and_baselines_do_not_mix(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
