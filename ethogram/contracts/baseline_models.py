@@ -10,6 +10,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from ethogram.contracts.alert_models import ModelReference
+from ethogram.contracts.argument_models import ArgumentValue, CallArguments
 from ethogram.contracts.baseline_values import (
     DIMENSIONS,
     VALUE_MODELS,
@@ -41,8 +42,10 @@ __all__ = [
     "BASELINE_SCHEMA",
     "CARRIED",
     "RULE_MODELS",
+    "ArgumentValue",
     "Base",
     "Baseline",
+    "CallArguments",
     "Choices",
     "Evidence",
     "Input",
@@ -315,7 +318,9 @@ class Baseline(Frozen):
     """One workload's learnt behaviour: schema `ethogram.baseline/1`.
 
     Of the windows to come at least the share *settled* shows nothing new in any dimension. It and
-    *blind* are absent where an earlier version learnt it, or too little was seen.
+    *blind* are absent where an earlier version learnt it, or too little was seen. *arguments* of
+    calls are absent where not every recording looked at them; a call that is not among them then
+    was not made.
     """
 
     schema_name: Literal["ethogram.baseline/1"] = Field(BASELINE_SCHEMA, alias="schema")
@@ -325,6 +330,7 @@ class Baseline(Frozen):
     base: Base | None = None
     observation: Observation
     rules: Rules
+    arguments: tuple[CallArguments, ...] | None = None
     coverage: dict[Dimension, Coverage] = Field(default_factory=dict)
     settled: Share | None = None
     blind: Blind | None = None
@@ -332,3 +338,13 @@ class Baseline(Frozen):
     choices: Choices | None = None
     withheld: tuple[Withheld, ...] | None = None
     model: ModelReference | None = None
+
+    @field_validator("arguments")
+    @classmethod
+    def _calls_stand_once(
+        cls, calls: tuple[CallArguments, ...] | None
+    ) -> tuple[CallArguments, ...] | None:
+        known = [(call.arch, call.name, call.index) for call in calls or ()]
+        if known != sorted(set(known)):
+            raise ValueError("calls stand in the order of their names, each once")
+        return calls

@@ -21,6 +21,7 @@ __all__ = [
     "VALUE_MODELS",
     "Allowance",
     "AnyValue",
+    "Arch",
     "CapabilityValue",
     "ContainerKind",
     "Count",

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ethogram.contracts.baseline_models import BASELINE_SCHEMA, Baseline, Subject
 from ethogram.contracts.file_names import safe_part
-from ethogram.contracts.strict_yaml import StrictYamlError, dump_yaml, load_yaml
+from ethogram.contracts.strict_yaml import OneLine, StrictYamlError, dump_yaml, load_yaml
 from ethogram.errors import BaselineError
 
 __all__ = [
@@ -30,7 +30,10 @@ _LIMIT_BYTES = 64 << 20
 
 def dump_baseline(baseline: Baseline) -> str:
     """Return *baseline* as YAML: the same bytes for equal baselines; absent fields are left out."""
-    return dump_yaml(baseline.model_dump(mode="json", by_alias=True, exclude_none=True))
+    document = baseline.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for call in document.get("arguments", ()):
+        call["values"] = [OneLine(value) for value in call["values"]]
+    return dump_yaml(document)
 
 
 def parse_baseline(text: str, *, source: str = "baseline") -> Baseline:

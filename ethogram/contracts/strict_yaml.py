@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["StrictYamlError", "dump_yaml", "load_yaml"]
+__all__ = ["OneLine", "StrictYamlError", "dump_yaml", "load_yaml"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
 _ITSELF = re.compile(r"[ !#-\[\]-~]*")  # between quotes
@@ -28,11 +28,15 @@ class StrictYamlError(ValueError):
     """The text is not YAML of the kind that this module reads; the message says where."""
 
 
+class OneLine(dict[str, Any]):
+    """A mapping that is written on one line, where it fits, though it has lists of scalars."""
+
+
 def dump_yaml(document: Mapping[str, Any]) -> str:
     """Return *document* as block YAML: mappings in their order, the same bytes for equal input.
 
     Values are None, bool, int, float, str, and mappings and sequences of these. What holds only
-    scalars and fits a line is written in flow style.
+    scalars and fits a line is written in flow style, and so is a `OneLine`.
     """
     lines: list[str] = []
     _block(document, 0, lines)
@@ -68,6 +72,11 @@ def _inline(value: Any, column: int) -> str | None:
         return _scalar(value)
     if not value:
         return "{}" if kind is _Kind.MAPPING else "[]"
+    if isinstance(value, OneLine):
+        items = {key: _inline(item, 0) for key, item in value.items()}
+        text = ", ".join([f"{_scalar(key)}: {item}" for key, item in items.items()])
+        is_short = None not in items.values() and column + len(text) + 3 <= _FLOW_WIDTH
+        return f"{{{text}}}" if is_short else None
     items = value.values() if kind is _Kind.MAPPING else value
     if any(_kind(item) is not _Kind.SCALAR for item in items):
         return None
