@@ -20,6 +20,7 @@ __all__ = [
     "always",
     "call_name",
     "from_runtimes",
+    "is_left_to_the_runtime",
     "left_to_the_runtime",
     "machine_of",
     "observed",
@@ -114,11 +115,17 @@ def call_name(rule: Rule[SyscallValue]) -> str | None:
 
 
 def only_by_runtime(rule: Rule[SyscallValue]) -> bool:
-    """Return whether just the container runtime was seen to do it, before the entrypoint ran.
+    """Return whether just the container runtime was seen to do it, before the entrypoint ran."""
+    return is_left_to_the_runtime(rule.evidence.phases)
 
-    Most of what it does then precedes the filter; what follows it is in the base sets.
+
+def is_left_to_the_runtime(phases: Iterable[str]) -> bool:
+    """Return whether a call seen in *phases* is no workload's: the one definition of that.
+
+    Most of what a runtime does in its own phase precedes the filter; what follows it is in the
+    base sets.
     """
-    return rule.evidence.phases == ("runtime",)
+    return set(phases) == {"runtime"}
 
 
 def left_to_the_runtime(baseline: Baseline, calls: Mapping[str, Call], machine: str) -> list[str]:

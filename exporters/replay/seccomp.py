@@ -1,0 +1,227 @@
+"""Seccomp profiles: which recorded calls the filter would not have let through."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ethogram.contracts.policy_seccomp import ARCHITECTURES, Verdict, verdict
+from ethogram.contracts.syscall_names import name_of
+from exporters.replay.observations import Observations, Sight
+from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
+from exporters.replay.subjects import of_workloads
+from exporters.runtime_base import RuntimeBase, load_runtime_bases
+from exporters.seccomp_calls import is_left_to_the_runtime, machine_of
+
+__all__ = ["SeccompReplayer", "replayer"]
+
+_KIND = "SeccompProfile"
+_KEYS = ("workload", "instance", "phase", "arch", "nr")
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of one workload: how often it is judged, and where it was made first."""
+
+    arch: str
+    nr: int
+    name: str | None
+    count: int
+    sight: Sight
+
+
+@dataclass(frozen=True, slots=True)
+class SeccompReplayer:
+    """Answers as libseccomp's filter does.
+
+    *bases* say what a runtime calls once the filter is installed: of its own phase that is judged,
+    and nothing else.
+    """
+
+    bases: tuple[RuntimeBase, ...]
+    target: str = "seccomp"
+
+    def reads(self, path: str, document: Mapping[str, Any]) -> bool:
+        """Say whether *document* is a profile in one of the dialects of JSON, or of the operator's.
+
+        The file beside a profile that says why each name is in it is no profile.
+        """
+        del path
+        return "defaultAction" in document or document.get("kind") == _KIND
+
+    def replay(self, policies: Sequence[Policy], seen: Observations) -> Iterator[Outcome]:
+        """Yield what each profile does to the calls of the workloads that it is for."""
+        if "syscalls" in seen.not_looked_at:
+            yield Unjudged("the recorder did not look at system calls", 1)
+            return
+        chosen = of_workloads(policies, seen.keys)
+        rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for row in seen.grouped("syscalls", _KEYS).to_pylist():
+            rows[row["workload"]].append(row)
+        for workload, for_it in chosen.items():
+            for policy in for_it:
+                yield from self._of_workload(policy, workload, rows[workload], seen)
+
+    def _of_workload(
+        self, policy: Policy, workload: int, rows: Sequence[Mapping[str, Any]], seen: Observations
+    ) -> Iterator[Outcome]:
+        calls = [*_own_calls(rows), *self._of_runtimes(rows, seen)]
+        judged = 0
+        for runtime, count in self._unknown_runtimes(rows, seen):
+            reason = f"what {runtime} calls once it has installed the filter was not measured"
+            yield Unjudged(reason, count, policy.path, workload)
+        for call in calls:
+            if call.name is None:
+                what = f"call {call.nr} of {call.arch} has no name in this version's table"
+                yield Unjudged(what, call.count, policy.path, workload)
+                continue
+            judged += call.count
+            answer = verdict(policy.document, call.arch, call.name)
+            if answer.action != "SCMP_ACT_ALLOW":
+                yield _denied(policy, workload, call, answer)
+        yield Judged("calls", judged, workload, policy.path)
+
+    def _of_runtimes(
+        self, rows: Sequence[Mapping[str, Any]], seen: Observations
+    ) -> Iterator[_Call]:
+        """Yield what the recorded runtimes call under the filter, of what only they called."""
+        own = {(call.arch, call.nr) for call in _own_calls(rows)}
+        of_runtime = [
+            row for row in rows if row["phase"] == "runtime" and (row["arch"], row["nr"]) not in own
+        ]
+        filtered = {
+            number: self._filtered(seen.instances.get(number, {}), seen.manifest.arch)
+            for number in {row["instance"] for row in of_runtime}
+        }
+        for call in _added_up(of_runtime):
+            if call.name is not None and call.name in filtered[call.sight.instance]:
+                yield call
+
+    def _filtered(self, instance: Mapping[str, Any], arch: str) -> frozenset[str]:
+        """Return what the runtime of *instance* calls after it has installed the filter."""
+        return frozenset(
+            name
+            for base in self._bases_of(instance, arch)
+            for name in base.calls(instance.get("no_new_privs"))
+        )
+
+    def _bases_of(self, instance: Mapping[str, Any], arch: str) -> list[RuntimeBase]:
+        label = (instance.get("runtime"), instance.get("runtime_version"), arch)
+        return [
+            base
+            for base in self.bases
+            if base.measured and (base.runtime, base.version, base.arch) == label
+        ]
+
+    def _unknown_runtimes(
+        self, rows: Sequence[Mapping[str, Any]], seen: Observations
+    ) -> Iterator[tuple[str, int]]:
+        """Yield the runtimes of which it is not known what they call under the filter."""
+        counts: dict[str, int] = defaultdict(int)
+        for row in rows:
+            if row["phase"] == "runtime":
+                instance = seen.instances.get(row["instance"], {})
+                if not self._bases_of(instance, seen.manifest.arch):
+                    parts = (instance.get("runtime"), instance.get("runtime_version"))
+                    counts[" ".join(map(str, filter(None, parts))) or "the runtime"] += row["calls"]
+        yield from sorted(counts.items())
+
+
+def replayer() -> SeccompReplayer:
+    """Return the replayer with the data that ships with it."""
+    return SeccompReplayer(load_runtime_bases())
+
+
+def _own_calls(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Call]:
+    """Yield the calls of the workload itself: what just the runtime did is left to it."""
+    phases: dict[tuple[str, int], set[str]] = defaultdict(set)
+    rows = list(rows)
+    for row in rows:
+        phases[row["arch"], row["nr"]].add(row["phase"])
+    yield from _added_up(
+        row
+        for row in rows
+        if row["phase"] != "runtime" and not is_left_to_the_runtime(phases[row["arch"], row["nr"]])
+    )
+
+
+def _added_up(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Call]:
+    found: dict[tuple[str, int], _Call] = {}
+    for row in rows:
+        arch, nr = row["arch"], row["nr"]
+        sight = Sight(row["window"], row["instance"], row["phase"])
+        if before := found.get((arch, nr)):
+            sight = min(before.sight, sight, key=lambda one: (one.window, one.instance))
+        count = row["calls"] + (before.count if before else 0)
+        found[arch, nr] = _Call(arch, nr, name_of(arch, nr), count, sight)
+    yield from found.values()
+
+
+def _denied(policy: Policy, workload: int, call: _Call, answer: Verdict) -> Denied:
+    rule = str(call.name) if call.arch == machine_of(call.arch) else f"{call.name} ({call.arch})"
+    return Denied(
+        policy=policy.path,
+        rule=rule,
+        answer=_words(answer),
+        workload=workload,
+        count=call.count,
+        sight=call.sight,
+        relaxation=_relaxation(policy.document, call),
+        effect="logged" if answer.is_permitted else "denied",
+    )
+
+
+def _words(answer: Verdict) -> str:
+    action = answer.action.removeprefix("SCMP_ACT_")
+    return action if answer.errno is None else f"{action} {answer.errno}"
+
+
+def _relaxation(document: Mapping[str, Any], call: _Call) -> Relaxation:
+    """Return what lets *call* through: its name among those allowed, and its architecture."""
+    body, prefix = document, ""
+    if document.get("kind") == _KIND:
+        body, prefix = document["spec"], "/spec"
+    patch: list[Mapping[str, Any]] = []
+    words: list[str] = []
+    wanted = ARCHITECTURES[call.arch]
+    listed = body.get("architectures") or []
+    if call.arch != machine_of(call.arch) and wanted not in listed:
+        path = f"{prefix}/architectures" + ("/-" if listed else "")
+        patch.append({"op": "add", "path": path, "value": wanted if listed else [wanted]})
+        words.append(f"list `{wanted}`")
+    if not _allows_name(body, str(call.name)):
+        words.append(f"allow `{call.name}`")
+        patch.append(_allow(body, prefix, str(call.name)))
+        patch += _taken_out(body, prefix, str(call.name))
+    return Relaxation(" and ".join(words), tuple(patch))
+
+
+def _allows_name(body: Mapping[str, Any], name: str) -> bool:
+    return verdict({**body, "architectures": []}, "x86_64", name).action == "SCMP_ACT_ALLOW"
+
+
+def _taken_out(body: Mapping[str, Any], prefix: str, name: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what takes *name* out of the rules that refuse it; the last ones first."""
+    entries = [*enumerate(body.get("syscalls") or [])]
+    for number, entry in reversed(entries):
+        names = entry.get("names") or []
+        if name not in names or entry.get("action") == "SCMP_ACT_ALLOW":
+            continue
+        path = f"{prefix}/syscalls/{number}"
+        if len(names) > 1:
+            path += f"/names/{names.index(name)}"
+        yield {"op": "remove", "path": path}
+
+
+def _allow(body: Mapping[str, Any], prefix: str, name: str) -> Mapping[str, Any]:
+    for number, entry in enumerate(body.get("syscalls") or []):
+        plain = not (entry.get("args") or entry.get("includes") or entry.get("excludes"))
+        if entry.get("action") == "SCMP_ACT_ALLOW" and plain and "names" in entry:
+            path = f"{prefix}/syscalls/{number}/names/-"
+            return {"op": "add", "path": path, "value": name}
+    entry = {"names": [name], "action": "SCMP_ACT_ALLOW"}
+    if body.get("syscalls"):
+        return {"op": "add", "path": f"{prefix}/syscalls/-", "value": entry}
+    return {"op": "add", "path": f"{prefix}/syscalls", "value": [entry]}
