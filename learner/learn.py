@@ -32,6 +32,7 @@ from learner.observed import observe
 from learner.outlook import outlook
 from learner.parallel import InThisProcess, Told, mapped_in_order, untold
 from learner.quarantine import sort_out
+from learner.root_writes import writes_root
 from learner.rows import coded, typed
 
 __all__ = ["LearnOptions", "Parts", "learn", "learn_all"]
@@ -157,20 +158,24 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
         subject=subject,
         match=Match(kind=subject.kind, name=subject.name, container=subject.container),
         inputs=observed.inputs,
-        observation=_with_truncated(observed.observation, found.seen),
+        observation=_with_facts(observed.observation, seen, found.seen),
         rules=_rules(found.allowed),
         **outlook(found.seen, watched, observed.observation),
         quarantined=found.quarantined,
     )
 
 
-def _with_truncated(observation: Observation, items: list[Item]) -> Observation:
-    """Return *observation* with how many paths were cut."""
+def _with_facts(observation: Observation, seen: pd.DataFrame, items: list[Item]) -> Observation:
+    """Return *observation* with what the rows *seen* say of its root, and how many paths were cut.
+
+    *items* are the same by value.
+    """
+    update: dict[str, Any] = {"writes_root": writes_root(seen, observation)}
     cut = sum("truncated" in item.marks for item in items)
-    if not cut:
-        return observation
-    reasons = (*(observation.reasons or ()), "truncated")
-    return observation.model_copy(update={"truncated": cut, "reasons": reasons})
+    if cut:
+        update["truncated"] = cut
+        update["reasons"] = (*(observation.reasons or ()), "truncated")
+    return observation.model_copy(update=update)
 
 
 def _rules(items: list[Item]) -> Rules:

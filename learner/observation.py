@@ -5,7 +5,8 @@ They are rows like any other, so that merging stays plain set union:
     subject      key `{"container_kind":..,"image":..,"image_digest":..,"selector":{..}}`
     instance     key `{"caps_bounding":..,"host_namespaces":..,"no_new_privs":..,"observed":..,
                  "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known;
-                 with `"finished":true` where it ran to an end that was seen
+                 with `"finished":true` where it ran to an end that was seen, and `"runs_as":[..]`,
+                 the user ids of its processes, where they are the host's and all are known
     observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
                  key `["phase"]`: windows in the row's phase, `calls` system calls;
                  key `["state","incomplete"]`: windows in that state
@@ -18,7 +19,9 @@ They are rows like any other, so that merging stays plain set union:
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,7 +50,7 @@ _INSTANCE = (
 def observation_rows(context: Context, taint: Taint, recording: Recording) -> Iterator[Row]:
     """Yield the rows of a summary that say how much was watched in *recording*, and how well."""
     yield _input(context, recording)
-    yield from _instances(context, _instances_that_gained(context, taint))
+    yield from _instances(context, _own_processes(context, taint))
     yield from _coverage(context)
     yield from _losses(context)
 
@@ -74,7 +77,20 @@ def _input(context: Context, recording: Recording) -> Row:
     return new_row(context, "input", _object(fields), windows=len(context.windows.numbers))
 
 
-def _instances(context: Context, gained: frozenset[int]) -> Iterator[Row]:
+@dataclass(slots=True)
+class _Own:
+    """What the processes of each instance were, by its number.
+
+    *gained*: in them an exec gave a process privileges that its caller lacked. *users*: the user
+    ids of their processes. *unknown*: of one of their processes these are not known.
+    """
+
+    gained: set[int] = field(default_factory=set)
+    users: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    unknown: set[int] = field(default_factory=set)
+
+
+def _instances(context: Context, processes: _Own) -> Iterator[Row]:
     for number, instance in context.instance_rows.items():
         workload = context.workload_rows.get(instance["workload"])
         if workload is None:
@@ -88,36 +104,58 @@ def _instances(context: Context, gained: frozenset[int]) -> Iterator[Row]:
         subject = {name: workload[name] for name in _SUBJECT}
         subject["selector"] = dict(workload["selector"])
         own = {name: instance[name] for name in _INSTANCE}
-        own["privileges_gained"] = _gained(context, instance, gained)
+        own["privileges_gained"] = _gained(context, instance, processes)
+        if (users := _users(instance, processes)) is not None:
+            own["runs_as"] = users
         if _has_finished(context, instance, workload):
             own["finished"] = True
         yield new_row(context, "subject", _object(subject), **keys)
         yield new_row(context, "instance", _object(own), **keys)
 
 
-def _instances_that_gained(context: Context, taint: Taint) -> frozenset[int]:
-    """Return the instances in which an exec gave a process privileges that its caller lacked.
+def _own_processes(context: Context, taint: Taint) -> _Own:
+    """Return what the processes were that the workloads started themselves.
 
     What the container runtime executed does not count, nor what an indicator condemns: a policy
     must not become wider by it.
     """
-    instances: set[int] = set()
+    found = _Own()
     forked, raised = int(ProcessFlag.FORKED), int(ProcessFlag.PRIVILEGES_GAINED)
     for batch in context.recording.batches("processes"):
         flags = batch.column("flags").to_numpy()
         phase = batch.column("phase").indices.to_numpy(zero_copy_only=False)
-        is_gain = (flags & (forked | raised)) == raised
-        is_gain &= pc.is_null(batch.column("errno")).to_numpy(zero_copy_only=False)
-        is_gain &= phase != _RUNTIME
-        if is_gain.any():
-            is_gain &= taint.bits("processes", batch) == 0
-            instances.update(batch.column("instance").filter(pa.array(is_gain)).to_pylist())
-    return frozenset(instances)
+        is_own = pc.is_null(batch.column("errno")).to_numpy(zero_copy_only=False)
+        is_own &= phase != _RUNTIME
+        if is_own.any():
+            is_own &= taint.bits("processes", batch) == 0
+        is_gain = is_own & ((flags & (forked | raised)) == raised)
+        found.gained.update(batch.column("instance").filter(pa.array(is_gain)).to_pylist())
+        _note_users(found, batch.filter(pa.array(is_own)))
+    return found
 
 
-def _gained(context: Context, instance: Row, gained: frozenset[int]) -> bool | None:
+def _note_users(found: _Own, rows: pa.RecordBatch) -> None:
+    # Of a process that was gone before anybody looked `uid` is 0, whatever it was.
+    columns = [rows.column(name) for name in ("instance", "uid", "euid")]
+    distinct = pa.table(columns, ["instance", "uid", "euid"]).group_by(["instance", "uid", "euid"])
+    for row in distinct.aggregate([]).to_pylist():
+        if row["euid"] is None:
+            found.unknown.add(row["instance"])
+        else:
+            found.users[row["instance"]] |= {row["uid"], row["euid"]}
+
+
+def _users(instance: Row, processes: _Own) -> list[int] | None:
+    """Return the user ids in *instance*; None where they are not known, or not the host's."""
+    number = instance["instance"]
+    if number in processes.unknown or "user" not in (instance["host_namespaces"] or ()):
+        return None
+    return sorted(processes.users[number])
+
+
+def _gained(context: Context, instance: Row, processes: _Own) -> bool | None:
     """Return whether privileges were gained; not known is what nobody saw from the start."""
-    if instance["instance"] in gained:
+    if instance["instance"] in processes.gained:
         return True
     saw_all = instance["observed"] == "live" and context.recording.manifest.loader == "core"
     return False if saw_all else None

@@ -148,7 +148,21 @@ def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
         "no_new_privs": False if False in limited else None if None in limited else True,
         "privileges_gained": True if True in gained else False if False in gained else None,
         "bounding": _capabilities(bounding),
+        "runs_as": _users(instances),
     }
+
+
+def _users(instances: list[dict[str, Any]]) -> tuple[int, ...] | None:
+    """Return the user ids in *instances*, None where those of one are not known.
+
+    Nor are they where none was seen from its start: it may have given up a first one.
+    """
+    found = [one.get("runs_as") for one in instances]
+    if None in found or not any(
+        one.get("observed") == "live" and users for one, users in zip(instances, found, strict=True)
+    ):
+        return None
+    return tuple(sorted({int(user) for users in found for user in users or ()}))
 
 
 def _capabilities(sets: list[int | None]) -> tuple[str, ...] | None:

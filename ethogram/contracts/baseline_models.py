@@ -268,11 +268,12 @@ class Observation(Frozen):
     *windows* counts windows of instances, *phases* the same by phase, *losses* events by kind.
     *image_digests* are all that were seen, sorted; the subject names the newest. Null is not known:
     *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
-    caller; *bounding*, the capabilities that any instance could have used. *host_namespaces* are
-    those that any instance shared with the host. *file_changes*: every recording told what was
-    done to files without opening them; without it the rules say nothing of that. *not_observed*:
-    dimensions that no recording looked at, so that no rule means nothing; absent where there is
-    none.
+    caller; *bounding*, the capabilities that any instance could have used; *runs_as*, the user ids
+    of its processes; *writes_root*, it changed something in its root file system, outside of what
+    was mounted into it. *host_namespaces* are those that any instance shared with the host.
+    *file_changes*: every recording told what was done to files without opening them; without it
+    the rules say nothing of that. *not_observed*: dimensions that no recording looked at, so that
+    no rule means nothing; absent where there is none.
 
     What stood in the way: *reasons*, all of them, of which *state* is the gravest; *allowed*, for
     which of them `learn` would have refused and was told not to; *refused*, calls that a seccomp
@@ -292,6 +293,8 @@ class Observation(Frozen):
     no_new_privs: bool | None = None
     privileges_gained: bool | None = None
     bounding: tuple[Text, ...] | None = None
+    runs_as: tuple[Count, ...] | None = None
+    writes_root: bool | None = None
     file_changes: Literal[True] | None = None
     not_observed: tuple[Dimension, ...] | None = None
     reasons: tuple[Reason, ...] | None = None

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 from ethogram.contracts.baseline import Observation, dump_baseline, parse_baseline
-from ethogram.contracts.flags import ProcessFlag
+from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.recording import Recording
 from ethogram.errors import RecordingError
-from learner.learn import learn
+from learner.learn import LearnOptions, learn
 from learner.summary import merge, summarize
 from tests.recordings import START_NS, make_recording
 
@@ -193,3 +193,141 @@ def test_facts_of_the_wrong_type_are_refused(
     summary = replaced(summary_of(tmp_path), dimension, whole | {field: value})
     with pytest.raises(RecordingError, match="malformed row"):
         learn(summary)
+
+
+RUNS = MINE | {"exec_id": "app", "exe": 1, "uid": 101, "euid": 101}
+HOST_USERS = {"host_namespaces": ["user", "time"]}
+
+
+def process(number: int, **fields: Any) -> dict[str, Any]:
+    return RUNS | {"exec_id": f"p{number}"} | fields
+
+
+@pytest.mark.parametrize(
+    ("processes", "expected"),
+    [
+        ([process(1)], (101,)),
+        ([process(1, uid=0, euid=0), process(2)], (0, 101)),
+        ([process(1, uid=7, euid=101)], (7, 101)),
+        ([process(1), process(2, uid=0, euid=None)], None),
+        ([process(1), process(2, uid=0, euid=0, phase="runtime")], (101,)),
+        ([process(1), process(2, uid=0, euid=0, phase="exec")], (0, 101)),
+        ([process(1), process(2, uid=0, euid=0, errno=13)], (101,)),
+        ([process(1), process(2, uid=0, euid=0, stdio=["socket"] * 3, exe=2)], (101,)),
+        ([], None),
+    ],
+)
+def test_it_runs_as_the_users_of_its_own_processes(
+    tmp_path: Path, processes: list[dict[str, Any]], expected: tuple[int, ...] | None
+) -> None:
+    executables = [{"exe": 1, "path": b"/usr/bin/app"}, {"exe": 2, "path": b"/bin/sh"}]
+    found = observed(tmp_path, HOST_USERS, processes=processes, executables=executables)
+    assert found.runs_as == expected
+
+
+@pytest.mark.parametrize(
+    "instance",
+    [{}, {"host_namespaces": ["time"]}, HOST_USERS | {"observed": "snapshot"}],
+    ids=["not known", "users of its own", "no start"],
+)
+def test_users_that_are_not_the_hosts_or_may_not_be_the_first_are_not_known(
+    tmp_path: Path, instance: dict[str, Any]
+) -> None:
+    assert observed(tmp_path, instance, processes=[process(1)]).runs_as is None
+
+
+def test_every_instance_adds_its_users(tmp_path: Path) -> None:
+    processes = [process(1), process(2, instance=2, uid=0, euid=0)]
+    snapshot = HOST_USERS | {"observed": "snapshot"}
+    assert observed(tmp_path, HOST_USERS, snapshot, processes=processes).runs_as == (0, 101)
+
+
+def file(path: bytes, access: Access, in_image: str = "unknown", **fields: Any) -> dict[str, Any]:
+    row = MINE | {"path": path, "access": int(access), "in_image": in_image, "phase": "startup"}
+    return row | fields
+
+
+LIBRARY = file(b"/lib/libc.so.6", Access.READ, "yes")
+NEW_IN_DATA = file(b"/data/db/1.tmp", Access.WRITE | Access.CREATE)
+
+
+def root_of(path: Path, *files: dict[str, Any], **tables: Any) -> bool | None:
+    tables = {"manifest": {"file_changes": True}} | tables
+    covered = MINE | {"phase": "startup", "observed_ns": 1}
+    return observed(path, {}, files=files, coverage=[covered], **tables).writes_root
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param([LIBRARY], False, id="reads"),
+        pytest.param([LIBRARY, file(b"/dev/null", Access.WRITE)], False, id="another file system"),
+        pytest.param([LIBRARY, file(b"/etc/a", Access.WRITE, "yes")], True, id="the image's"),
+        pytest.param([LIBRARY, file(b"/tmp/a", Access.CREATE, "no")], True, id="its own"),
+        pytest.param(
+            [file(b"/tmp/a", Access.WRITE, "no", phase="runtime"), LIBRARY], False, id="runtime's"
+        ),
+        pytest.param([file(b"/tmp/a", Access.WRITE, "no", errno=13), LIBRARY], False, id="refused"),
+        pytest.param([file(b"/dev/null", Access.WRITE)], None, id="no overlay"),
+        pytest.param(
+            [LIBRARY, NEW_IN_DATA, file(b"/data/db/1", Access.RENAME_TO)], False, id="by name"
+        ),
+        pytest.param(
+            [LIBRARY, NEW_IN_DATA, file(b"/data/db/a/b/c", Access.MAKE)], False, id="below"
+        ),
+        pytest.param([LIBRARY, file(b"/lib/x/y", Access.MAKE)], True, id="below the root's"),
+        pytest.param([LIBRARY, file(b"/data/db/1", Access.UNLINK)], None, id="nothing known"),
+        pytest.param(
+            [LIBRARY, file(b"/cfg/a", Access.READ), file(b"/cfg/b", Access.UNLINK)],
+            None,
+            id="a file may be mounted alone",
+        ),
+        pytest.param(
+            [LIBRARY, file(b"/etc/hosts", Access.CREATE), file(b"/etc/b", Access.UNLINK)],
+            None,
+            id="the runtime's mounts",
+        ),
+        pytest.param(
+            [LIBRARY, file(b"/data", Access.READ), file(b"/data/a", Access.ATTRIBUTES)],
+            False,
+            id="a directory that was opened",
+        ),
+        pytest.param([LIBRARY, file(b".../a", Access.UNLINK)], None, id="a path that was cut"),
+    ],
+)
+def test_a_root_is_written_where_a_change_is_in_the_overlay(
+    tmp_path: Path, files: list[dict[str, Any]], expected: bool | None
+) -> None:
+    assert root_of(tmp_path, *files) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [(b"/data/db/s", False), (b"/lib/s", True), (b"/run/s", None), (b"\0s", False), (b"s", None)],
+)
+def test_a_socket_is_bound_where_its_directory_is(
+    tmp_path: Path, path: bytes, expected: bool | None
+) -> None:
+    bound = MINE | {"direction": "bind", "family": 1, "type": 1, "unix_path": path}
+    assert root_of(tmp_path, LIBRARY, NEW_IN_DATA, network=[bound]) is expected
+
+
+def test_a_root_is_not_known_to_stay_unless_all_changes_are_told_from_the_start(
+    tmp_path: Path,
+) -> None:
+    assert root_of(tmp_path, LIBRARY, manifest={}) is None
+    steady = summary_of(tmp_path, name="2", files=[LIBRARY], manifest={"file_changes": True})
+    (baseline,) = learn(steady)
+    assert baseline.observation.writes_root is None
+
+
+def test_what_entered_from_outside_wrote_nothing_where_it_is_left_out(tmp_path: Path) -> None:
+    covered = MINE | {"phase": "startup", "observed_ns": 1}
+    entered = file(b"/tmp/a", Access.WRITE, "no", phase="exec")
+    summary = summary_of(
+        tmp_path, files=[LIBRARY, entered], coverage=[covered], manifest={"file_changes": True}
+    )
+    (with_it,), (without,) = (
+        learn(summary, options=LearnOptions(include_exec=included)) for included in (True, False)
+    )
+    assert (with_it.observation.writes_root, without.observation.writes_root) == (True, False)
