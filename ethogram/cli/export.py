@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.export_review import Review, review_options
 from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_changed_by_enforcing
 from ethogram.cli.inputs import WORDS, kind_of, use_of
-from ethogram.cli.options import examples, force_option, map_option
-from ethogram.cli.screen import count, next_command, say, shell
+from ethogram.cli.options import examples, map_option
+from ethogram.cli.screen import next_command, shell
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
-    from ethogram.contracts.exports import Plan
 
 __all__ = ["command"]
 
@@ -28,6 +29,7 @@ __all__ = ["command"]
         "ethogram export baselines --to seccomp -o policies",
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --force",
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
+        "ethogram export baselines --to seccomp -o policies --dry-run",
         "ethogram export baselines --to networkpolicy --map production.yaml -o policies",
         "ethogram export baselines --to seccomp --to admission --mode warn -o policies",
     ),
@@ -74,9 +76,7 @@ __all__ = ["command"]
     help="A setting of a target's own. May be repeated.",
 )
 @click.option("--allow-lossy", is_flag=True, help="Write what the target can express of it.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--check", is_flag=True, help="Exit with code 5 where DIR is not what this writes.")
-@force_option
+@review_options
 def command(
     *,
     baseline: Path,
@@ -89,19 +89,16 @@ def command(
     bind_digest: bool,
     settings: tuple[str, ...],
     allow_lossy: bool,
-    dry_run: bool,
-    check: bool,
-    force: bool,
+    **review: Any,
 ) -> None:
     """Write policies for BASELINE, a file or a directory of `*.baseline.yaml`.
 
     The same baseline gives the same bytes. What a target cannot express is said, and refused
     unless `--allow-lossy` is given. A setting goes to the targets that know it.
     """
-    from ethogram.contracts.exports import check_plan, plan, write_plan
+    from ethogram.contracts.exports import plan
 
-    if check and dry_run:
-        raise UsageError("`--check` and `--dry-run` are different questions", hint="ask one")
+    asked = Review(**review)
     pairs = [*settings]
     named = (("runtime", runtime), ("mode", mode))
     pairs += [f"{name}={value}" for name, value in named if value is not None]
@@ -110,29 +107,52 @@ def command(
     for_peers = any("peers" in exporter.dimensions for exporter, _ in exporters)
     loaded = _baselines(baseline, map_file, for_peers=for_peers)
     planned = plan(output, artifacts(loaded, exporters, allow_lossy=allow_lossy))
-    if check:
-        check_plan(planned)
-        say(f"`{output}` is up to date: {count(len(planned.changes), 'file')}")
+    line = _Command(baseline, output, targets, map_file, allow_lossy)
+    written = asked.answer(
+        planned,
+        targets=[exporter.name for exporter, _ in exporters],
+        baselines=[one for _, one in loaded],
+        is_all=baseline.is_dir(),
+        renew=shell(*line.words(pairs, enforce=enforce), *asked.words, "--force"),
+    )
+    if written is None:
         return
-    if dry_run:
-        _print_plan(planned)
-        say("nothing was written")
-        return
-    written = set(write_plan(planned, force=force))
-    for change in planned.changes:
-        state = "wrote" if change.artifact.path in written else "unchanged"
-        say(f"{state} `{output / change.artifact.path}`")
-    words: list[str | Path] = ["ethogram", "export", baseline]
-    words += [word for target in targets for word in ("--to", target)]
-    words += ["--map", map_file] if map_file is not None else []
     # `--enforce` denies by itself, and refuses to meet a mode that does not.
     denying = [pair for pair in pairs if pair not in ("mode=audit", "mode=warn")]
     is_changed = not enforce and is_changed_by_enforcing(
         [one for _, one in loaded], chosen_exporters(targets, denying, enforce=False)
     )
-    words += [word for pair in (denying if is_changed else pairs) for word in _option_of(pair)]
-    words += ["--allow-lossy"] if allow_lossy else []
-    _say_next([*words, "-o", output], enforce=enforce, is_changed=is_changed)
+    if is_changed:
+        next_command(
+            shell(*line.words(denying, enforce=True), "--force"),
+            why="it logs; once nothing shows, let it deny",
+        )
+    else:
+        next_command(
+            shell(*line.words(pairs, enforce=enforce), "--check"),
+            why="in CI: is it up to date?",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """The command line of an export, to print it again."""
+
+    baseline: Path
+    output: Path
+    targets: tuple[str, ...]
+    map_file: Path | None
+    allow_lossy: bool
+
+    def words(self, pairs: Sequence[str], *, enforce: bool) -> list[str | Path]:
+        """Return its words with the settings *pairs*."""
+        words: list[str | Path] = ["ethogram", "export", self.baseline]
+        words += [word for target in self.targets for word in ("--to", target)]
+        words += ["--map", self.map_file] if self.map_file is not None else []
+        words += [word for pair in pairs for word in _option_of(pair)]
+        words += ["--allow-lossy"] if self.allow_lossy else []
+        words += ["-o", self.output]
+        return words + (["--enforce"] if enforce else [])
 
 
 def _baselines(
@@ -158,24 +178,9 @@ def _baselines(
     return carried(map_file, loaded, for_peers=for_peers)
 
 
-def _print_plan(planned: Plan) -> None:
-    for change in planned.changes:
-        print(f"{change.state}\t{planned.directory / change.artifact.path}")
-
-
 def _option_of(pair: str) -> tuple[str, ...]:
     """Return how a setting is written on a command line."""
     name, _, value = pair.partition("=")
     if pair == "bind-digest=true":
         return (FLAGS[name],)
     return (FLAGS[name], value) if name in ("runtime", "mode") else ("--set", pair)
-
-
-def _say_next(words: Sequence[str | Path], *, enforce: bool, is_changed: bool) -> None:
-    if is_changed:
-        next_command(
-            shell(*words, "--enforce", "--force"), why="it logs; once nothing shows, let it deny"
-        )
-    else:
-        flag = ("--enforce",) if enforce else ()
-        next_command(shell(*words, *flag, "--check"), why="in CI: is it up to date?")
