@@ -7,7 +7,7 @@ containers is new or changed. What was there before is left alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ethogram.contracts.baseline import Baseline, Dimension
@@ -21,16 +21,16 @@ from exporters.admission_privileged import privilege_of
 from exporters.admission_rules import Validation, digests_of, rules_of
 from exporters.kubernetes import (
     NAMESPACE_LABEL,
+    annotations_of,
     dump_documents,
     kind_part,
     object_name,
-    provenance,
     stable_selector,
     subject_key,
 )
 from exporters.observed import require_observed
 from exporters.overlap import overlap
-from exporters.protocol import Artifact, Finding, Options
+from exporters.protocol import Artifact, Finding, Options, Reason
 
 __all__ = ["AdmissionExporter", "exporter"]
 
@@ -80,7 +80,8 @@ class AdmissionExporter:
             profiles, findings = self._profiles(baseline, choices.seccomp)
         items = list(rules_of(baseline, choices, privilege, profiles))
         validations = [item for item in items if isinstance(item, Validation)]
-        yield _artifact(baseline, choices, privilege.containers, validations)
+        artifact = _artifact(baseline, options, choices, privilege.containers, validations)
+        yield replace(artifact, reasons=tuple(_reasons(validations, choices)))
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings
         yield from findings_about(baseline, choices)
@@ -115,6 +116,7 @@ def exporter() -> AdmissionExporter:
 
 def _artifact(
     baseline: Baseline,
+    options: Options,
     choices: Choices,
     privileged: Sequence[str],
     validations: Sequence[Validation],
@@ -132,13 +134,23 @@ def _artifact(
     metadata = {
         "name": object_name("ethogram", *map(str, parts)),
         "labels": {"app.kubernetes.io/managed-by": "ethogram"},
-        "annotations": provenance(baseline),
+        "annotations": annotations_of(baseline, options),
     }
     documents = [
         _policy(baseline, metadata, privileged, validations),
         _binding(baseline, metadata, choices),
     ]
     return Artifact(path, "admission", subject_key(subject), dump_documents(documents))
+
+
+def _reasons(validations: Sequence[Validation], choices: Choices) -> Iterator[Reason]:
+    for number, each in enumerate(validations):
+        yield Reason(f"spec.validations[{number}]", each.why, each.rules, each.message)
+    yield Reason(
+        "ValidatingAdmissionPolicyBinding:spec.validationActions",
+        "default",
+        source=f"setting `mode={choices.mode}`",
+    )
 
 
 def _policy(

@@ -11,7 +11,7 @@ from ethogram.contracts.baseline import Baseline, CapabilityValue, Rule
 from exporters.admission_cel import any_of, cel_list
 from exporters.admission_choices import Choices
 from exporters.admission_privileged import Privilege
-from exporters.protocol import Finding, shown
+from exporters.protocol import Finding, Why, shown
 
 __all__ = ["Validation", "digests_of", "rules_of"]
 
@@ -25,10 +25,15 @@ _PROFILE = "c.?securityContext.?seccompProfile.or(object.spec.?securityContext.?
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A claim in CEL that holds for the pods to admit, and what to say where it does not."""
+    """A claim in CEL that holds for the pods to admit, and what to say where it does not.
+
+    *why* it is asked for, as a `Reason` says it, and the *rules* of the baseline that it rests on.
+    """
 
     expression: str
     message: str
+    why: Why = "unused"
+    rules: tuple[str, ...] = ()
 
 
 def rules_of(
@@ -52,6 +57,7 @@ def rules_of(
             f" && {is_learnt}))",
             f"{container} runs under the seccomp profile learnt from it: type Localhost,"
             f" localhostProfile {' or '.join(profiles)}",
+            "observed",
         )
     yield from _digests(baseline, choices, container)
 
@@ -125,6 +131,8 @@ def _capabilities(baseline: Baseline, container: str) -> Iterator[Validation | F
         if names
         else f"{container} and debugging containers add no capability: none was used while it was"
         " recorded",
+        "observed" if names else "unused",
+        tuple(sorted(rule.id for rule in rules if not _is_only_the_runtimes(rule))),
     )
 
 
@@ -187,6 +195,7 @@ def _digests(
         yield Validation(
             "variables.strange == []",
             f"the image of {container} is pinned to a learnt digest: what others do is not known",
+            "observed",
         )
         yield Finding(
             "info",

@@ -15,9 +15,12 @@ from ethogram.contracts.baseline import Baseline, Subject
 from ethogram.contracts.keys import workload_key
 from ethogram.contracts.labels import VOLATILE_LABELS
 from ethogram.contracts.strict_yaml import dump_yaml
+from exporters.protocol import Options
+from exporters.provenance import facts_about
 
 __all__ = [
     "NAMESPACE_LABEL",
+    "annotations_of",
     "dump_documents",
     "is_dns_label",
     "is_label_key",
@@ -25,7 +28,6 @@ __all__ = [
     "is_subdomain",
     "kind_part",
     "object_name",
-    "provenance",
     "refused_label",
     "stable_selector",
     "subject_key",
@@ -125,17 +127,9 @@ def subject_key(subject: Subject) -> str:
     )
 
 
-def provenance(baseline: Baseline) -> dict[str, str]:
+def annotations_of(baseline: Baseline, options: Options) -> dict[str, str]:
     """Return the annotations that say what an object was made from; no secret is in them."""
-    seen = baseline.observation
-    counts = ((seen.instances, "instance"), (seen.windows, "window"))
-    return {
-        "ethogram.dev/workload": subject_key(baseline.subject),
-        "ethogram.dev/state": seen.state,
-        "ethogram.dev/observed": ", ".join(
-            f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counts
-        ),
-    }
+    return {f"ethogram.dev/{name}": text for name, text in facts_about(baseline, options).items()}
 
 
 def dump_documents(documents: Iterable[Mapping[str, Any]]) -> bytes:

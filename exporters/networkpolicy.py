@@ -7,28 +7,36 @@ give one policy each. A policy denies as soon as it is applied: there is none th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from ethogram.contracts.baseline import Baseline, Dimension, PeerValue, Rule
 from ethogram.contracts.exports import artifact_path
 from exporters.kubernetes import (
     NAMESPACE_LABEL,
+    annotations_of,
     dump_documents,
     kind_part,
     object_name,
-    provenance,
     stable_selector,
     subject_key,
 )
 from exporters.networkpolicy_addresses import sort_key
 from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
-from exporters.networkpolicy_peers import Block, Flow, Peer, Pods, cluster_dns, flows_of
+from exporters.networkpolicy_peers import (
+    Block,
+    Flow,
+    Peer,
+    Pods,
+    cluster_dns,
+    flows_of,
+    is_node_local,
+)
 from exporters.networkpolicy_ports import Port
 from exporters.observed import require_observed
 from exporters.overlap import overlap
-from exporters.protocol import Artifact, Finding, Options
+from exporters.protocol import Artifact, Finding, Options, Reason
 
 __all__ = ["ADDRESSES_ANNOTATION", "EXTERNAL_ANNOTATION", "NetworkPolicyExporter", "exporter"]
 
@@ -37,6 +45,11 @@ EXTERNAL_ANNOTATION = "ethogram.dev/external"
 # An API server takes 256 KiB of annotations: names are there to be read, not to be complete.
 _MOST_NAMES = 50
 _NAME_LENGTH = 1024
+
+_SIDES = (("ingress", "from", "in"), ("egress", "to", "out"))
+
+# A flow, and the rule that asks for it; nobody's where a setting does.
+_Cause: TypeAlias = tuple[Flow, str | None]
 
 # A recorder that sees no names asked for sees no UDP either.
 _NEEDED: frozenset[Dimension] = frozenset({"peers", "dns"})
@@ -73,9 +86,15 @@ class NetworkPolicyExporter:
         ]
         items = [item for _, found in of_rules for item in found]
         flows = [item for item in items if isinstance(item, Flow)]
+        causes: list[_Cause] = [
+            (flow, rule.id) for rule, found in of_rules for flow in found if isinstance(flow, Flow)
+        ]
         if choices.is_dns_always and not any(flow.is_cluster_dns for flow in flows):
-            flows += cluster_dns()
-        yield _artifact(baseline, flows)
+            added = list(cluster_dns())
+            flows += added
+            causes += [(flow, None) for flow in added]
+        artifact = _artifact(baseline, options, flows)
+        yield replace(artifact, reasons=tuple(_reasons(causes)))
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings_about(baseline, flows, options, entered)
 
@@ -94,7 +113,7 @@ def _order(rule: Rule[PeerValue]) -> tuple[str, str, str, int, str]:
     return (value.direction, value.protocol, value.address, value.port or 0, rule.id)
 
 
-def _artifact(baseline: Baseline, flows: Sequence[Flow]) -> Artifact:
+def _artifact(baseline: Baseline, options: Options, flows: Sequence[Flow]) -> Artifact:
     subject = baseline.subject
     path = artifact_path(
         namespace=subject.namespace,
@@ -104,11 +123,11 @@ def _artifact(baseline: Baseline, flows: Sequence[Flow]) -> Artifact:
         target="networkpolicy",
         suffix="yaml",
     )
-    content = dump_documents([_policy(baseline, flows)])
+    content = dump_documents([_policy(baseline, options, flows)])
     return Artifact(path, "networkpolicy", subject_key(subject), content)
 
 
-def _policy(baseline: Baseline, flows: Sequence[Flow]) -> dict[str, Any]:
+def _policy(baseline: Baseline, options: Options, flows: Sequence[Flow]) -> dict[str, Any]:
     subject = baseline.subject
     unit = [] if subject.container is None else [subject.container]
     spec: dict[str, Any] = {
@@ -117,7 +136,7 @@ def _policy(baseline: Baseline, flows: Sequence[Flow]) -> dict[str, Any]:
     }
     # A listed type without rules denies. An empty list says the same by the specification, and
     # the opposite to one plugin that reads it from JSON: the key stays away.
-    for key, side, direction in (("ingress", "from", "in"), ("egress", "to", "out")):
+    for key, side, direction in _SIDES:
         if rules := _rules([flow for flow in flows if flow.direction == direction], side, baseline):
             spec[key] = rules
     return {
@@ -127,7 +146,7 @@ def _policy(baseline: Baseline, flows: Sequence[Flow]) -> dict[str, Any]:
             "name": object_name("ethogram", kind_part(subject.kind), subject.name, *unit),
             "namespace": subject.namespace,
             "labels": {"app.kubernetes.io/managed-by": "ethogram"},
-            "annotations": provenance(baseline) | _names(flows),
+            "annotations": annotations_of(baseline, options) | _names(flows),
         },
         "spec": spec,
     }
@@ -155,20 +174,48 @@ def _listed(key: str, pairs: Iterable[tuple[str, str | None]]) -> dict[str, str]
 
 
 def _rules(flows: Iterable[Flow], side: str, baseline: Baseline) -> list[dict[str, Any]]:
-    """Return the rules of one direction: peers with the same ports share one."""
+    return [
+        {
+            side: [_peer(peer, baseline.subject.namespace) for peer in peers],
+            "ports": [{"protocol": protocol, "port": port} for protocol, port in ports],
+        }
+        for ports, peers in _groups(flows)
+    ]
+
+
+def _groups(flows: Iterable[Flow]) -> list[tuple[tuple[Port, ...], list[Peer]]]:
+    """Return ports with the peers that have just these, in the order of the rules."""
     ports: dict[Peer, set[Port]] = {}
     for flow in flows:
         ports.setdefault(_identity(flow.peer), set()).update(flow.ports)
     peers: dict[tuple[Port, ...], list[Peer]] = {}
     for peer in sorted(ports, key=_peer_order):
         peers.setdefault(tuple(sorted(ports[peer], key=_port_order)), []).append(peer)
-    return [
-        {
-            side: [_peer(peer, baseline.subject.namespace) for peer in peers[key]],
-            "ports": [{"protocol": protocol, "port": port} for protocol, port in key],
-        }
-        for key in sorted(peers, key=lambda key: [_port_order(port) for port in key])
-    ]
+    return [(key, peers[key]) for key in sorted(peers, key=lambda key: [*map(_port_order, key)])]
+
+
+def _reasons(causes: Sequence[_Cause]) -> Iterator[Reason]:
+    yield Reason("spec.podSelector", "default", source="what the workload's owner picks pods by")
+    for number, (key, side, direction) in enumerate(_SIDES):
+        found = [cause for cause in causes if cause[0].direction == direction]
+        what = f"{key}: what is not listed is denied" if found else f"{key}: no connection was seen"
+        yield Reason(f"spec.policyTypes[{number}]", "default" if found else "unused", source=what)
+        by_peer: dict[Peer, list[_Cause]] = {}
+        for cause in found:
+            by_peer.setdefault(_identity(cause[0].peer), []).append(cause)
+        for at, (_, peers) in enumerate(_groups(flow for flow, _ in found)):
+            for index, peer in enumerate(peers):
+                yield _reason(f"spec.{key}[{at}].{side}[{index}]", by_peer[peer])
+
+
+def _reason(place: str, causes: Sequence[_Cause]) -> Reason:
+    """Return why a peer stands at *place*; it has at least one of *causes*."""
+    rules = tuple(sorted({rule for _, rule in causes if rule is not None}))
+    if not rules:
+        return Reason(place, "default", source="setting `dns=always`")
+    if all(is_node_local(flow) for flow, _ in causes):
+        return Reason(place, "tolerance", rules, "where nodes cache the cluster's DNS, it is here")
+    return Reason(place, "observed", rules)
 
 
 def _identity(peer: Peer) -> Peer:

@@ -45,6 +45,7 @@ __all__ = [
     "cluster_dns",
     "describe",
     "flows_of",
+    "is_node_local",
     "label_hint",
 ]
 
@@ -134,6 +135,11 @@ def cluster_dns() -> Iterator[Flow]:
     """Yield the flows to where most clusters have their resolver, for when none was seen."""
     yield Flow("out", _RESOLVER, _NODE_LOCAL.ports, is_cluster_dns=True)
     yield _NODE_LOCAL
+
+
+def is_node_local(flow: Flow) -> bool:
+    """Return whether *flow* is the one beside the cluster's DNS, for nodes that cache it."""
+    return flow == _NODE_LOCAL
 
 
 def describe(value: PeerValue) -> str:

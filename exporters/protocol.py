@@ -7,10 +7,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
+from ethogram.contracts.artifacts import Artifact, Reason, Why
 from ethogram.contracts.baseline import Baseline, Dimension
-from ethogram.contracts.exports import Artifact
+from ethogram.contracts.provenance import Provenance
 
-__all__ = ["Artifact", "Comparing", "Exporter", "Finding", "Options", "Severity", "shown"]
+__all__ = [
+    "Artifact",
+    "Comparing",
+    "Exporter",
+    "Finding",
+    "Options",
+    "Provenance",
+    "Reason",
+    "Severity",
+    "Why",
+    "shown",
+]
 
 Severity = Literal["info", "warning", "loss"]
 _SHOWN = 8
@@ -32,10 +44,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to export. *settings* are the exporter's own, by the names that it declares."""
+    """How to export. *settings* are the exporter's own, by the names that it declares.
+
+    *provenance* is what the policy is made from, for annotations or comments where its format has
+    them: `exporters.provenance.facts_about` has it in words. It must not show in what is enforced.
+    """
 
     enforce: bool = False
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    provenance: Provenance | None = None
 
 
 @runtime_checkable
@@ -44,7 +61,8 @@ class Exporter(Protocol):
 
     `export` reads nothing but its arguments: no clock, network, file or environment. Equal
     arguments give equal bytes, in whatever order the baseline's rules stand. Every rule of the
-    dimensions that the target speaks about is allowed by an artifact or named in a finding.
+    dimensions that the target speaks about is allowed by an artifact or named in a finding. Every
+    artifact has a reason for each thing that it says: what `explain` goes by.
     """
 
     @property

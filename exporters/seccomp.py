@@ -1,7 +1,7 @@
 """Baseline -> seccomp profile: the flattened OCI form, which Kubernetes, Docker and podman read.
 
 One list of allowed names; everything else is logged, or with `enforce` refused with ENOSYS. The
-profile itself has no place for reasons, so a second file says why each name is in it.
+profile itself has no place for what it was made from: all of that is in the file beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ethogram.contracts.keys import workload_key
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
 from ethogram.errors import ExportError
 from exporters.observed import require_observed
-from exporters.protocol import Artifact, Finding, Options
+from exporters.protocol import Artifact, Finding, Options, Reason
 from exporters.runtime_base import (
     RuntimeBase,
     load_known_names,
@@ -40,9 +40,8 @@ from exporters.seccomp_calls import (
 from exporters.seccomp_choices import SETTINGS, Choices, read_choices
 from exporters.seccomp_findings import findings_about
 
-__all__ = ["PROVENANCE_SCHEMA", "SeccompExporter", "exporter"]
+__all__ = ["SeccompExporter", "exporter"]
 
-PROVENANCE_SCHEMA = "ethogram.seccomp-provenance/1"
 # An unknown call answers so: a C library then falls back to an older call, where EPERM would be
 # an error. It also makes gaps and new calls behave alike under runc, which answers ENOSYS for
 # numbers above the largest one listed unless the profile does.
@@ -72,7 +71,7 @@ class SeccompExporter:
         read_choices(options, self.bases, self.known_names)
 
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
-        """Yield the profile and its provenance, then what there is to know about them."""
+        """Yield the profile, then what there is to know about it."""
         choices = read_choices(options, self.bases, self.known_names)
         require_observed(baseline, self.dimensions)
         rules = [rule for rule in baseline.rules.syscalls if not only_by_runtime(rule)]
@@ -88,12 +87,11 @@ class SeccompExporter:
             archs = _architectures(of_machine, machine, enforce=choices.enforce)
             calls = _calls(of_machine, archs, choices)
             target = self.name if len(machines) == 1 else f"{self.name}.{machine}"
-            profile = _profile(calls, archs, choices)
-            yield _installable(_artifact(baseline.subject, target, profile), baseline.subject)
-            yield _artifact(
-                baseline.subject,
-                f"{target}.provenance",
-                _provenance(baseline, calls, archs),
+            profile = _artifact(baseline.subject, target, _profile(calls, archs, choices))
+            yield replace(
+                _installable(profile, baseline.subject),
+                reasons=tuple(map(_reason, calls.values())),
+                left_out=tuple(_left_out(baseline, calls, archs[0])),
             )
             yield from findings_about(baseline, calls, archs, choices)
 
@@ -146,32 +144,18 @@ def _profile(calls: Mapping[str, Call], archs: Sequence[str], choices: Choices) 
     return profile
 
 
-def _provenance(
-    baseline: Baseline, calls: Mapping[str, Call], archs: Sequence[str]
-) -> dict[str, Any]:
-    return {
-        "schema": PROVENANCE_SCHEMA,
-        "workload_key": _key(baseline.subject),
-        "architectures": list(archs),
-        "calls": [_reason(call) for call in calls.values()],
-        "left_to_the_runtime": left_to_the_runtime(baseline, calls, archs[0]),
+def _reason(call: Call) -> Reason:
+    return Reason(call.name, call.why, tuple(rule.id for rule in call.rules), call.source)
+
+
+def _left_out(baseline: Baseline, calls: Mapping[str, Call], machine: str) -> Iterator[Reason]:
+    names = {
+        call_name(rule) or str(rule.value.nr): rule.id
+        for rule in baseline.rules.syscalls
+        if only_by_runtime(rule)
     }
-
-
-def _reason(call: Call) -> dict[str, Any]:
-    reason: dict[str, Any] = {"name": call.name, "why": call.why, "source": call.source}
-    if call.rules:
-        reason["rules"] = [
-            {
-                "id": rule.id,
-                "arch": rule.value.arch,
-                "calls": rule.evidence.calls,
-                "instances": rule.evidence.instances,
-                "phases": list(rule.evidence.phases),
-            }
-            for rule in call.rules
-        ]
-    return reason
+    for name in left_to_the_runtime(baseline, calls, machine):
+        yield Reason(name, "runtime", (names[name],), "made before the filter is installed")
 
 
 def _artifact(subject: Subject, target: str, document: Mapping[str, Any]) -> Artifact:

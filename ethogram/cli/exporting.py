@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ethogram.errors import ExportError, UsageError
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
     from ethogram.contracts.exports import Artifact
+    from ethogram.contracts.provenance import Provenance
     from exporters.protocol import Exporter, Finding, Options
 
 __all__ = ["artifacts", "chosen_exporters", "is_changed_by_enforcing"]
@@ -81,7 +83,9 @@ def artifacts(
     *,
     allow_lossy: bool,
 ) -> Iterator[tuple[Artifact, str]]:
-    """Yield every policy with the digest of its baseline's file, then say what was found.
+    """Yield every policy, and why it says what it does, with the digest of its baseline's file.
+
+    What was found is said then.
 
     A baseline that has no policy of a kind is a finding; `ExportError` where none has any, and for
     losses that nobody allowed.
@@ -89,17 +93,20 @@ def artifacts(
     from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.exports import Artifact
     from exporters.protocol import Comparing
+    from exporters.provenance import provenance_of
     from exporters.withheld import withheld_findings
 
     found: list[Found] = []
     with_policy: Counter[str] = Counter()
     for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        for exporter, options in exporters:
+        made = provenance_of(baseline, digest)
+        for exporter, asked in exporters:
+            options = replace(asked, provenance=made)
             items = _exported(baseline, exporter, options, len(loaded) * len(exporters))
             files = [item for item in items if isinstance(item, Artifact)]
             findings = [item for item in items if not isinstance(item, Artifact)]
-            yield from ((artifact, digest) for artifact in files)
+            yield from ((one, digest) for one in _with_provenance(files, baseline, made))
             if files:
                 with_policy[exporter.name] += 1
                 findings += withheld_findings(baseline, exporter.dimensions)
@@ -121,6 +128,17 @@ def artifacts(
         )
 
 
+def _with_provenance(
+    artifacts: Sequence[Artifact], baseline: Baseline, made: Provenance
+) -> Iterator[Artifact]:
+    from exporters.provenance import provenance_artifact
+
+    for artifact in artifacts:
+        yield artifact
+        if (beside := provenance_artifact(artifact, baseline, made)) is not None:
+            yield beside
+
+
 def _exported(
     baseline: Baseline, exporter: Exporter, options: Options, jobs: int
 ) -> list[Artifact | Finding]:
@@ -139,13 +157,11 @@ def is_changed_by_enforcing(
     baselines: Sequence[Baseline], exporters: Sequence[tuple[Exporter, Options]]
 ) -> bool:
     """Return whether a policy reads otherwise with `--enforce`: not all kinds can only log."""
-    from dataclasses import replace
+    from ethogram.contracts.exports import Artifact
 
-    def policies(baseline: Baseline, exporter: Exporter, options: Options) -> list[Artifact]:
-        from ethogram.contracts.exports import Artifact
-
+    def policies(baseline: Baseline, exporter: Exporter, options: Options) -> list[bytes]:
         found = _exported(baseline, exporter, options, jobs=2)
-        return [item for item in found if isinstance(item, Artifact)]
+        return [item.content for item in found if isinstance(item, Artifact)]
 
     return any(
         policies(baseline, exporter, replace(options, enforce=False))

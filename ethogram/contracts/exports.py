@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from ethogram.contracts.artifacts import Artifact, Reason, artifact_path
 from ethogram.contracts.durable import replace_file
-from ethogram.contracts.file_names import safe_part
 from ethogram.contracts.plain_file import open_plain
 from ethogram.errors import BaselineError, ExportError, UsageError
 
@@ -27,6 +27,7 @@ __all__ = [
     "Change",
     "IndexEntry",
     "Plan",
+    "Reason",
     "artifact_path",
     "check_plan",
     "plan",
@@ -40,21 +41,6 @@ _MODE = 0o644
 
 State = Literal["new", "same", "changed"]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One policy file: *path* is relative to the export's directory, with `/` between parts.
-
-    *installs_as* is where it has to be put to be found by a policy that names it; a profile's is
-    relative to the kubelet's seccomp directory, and holds a digest of *content*.
-    """
-
-    path: str
-    target: str
-    workload_key: str
-    content: bytes
-    installs_as: str | None = None
 
 
 def _is_inside(path: str) -> bool:
@@ -109,18 +95,6 @@ class Plan:
     def of(self, state: State) -> list[str]:
         """Return the paths of the artifacts in *state*."""
         return [change.artifact.path for change in self.changes if change.state == state]
-
-
-def artifact_path(
-    *, namespace: str | None, kind: str, name: str, unit: str | None, target: str, suffix: str
-) -> str:
-    """Return `<namespace|_>/<kind>-<name>/<container|pod>.<target>.<json|yaml>`.
-
-    *unit* is the container; None is the pod as a whole. Every part is made safe as a file name.
-    """
-    container = "pod" if unit is None else safe_part(unit)
-    folder = f"{safe_part(kind)}-{safe_part(name)}"
-    return f"{safe_part(namespace)}/{folder}/{container}.{target}.{suffix}"
 
 
 def plan(directory: Path, artifacts: Iterable[tuple[Artifact, str]]) -> Plan:

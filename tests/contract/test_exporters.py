@@ -5,21 +5,25 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ethogram.contracts.artifacts import WHYS
 from ethogram.contracts.baseline import Baseline, Rules, load_baseline
 from ethogram.contracts.exports import plan
 from ethogram.contracts.keys import parse_workload_key
 from ethogram.contracts.policy_network import Endpoint
 from ethogram.contracts.policy_network import allows as network_allows
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
+from ethogram.contracts.provenance import ProvenanceFile
 from ethogram.contracts.syscall_names import names_of
 from ethogram.errors import ExportError
 from exporters.protocol import Artifact, Exporter, Finding, Options
+from exporters.provenance import provenance_artifact, provenance_of
 from exporters.registry import exporters, parse_options
 from tests.admission import capability_rule, make_admission_baseline, make_pod
 from tests.baselines import as_overlaid, make_baseline, syscall_rule
@@ -62,8 +66,7 @@ def seccomp_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     return any(
         allows(document, value.arch, value.name)
         for target, document in documents
-        if not target.endswith("provenance")
-        and ARCHITECTURES[value.arch] in document["architectures"]
+        if ARCHITECTURES[value.arch] in document["architectures"]
     )
 
 
@@ -199,6 +202,46 @@ def test_every_artifact_parses_and_ends_in_a_line_end(exporter, baseline, enforc
         text = artifact.content.decode()
         assert text.endswith("\n")
         assert text.replace("\n", "").isprintable()
+
+
+@pair
+def test_every_artifact_has_reasons_and_each_names_rules_of_the_baseline(
+    exporter, baseline, enforce
+) -> None:
+    known = {rule.id for _, rule in baseline.rules.all()}
+    for artifact in artifacts(run(exporter, baseline, enforce)):
+        assert artifact.reasons
+        assert len({one.place for one in artifact.reasons}) == len(artifact.reasons)
+        for reason in (*artifact.reasons, *artifact.left_out):
+            assert reason.place
+            assert reason.why in WHYS
+            assert set(reason.rules) <= known
+            assert list(reason.rules) == sorted(set(reason.rules))
+            assert reason.rules or reason.source
+
+
+@pair
+def test_what_a_policy_was_made_from_stands_beside_it(exporter, baseline, enforce) -> None:
+    made = provenance_of(baseline, "0" * 64)
+    for artifact in artifacts(run(exporter, baseline, enforce)):
+        beside = provenance_artifact(artifact, baseline, made)
+        assert beside is not None
+        told = ProvenanceFile.model_validate_json(beside.content)
+        assert told.reasons == artifact.reasons
+        assert told.dump() == beside.content
+        assert beside.content.isascii()
+
+
+@pair
+def test_what_it_was_made_from_does_not_show_in_where_it_is_installed(
+    exporter, baseline, enforce
+) -> None:
+    options = parse_options(exporter, [], enforce=enforce)
+    told = replace(options, provenance=provenance_of(baseline, "1" * 64))
+    items = [artifacts(list(exporter.export(baseline, each))) for each in (options, told)]
+    for plain, with_provenance in zip(*items, strict=True):
+        assert plain.installs_as == with_provenance.installs_as
+        assert plain.reasons == with_provenance.reasons
 
 
 @pair

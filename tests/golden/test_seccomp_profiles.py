@@ -11,6 +11,7 @@ import pytest
 
 from ethogram.contracts.baseline import load_baseline
 from exporters.protocol import Artifact, Finding
+from exporters.provenance import provenance_artifact, provenance_of
 from exporters.registry import find_exporter, parse_options
 
 pytestmark = pytest.mark.golden
@@ -27,13 +28,16 @@ VARIANTS: Mapping[str, tuple[list[str], bool]] = {
 def exported(settings: list[str], enforce: bool) -> dict[str, bytes]:
     exporter = find_exporter("seccomp")
     options = parse_options(exporter, settings, enforce=enforce)
-    items = list(exporter.export(load_baseline(GOLDEN / "checkout.baseline.yaml"), options))
-    files = {item.target: item.content for item in items if isinstance(item, Artifact)}
+    baseline = load_baseline(GOLDEN / "checkout.baseline.yaml")
+    items = list(exporter.export(baseline, options))
+    (profile,) = [item for item in items if isinstance(item, Artifact)]
+    beside = provenance_artifact(profile, baseline, provenance_of(baseline, "0" * 64))
+    assert beside is not None
     findings = [f for f in items if isinstance(f, Finding)]
     text = "".join(f"{f.severity}: {f.message}\n  hint: {f.hint}\n" for f in findings)
     return {
-        "json": files["seccomp"],
-        "provenance.json": files["seccomp.provenance"],
+        "json": profile.content,
+        "provenance.json": beside.content,
         "findings.txt": text.encode(),
     }
 

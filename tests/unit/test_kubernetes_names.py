@@ -5,6 +5,7 @@ import yaml
 
 from ethogram.contracts.baseline import Subject
 from exporters.kubernetes import (
+    annotations_of,
     dump_documents,
     is_dns_label,
     is_label_key,
@@ -12,11 +13,11 @@ from exporters.kubernetes import (
     is_subdomain,
     kind_part,
     object_name,
-    provenance,
     refused_label,
     stable_selector,
     subject_key,
 )
+from exporters.protocol import Options
 from tests.baselines import make_baseline
 
 pytestmark = pytest.mark.unit
@@ -122,12 +123,13 @@ def test_documents_are_separated() -> None:
     assert list(yaml.safe_load_all(text)) == [{"a": "on"}, {"b": "5"}]
 
 
-def test_the_provenance_names_workload_state_and_how_much_was_seen() -> None:
+def test_annotations_name_workload_state_and_how_much_was_seen() -> None:
     baseline = make_baseline("read", state="partial")
-    assert provenance(baseline) == {
+    assert annotations_of(baseline, Options()) == {
         "ethogram.dev/workload": "_/shop-staging/Deployment/checkout/nginx/main",
         "ethogram.dev/state": "partial",
         "ethogram.dev/observed": "2 instances, 5 windows",
+        "ethogram.dev/losses": "none",
     }
     assert (
         subject_key(Subject(kind="Unit", name="nginx.service")) == "_/_/Unit/nginx.service/_/none"

@@ -45,6 +45,7 @@ def test_the_policy_picks_the_pods_by_what_all_of_them_keep() -> None:
                 "ethogram.dev/workload": "_/shop-staging/Deployment/checkout/nginx/main",
                 "ethogram.dev/state": "complete",
                 "ethogram.dev/observed": "2 instances, 5 windows",
+                "ethogram.dev/losses": "none",
             },
         },
         "spec": {

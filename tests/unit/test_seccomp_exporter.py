@@ -10,6 +10,7 @@ from ethogram.contracts.baseline import Evidence, Observation, Quarantined
 from ethogram.contracts.policy_seccomp import Verdict, verdict
 from ethogram.errors import ExportError, UsageError
 from exporters.protocol import Artifact, Finding
+from exporters.provenance import provenance_artifact, provenance_of
 from exporters.registry import parse_options
 from exporters.seccomp import exporter
 from exporters.seccomp_calls import FAMILIES
@@ -21,10 +22,15 @@ SECCOMP = exporter()
 
 
 def export(*calls, settings=(), enforce=False, baseline=None):
-    """Return the artifacts by target, as documents, and the findings."""
+    """Return the artifacts by target, and what is beside them, as documents, and the findings."""
     options = parse_options(SECCOMP, settings, enforce=enforce)
-    items = list(SECCOMP.export(baseline or make_baseline(*calls), options))
-    documents = {i.target: json.loads(i.content) for i in items if isinstance(i, Artifact)}
+    baseline = baseline or make_baseline(*calls)
+    items = list(SECCOMP.export(baseline, options))
+    artifacts = [item for item in items if isinstance(item, Artifact)]
+    artifacts += [
+        provenance_artifact(item, baseline, provenance_of(baseline)) for item in artifacts
+    ]
+    documents = {item.target: json.loads(item.content) for item in artifacts}
     return documents, [item for item in items if isinstance(item, Finding)]
 
 
@@ -33,7 +39,7 @@ def names(profile):
 
 
 def why(documents):
-    return {call["name"]: call["why"] for call in documents["seccomp.provenance"]["calls"]}
+    return {one["place"]: one["why"] for one in documents["seccomp.provenance"]["reasons"]}
 
 
 def said(findings, word, severity=None):
@@ -74,16 +80,14 @@ def test_every_name_has_its_reason():
 
 def test_an_observed_call_keeps_its_evidence():
     documents, _ = export("accept4")
-    call = next(c for c in documents["seccomp.provenance"]["calls"] if c["name"] == "accept4")
-    assert call["rules"] == [
-        {
-            "id": syscall_rule("accept4").id,
-            "arch": "x86_64",
-            "calls": 23,
-            "instances": 2,
-            "phases": ["startup", "steady"],
-        }
-    ]
+    told = documents["seccomp.provenance"]
+    (reason,) = [one for one in told["reasons"] if one["place"] == "accept4"]
+    assert reason["rules"] == [syscall_rule("accept4").id]
+    (rule,) = told["rules"]
+    assert rule["id"] == syscall_rule("accept4").id
+    assert rule["value"]["arch"] == "x86_64"
+    assert (rule["evidence"]["calls"], rule["evidence"]["instances"]) == (23, 2)
+    assert rule["evidence"]["phases"] == ["startup", "steady"]
 
 
 def test_a_baseline_without_calls_is_refused():
@@ -106,7 +110,7 @@ def test_many_calls_of_the_runtime_are_listed_in_the_provenance_and_not_on_the_s
     left = ["chroot", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root"]
     left += ["sethostname", "setns", "umount2", "unshare"]
     documents, findings = export("read", *(syscall_rule(name, phases=["runtime"]) for name in left))
-    assert documents["seccomp.provenance"]["left_to_the_runtime"] == left
+    assert [one["place"] for one in documents["seccomp.provenance"]["left_out"]] == left
     [finding] = said(findings, "left out 10 calls", "info")
     assert finding.message.endswith("pivot_root, sethostname, setns and 2 more")
     assert "provenance" in finding.hint
@@ -324,7 +328,6 @@ def test_a_profile_is_installed_by_its_content():
     assert re.fullmatch(r"ethogram/checkout-nginx-[0-9a-f]{12}\.json", name)
     assert installed_as(namespace="shop")["seccomp"] == name
     assert installed_as(enforce=True)["seccomp"] != name
-    assert installed_as()["seccomp.provenance"] is None
 
 
 def test_an_installed_name_leads_nowhere_else():
