@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "Tell the story of a rule, and how to drop it.",
         "diff": "Compare baselines: what is allowed now, the gravest first.",
         "export": "Write policies that allow just what a baseline allows.",
+        "verify": "Replay recordings through policies: what would they deny?",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "schema": "Print the schema of a recording's tables.",
     }

@@ -7,13 +7,13 @@ anchors, aliases, tags or double keys, bounded in size and depth, safe types onl
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Any
 
 import yaml
 
-__all__ = ["OneLine", "StrictYamlError", "dump_yaml", "load_yaml"]
+__all__ = ["OneLine", "StrictYamlError", "dump_yaml", "load_yaml", "load_yaml_documents"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
 _ITSELF = re.compile(r"[ !#-\[\]-~]*")  # between quotes
@@ -166,11 +166,21 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 def load_yaml(text: str) -> Any:
     """Return the one document in *text*, or raise `StrictYamlError` with line and cause."""
+    return _loaded(text, lambda: yaml.load(text, Loader=_Loader))  # noqa: S506  a safe loader
+
+
+def load_yaml_documents(text: str) -> list[Any]:
+    """Return all documents in *text*; raises as `load_yaml` does."""
+    documents: list[Any] = _loaded(text, lambda: list(yaml.load_all(text, Loader=_Loader)))
+    return documents
+
+
+def _loaded(text: str, load: Callable[[], Any]) -> Any:
     if len(text) > _MAX_CHARACTERS:
         raise StrictYamlError(f"larger than {_MAX_CHARACTERS} characters")
     try:
         _check_events(text)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of the safe loader
+        return load()
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise StrictYamlError(f"{where}{error.problem or error.context}") from error

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from ethogram.contracts.keys import WorkloadKey
 from exporters.replay.observations import Observations, Sight
 
 __all__ = [
@@ -57,15 +57,16 @@ class Denied:
     """Something that was done and that *policy* would have refused, *count* times in all.
 
     *rule* names what was refused and holds across recordings (`mount`, `out TCP 5432 to ...`),
-    *answer* is what the engine does about it. *workload* is its number in the recording.
+    *answer* is what the engine does about it. *workload* is its number in the recording; of what
+    is in none it is a key, and there is no *sight*.
     """
 
     policy: str
     rule: str
     answer: str
-    workload: int
+    workload: int | WorkloadKey
     count: int
-    sight: Sight
+    sight: Sight | None = None
     relaxation: Relaxation = NOTHING_TO_RELAX
     effect: Effect = "denied"
 
@@ -80,7 +81,7 @@ class Unjudged:
     reason: str
     count: int
     policy: str | None = None
-    workload: int | None = None
+    workload: int | WorkloadKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Judged:
 
     what: str
     count: int
-    workload: int
+    workload: int | WorkloadKey
     policy: str | None = None
 
 
@@ -122,6 +123,3 @@ class Replayer(Protocol):
         Raises `ExportError` for a policy that its engine would refuse, naming its path.
         """
         ...
-
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})

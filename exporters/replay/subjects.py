@@ -16,23 +16,26 @@ def of_workloads(
 ) -> dict[int, list[Policy]]:
     """Return for each number in *keys* the policies that are for that workload.
 
-    As baselines apply, by kind, name and container, whatever the cluster and the digest. Of those
-    the ones of its own namespace come first; where none is, a policy of another namespace is meant,
-    as long as it is the only one. A policy without a workload's key is for all.
+    As baselines apply, by kind, name and container, whatever the cluster and the digest. A policy
+    of a namespace in which the recording has such a workload is for that one; else it is for those
+    of that name in any namespace. A policy without a workload's key is for all.
     """
     known = [(policy, _key(policy)) for policy in policies]
-    return {number: _those_for(key, known) for number, key in keys.items()}
-
-
-def _those_for(
-    key: WorkloadKey, known: Sequence[tuple[Policy, WorkloadKey | None]]
-) -> list[Policy]:
-    alike = [(policy, own) for policy, own in known if own is not None and _is_alike(own, key)]
-    here = [policy for policy, own in alike if own.namespace == key.namespace]
-    elsewhere = {own.namespace for _, own in alike}
-    if not here and len(elsewhere) == 1:
-        here = [policy for policy, _ in alike]
-    return here + [policy for policy, own in known if own is None]
+    at_home = {
+        number
+        for number, (_, own) in enumerate(known)
+        if own is not None
+        and any(_is_alike(own, key) and own.namespace == key.namespace for key in keys.values())
+    }
+    return {
+        number: [
+            policy
+            for place, (policy, own) in enumerate(known)
+            if own is None
+            or (_is_alike(own, key) and (place not in at_home or own.namespace == key.namespace))
+        ]
+        for number, key in keys.items()
+    }
 
 
 def _is_alike(one: WorkloadKey, other: WorkloadKey) -> bool:

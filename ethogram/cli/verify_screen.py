@@ -1,0 +1,124 @@
+"""What policies would have denied, on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ethogram.cli.screen import count, output, say
+from ethogram.contracts.escape import escape, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ethogram.contracts.keys import WorkloadKey
+    from exporters.replay.processes import Example, Process
+    from exporters.replay.verdicts import Refusal, Report
+
+__all__ = ["print_report", "time_of", "words_of"]
+
+_SHOWN_OPEN = 40
+_SHOWN_LOGGED = 20
+_ARGUMENTS = 8
+
+
+def print_report(report: Report, unread: Sequence[str]) -> None:
+    """Print what is denied, what is only logged, what is open, and what it comes to."""
+    console = output()
+    denied, logged = report.of("denied"), report.of("logged")
+    _print_refusals(console, denied)
+    _print_logged(console, logged)
+    _print_open(console, report, unread)
+    judged: dict[str, int] = defaultdict(int)
+    for (_, _, what), number in report.judged.items():
+        judged[what] += number
+    words = ", ".join(f"{number:,} {what}" for what, number in sorted(judged.items()))
+    say(
+        f"judged {words} of {count(len(report.covered), 'workload')}: "
+        f"{count(len(denied), 'rule')} denied, {len(logged)} logged,"
+        f" {count(len(report.left_open), 'question')} open"
+    )
+
+
+def words_of(key: WorkloadKey) -> str:
+    """Return how people call the workload of *key*."""
+    parts = (key.cluster, key.namespace, key.kind, key.name)
+    title = "/".join(escape(part) for part in parts if part is not None)
+    return f"{title} ({escape(key.container)})" if key.container else title
+
+
+def time_of(example: Example) -> str:
+    """Return when it was, to the second, in UTC."""
+    return datetime.fromtimestamp(example.time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_refusals(console: Console, found: Sequence[Refusal]) -> None:
+    from rich.text import Text
+
+    workload = None
+    for one in found:
+        if one.workload != workload:
+            workload = one.workload
+            console.print(Text(words_of(workload), "bold"))
+        line = Text("  denied ", "bold red")
+        line.append(f"{one.target}: {printable(one.rule)}", "bold")
+        line.append(f", {one.count:,} times" if one.count > 1 else ", once")
+        line.append(f": {printable(one.answer)}")
+        console.print(line)
+        _print_line(console, f"    by `{escape(one.policy)}`")
+        if one.example:
+            _print_example(console, one.recording, one.example)
+        _print_line(console, f"    to allow it: {one.relaxation.words}")
+        for step in one.relaxation.patch:
+            _print_line(console, f"      {json.dumps(step, ensure_ascii=True)}")
+        console.print()
+
+
+def _print_example(console: Console, recording: str, example: Example) -> None:
+    instance = escape(example.instance)[:12] or "an instance without a name"
+    head = (
+        f"    first in `{escape(recording)}`, {time_of(example)}, phase {example.phase}, {instance}"
+    )
+    _print_line(console, head)
+    if not example.tree:
+        _print_line(console, "      by a process that is not in the recording")
+        return
+    if example.candidates > 1:
+        _print_line(console, f"      by one of {example.candidates:,} processes, such as")
+    for depth, process in enumerate(example.tree):
+        _print_line(console, f"      {'  ' * depth}{'child of ' if depth else ''}{_named(process)}")
+
+
+def _named(process: Process) -> str:
+    words = [process.exe or "?", *process.argv[1:_ARGUMENTS]]
+    more = " ..." if len(process.argv) > _ARGUMENTS else ""
+    pid = "" if process.pid is None else f" (pid {process.pid})"
+    return " ".join(words) + more + pid
+
+
+def _print_logged(console: Console, found: Sequence[Refusal]) -> None:
+    for one in found[:_SHOWN_LOGGED]:
+        what = f"{one.target}: {printable(one.rule)}, {one.count:,} times: {printable(one.answer)}"
+        _print_line(console, f"logged, not denied: {words_of(one.workload)}: {what}")
+    if (more := len(found) - _SHOWN_LOGGED) > 0:
+        _print_line(console, f"and {more:,} more that are logged and not denied")
+
+
+def _print_open(console: Console, report: Report, unread: Sequence[str]) -> None:
+    found = sorted(report.left_open.values(), key=lambda o: (str(o.workload), o.reason))
+    for one in found[:_SHOWN_OPEN]:
+        who = f"{words_of(one.workload)}: " if one.workload else ""
+        _print_line(console, f"not judged: {who}{printable(one.reason)} ({one.count:,})")
+    if (more := len(found) - _SHOWN_OPEN) > 0:
+        _print_line(console, f"and {more:,} more that were not judged")
+    for path in unread:
+        _print_line(console, f"not judged: `{escape(path)}` is of no kind that can be replayed")
+    for name in sorted(report.uncovered):
+        _print_line(console, f"not judged: no policy is for {printable(name)}")
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True)
