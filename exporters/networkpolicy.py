@@ -6,6 +6,7 @@ give one policy each. A policy denies as soon as it is applied: there is none th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -21,9 +22,18 @@ from exporters.kubernetes import (
     stable_selector,
     subject_key,
 )
+from exporters.kubernetes_objects import check_object
+from exporters.kubernetes_parts import (
+    findings_of_documents,
+    part_annotation,
+    part_of_name,
+    part_of_place,
+    parts_of,
+)
 from exporters.networkpolicy_addresses import sort_key
 from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
+from exporters.networkpolicy_model import NetworkPolicy
 from exporters.networkpolicy_peers import (
     Block,
     Flow,
@@ -33,10 +43,10 @@ from exporters.networkpolicy_peers import (
     flows_of,
     is_node_local,
 )
-from exporters.networkpolicy_ports import Port
+from exporters.networkpolicy_ports import Port, port_order, ranges_of
 from exporters.observed import require_observed
 from exporters.overlap import overlap
-from exporters.protocol import Artifact, Finding, Options, Reason
+from exporters.protocol import Artifact, Finding, Options, Reason, Why
 
 __all__ = ["ADDRESSES_ANNOTATION", "EXTERNAL_ANNOTATION", "NetworkPolicyExporter", "exporter"]
 
@@ -93,10 +103,14 @@ class NetworkPolicyExporter:
             added = list(cluster_dns())
             flows += added
             causes += [(flow, None) for flow in added]
-        artifact = _artifact(baseline, options, flows)
-        yield replace(artifact, reasons=tuple(_reasons(causes)))
+        documents = list(_policies(baseline, options, flows))
+        for document in documents:
+            check_object(NetworkPolicy, document)
+        reasons = tuple(_reasons(documents, causes, baseline.subject.namespace))
+        yield replace(_artifact(baseline, documents), reasons=reasons)
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings_about(baseline, flows, options, entered)
+        yield from findings_of_documents(documents)
 
     def compare(self, baseline: Baseline, others: Sequence[Baseline]) -> Iterator[Finding]:
         """Yield whose pods the policy of *baseline* picks besides its own."""
@@ -113,7 +127,7 @@ def _order(rule: Rule[PeerValue]) -> tuple[str, str, str, int, str]:
     return (value.direction, value.protocol, value.address, value.port or 0, rule.id)
 
 
-def _artifact(baseline: Baseline, options: Options, flows: Sequence[Flow]) -> Artifact:
+def _artifact(baseline: Baseline, documents: Sequence[Mapping[str, Any]]) -> Artifact:
     subject = baseline.subject
     path = artifact_path(
         namespace=subject.namespace,
@@ -123,33 +137,42 @@ def _artifact(baseline: Baseline, options: Options, flows: Sequence[Flow]) -> Ar
         target="networkpolicy",
         suffix="yaml",
     )
-    content = dump_documents([_policy(baseline, options, flows)])
-    return Artifact(path, "networkpolicy", subject_key(subject), content)
+    return Artifact(path, "networkpolicy", subject_key(subject), dump_documents(documents))
 
 
-def _policy(baseline: Baseline, options: Options, flows: Sequence[Flow]) -> dict[str, Any]:
+def _policies(
+    baseline: Baseline, options: Options, flows: Sequence[Flow]
+) -> Iterator[dict[str, Any]]:
+    """Yield the policy; of one that is too large for a cluster, parts that add up to it."""
     subject = baseline.subject
     unit = [] if subject.container is None else [subject.container]
-    spec: dict[str, Any] = {
-        "podSelector": {"matchLabels": stable_selector(subject.selector)},
-        "policyTypes": ["Ingress", "Egress"],
+    sections = {
+        key: _rules([flow for flow in flows if flow.direction == direction], side, baseline)
+        for key, side, direction in _SIDES
     }
-    # A listed type without rules denies. An empty list says the same by the specification, and
-    # the opposite to one plugin that reads it from JSON: the key stays away.
-    for key, side, direction in _SIDES:
-        if rules := _rules([flow for flow in flows if flow.direction == direction], side, baseline):
-            spec[key] = rules
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {
-            "name": object_name("ethogram", kind_part(subject.kind), subject.name, *unit),
-            "namespace": subject.namespace,
-            "labels": {"app.kubernetes.io/managed-by": "ethogram"},
-            "annotations": annotations_of(baseline, options) | _names(flows),
-        },
-        "spec": spec,
-    }
+    parts = parts_of(sections)
+    for number, part in enumerate(parts, 1):
+        yield {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {
+                "name": object_name(
+                    "ethogram", kind_part(subject.kind), subject.name, *unit, *part_of_name(number)
+                ),
+                "namespace": subject.namespace,
+                "labels": {"app.kubernetes.io/managed-by": "ethogram"},
+                "annotations": annotations_of(baseline, options)
+                | part_annotation(number, len(parts))
+                | (_names(flows) if number == 1 else {}),
+            },
+            # A listed type without rules denies. An empty list says the same by the specification,
+            # and the opposite to one plugin that reads it from JSON: the key stays away.
+            "spec": {
+                "podSelector": {"matchLabels": stable_selector(subject.selector)},
+                "policyTypes": ["Ingress", "Egress"],
+                **part,
+            },
+        }
 
 
 def _names(flows: Iterable[Flow]) -> dict[str, str]:
@@ -177,7 +200,10 @@ def _rules(flows: Iterable[Flow], side: str, baseline: Baseline) -> list[dict[st
     return [
         {
             side: [_peer(peer, baseline.subject.namespace) for peer in peers],
-            "ports": [{"protocol": protocol, "port": port} for protocol, port in ports],
+            "ports": [
+                {"protocol": protocol, "port": first} | ({} if last is None else {"endPort": last})
+                for protocol, first, last in ranges_of(ports)
+            ],
         }
         for ports, peers in _groups(flows)
     ]
@@ -190,22 +216,30 @@ def _groups(flows: Iterable[Flow]) -> list[tuple[tuple[Port, ...], list[Peer]]]:
         ports.setdefault(_identity(flow.peer), set()).update(flow.ports)
     peers: dict[tuple[Port, ...], list[Peer]] = {}
     for peer in sorted(ports, key=_peer_order):
-        peers.setdefault(tuple(sorted(ports[peer], key=_port_order)), []).append(peer)
-    return [(key, peers[key]) for key in sorted(peers, key=lambda key: [*map(_port_order, key)])]
+        peers.setdefault(tuple(sorted(ports[peer], key=port_order)), []).append(peer)
+    return [(key, peers[key]) for key in sorted(peers, key=lambda key: [*map(port_order, key)])]
 
 
-def _reasons(causes: Sequence[_Cause]) -> Iterator[Reason]:
+def _reasons(
+    documents: Sequence[Mapping[str, Any]], causes: Sequence[_Cause], namespace: str | None
+) -> Iterator[Reason]:
     yield Reason("spec.podSelector", "default", source="what the workload's owner picks pods by")
-    for number, (key, side, direction) in enumerate(_SIDES):
-        found = [cause for cause in causes if cause[0].direction == direction]
-        what = f"{key}: what is not listed is denied" if found else f"{key}: no connection was seen"
-        yield Reason(f"spec.policyTypes[{number}]", "default" if found else "unused", source=what)
-        by_peer: dict[Peer, list[_Cause]] = {}
-        for cause in found:
-            by_peer.setdefault(_identity(cause[0].peer), []).append(cause)
-        for at, (_, peers) in enumerate(_groups(flow for flow, _ in found)):
-            for index, peer in enumerate(peers):
-                yield _reason(f"spec.{key}[{at}].{side}[{index}]", by_peer[peer])
+    by_peer: dict[tuple[str, str], list[_Cause]] = {}
+    for cause in causes:
+        item = _peer(cause[0].peer, namespace)
+        by_peer.setdefault((cause[0].direction, json.dumps(item)), []).append(cause)
+    for number, (key, _, direction) in enumerate(_SIDES):
+        is_seen = any(flow.direction == direction for flow, _ in causes)
+        what = "what is not listed is denied" if is_seen else "no connection was seen"
+        why: Why = "default" if is_seen else "unused"
+        yield Reason(f"spec.policyTypes[{number}]", why, source=f"{key}: {what}")
+    for number, document in enumerate(documents, 1):
+        part = part_of_place(document["kind"], number)
+        for key, side, direction in _SIDES:
+            for at, rule in enumerate(document["spec"].get(key, ())):
+                for index, item in enumerate(rule[side]):
+                    place = f"{part}spec.{key}[{at}].{side}[{index}]"
+                    yield _reason(place, by_peer[direction, json.dumps(item)])
 
 
 def _reason(place: str, causes: Sequence[_Cause]) -> Reason:
@@ -235,8 +269,3 @@ def _peer_order(peer: Peer) -> tuple[str, tuple[tuple[str, str], ...], tuple[int
     if isinstance(peer, Pods):
         return (peer.namespace, peer.selector, (0, 0, 0))
     return ("~", (), sort_key(peer.cidr))  # after every namespace
-
-
-def _port_order(port: Port) -> tuple[str, int, str]:
-    protocol, number = port
-    return (protocol, number, "") if isinstance(number, int) else (protocol, 1 << 16, number)

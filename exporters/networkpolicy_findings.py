@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from ethogram.contracts.baseline import Baseline, ListenValue, PeerValue, Rule, Subject
 from ethogram.contracts.escape import printable
 from ethogram.contracts.quality import states_of, was_told
 from exporters.kubernetes import is_dns_label, refused_label, stable_selector
 from exporters.networkpolicy_addresses import is_own, parse_address
-from exporters.networkpolicy_peers import Block, Flow, Pods, describe, label_hint
-from exporters.networkpolicy_ports import DNS_PORT, PROTOCOLS
+from exporters.networkpolicy_peers import Block, Flow, describe, label_hint
+from exporters.networkpolicy_ports import DNS_PORT, PROTOCOLS, Port
 from exporters.protocol import Finding, Options, shown
 
-__all__ = ["findings_about", "refusal"]
+__all__ = [
+    "AnyFlow",
+    "HasText",
+    "about_containers",
+    "findings_about",
+    "findings_of_flows",
+    "refusal",
+]
 
 _STATES: Mapping[str, str] = {
     "lossy": "the recorder lost events of this workload: peers may be missing from the policy",
@@ -24,8 +32,36 @@ _MANY_PORTS = 20
 _SHOWN = 5
 
 
-def refusal(baseline: Baseline) -> Finding | None:
-    """Return why there can be no policy for the subject of *baseline*, or None.
+class HasText(Protocol):
+    """A peer of any target."""
+
+    @property
+    def text(self) -> str:
+        """The peer for a message."""
+        ...
+
+
+class AnyFlow(Protocol):
+    """A flow of any target."""
+
+    @property
+    def direction(self) -> str:
+        """`in` or `out`."""
+        ...
+
+    @property
+    def peer(self) -> HasText:
+        """Who it is with."""
+        ...
+
+    @property
+    def ports(self) -> frozenset[Port]:
+        """The receiver's ports."""
+        ...
+
+
+def refusal(baseline: Baseline, kind: str = "NetworkPolicy") -> Finding | None:
+    """Return why there can be no policy of *kind* for the subject of *baseline*, or None.
 
     A loss where somebody would believe that there is one, a warning where none can apply.
     """
@@ -34,7 +70,7 @@ def refusal(baseline: Baseline) -> Finding | None:
         return Finding(
             "warning",
             f"no policy: {printable(subject.kind)} `{printable(subject.name)}` has no namespace,"
-            " and a NetworkPolicy is for pods of Kubernetes",
+            f" and a {kind} is for pods of Kubernetes",
             hint="if it is a pod, record with `--inventory`",
         )
     if subject.container is not None and subject.container_kind in ("ephemeral", "none"):
@@ -52,7 +88,7 @@ def refusal(baseline: Baseline) -> Finding | None:
         return Finding(
             "warning",
             f"no policy: `{printable(subject.name)}` is on its host's network, where a"
-            " NetworkPolicy does not apply",
+            f" {kind} does not apply",
             hint="protect the node instead, or give the pod a network of its own",
         )
     return _refused(subject.namespace, baseline.subject)
@@ -86,7 +122,15 @@ def findings_about(
     entered: Sequence[Rule[PeerValue]] = (),
 ) -> Iterator[Finding]:
     """Yield the findings of the policy that allows *flows*; *entered* are rules of sessions."""
-    yield from _effect(baseline, flows, options)
+    yield from _effect(flows, options)
+    yield from about_containers(baseline)
+    yield from findings_of_flows(baseline, flows, entered)
+
+
+def findings_of_flows(
+    baseline: Baseline, flows: Sequence[AnyFlow], entered: Sequence[Rule[PeerValue]] = ()
+) -> Iterator[Finding]:
+    """Yield what there is to know about *flows*, of whatever kind the policy is."""
     yield from _sessions(entered)
     yield from _addresses(flows)
     yield from _many_ports(flows)
@@ -95,7 +139,7 @@ def findings_about(
     yield from _baseline_state(baseline)
 
 
-def _effect(baseline: Baseline, flows: Sequence[Flow], options: Options) -> Iterator[Finding]:
+def _effect(flows: Sequence[Flow], options: Options) -> Iterator[Finding]:
     if not flows:
         yield Finding(
             "warning",
@@ -108,6 +152,10 @@ def _effect(baseline: Baseline, flows: Sequence[Flow], options: Options) -> Iter
             "a NetworkPolicy denies as soon as it is applied: there is none that only logs",
             hint="`ethogram watch` shows what it would deny before you apply it",
         )
+
+
+def about_containers(baseline: Baseline) -> Iterator[Finding]:
+    """Yield that the policy is for more than the container that it was made from."""
     if baseline.subject.container:
         yield Finding(
             "info",
@@ -127,7 +175,7 @@ def _sessions(entered: Sequence[Rule[PeerValue]]) -> Iterator[Finding]:
         )
 
 
-def _addresses(flows: Sequence[Flow]) -> Iterator[Finding]:
+def _addresses(flows: Sequence[AnyFlow]) -> Iterator[Finding]:
     if public := _shown(flows, "public"):
         yield Finding(
             "warning",
@@ -142,7 +190,7 @@ def _addresses(flows: Sequence[Flow]) -> Iterator[Finding]:
         )
 
 
-def _shown(flows: Iterable[Flow], reason: str) -> str:
+def _shown(flows: Iterable[AnyFlow], reason: str) -> str:
     blocks = {
         flow.peer.cidr.partition("/")[0]: flow.peer.name
         for flow in flows
@@ -155,15 +203,10 @@ def _shown(flows: Iterable[Flow], reason: str) -> str:
     return ", ".join(texts[:_SHOWN] + more)
 
 
-def _many_ports(flows: Sequence[Flow]) -> Iterator[Finding]:
+def _many_ports(flows: Sequence[AnyFlow]) -> Iterator[Finding]:
     ports: dict[tuple[str, str], set[object]] = {}
     for flow in flows:
-        match flow.peer:
-            case Block(cidr=cidr):
-                who = cidr
-            case Pods(namespace=namespace, selector=selector):
-                who = f"{namespace}/{','.join(f'{key}={value}' for key, value in selector)}"
-        ports.setdefault((flow.direction, who), set()).update(flow.ports)
+        ports.setdefault((flow.direction, flow.peer.text), set()).update(flow.ports)
     for (direction, who), found in sorted(ports.items()):
         if len(found) > _MANY_PORTS:
             way = "from" if direction == "in" else "to"
@@ -175,7 +218,7 @@ def _many_ports(flows: Sequence[Flow]) -> Iterator[Finding]:
             )
 
 
-def _dns(flows: Sequence[Flow]) -> Iterator[Finding]:
+def _dns(flows: Sequence[AnyFlow]) -> Iterator[Finding]:
     if not any(flow.direction == "out" and ("UDP", DNS_PORT) in flow.ports for flow in flows):
         yield Finding(
             "info",
@@ -184,7 +227,7 @@ def _dns(flows: Sequence[Flow]) -> Iterator[Finding]:
         )
 
 
-def _unused_ports(baseline: Baseline, flows: Sequence[Flow]) -> Iterator[Finding]:
+def _unused_ports(baseline: Baseline, flows: Sequence[AnyFlow]) -> Iterator[Finding]:
     used = {port for flow in flows if flow.direction == "in" for port in flow.ports}
     opened = {_open_port(rule) for rule in baseline.rules.listens}
     silent = sorted({port for port in opened if port is not None} - used)

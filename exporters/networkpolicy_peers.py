@@ -38,6 +38,7 @@ from exporters.networkpolicy_ports import (
 from exporters.protocol import Finding
 
 __all__ = [
+    "INSIDE",
     "Block",
     "Flow",
     "Peer",
@@ -45,14 +46,17 @@ __all__ = [
     "cluster_dns",
     "describe",
     "flows_of",
+    "is_cluster_dns",
     "is_node_local",
+    "is_node_port",
     "label_hint",
+    "peers_of",
 ]
 
 Direction: TypeAlias = Literal["in", "out"]
 
 # Sockets of these never reach the network that a policy is about.
-_INSIDE = frozenset({"unix", "netlink"})
+INSIDE = frozenset({"unix", "netlink"})
 # An API server gives services ports of nodes out of these, unless it is told otherwise.
 _NODE_PORTS = range(30000, 32768)
 _RUNS = frozenset({"Job", "CronJob"})
@@ -64,6 +68,11 @@ class Pods:
 
     namespace: str
     selector: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """Return the peer for a message."""
+        return f"{self.namespace}/{','.join(f'{key}={value}' for key, value in self.selector)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,11 @@ class Block:
     rots: Literal["public", "node"] | None = None
     name: str | None = None
     who: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the peer for a message."""
+        return self.cidr
 
 
 Peer: TypeAlias = Pods | Block
@@ -105,23 +119,23 @@ def flows_of(rule: Rule[PeerValue], choices: Choices) -> Iterator[Flow | Finding
     """Yield what *rule* comes to: flows, findings, or nothing where no policy has a say."""
     value = rule.value
     address = parse_address(value.address)
-    if value.protocol in _INSIDE or (address is not None and is_own(address)):
+    if value.protocol in INSIDE or (address is not None and is_own(address)):
         return
     if value.protocol not in PROTOCOLS:
         yield _beyond(rule)
         return
     try:
-        ports, peers = ports_of(value), _peers(value, address, choices)
+        ports, peers = ports_of(value), peers_of(value, address, choices)
         _check_names(ports, peers)
     except UnresolvedError as error:
         yield _loss(rule, str(error), error.hint)
         return
-    is_cluster_dns = _is_cluster_dns(value, address)
+    is_resolver = is_cluster_dns(value, address)
     for peer in peers:
-        yield Flow(value.direction, peer, ports, is_cluster_dns=is_cluster_dns)
-    if is_cluster_dns:
+        yield Flow(value.direction, peer, ports, is_cluster_dns=is_resolver)
+    if is_resolver:
         yield _NODE_LOCAL
-    if _is_node_port(value):
+    if is_node_port(value):
         yield Finding(
             "warning",
             f"{describe(value)}: most ports of that range are services' (NodePort), and a plugin"
@@ -175,12 +189,14 @@ def _beyond(rule: Rule[PeerValue]) -> Finding:
     )
 
 
-def _is_node_port(value: PeerValue) -> bool:
+def is_node_port(value: PeerValue) -> bool:
+    """Return whether *value* went to a port of a node that is mostly a service's."""
     is_node = value.identity is not None and value.identity.kind == "node"
     return is_node and value.direction == "out" and value.port in _NODE_PORTS
 
 
-def _is_cluster_dns(value: PeerValue, address: Address | None) -> bool:
+def is_cluster_dns(value: PeerValue, address: Address | None) -> bool:
+    """Return whether *value* asks the resolver of the cluster for names."""
     is_resolver = value.identity is not None and value.identity.kind in {"dns", "node"}
     return is_dns(value) and (is_resolver or address == NODE_LOCAL_DNS)
 
@@ -193,7 +209,7 @@ def _check_names(ports: Iterable[Port], peers: Iterable[Peer]) -> None:
         raise UnresolvedError(f"the port `{names[0]}` has no number at {blocks[0]}")
 
 
-def _peers(value: PeerValue, address: Address | None, choices: Choices) -> list[Peer]:
+def peers_of(value: PeerValue, address: Address | None, choices: Choices) -> list[Peer]:
     """Return who *value* is about; at least one."""
     who = value.identity
     if who is None:

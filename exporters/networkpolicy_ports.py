@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -14,12 +16,17 @@ __all__ = [
     "INVENTORY_HINT",
     "PROTOCOLS",
     "Port",
+    "PortRange",
     "UnresolvedError",
     "is_dns",
+    "port_order",
     "ports_of",
+    "ranges_of",
 ]
 
 Port: TypeAlias = "tuple[str, int | str]"
+# Protocol, first port and last one; a name, and a port of its own, have no last one.
+PortRange: TypeAlias = "tuple[str, int | str, int | None]"
 
 PROTOCOLS = MappingProxyType({"tcp": "TCP", "udp": "UDP", "sctp": "SCTP"})
 DNS_PORT = 53
@@ -27,6 +34,8 @@ INVENTORY_HINT = "record with `--inventory`, so that addresses get owners and la
 _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 _PORT_NUMBER = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _LAST_PORT = 65535
+# A plugin that knows no `endPort` takes the first port alone: two are better written as two.
+_SHORTEST_RANGE = 3
 
 
 class UnresolvedError(Exception):
@@ -75,3 +84,23 @@ def _own_port(value: PeerValue) -> int:
     if value.direction == "in":
         raise UnresolvedError("the workload's own port is not known, or the kernel chose it", None)
     raise UnresolvedError("its port is not known", None)
+
+
+def port_order(port: Port) -> tuple[str, int, str]:
+    """Return what sorts ports: by protocol and number, names last."""
+    protocol, number = port
+    return (protocol, number, "") if isinstance(number, int) else (protocol, 1 << 16, number)
+
+
+def ranges_of(ports: Iterable[Port]) -> Iterator[PortRange]:
+    """Yield *ports*, sorted; three or more that follow one another without a gap are a range."""
+    for protocol, group in groupby(sorted(set(ports), key=port_order), key=lambda port: port[0]):
+        found = [number for _, number in group]
+        numbers = [number for number in found if isinstance(number, int)]
+        for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+            members = [number for _, number in run]
+            if len(members) >= _SHORTEST_RANGE:
+                yield (protocol, members[0], members[-1])
+            else:
+                yield from ((protocol, number, None) for number in members)
+        yield from ((protocol, name, None) for name in found if isinstance(name, str))

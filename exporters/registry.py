@@ -25,6 +25,7 @@ GROUP = "ethogram.exporters"
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "admission": "exporters.admission",
+        "cilium": "exporters.cilium",
         "networkpolicy": "exporters.networkpolicy",
         "seccomp": "exporters.seccomp",
     }

@@ -41,7 +41,7 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="TARGET",
-    help="Kind of policy: `seccomp`, `networkpolicy`, `admission`. May be repeated.",
+    help="Kind of policy: `seccomp`, `networkpolicy`, `cilium`, `admission`. May be repeated.",
 )
 @click.option(
     "-o",

@@ -17,7 +17,8 @@ WHYS: tuple[Why, ...] = get_args(Why)
 class Reason:
     """Why a policy says what it says at *place*: `spec.egress[0].to[1]`, or the name of a call.
 
-    Of another document of the same file than the first, *place* begins with its kind and a colon.
+    Of another document of the same file than the first, *place* begins with its kind and a colon,
+    where that is the first's as well with its number too: `NetworkPolicy[2]:spec.egress[0].to[1]`.
     *rules* are ids of rules of the baseline, sorted; *source* says where the rest is known from.
 
     `observed`: rules of the baseline ask for it. `runtime`: the container runtime does. `always`:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ethogram.contracts import policy_cilium as cilium_policy
 from ethogram.contracts.artifacts import WHYS
 from ethogram.contracts.baseline import Baseline, Rules, load_baseline
 from ethogram.contracts.exports import plan
@@ -27,6 +28,7 @@ from exporters.provenance import provenance_artifact, provenance_of
 from exporters.registry import exporters, parse_options
 from tests.admission import capability_rule, make_admission_baseline, make_pod
 from tests.baselines import as_overlaid, make_baseline, syscall_rule
+from tests.ciliumpolicies import enforced, meetings, subject_of
 from tests.peers import EVERY_PEER, connections, make_network_baseline
 from tests.vap import review
 
@@ -84,6 +86,21 @@ def networkpolicy_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     )
 
 
+def cilium_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    policies = [policy for _, found in documents for policy in found]
+    if not policies:
+        return True
+    # What is not enforced denies nothing: ask what it would let through if it were.
+    policies = [enforced(policy) for policy in policies]
+    pod = subject_of(policies[0])
+    return all(
+        cilium_policy.allows(
+            policies, pod, it.peer, direction=it.direction, protocol=it.protocol, port=it.port
+        )
+        for it in meetings(rule)
+    )
+
+
 def admission_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     if not documents:
         return True  # what no policy matches may ask for everything
@@ -97,6 +114,7 @@ def admission_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
 
 READERS: Mapping[str, Reader] = {
     "admission": admission_allows,
+    "cilium": cilium_allows,
     "networkpolicy": networkpolicy_allows,
     "seccomp": seccomp_allows,
 }

@@ -277,7 +277,7 @@ def test_where_enforcing_changes_nothing_it_is_not_the_next_command(
         (["--to", "seccomp", "--to", "networkpolicy", "--bind-digest"],
          "`--bind-digest` says nothing to `seccomp` or `networkpolicy`", "`--to admission`"),
         (["--to", "seccomp", "--set", "dns=always"],
-         "`seccomp` has no setting `dns`", "it is for `--to networkpolicy`"),
+         "`seccomp` has no setting `dns`", "it is for `--to cilium`, `--to networkpolicy`"),
         (["--to", "seccomp", "--to", "networkpolicy", "--set", "dms=always"],
          "`seccomp` or `networkpolicy` has no setting `dms`", "did you mean `dns`?"),
         (["--to", "seccomp", "--to", "networkpolicy", "--set", "dns=no"],

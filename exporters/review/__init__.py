@@ -1,1 +1,0 @@
-"""What people do with policies that are there already: relax them, compare them, refine them."""
