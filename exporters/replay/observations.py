@@ -5,10 +5,11 @@ Memory is bounded by how many different things were done, not by how often or fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -18,7 +19,10 @@ from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.reach import not_looked_at
 from ethogram.contracts.recording import Recording
 
-__all__ = ["Observations", "Sight"]
+__all__ = ["Derivation", "Observations", "Sight"]
+
+# A column, and what makes another one of its values.
+Derivation: TypeAlias = tuple[str, Callable[[pa.Array], pa.Array]]
 
 # So many rows are added up at a time.
 _PENDING_ROWS = 1 << 18
@@ -94,15 +98,24 @@ class Observations:
             found[row["workload"]] = found.get(row["workload"], 0) + row["count"]
         return found
 
-    def grouped(self, table: str, keys: Sequence[str], *, count: str = "calls") -> pa.Table:
+    def grouped(
+        self,
+        table: str,
+        keys: Sequence[str],
+        *,
+        count: str = "calls",
+        derived: Mapping[str, Derivation] = MappingProxyType({}),
+    ) -> pa.Table:
         """Return *table* added up by *keys*: these, the sum of *count*, the first `window`.
 
-        Enums among the keys are words, and what one batch says counts once however often it is
-        asked for.
+        Enums among the keys are words. *derived* are keys that are no columns: from which column
+        each is made, and how. What was added up once is kept.
         """
-        wanted = (table, count, *keys)
+        wanted = (table, count, *keys, *derived)
         if wanted not in self._grouped:
-            self._grouped[wanted] = _add_up(self._batches(table, {*keys, count}), keys, count)
+            columns = {*keys, count, *(column for column, _ in derived.values())}
+            batches = (_derive(batch, derived) for batch in self._batches(table, columns))
+            self._grouped[wanted] = _add_up(batches, [*keys, *derived], count)
         return self._grouped[wanted]
 
     def _rows(self, name: str) -> Iterator[dict[str, Any]]:
@@ -119,6 +132,12 @@ class Observations:
 
 def _with_maps(row: dict[str, Any]) -> dict[str, Any]:
     return row | {name: dict(row[name] or ()) for name in ("labels", "selector")}
+
+
+def _derive(batch: pa.RecordBatch, derived: Mapping[str, Derivation]) -> pa.RecordBatch:
+    for name, (column, make) in derived.items():
+        batch = batch.append_column(name, make(batch.column(column)))
+    return batch
 
 
 def _add_up(batches: Iterable[pa.RecordBatch], keys: Sequence[str], count: str) -> pa.Table:
