@@ -28,6 +28,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "cilium": "exporters.cilium",
         "networkpolicy": "exporters.networkpolicy",
         "seccomp": "exporters.seccomp",
+        "securitycontext": "exporters.securitycontext",
     }
 )
 

@@ -17,7 +17,6 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import forkserver
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import pyarrow as pa
@@ -108,7 +107,6 @@ def _pool(jobs: int) -> Iterator[Executor]:
     # Not `fork`: Arrow and a store's client have threads, whose locks a fork would copy as held.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["learner.summary", "learner.learn"])
-    _start_forkserver()
     before = set(multiprocessing.active_children())
     pool = _Pool(jobs, mp_context=processes, initializer=_begin_worker)
     pool.handed_out = _AHEAD * jobs
@@ -117,35 +115,14 @@ def _pool(jobs: int) -> Iterator[Executor]:
     except BaseException:
         for worker in set(multiprocessing.active_children()) - before:
             worker.kill()
-        _hand_out_no_more(pool)
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
 
 
-def _start_forkserver() -> None:
-    """Start what workers are forked from, with Ctrl-C blocked there: it is for the parent."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _hand_out_no_more(pool: ProcessPoolExecutor) -> None:
-    """Have *pool*, whose workers are gone, give up what it is handing them.
-
-    Before Python 3.12 it holds the reading end of their pipe, too: a piece of work that does not
-    fit into the pipe is then written forever, and this process never ends (gh-94777).
-    """
-    queue = getattr(pool, "_call_queue", None)
-    reader = getattr(queue, "_reader", None)
-    if reader is not None:
-        reader.close()
-
-
 def _begin_worker() -> None:
-    """End with the parent, and keep to one processor."""
+    """Leave Ctrl-C to the parent, end with it, and keep to one processor."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pa.set_cpu_count(1)
 

@@ -41,7 +41,8 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="TARGET",
-    help="Kind of policy: `seccomp`, `networkpolicy`, `cilium`, `admission`. May be repeated.",
+    help="Kind of policy: `seccomp`, `networkpolicy`, `cilium`, `admission`, `securitycontext`. May"
+    " be repeated.",
 )
 @click.option(
     "-o",

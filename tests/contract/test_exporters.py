@@ -112,11 +112,22 @@ def admission_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     return not any("capability" in message for message in answer.violations)
 
 
+def securitycontext_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    if not documents:
+        return True  # what no patch changes keeps what it has
+    ((_, (patch,)),) = documents
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    return (
+        rule.value.name.removeprefix("CAP_") in container["securityContext"]["capabilities"]["add"]
+    )
+
+
 READERS: Mapping[str, Reader] = {
     "admission": admission_allows,
     "cilium": cilium_allows,
     "networkpolicy": networkpolicy_allows,
     "seccomp": seccomp_allows,
+    "securitycontext": securitycontext_allows,
 }
 
 
