@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ethogram.cli.options import force_option, format_option
-from ethogram.cli.screen import say
-from ethogram.errors import UsageError
+from ethogram.cli.screen import count, say, shell
+from ethogram.errors import BaselineError, UsageError
 
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Baseline
@@ -91,6 +92,7 @@ class Review:
         if self.prune:
             planned = pruned(planned, stale)
         told: dict[str, Any] = {"output_format": self.output_format, "prune": self.prune}
+        _refuse_relaxed(planned.directory, self)
         if self.check:
             check(planned, stale, renew=renew, **told)
             return None
@@ -106,6 +108,21 @@ class Review:
                 pass
         say_stale(stale, prune=self.prune, is_done=True)
         return written
+
+
+def _refuse_relaxed(directory: Path, asked: Review) -> None:
+    """Raise where policies in *directory* are relaxed: nothing ends that by the way."""
+    from ethogram.contracts.relaxed import read_relaxed, relaxed_words
+
+    files = read_relaxed(directory)
+    if not files:
+        return
+    what = f"{count(len(files), 'policy', 'policies')} in `{directory}`: {relaxed_words(files)}"
+    if asked.dry_run:
+        say(f"warning: {what}")
+        return
+    kind = BaselineError if asked.check else UsageError
+    raise kind(what, hint=f"`{shell('ethogram', 'relax', directory, '--restore')}` ends that")
 
 
 def _units(baselines: Sequence[Baseline]) -> set[str]:

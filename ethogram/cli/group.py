@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "diff": "Compare baselines: what is allowed now, the gravest first.",
         "export": "Write policies that allow just what a baseline allows.",
         "verify": "Replay recordings through policies: what would they deny?",
+        "relax": "Let exported policies log instead of deny, at once, and back.",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "schema": "Print the schema of a recording's tables.",
     }

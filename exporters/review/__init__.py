@@ -1,0 +1,1 @@
+"""What people do with policies that are there already: relax them, compare them, refine them."""

@@ -1,0 +1,98 @@
+"""Policy files as documents, and their parts; what stands in them may be anybody's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from ethogram.contracts.escape import escape
+from ethogram.contracts.strict_yaml import dump_yaml, load_yaml_documents
+from ethogram.errors import ExportError
+from exporters.review.protocol import Documents
+
+__all__ = ["RELAXED_ANNOTATION", "annotated", "changed", "dump", "kinds", "listed", "load", "part"]
+
+RELAXED_ANNOTATION = "ethogram.dev/relaxed"
+_LIMIT_BYTES = 16 << 20
+
+
+def load(content: bytes) -> Documents:
+    """Return the documents of a policy file, JSON or YAML.
+
+    `ExportError` says what is wrong: no objects, a key that stands twice, too large, too deep.
+    """
+    if len(content) > _LIMIT_BYTES:
+        raise ExportError(f"it is no policy: larger than {_LIMIT_BYTES >> 20} MiB")
+    try:
+        text = content.decode("utf-8-sig")
+        if text.lstrip()[:1] in ("{", "["):
+            found = [json.loads(text, object_pairs_hook=_object, parse_constant=_refused)]
+        else:
+            found = [one for one in load_yaml_documents(text) if one is not None]
+    except UnicodeDecodeError as error:
+        raise ExportError("it is no policy: it is not UTF-8") from error
+    except RecursionError as error:
+        raise ExportError("it is no policy: nested too deeply") from error
+    except ValueError as error:
+        raise ExportError(f"it is no policy: {escape(str(error))}") from error
+    if not found or not all(isinstance(one, dict) for one in found):
+        raise ExportError("it is no policy: it holds no object")
+    return found
+
+
+def dump(documents: Sequence[Mapping[str, Any]], *, is_json: bool) -> bytes:
+    """Return *documents* as a file, with equal bytes for equal documents."""
+    if is_json:
+        (document,) = documents
+        return (json.dumps(document, indent=2) + "\n").encode()
+    return "---\n".join(map(dump_yaml, documents)).encode()
+
+
+def part(document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the mapping *key* of *document*, empty where there is none."""
+    value = document.get(key)
+    if not isinstance(value, dict | None):
+        raise ExportError(f"the policy is malformed: `{key}` is no mapping")
+    return value or {}
+
+
+def listed(document: Mapping[str, Any], key: str) -> list[Any]:
+    """Return the list *key* of *document*, empty where there is none."""
+    value = document.get(key)
+    if not isinstance(value, list | None):
+        raise ExportError(f"the policy is malformed: `{key}` is no list")
+    return value or []
+
+
+def kinds(documents: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the kinds of Kubernetes objects among *documents*."""
+    return {str(one.get("kind", "")) for one in documents}
+
+
+def changed(document: Mapping[str, Any], key: str, **values: Any) -> dict[str, Any]:
+    """Return a copy of *document* with *values* in its mapping *key*."""
+    copy = deepcopy(dict(document))
+    copy[key] = {**part(copy, key), **values}
+    return copy
+
+
+def annotated(document: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """Return a copy of the Kubernetes object *document* that says why it is relaxed."""
+    metadata = part(document, "metadata")
+    notes = {**part(metadata, "annotations"), RELAXED_ANNOTATION: reason}
+    return changed(document, "metadata", annotations=notes)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key `{name}` stands twice")
+        found[name] = value
+    return found
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"`{name}` is no value of JSON")

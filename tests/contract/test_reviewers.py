@@ -1,0 +1,110 @@
+"""What every registered reviewer owes: it knows what its exporter writes, and relaxes it."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from ethogram.contracts.baseline import load_baseline
+from ethogram.contracts.policy_network import Endpoint, selects
+from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
+from ethogram.contracts.syscall_names import names_of
+from exporters.protocol import Artifact
+from exporters.registry import exporters, parse_options
+from exporters.review.documents import dump, load
+from exporters.review.protocol import Relaxing
+from exporters.review.registry import reviewer_of, reviewers
+from exporters.seccomp_calls import MACHINES
+from tests.admission import make_admission_baseline, make_pod
+from tests.baselines import make_baseline, syscall_rule
+from tests.contract.test_exporters import GOLDEN
+from tests.peers import EVERY_PEER, make_network_baseline
+from tests.vap import problems, review
+
+pytestmark = pytest.mark.contract
+
+BASELINES = {
+    "peers": make_network_baseline(*EVERY_PEER),
+    "capabilities": make_admission_baseline("CAP_CHOWN"),
+    "two machines": make_baseline("open", syscall_rule("openat", arch="aarch64")),
+    "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
+}
+# Targets whose files are no policy that could be relaxed, and why.
+NOT_RELAXED: dict[str, str] = {}
+
+
+def written() -> list[Any]:
+    found = []
+    for name, exporter in exporters().items():
+        for title, baseline in BASELINES.items():
+            items = exporter.export(baseline, parse_options(exporter, [], enforce=True))
+            found += [
+                pytest.param(item, id=f"{name}-{title}-{number}")
+                for number, item in enumerate(items)
+                if isinstance(item, Artifact) and "provenance" not in item.target
+            ]
+    return found
+
+
+EVERY = pytest.mark.parametrize("artifact", written())
+
+
+def relaxed(artifact: Artifact) -> list[dict[str, Any]]:
+    documents = load(artifact.content)
+    reviewer = reviewer_of(documents, target=artifact.target)
+    assert isinstance(reviewer, Relaxing)
+    before = copy.deepcopy(documents)
+    found = reviewer.relax(documents, reason="INC-1")
+    assert documents == before
+    return found.documents
+
+
+def test_every_exporter_has_a_reviewer_or_a_reason() -> None:
+    assert set(exporters()) <= set(reviewers()) | set(NOT_RELAXED)
+
+
+@EVERY
+def test_what_is_exported_is_known_by_its_reviewer_alone(artifact: Artifact) -> None:
+    documents = load(artifact.content)
+    known = [name for name, one in reviewers().items() if one.reads(documents)]
+    assert known == [artifact.target.partition(".")[0]]
+
+
+@EVERY
+def test_relaxing_twice_is_relaxing_once_and_stays_a_file_of_its_kind(artifact: Artifact) -> None:
+    documents = relaxed(artifact)
+    content = dump(documents, is_json=artifact.path.endswith(".json"))
+    assert load(content) == documents
+    reviewer = reviewer_of(documents, target=artifact.target)
+    assert isinstance(reviewer, Relaxing)
+    assert reviewer.relax(documents, reason="INC-1").documents == documents
+
+
+@EVERY
+def test_what_is_relaxed_refuses_nothing(artifact: Artifact) -> None:
+    documents = relaxed(artifact)
+    match artifact.target.partition(".")[0]:
+        case "seccomp":
+            machine = next(
+                members
+                for members in MACHINES.values()
+                if ARCHITECTURES[members[0]] in documents[0]["architectures"]
+            )
+            assert all(
+                allows(documents[0], arch, call) for arch in machine for call in names_of(arch)
+            )
+        case "networkpolicy":
+            [policy] = documents
+            labels = load(artifact.content)[0]["spec"]["podSelector"]["matchLabels"]
+            namespace = policy["metadata"]["namespace"]
+            for more in ({}, {"ethogram.dev/relaxed": "true"}):
+                assert not selects(policy, Endpoint(namespace=namespace, labels=labels | more))
+        case "admission":
+            assert not problems(documents)
+            adds = {"name": "nginx", "securityContext": {"privileged": True}}
+            before = review(load(artifact.content), make_pod(None, adds))
+            after = review(documents, make_pod(None, adds))
+            assert before.violations == after.violations
+            assert after.is_admitted
+        case other:
+            pytest.skip(f"`{other}` has tests of its own")
