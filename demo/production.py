@@ -30,8 +30,8 @@ def export_for_production(narrator: Narrator) -> None:
     shutil.copy2(MAP, narrator.directory / "production.yaml")
     narrator.output(MAP.read_text())
     targets = ("--to", "seccomp", "--to", "networkpolicy", "--to", "admission")
-    words = ("export", "baselines", *targets, "--map", "production.yaml", "-o", "production")
-    narrator.run("ethogram", *words)
+    words = ("export", "baselines", *targets, "--map", "production.yaml", "--allow", "thin")
+    narrator.run("ethogram", *words, "-o", "production")
     folder = narrator.directory / "production" / PRODUCTION.namespace / "Deployment-checkout"
     network = (folder / "nginx.networkpolicy.yaml").read_text()
     narrator.output(network)

@@ -157,7 +157,8 @@ def _export(narrator: Narrator, directory: str, *flags: str) -> None:
             "The seccomp profile allows what was seen, and what runc needs to start a container.\n"
             "At first it only logs the rest.",
         )
-    narrator.run("ethogram", "export", "baselines", "--to", "seccomp", *flags, "-o", directory)
+    words = ("export", "baselines", "--to", "seccomp", "--allow", "thin", *flags, "-o", directory)
+    narrator.run("ethogram", *words)
     profiles = _profiles(narrator, directory)
     default = json.loads(profiles["checkout"].read_text())["defaultAction"]
     narrator.claim(

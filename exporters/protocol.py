@@ -13,6 +13,7 @@ from ethogram.contracts.provenance import Provenance
 
 __all__ = [
     "Artifact",
+    "Checking",
     "Comparing",
     "Exporter",
     "Finding",
@@ -91,6 +92,15 @@ class Exporter(Protocol):
         Raises `ExportError` when there is no policy that could be meant, and `UsageError` for a
         setting's value that means nothing.
         """
+        ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """An exporter that can tell what of its options means nothing before it sees a baseline."""
+
+    def check(self, options: Options) -> None:
+        """Raise what `export` would raise for *options* alone."""
         ...
 
 

@@ -23,26 +23,13 @@ from ethogram.contracts.quality import grounds_of, reason_words, states_of
 from ethogram.errors import ExportError
 from exporters.protocol import Options
 
-__all__ = ["facts_about", "needed_allowances", "provenance_artifact", "provenance_of"]
+__all__ = ["facts_about", "provenance_artifact", "provenance_of"]
 
 # A policy's annotations are 256 KiB at most, all of them together.
 _FACT_LENGTH = 1024
 _ITEM_LENGTH = 128
 _MOST_RECORDINGS = 20
 _MOST_SHOWN = 8
-
-
-def needed_allowances(baseline: Baseline) -> tuple[Allowance, ...]:
-    """Return what has to be allowed for *baseline* to be fit for a policy.
-
-    A baseline of an older version states no reasons: its state counts, whatever it came from.
-    """
-    seen = baseline.observation
-    if seen.reasons is not None:
-        grounds: Collection[str] = grounds_of(seen)
-    else:
-        grounds = {seen.state, *(seen.allowed or ())}
-    return tuple(name for name in ALLOWANCES if name in grounds)
 
 
 def provenance_of(

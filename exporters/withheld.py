@@ -1,4 +1,4 @@
-"""What a policy leaves out because somebody decided so, or because a decision is over."""
+"""What of a policy people decided: what it leaves out, and what it allows that nobody saw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ethogram.contracts.overlays import expired
 from ethogram.contracts.wording import in_words
 from exporters.protocol import Finding, shown
 
-__all__ = ["withheld_findings"]
+__all__ = ["overlaid_findings", "withheld_findings"]
 
 
 def withheld_findings(baseline: Baseline, dimensions: Collection[Dimension]) -> Iterator[Finding]:
@@ -35,6 +35,23 @@ def withheld_findings(baseline: Baseline, dimensions: Collection[Dimension]) -> 
             f"{_rules(chosen)} left out when the baseline was learnt:"
             f" {shown([in_words(one.value) for one in chosen])}",
             hint="`ethogram explain BASELINE RULE` says by what",
+        )
+
+
+def overlaid_findings(baseline: Baseline, dimensions: Collection[Dimension]) -> Iterator[Finding]:
+    """Yield what of *dimensions* the policy of *baseline* allows on somebody's word alone."""
+    alone = [
+        rule
+        for dimension, rule in baseline.rules.all()
+        if dimension in dimensions and rule.overlay is not None and not rule.evidence.windows
+    ]
+    if alone:
+        rest = "1 rule rests" if len(alone) == 1 else f"{len(alone)} rules rest"
+        yield Finding(
+            "info",
+            f"{rest} on an overlay alone, never seen:"
+            f" {shown(sorted(in_words(rule.value) for rule in alone))}",
+            hint="`ethogram explain BASELINE RULE` says whose decision it is, and until when",
         )
 
 

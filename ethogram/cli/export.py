@@ -13,6 +13,7 @@ from ethogram.cli.export_review import Review, review_options
 from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_changed_by_enforcing
 from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import examples, map_option
+from ethogram.cli.refusals import allow_options, told_to_allow, were_allowed
 from ethogram.cli.screen import next_command, shell
 from ethogram.errors import UsageError
 
@@ -76,7 +77,7 @@ __all__ = ["command"]
     metavar="NAME=VALUE",
     help="A setting of a target's own. May be repeated.",
 )
-@click.option("--allow-lossy", is_flag=True, help="Write what the target can express of it.")
+@allow_options
 @review_options
 def command(
     *,
@@ -89,13 +90,15 @@ def command(
     mode: str | None,
     bind_digest: bool,
     settings: tuple[str, ...],
+    allowances: tuple[tuple[str, ...], ...],
     allow_lossy: bool,
     **review: Any,
 ) -> None:
     """Write policies for BASELINE, a file or a directory of `*.baseline.yaml`.
 
-    The same baseline gives the same bytes. What a target cannot express is said, and refused
-    unless `--allow-lossy` is given. A setting goes to the targets that know it.
+    The same baseline gives the same bytes. Refused unless `--allow` says so: a baseline that is
+    thin, lossy or was learnt under a filter that refused calls; and what a target cannot express.
+    A setting goes to the targets that know it.
     """
     from ethogram.contracts.exports import plan
 
@@ -107,8 +110,10 @@ def command(
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
     for_peers = any("peers" in exporter.dimensions for exporter, _ in exporters)
     loaded = _baselines(baseline, map_file, for_peers=for_peers)
-    planned = plan(output, artifacts(loaded, exporters, allow_lossy=allow_lossy))
-    line = _Command(baseline, output, targets, map_file, allow_lossy)
+    allowed = told_to_allow(allowances, allow_lossy=allow_lossy)
+    were_allowed([one for _, one in loaded], allowed)
+    planned = plan(output, artifacts(loaded, exporters, allowed=allowed))
+    line = _Command(baseline, output, targets, map_file, allowed)
     written = asked.answer(
         planned,
         targets=[exporter.name for exporter, _ in exporters],
@@ -143,7 +148,7 @@ class _Command:
     output: Path
     targets: tuple[str, ...]
     map_file: Path | None
-    allow_lossy: bool
+    allowed: tuple[str, ...]
 
     def words(self, pairs: Sequence[str], *, enforce: bool) -> list[str | Path]:
         """Return its words with the settings *pairs*."""
@@ -151,7 +156,7 @@ class _Command:
         words += [word for target in self.targets for word in ("--to", target)]
         words += ["--map", self.map_file] if self.map_file is not None else []
         words += [word for pair in pairs for word in _option_of(pair)]
-        words += ["--allow-lossy"] if self.allow_lossy else []
+        words += ["--allow", ",".join(self.allowed)] if self.allowed else []
         words += ["-o", self.output]
         return words + (["--enforce"] if enforce else [])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ethogram.cli.export_findings import Found, say_findings
 from ethogram.cli.group import closest
+from ethogram.cli.refusals import INEXPRESSIBLE
 from ethogram.cli.screen import count
 from ethogram.errors import ExportError, UsageError
 
@@ -31,8 +32,10 @@ def chosen_exporters(
 ) -> list[tuple[Exporter, Options]]:
     """Return each target's exporter with its options; a setting goes to all that know it.
 
-    *pairs* are `NAME=VALUE`. Raises `UsageError` for a setting that none of them has.
+    *pairs* are `NAME=VALUE`. Raises `UsageError` for a setting that none of them has, and for a
+    value that means nothing where that can be told before a baseline is seen.
     """
+    from exporters.protocol import Checking
     from exporters.registry import find_exporter, parse_options
 
     found = [find_exporter(name) for name in dict.fromkeys(targets)]
@@ -41,7 +44,7 @@ def chosen_exporters(
         name, is_pair, _ = pair.partition("=")
         if is_pair and name not in known:
             raise _unknown(name, found)
-    return [
+    chosen = [
         (
             exporter,
             parse_options(
@@ -56,6 +59,10 @@ def chosen_exporters(
         )
         for exporter in found
     ]
+    for exporter, options in chosen:
+        if isinstance(exporter, Checking):
+            exporter.check(options)
+    return chosen
 
 
 def _unknown(name: str, found: Sequence[Exporter]) -> UsageError:
@@ -81,26 +88,28 @@ def artifacts(
     loaded: Sequence[tuple[Path, Baseline]],
     exporters: Sequence[tuple[Exporter, Options]],
     *,
-    allow_lossy: bool,
+    allowed: Sequence[str],
 ) -> Iterator[tuple[Artifact, str]]:
     """Yield every policy, and why it says what it does, with the digest of its baseline's file.
 
-    What was found is said then.
+    What was found is said then. *allowed* is what `--allow` names.
 
     A baseline that has no policy of a kind is a finding; `ExportError` where none has any, and for
     losses that nobody allowed.
     """
     from ethogram.cli.baseline_screen import subject_of
     from ethogram.contracts.exports import Artifact
+    from ethogram.contracts.quality import needed_allowances
     from exporters.protocol import Comparing
     from exporters.provenance import provenance_of
-    from exporters.withheld import withheld_findings
+    from exporters.withheld import overlaid_findings, withheld_findings
 
     found: list[Found] = []
     with_policy: Counter[str] = Counter()
     for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        made = provenance_of(baseline, digest)
+        needed = needed_allowances(baseline.observation)
+        made = provenance_of(baseline, digest, allowed=[one for one in needed if one in allowed])
         for exporter, asked in exporters:
             options = replace(asked, provenance=made)
             items = _exported(baseline, exporter, options, len(loaded) * len(exporters))
@@ -110,15 +119,17 @@ def artifacts(
             if files:
                 with_policy[exporter.name] += 1
                 findings += withheld_findings(baseline, exporter.dimensions)
+                findings += overlaid_findings(baseline, exporter.dimensions)
                 if isinstance(exporter, Comparing):
                     findings += exporter.compare(baseline, [other for _, other in loaded])
             found += [Found(exporter.name, subject_of(baseline), each) for each in findings]
     say_findings(found, baselines=len(loaded), with_policy=with_policy)
     losses = sum(each.finding.severity == "loss" for each in found)
-    if losses and not allow_lossy:
+    if losses and INEXPRESSIBLE not in allowed:
+        option = ",".join((*allowed, INEXPRESSIBLE))
         raise ExportError(
             f"{count(losses, 'loss', 'losses')} that nobody allowed, and nothing was written",
-            hint="see `loss:` above; pass `--allow-lossy` to write the rest",
+            hint=f"see `loss:` above; pass `--allow {option}` to write the rest",
         )
     if not with_policy:
         targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)

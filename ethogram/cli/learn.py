@@ -11,6 +11,7 @@ import click
 
 from ethogram.cli.inputs import WORDS, kind_of, learnt_from
 from ethogram.cli.models import models_beside, with_models, without_models
+from ethogram.cli.next_steps import export_command
 from ethogram.cli.options import Location, examples, force_option, until_settled_option
 from ethogram.cli.places import expanded
 from ethogram.cli.refusals import allow_option, as_allowed
@@ -148,7 +149,7 @@ def command(
     if until_settled is not None:
         require_settled(files.values(), until_settled)
     next_command(
-        shell("ethogram", "export", place, "--to", "seccomp", "-o", "policies"),
+        export_command(place, files.values()),
         why="or `" + shell("ethogram", "show", place) + "`",
     )
 

@@ -1,7 +1,8 @@
-"""The command that comes after a recording: one that works when it is pasted."""
+"""The command that comes next: one that works when it is pasted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ from ethogram.cli.screen import shell
 from ethogram.errors import RecordingError
 
 if TYPE_CHECKING:
+    from ethogram.contracts.baseline import Baseline
     from ethogram.contracts.manifest import Manifest
     from ethogram.contracts.remote import RecordingUrl
 
-__all__ = ["learn_command"]
+__all__ = ["export_command", "learn_command"]
 
 
 def learn_command(recording: Path | RecordingUrl, manifest: Manifest | None = None) -> str:
@@ -27,6 +29,21 @@ def learn_command(recording: Path | RecordingUrl, manifest: Manifest | None = No
     seconds = _seconds(recording, manifest)
     if seconds is not None and seconds < STEADY_SECONDS:
         words += ["--allow", "thin"]
+    return shell(*words)
+
+
+def export_command(place: Path, baselines: Iterable[Baseline]) -> str:
+    """Return the command that exports *baselines*, which stand at *place*.
+
+    With `--allow` for what of them `export` would refuse.
+    """
+    from ethogram.contracts.baseline_values import ALLOWANCES
+    from ethogram.contracts.quality import needed_allowances
+
+    needed = {kind for one in baselines for kind in needed_allowances(one.observation)}
+    words: list[str | Path] = ["ethogram", "export", place, "--to", "seccomp", "-o", "policies"]
+    if needed:
+        words += ["--allow", ",".join(kind for kind in ALLOWANCES if kind in needed)]
     return shell(*words)
 
 

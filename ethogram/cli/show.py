@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ethogram.cli.inputs import WORDS, kind_of, use_of
-from ethogram.cli.next_steps import learn_command
+from ethogram.cli.next_steps import export_command, learn_command
 from ethogram.cli.options import Location, examples, format_option
 from ethogram.cli.screen import next_command, output, shell
 from ethogram.contracts.remote import RecordingUrl
@@ -132,4 +132,4 @@ def _show_baselines(path: Path, output_format: str) -> None:
         if number:
             console.print()
         print_baseline(console, file, in_force(baseline, today), rules=True)
-    next_command(shell("ethogram", "export", path, "--to", "seccomp", "-o", "policies"))
+    next_command(export_command(path, (one for _, one in loaded)))

@@ -16,6 +16,7 @@ __all__ = [
     "FEWEST_RUNS",
     "STEADY_SECONDS",
     "grounds_of",
+    "needed_allowances",
     "reason_words",
     "state_of",
     "states_of",
@@ -75,6 +76,18 @@ def grounds_of(observation: Observation) -> dict[Allowance, tuple[Reason, ...]]:
         if found := tuple(reason for reason in reasons if _GROUNDS.get(reason) == allowance):
             grounds[allowance] = found
     return grounds
+
+
+def needed_allowances(observation: Observation) -> tuple[Allowance, ...]:
+    """Return what has to be allowed for a baseline of *observation* to be made a policy of.
+
+    A baseline of an older version states no reasons: its state counts, whatever it came from.
+    """
+    if observation.reasons is not None:
+        grounds: Iterable[str] = grounds_of(observation)
+    else:
+        grounds = {observation.state, *(observation.allowed or ())}
+    return tuple(name for name in ALLOWANCES if name in grounds)
 
 
 def was_told(observation: Observation) -> str | None:

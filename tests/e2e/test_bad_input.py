@@ -287,7 +287,7 @@ def test_hostile_names_stay_text_from_the_kernel_to_the_policy(tmp_path: Path) -
         ["learn", "--allow", "thin", recording, "-o", baselines],
         ["show", baselines],
         ["show", baselines, "--format", "json"],
-        ["export", baselines, "--to", "seccomp", "-o", tmp_path / f"p{evil}"],
+        ["export", "--allow", "thin", baselines, "--to", "seccomp", "-o", tmp_path / f"p{evil}"],
     ]
     for words in commands:
         done = ethogram(*words)

@@ -84,7 +84,8 @@ def test_a_container_is_named_and_its_calls_are_counted(
     ((_, baseline),) = load_baselines(tmp_path / "baselines")
     assert baseline.observation.not_observed == ("files", "dns", "capabilities", "operations")
     policies = tmp_path / "policies"
-    done = ethogram("export", tmp_path / "baselines", "--to", "admission", "-o", policies)
+    words = ("--to", "admission", "--allow", "thin,lossy,enforced", "-o", policies)
+    done = ethogram("export", tmp_path / "baselines", *words)
     assert done.returncode == 6, done.stderr
     assert "recorded without a look at files and capabilities" in done.stderr
     assert not policies.exists()

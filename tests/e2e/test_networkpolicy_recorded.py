@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 MAP = ROOT / "demo" / "production-map.yaml"
 STRANGE_PORT = 8081
+THIN = ("--allow", "thin")
 
 
 def test_the_shop_trades_under_the_policies_that_it_was_recorded_for(
@@ -26,8 +27,8 @@ def test_the_shop_trades_under_the_policies_that_it_was_recorded_for(
     recording, baselines, policies = tmp_path / "rec", tmp_path / "baselines", tmp_path / "policies"
     _record(web_image, tmp_path / "staging.json", recording)
     for words in (
-        ("learn", "--allow", "thin", recording, "-o", baselines),
-        ("export", baselines, "--to", "networkpolicy", "--map", MAP, "-o", policies),
+        ("learn", recording, "-o", baselines, *THIN),
+        ("export", baselines, "--to", "networkpolicy", "--map", MAP, "-o", policies, *THIN),
     ):
         done = ethogram(*words, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

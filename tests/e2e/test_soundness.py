@@ -33,7 +33,7 @@ def test_everything_recorded_is_allowed_and_one_more_call_is_not(tmp_path: Path)
     steps = [
         ("record", "-o", recording, "--", "sh", "-c", SCRIPT),
         ("learn", "--allow", "thin", recording, "-o", baselines),
-        ("export", baselines, "--to", "seccomp", "--enforce", "-o", policies),
+        ("export", "--allow", "thin", baselines, "--to", "seccomp", "--enforce", "-o", policies),
     ]
     for words in steps:
         done = ethogram(*words, cwd=tmp_path)

@@ -231,7 +231,7 @@ def test_each_target_gets_what_it_knows(
         .err.splitlines()[-1]
         .startswith(
             f"next: `ethogram export {baselines} --to seccomp --to networkpolicy --to admission"
-            f" --map {mapped} --bind-digest --allow-lossy -o {place} --enforce --force`"
+            f" --map {mapped} --bind-digest --allow inexpressible -o {place} --enforce --force`"
         )
     )
     folder = place / "shop" / "Deployment-checkout"

@@ -98,10 +98,10 @@ def test_no_screen_carries_a_control(directory: Path, capsys: pytest.CaptureFixt
         "learn r -o b --allow thin",
         "show b",
         "show b --format json",
-        "export b --to seccomp -o p --dry-run",
-        "export b --to seccomp -o p",
-        "export b --to seccomp -o p --enforce",
-        "export b --to seccomp -o p --check",
+        "export b --allow thin --to seccomp -o p --dry-run",
+        "export b --allow thin --to seccomp -o p",
+        "export b --allow thin --to seccomp -o p --enforce",
+        "export b --allow thin --to seccomp -o p --check",
     ]
     for command in commands:
         code = run(command.split())
@@ -114,7 +114,7 @@ def test_no_screen_carries_a_control(directory: Path, capsys: pytest.CaptureFixt
 
 def test_no_file_of_ours_carries_a_control(directory: Path) -> None:
     assert run(["learn", "--allow", "thin", "r", "-o", "b"]) == 0
-    assert run(["export", "b", "--to", "seccomp", "-o", "p"]) == 0
+    assert run(["export", "b", "--to", "seccomp", "-o", "p", "--allow", "thin"]) == 0
     texts = [p for p in directory.rglob("*") if p.suffix in {".yaml", ".json"}]
     assert len(texts) >= 4
     for path in texts:

@@ -17,6 +17,8 @@ from tests.shop import SHOP_TABLES
 pytestmark = pytest.mark.unit
 
 # Eight windows are thin.
+# The shop was recorded for a minute.
+TO = ["--to", "seccomp", "--allow", "thin"]
 LEARN = ["learn", "--allow", "thin"]
 NAMES = [
     "shop-staging.Deployment-checkout.nginx.baseline.yaml",
@@ -60,7 +62,8 @@ def test_learning_writes_one_file_a_workload_and_says_how_settled_it_is(
     assert "expected in the next" in captured.out
     assert "nothing lost" in captured.out
     assert captured.err.endswith(
-        f"next: `ethogram export {place} --to seccomp -o policies` (or `ethogram show {place}`)\n"
+        f"next: `ethogram export {place} --to seccomp -o policies --allow thin`"
+        f" (or `ethogram show {place}`)\n"
     )
 
 
@@ -194,7 +197,7 @@ def test_a_baseline_is_shown_with_its_rules(
 
 def test_an_export_is_indexed_by_what_it_was_made_from(baselines: Path, tmp_path: Path) -> None:
     place = tmp_path / "policies"
-    assert run(["export", str(baselines), "--to", "seccomp", "-o", str(place)]) == 0
+    assert run(["export", str(baselines), *TO, "-o", str(place)]) == 0
     index = json.loads((place / "index.json").read_text())
     written = files_of(place)
     assert set(written) == {entry["path"] for entry in index} | {"index.json"}
@@ -207,7 +210,7 @@ def test_an_export_is_indexed_by_what_it_was_made_from(baselines: Path, tmp_path
 def test_exporting_twice_gives_the_same_bytes(baselines: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         place = str(tmp_path / name)
-        assert run(["export", str(baselines), "--to", "seccomp", "-o", place]) == 0
+        assert run(["export", str(baselines), *TO, "-o", place]) == 0
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
@@ -215,7 +218,7 @@ def test_a_profile_logs_until_it_is_told_to_deny(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "policies"
-    words = ["export", str(baselines), "--to", "seccomp", "-o", str(place)]
+    words = ["export", str(baselines), *TO, "-o", str(place)]
     profile = place / "shop-staging" / "Deployment-checkout" / "nginx.seccomp.json"
     assert run(words) == 0
     assert json.loads(profile.read_text())["defaultAction"] == "SCMP_ACT_LOG"
@@ -229,7 +232,7 @@ def test_a_profile_logs_until_it_is_told_to_deny(
 def test_check_tells_a_stale_export(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["export", str(baselines), "--to", "seccomp", "-o", str(tmp_path / "p")]
+    words = ["export", str(baselines), *TO, "-o", str(tmp_path / "p")]
     assert run([*words, "--check"]) == 5
     assert not (tmp_path / "p").exists()
     assert run(words) == 0
@@ -245,7 +248,7 @@ def test_a_dry_run_writes_nothing(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "p"
-    assert run(["export", str(baselines), "--to", "seccomp", "-o", str(place), "--dry-run"]) == 0
+    assert run(["export", str(baselines), *TO, "-o", str(place), "--dry-run"]) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert f"new\t{place}/shop-staging/Deployment-checkout/nginx.seccomp.json" in lines
@@ -255,15 +258,15 @@ def test_a_dry_run_writes_nothing(
 def test_the_next_command_names_the_runtime_as_it_was_named(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["export", str(baselines), "--to", "seccomp", "--runtime", "runc=1.1.5"]
+    words = ["export", str(baselines), *TO, "--runtime", "runc=1.1.5"]
     assert run([*words, "-o", str(tmp_path / "p")]) == 0
-    assert "--to seccomp --runtime runc=1.1.5 -o " in capsys.readouterr().err
+    assert "--to seccomp --runtime runc=1.1.5 --allow thin -o " in capsys.readouterr().err
 
 
 def test_the_same_finding_is_said_once(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["export", str(baselines), "--to", "seccomp", "-o", str(tmp_path / "p")]) == 0
+    assert run(["export", str(baselines), *TO, "-o", str(tmp_path / "p")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("info:")]
     assert len(lines) == len(set(lines))
     assert any(line.endswith("(all 2 baselines)") for line in lines)
@@ -273,7 +276,7 @@ def test_the_same_finding_is_said_once(
     ("words", "code", "cause", "hint"),
     [
         (["--to", "secomp"], 2, "there is no exporter `secomp`", "did you mean `seccomp`?"),
-        (["--to", "seccomp", "--runtime", "runc=0.1"], 2, "runtime `runc=0.1`", "runc=1.1.5"),
+        ([*TO, "--runtime", "runc=0.1"], 2, "runtime `runc=0.1`", "runc=1.1.5"),
         (["--to", "seccomp", "--set", "tolernce=yes"], 2, "no setting `tolernce`", "tolerance"),
         (["--to", "seccomp", "--set", "tolerance"], 2, "`tolerance` is no setting", "NAME=VALUE"),
         (["--to", "seccomp", "--check", "--dry-run"], 2, "different questions", "ask one"),
@@ -299,7 +302,7 @@ def test_what_cannot_be_meant_is_refused(
 def test_a_recording_is_not_exported(
     shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["export", str(shop), "--to", "seccomp", "-o", str(tmp_path / "p")]) == 2
+    assert run(["export", str(shop), *TO, "-o", str(tmp_path / "p")]) == 2
     printed = capsys.readouterr().err
     assert "is a recording, not a baseline" in printed
     assert f"`ethogram learn {shop} -o baselines` makes one of it" in printed
@@ -309,7 +312,7 @@ def test_a_directory_that_is_not_an_export_is_left_alone(
     baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "index.json").write_text('{"mine": true}')
-    assert run(["export", str(baselines), "--to", "seccomp", "-o", str(tmp_path), "--force"]) == 2
+    assert run(["export", str(baselines), *TO, "-o", str(tmp_path), "--force"]) == 2
     assert "is not the index of an export" in capsys.readouterr().err
     assert (tmp_path / "index.json").read_text() == '{"mine": true}'
 
@@ -319,5 +322,5 @@ def test_a_baseline_with_an_unknown_key_is_refused_by_name(
 ) -> None:
     path = baselines / NAMES[0]
     path.write_text(path.read_text() + "surprise: 1\n")
-    assert run(["export", str(path), "--to", "seccomp", "-o", str(tmp_path / "p")]) == 5
+    assert run(["export", str(path), *TO, "-o", str(tmp_path / "p")]) == 5
     assert "field `surprise`" in capsys.readouterr().err

@@ -170,11 +170,12 @@ def test_an_export_leaves_out_what_an_overlay_no_longer_allows_and_says_so(
     text = OVERLAY.replace('{dimension: files, value: {path: "/etc/shadow", access: r}}', call)
     file.write_text(text.replace("EXPIRES", "2999-01-01"))
     learnt(shop, tmp_path / "b", "--overlay", str(file), "--without", "syscalls:brk")
-    words = ["export", str(tmp_path / "b" / CHECKOUT), "--to", "seccomp"]
+    words = ["export", str(tmp_path / "b" / CHECKOUT), "--to", "seccomp", "--allow", "thin"]
     capsys.readouterr()
     assert run([*words, "-o", str(tmp_path / "with")]) == 0
     told = capsys.readouterr().err
     assert "info: seccomp: 1 rule is left out when the baseline was learnt: brk" in told
+    assert "info: seccomp: 1 rule rests on an overlay alone, never seen: ptrace" in told
     baseline = tmp_path / "b" / CHECKOUT
     baseline.write_text(baseline.read_text().replace("2999-01-01", "2020-01-01"))
     assert run([*words, "-o", str(tmp_path / "without")]) == 0

@@ -168,7 +168,7 @@ def test_what_was_allowed_is_said_at_the_export(
     baselines, policies = str(tmp_path / "b"), str(tmp_path / "p")
     assert run(["learn", str(recording), "-o", baselines, "--allow", "thin"]) == 0
     capsys.readouterr()
-    assert run(["export", baselines, "--to", "seccomp", "-o", policies]) == 0
+    assert run(["export", baselines, "--to", "seccomp", "-o", policies, "--allow", "thin"]) == 0
     assert (
         "warning: seccomp: learnt with `--allow thin`: steady for 15 s" in capsys.readouterr().err
     )

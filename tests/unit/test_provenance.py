@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from ethogram.contracts.artifacts import Artifact, Reason
 from ethogram.contracts.baseline import Choices, Coverage, Input, Observation, OverlayInput
 from ethogram.contracts.provenance import ProvenanceFile, provenance_path
+from ethogram.contracts.quality import needed_allowances
 from ethogram.errors import ExportError
 from exporters.protocol import Options
 from exporters.provenance import (
     facts_about,
-    needed_allowances,
     provenance_artifact,
     provenance_of,
 )
@@ -147,7 +147,7 @@ def test_facts_are_short_lines_however_long_and_hostile_the_names():
     ],
 )
 def test_what_a_baseline_needs_to_be_allowed(fields, needed):
-    assert needed_allowances(watched(make_baseline("read"), **fields)) == needed
+    assert needed_allowances(watched(make_baseline("read"), **fields).observation) == needed
 
 
 def test_what_export_was_told_stands_in_order():
