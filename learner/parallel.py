@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import pyarrow as pa
@@ -107,22 +108,49 @@ def _pool(jobs: int) -> Iterator[Executor]:
     # Not `fork`: Arrow and a store's client have threads, whose locks a fork would copy as held.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["learner.summary", "learner.learn"])
+    _start_forkserver()
     before = set(multiprocessing.active_children())
     pool = _Pool(jobs, mp_context=processes, initializer=_begin_worker)
     pool.handed_out = _AHEAD * jobs
+    hand_out_no_more = _hand_out_quietly(pool)
     try:
         yield pool
     except BaseException:
         for worker in set(multiprocessing.active_children()) - before:
             worker.kill()
+        hand_out_no_more()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
 
 
+def _start_forkserver() -> None:
+    """Start what workers are forked from, with Ctrl-C blocked there: it is for the parent."""
+    resource_tracker.ensure_running()  # which begins by taking the block away
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _hand_out_quietly(pool: ProcessPoolExecutor) -> Callable[[], None]:
+    """Return what has *pool*, whose workers are gone, give up what it is handing them.
+
+    Before Python 3.12 it holds the reading end of their pipe, too: a piece of work that does not
+    fit into the pipe is then written forever, and this process never ends (gh-94777).
+    """
+    queue = getattr(pool, "_call_queue", None)
+    reader = getattr(queue, "_reader", None)
+    if reader is None:
+        return lambda: None
+    vars(queue)["_ignore_epipe"] = True  # it would put a traceback on the screen
+    close: Callable[[], None] = reader.close
+    return close
+
+
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, end with it, and keep to one processor."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the parent, and keep to one processor."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pa.set_cpu_count(1)
 

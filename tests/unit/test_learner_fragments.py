@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -127,6 +129,11 @@ def stay(_: int) -> None:
     signal.pause()
 
 
+def tell_and_stay(_: int) -> None:
+    print("at work", flush=True)
+    signal.pause()
+
+
 def test_a_worker_that_dies_is_a_foreseen_failure() -> None:
     with (
         pytest.raises(EthogramError, match="a worker ended before its work was done"),
@@ -141,6 +148,43 @@ def test_a_worker_that_hangs_is_a_foreseen_failure_and_is_ended() -> None:
         executor_of(jobs=2) as executor,
     ):
         list(mapped(executor, stay, [(1,)], patience_s=1))
+
+
+LARGE_PIECES = """
+import signal
+from learner.parallel import executor_of, mapped
+from tests.unit.test_learner_fragments import end, tell_and_stay
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with executor_of(jobs=2) as executor:
+    list(mapped(executor, {function}, [(b"x" * (1 << 20),)] * 20))
+"""
+
+
+def run_apart(function: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LARGE_PIECES.format(function=function)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_process_ends_although_a_piece_is_still_being_handed_out() -> None:
+    # A piece is larger than a pipe holds, and nobody reads it any more.
+    _, said = run_apart("end").communicate(timeout=120)
+    assert "a worker ended before its work was done" in said
+
+
+def test_ctrl_c_ends_the_work_and_workers_say_nothing_of_it() -> None:
+    process = run_apart("tell_and_stay")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert said.count("Traceback") == 1
+    assert said.endswith("KeyboardInterrupt\n")
 
 
 @pytest.mark.parametrize("cells", [0, 1 << 26])
