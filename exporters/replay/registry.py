@@ -21,6 +21,7 @@ GROUP = "ethogram.replayers"
 # One module a target; each has a function `replayer`.
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
+        "admission": "exporters.replay.admission",
         "networkpolicy": "exporters.replay.networkpolicy",
         "seccomp": "exporters.replay.seccomp",
     }
