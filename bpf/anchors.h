@@ -18,6 +18,7 @@ ANCHOR(operation_record);
 ANCHOR(packet_record);
 ANCHOR(slot_key);
 ANCHOR(call_key);
+ANCHOR(argument_key);
 ANCHOR(denied_key);
 ANCHOR(gram_key);
 ANCHOR(file_key);

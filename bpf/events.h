@@ -15,6 +15,7 @@
 #define NATIVE_CALLS 512
 #define SLOT_CALLS 128
 #define NO_PLACE 255 // a call that came when all places were taken
+#define LOOKED_AT 128 // in a place: the call has an argument that is told
 #define PATH_SIZE 4096
 #define ARGV_SIZE 4096
 #define TARGET_SIZE 256
@@ -83,6 +84,7 @@ enum loss_place {
 	PLACE_SLOTS,
 	PLACE_DNS,
 	PLACE_TASKS,
+	PLACE_ARGUMENTS,
 };
 
 // Order of ENUMS["operation"] in contracts/tables.py.
@@ -360,6 +362,15 @@ struct call_key {
 	__u16 errnum;
 };
 
+// With is_other: values that were one too many to be told.
+struct argument_key {
+	__u64 value;
+	__u32 slot;
+	__u32 window;
+	__u32 nr;
+	__u32 is_other;
+};
+
 struct denied_key {
 	__u64 exec_key;
 	__u32 slot;
@@ -455,7 +466,7 @@ struct flow_use {
 // Few workloads make more than a hundred calls of the 512: each has a place where it is counted.
 struct slot_places {
 	__u16 numbers[SLOT_CALLS]; // by place; place 0 is nobody's
-	__u8 places[NATIVE_CALLS]; // by number; 0: none yet
+	__u8 places[NATIVE_CALLS]; // by number; 0: none yet; with LOOKED_AT
 	__u32 used;
 	__u32 pad;
 };
@@ -494,6 +505,7 @@ _Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct file_key) == 48, "mirrored by contracts/events.py");

@@ -18,6 +18,7 @@ const volatile __u32 quota_files = 60000;
 const volatile __u32 quota_grams = 60000;
 const volatile __u32 quota_flows = 20000;
 const volatile __u32 quota_rare = 10000; // errors, denials, privileges, operations, odd calls
+const volatile __u32 quota_arguments = 256; // different ones; how often each came is counted
 const volatile __u32 quota_packets = 5000;
 const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
@@ -208,7 +209,16 @@ struct {
 	__type(value, struct slot_counts);
 } counts SEC(".maps");
 
-enum quota { QUOTA_FILES, QUOTA_GRAMS, QUOTA_FLOWS, QUOTA_RARE, QUOTA_PACKETS, QUOTA_LIFE, QUOTA_KINDS };
+enum quota {
+	QUOTA_FILES,
+	QUOTA_GRAMS,
+	QUOTA_FLOWS,
+	QUOTA_RARE,
+	QUOTA_PACKETS,
+	QUOTA_LIFE,
+	QUOTA_ARGUMENTS,
+	QUOTA_KINDS
+};
 struct slot_usage {
 	__u32 window[QUOTA_KINDS];
 	__u32 used[QUOTA_KINDS];
@@ -225,6 +235,7 @@ struct {
 // one slot may make.
 HASH(odd_calls, struct call_key, __u64, 65536);
 HASH(errors, struct call_key, __u64, 65536);
+HASH(arguments, struct argument_key, __u64, 65536);
 HASH(denials, struct denied_key, __u64, 65536);
 HASH(grams, struct gram_key, __u32, 262144);
 HASH(files, struct file_key, struct use, 262144);
@@ -271,8 +282,8 @@ __noinline int count_loss(__u32 slot, __u16 kind, __u16 place, __u64 count)
 	return 0;
 }
 
-// Is there room for one more entry of this kind in the slot's window? Counts the loss if not.
-__noinline int take_quota(__u32 slot, __u32 kind, __u32 limit, __u16 place)
+// Is there room for one more entry of this kind in the slot's window?
+__noinline int has_quota(__u32 slot, __u32 kind, __u32 limit)
 {
 	struct slot_usage *use = bpf_map_lookup_elem(&usage, &slot);
 	__u32 now = window;
@@ -283,12 +294,19 @@ __noinline int take_quota(__u32 slot, __u32 kind, __u32 limit, __u16 place)
 		use->window[kind] = now;
 		use->used[kind] = 0;
 	}
-	if (use->used[kind] >= limit) {
-		count_loss(slot, LOSS_QUOTA, place, 1);
+	if (use->used[kind] >= limit)
 		return 0;
-	}
 	__sync_fetch_and_add(&use->used[kind], 1);
 	return 1;
+}
+
+// The same, counting the loss if there is none.
+__noinline int take_quota(__u32 slot, __u32 kind, __u32 limit, __u16 place)
+{
+	if (has_quota(slot, kind, limit))
+		return 1;
+	count_loss(slot, LOSS_QUOTA, place, 1);
+	return 0;
 }
 
 // Add to a counter of a window's set, making the entry within the slot's quota.

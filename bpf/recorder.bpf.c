@@ -4,6 +4,7 @@
 //   whose.h       whose a task is: instance, phase, slot
 //   callers.h     the same, for programs without task storage
 //   syscalls.h    calls, sequences, errors, refused calls      sys_enter, sys_exit
+//   arguments.h   what a few calls were given                  (from sys_enter)
 //   files.h       opened files                                 (from sys_exit)
 //   names.h       names that lead to no open file              (from sys_exit)
 //   changes.h     renames, removals, links, modes              (from sys_exit)

@@ -3,6 +3,7 @@
 #ifndef ETHOGRAM_SYSCALLS_H
 #define ETHOGRAM_SYSCALLS_H
 
+#include "arguments.h"
 #include "changes.h"
 #include "privileges.h"
 #include "socket_calls.h"
@@ -57,11 +58,28 @@ __noinline int take_place(__u32 slot, __u32 nr)
 		place = NO_PLACE;
 	else
 		known->numbers[place & (SLOT_CALLS - 1)] = nr;
+	if (is_in(argument_calls, nr))
+		place |= LOOKED_AT; // the last place becomes none by it
 	known->places[nr & (NATIVE_CALLS - 1)] = place;
 	return place;
 }
 
-static __always_inline void count_call(__u32 slot, __u32 nr, __u16 arch)
+// A call that has no place of its own, or has an argument that is told.
+__noinline int count_rare_call(__u32 slot, __u32 nr, __u16 arch, __u32 place, __u64 argument)
+{
+	struct slot_counts *values;
+
+	if (arch == NATIVE_ARCH && is_in(argument_calls, nr))
+		count_argument(slot, nr, argument);
+	values = bpf_map_lookup_elem(&counts, &slot);
+	if (values && place < NO_PLACE)
+		values->calls[place & (SLOT_CALLS - 1)]++;
+	else
+		count_odd_call(slot, nr, arch);
+	return 0;
+}
+
+static __always_inline void count_call(struct pt_regs *regs, __u32 slot, __u32 nr, __u16 arch)
 {
 	struct slot_places *known;
 	struct slot_counts *values;
@@ -77,7 +95,7 @@ static __always_inline void count_call(__u32 slot, __u32 nr, __u16 arch)
 	if (values && place < SLOT_CALLS)
 		values->calls[place & (SLOT_CALLS - 1)]++;
 	else
-		count_odd_call(slot, nr, arch);
+		count_rare_call(slot, nr, arch, place, argument_of(regs, nr));
 }
 
 // Put a sequence into the window's set. Returns 0 where it is there now.
@@ -110,14 +128,15 @@ static __always_inline __u64 next_gram(__u64 history, __u32 nr, __u16 arch)
 	return (((history << GRAM_BITS) | number) & GRAM_MASK) | table;
 }
 
-static __always_inline void record_entry(struct fast_state *fast, __u32 nr, __u16 arch)
+static __always_inline void record_entry(struct fast_state *fast, struct pt_regs *regs, __u32 nr,
+					 __u16 arch)
 {
 	__u64 gram = next_gram(fast->history, nr, arch), seen;
 	__u32 index = (gram * FIBONACCI) >> 57;
 
 	if (fast->phase == PHASE_STARTUP && is_in(waiting_calls, nr))
 		fast->entered_ns = bpf_ktime_get_boot_ns();
-	count_call(fast->slot, nr, arch);
+	count_call(regs, fast->slot, nr, arch);
 	fast->history = gram;
 	// A cached sequence was already reported for this slot and window; both are in the salt.
 	seen = gram ^ fast->salt;
@@ -126,7 +145,8 @@ static __always_inline void record_entry(struct fast_state *fast, __u32 nr, __u1
 		fast->cache[index] = seen;
 }
 
-static __always_inline void enter_fast(struct fast_state *fast, struct task_struct *task, long id)
+static __always_inline void enter_fast(struct fast_state *fast, struct task_struct *task,
+				       struct pt_regs *regs, long id)
 {
 	__u16 arch = arch_of(task, id);
 	__u32 nr = number_of(id, arch);
@@ -138,11 +158,12 @@ static __always_inline void enter_fast(struct fast_state *fast, struct task_stru
 	fast->arch = arch;
 	fast->nr = nr;
 	if (fast->slot != NO_SLOT)
-		record_entry(fast, nr, arch);
+		record_entry(fast, regs, nr, arch);
 }
 
 // Of a task that has no element of fast_states: without a cache.
-static __always_inline void enter_plain(struct task_state *state, struct task_struct *task, long id)
+static __always_inline void enter_plain(struct task_state *state, struct task_struct *task,
+					struct pt_regs *regs, long id)
 {
 	state->in_call = 1;
 	state->seen = 1;
@@ -152,7 +173,7 @@ static __always_inline void enter_plain(struct task_state *state, struct task_st
 		return;
 	if (state->phase == PHASE_STARTUP && is_in(waiting_calls, state->nr))
 		state->entered_ns = bpf_ktime_get_boot_ns();
-	count_call(state->slot, state->nr, state->arch);
+	count_call(regs, state->slot, state->nr, state->arch);
 	state->history = next_gram(state->history, state->nr, state->arch);
 	report_gram(state->history, state->slot);
 }
@@ -174,14 +195,14 @@ static __noinline int enter_again(struct pt_regs *regs, long id)
 	if (!fast)
 		fast = take_fast(task, state, regs);
 	if (!fast) {
-		enter_plain(state, task, id);
+		enter_plain(state, task, regs, id);
 		return 0;
 	}
 	fast->stamp = state->stamp;
 	fast->slot = state->slot;
 	fast->phase = state->phase;
 	fast->salt = mix(mix(FIBONACCI, window), state->slot);
-	enter_fast(fast, task, id);
+	enter_fast(fast, task, regs, id);
 	return 0;
 }
 
@@ -194,7 +215,7 @@ int BPF_PROG(syscall_enter, struct pt_regs *regs, long id)
 		return 0;
 	fast = fast_of(regs);
 	if (fast && fast->stamp == generation + window)
-		enter_fast(fast, task_of(fast), id);
+		enter_fast(fast, task_of(fast), regs, id);
 	else
 		enter_again(regs, id);
 	return 0;

@@ -90,6 +90,11 @@ def _errors(context: Context, batch: pa.RecordBatch) -> Columns:
     return _syscalls(context, batch) | {"errno": batch.column("errno")}
 
 
+def _arguments(context: Context, batch: pa.RecordBatch) -> Columns:
+    told = {name: batch.column(name) for name in ("index", "value")}
+    return _syscalls(context, batch) | told
+
+
 def _denied(context: Context, batch: pa.RecordBatch) -> Columns:
     exe = _exe_of(context, batch.column("exec_id"))
     return _errors(context, batch) | exe | {"action": _codes(batch, "action")}
@@ -241,6 +246,14 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         _errors,
         lambda _, group: ("errors", canonical([group["nr"], group["errno"]])),
         decided_by=(*_WHOSE, "arch", "nr", "errno"),
+    ),
+    Behaviour(
+        "arguments",
+        _arguments,
+        lambda _, group: (
+            "arguments", canonical([group["nr"], group["index"], group["value"]])
+        ),
+        decided_by=(*_WHOSE, "arch", "nr", "index", "value"),
     ),
     Behaviour("denied", _denied, _name_of_denied),
     Behaviour(

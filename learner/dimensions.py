@@ -38,6 +38,7 @@ __all__ = [
     "access_letters",
     "address_text",
     "canonical",
+    "decode_argument",
     "decode_value",
     "made_socket",
     "one_bit_a_letter",
@@ -56,6 +57,7 @@ _NETLINK = {
     18: "scsitransport", 20: "rdma", 21: "crypto", 22: "smc",
 }  # fmt: skip
 _RAW = 3  # SOCK_RAW
+_U32, _U64, _LAST_ARGUMENT = 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF, 5
 _DEFAULT_PROTOCOLS = {1: 6, 2: 17}  # what protocol 0 means for a stream or datagram socket
 _LETTERS = (
     (Access.READ, "r"),
@@ -199,6 +201,21 @@ _DECODERS: Mapping[Dimension, Callable[[str | None, bytes], AnyValue]] = Mapping
         "operations": _operation,
     }
 )
+
+
+def decode_argument(key: bytes) -> tuple[int, int, int | None]:
+    """Return the number of a call, which of its arguments, and its value: None is not told.
+
+    `RecordingError` where *key*, of dimension `arguments`, says nothing.
+    """
+    parts = parse_key(key, 3)
+    most = (_U32, _LAST_ARGUMENT, _U64)
+    told = parts if parts[2] is not None else parts[:2]
+    for part, limit in zip(told, most, strict=False):
+        if type(part) is not int or not 0 <= part <= limit:
+            raise _malformed(key)
+    number, index, value = parts
+    return number, index, value
 
 
 def decode_value(dimension: Dimension, arch: str | None, key: bytes) -> AnyValue:

@@ -25,6 +25,7 @@ from ethogram.contracts.baseline import (
     rule_id,
 )
 from ethogram.contracts.tables import ENUMS
+from learner.arguments import arguments_of
 from learner.counting import whole
 from learner.evidence import Item
 from learner.identity import identity_of
@@ -38,7 +39,7 @@ from learner.rows import coded, typed
 __all__ = ["LearnOptions", "Parts", "learn", "learn_all"]
 
 _WATCHED = ("subject", "instance", "observation", "loss", "input", "denied")
-_APART = (*_WATCHED, "quarantine", "mark")
+_APART = (*_WATCHED, "quarantine", "mark", "arguments")
 
 _NOBODYS = -1
 
@@ -160,6 +161,7 @@ def _baseline(rows: pd.DataFrame, shared: pd.DataFrame, options: LearnOptions) -
         inputs=observed.inputs,
         observation=_with_facts(observed.observation, seen, found.seen),
         rules=_rules(found.allowed),
+        arguments=arguments_of(rows, shared, include_exec=options.include_exec),
         **outlook(found.seen, watched, observed.observation),
         quarantined=found.quarantined,
     )

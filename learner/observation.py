@@ -13,7 +13,8 @@ They are rows like any other, so that merging stays plain set union:
     loss         key `[kind, place]`, `calls` events lost; no workload where it is not known whose
     input        key `{"clean_end":..,"loader":..,"sha256":..,"tier":..,"window_ms":..}`, with
                  `"dropped_windows":..` where a limit on age or size deleted some, and
-                 `"file_changes":true` where files tell more than opens
+                 `"file_changes":true` where files tell more than opens, and `"arguments":true`
+                 where arguments of calls were looked at
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def _input(context: Context, recording: Recording) -> Row:
         fields["dropped_windows"] = manifest.dropped.windows
     if manifest.file_changes:
         fields["file_changes"] = True
+    if manifest.arguments:
+        fields["arguments"] = True
     return new_row(context, "input", _object(fields), windows=len(context.windows.numbers))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ethogram.contracts.baseline import CARRIED, DIMENSIONS, Base, Baseline, Rule, Rules
+from learner.arguments import joined
 from learner.difference import Difference, Named, differences
 from learner.order import order_of
 
@@ -55,6 +56,7 @@ def _joined(old: Baseline, new: Baseline, difference: Difference, digest: str) -
     return new.model_copy(
         update={
             "rules": Rules.model_construct(**rules),
+            "arguments": joined(old.arguments, new.arguments),
             "inputs": tuple(inputs[name] for name in sorted(inputs)),
             "base": base,
         }

@@ -9,8 +9,8 @@ can tell them from others:
 - files: by executable, in the windows in which a process of the tree ran it;
 - network and DNS: the same, and also for the ancestors of the tree, from one window before it
   began, because the process that made the connection is often the one that started the shell;
-- calls, errors and n-grams: the windows of the instance in which the tree lived, apart for what
-  entered from outside and for the workload itself.
+- calls, their arguments, errors and n-grams: the windows of the instance in which the tree lived,
+  apart for what entered from outside and for the workload itself.
 
 What these rows show is learnt all the same where another row shows it that is not condemned.
 """

@@ -90,8 +90,9 @@ class _Recorder:
             loader_reason=session.loader_reason,
             until_settled=options.until_settled,
             programs=session.programs,
-            # By the hooks on every call, which alone see them.
+            # By the hooks on every call, which alone see them: at its end, and at its beginning.
             file_changes=(session.loader_name == "core" and options.tier == "full") or None,
+            arguments=(session.loader_name == "core" and options.tier != "light") or None,
         )
         sink = self._spool or self._journal
         return Both(sink, self._until) if self._until else sink

@@ -13,6 +13,7 @@ from ethogram.contracts.events import RecordKind
 from ethogram.contracts.flags import is_open
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly, flows
+from profiler.arguments import argument_columns
 from profiler.clock import BootClock
 from profiler.loaders.base import Drained
 from profiler.losses import Losses, Lost
@@ -111,6 +112,7 @@ class WindowWriter:
         losses.update(self._losses.unnamed(self._carried, is_last=is_last))
         new += self._write_processes()
         self._write_calls(calls)
+        self._write_arguments(*sets["arguments"], calls)
         self._write_small(sets)
         new += self._write_files(*sets["files"], window=window)
         new += self._write_network(*sets["flows"], window=window)
@@ -200,6 +202,11 @@ class WindowWriter:
         self.calls += int(calls["calls"].sum())
         self._count(calls["slot"], "calls", calls["calls"])
         self._append("syscalls", self._keyed(calls) | assembly.syscalls_columns(calls))
+
+    def _write_arguments(self, keys: np.ndarray, values: np.ndarray, calls: np.ndarray) -> None:
+        if "arguments" not in self._unknown:
+            keys, columns = argument_columns(keys, values, calls)
+            self._append("arguments", self._keyed(keys) | columns)
 
     def _write_small(self, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
         keys, values = sets["errors"]

@@ -23,7 +23,7 @@ __all__ = ["Behaviour", "Seen", "behaviours", "losses_of", "title_of", "words_of
 # other dimensions of a summary say how much was watched.
 READABLE = (
     "syscalls", "execs", "files", "peers", "listens", "dns", "capabilities", "operations",
-    "quarantine", "errors", "denied",
+    "quarantine", "errors", "denied", "arguments",
 )  # fmt: skip
 # Nearly every program opens these; a screen names what is the workload's own first.
 _LIBRARIES = ("/usr/lib/", "/lib/", "/lib64/", "/usr/share/locale/", "/etc/ld.so.")
@@ -183,6 +183,9 @@ def _words(dimension: str, arch: str | None, key: bytes) -> str | None:
         case "denied", [int(nr), str(action), errno]:
             reason = f" {_error_name(errno)}" if isinstance(errno, int) else ""
             return f"{_call(arch, nr)}: {action}{reason}"
+        case "arguments", [int(nr), int(index), value]:
+            told = "not told" if value is None else f"{int(value):#x}"
+            return f"{_call(arch, nr)}: argument {index} {told}"
     return None
 
 

@@ -53,6 +53,7 @@ class LossPlace(IntEnum):
     SLOTS = 8
     DNS = 9
     TASKS = 10
+    ARGUMENTS = 11
 
 
 class EventFlag(IntFlag):
@@ -190,6 +191,12 @@ _ALL = (
         "Key of maps `odd_calls` and `errors`.",
         ("u32", "slot window nr"),
         ("u16", "arch errnum"),
+    ),
+    _struct(
+        "argument_key",
+        "Key of map `arguments`.",
+        ("u64", "value"),
+        ("u32", "slot window nr is_other"),
     ),
     _struct(
         "denied_key",

@@ -142,8 +142,9 @@ class Manifest(_Part):
     `ended` is absent while it runs and where the recorder was killed. `clean_end` says that every
     window which began was written. `loader_reason`: why `--loader auto` took another than `core`.
     `losses` is the total of table `losses`. `file_changes`: table `files` tells renames, removals,
-    links and modes, not opens alone. `stopped`: what ended it. `until_settled`: it was to end where
-    the estimate says that at least this share of the windows to come shows nothing new.
+    links and modes, not opens alone. `arguments`: table `arguments` tells those of calls.
+    `stopped`: what ended it. `until_settled`: it was to end where the estimate says that at least
+    this share of the windows to come shows nothing new.
     """
 
     schema_name: Literal["ethogram.recording/1"] = Field(
@@ -173,6 +174,7 @@ class Manifest(_Part):
     retain: str | None = None
     dropped: Dropped | None = None
     file_changes: Literal[True] | None = None
+    arguments: Literal[True] | None = None
     stopped: Stopped | None = None
     until_settled: Annotated[float, Field(gt=0, lt=1)] | None = None
     files: tuple[DataFile, ...] = ()

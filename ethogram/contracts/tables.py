@@ -69,6 +69,7 @@ ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ngrams", "errors", "denied",
             # What a baseline needs to know of the observation; no behaviour.
             "subject", "instance", "observation", "loss", "input", "quarantine", "mark",
+            "arguments",
         ),
     }
 )  # fmt: skip
@@ -275,6 +276,15 @@ _ALL = (
         ("errno", "u16?", "the error it returned"),
         ("calls", "u64", "how often"),
         key=f"{_K} exec_id arch nr action errno",
+    ),
+    _table(
+        "arguments", "What an argument of a few system calls was: those that policy can tell by.",
+        *_KEY, *_CALL,
+        ("index", "u8", "which argument, from 0"),
+        ("value", "u64?", "the bits of it that are told; null where it was not looked at, or took"
+         " more values than are told"),
+        ("calls", "u64", "how often"),
+        key=f"{_K} arch nr index value",
     ),
     _table(
         "ngrams", "Each thread's sequences of six system calls, as a set.",

@@ -74,7 +74,7 @@ _MAX_SLOTS = 1024  # of 4 KiB a CPU
 # Tables that stay empty, and columns that hold nothing: "table" and "table.column".
 UNKNOWN = frozenset(
     {
-        "denied", "dns", "errors", "files", "ngrams", "privileges",
+        "arguments", "denied", "dns", "errors", "files", "ngrams", "privileges",
         *(f"instances.{name}" for name in (
             "mntns", "netns", "seccomp_mode", "no_new_privs", "caps_bounding", "host_namespaces",
         )),

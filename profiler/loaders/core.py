@@ -50,7 +50,7 @@ _LEFT_OUT: dict[Tier, frozenset[str]] = {
 _UNKNOWN: dict[Tier, frozenset[str]] = {
     "full": frozenset(),
     "calls": frozenset({"coverage.opens"}),
-    "light": frozenset({"coverage.calls", "coverage.opens"}),
+    "light": frozenset({"arguments", "coverage.calls", "coverage.opens"}),
 }
 # Bytes of a path in the map of cgroups that are expected, with the zero that ends it.
 _NAMED_SIZE = 256

@@ -21,6 +21,7 @@ __all__ = ["SETS", "Counters"]
 SETS = {
     "odd_calls": ("call_key", None),
     "errors": ("call_key", None),
+    "arguments": ("argument_key", None),
     "denials": ("denied_key", None),
     "grams": ("gram_key", None),
     "files": ("file_key", "use"),

@@ -114,6 +114,16 @@ class Seen:
         )
 
     @property
+    def arguments(self) -> dict[str, dict[int | None, int]]:
+        """Return for each call how often its argument was what; None stands for others."""
+        found: dict[str, dict[int | None, int]] = {}
+        for key, calls in self._keys("arguments"):
+            name = name_of("x86_64", int(key["nr"])) or "?"
+            value = None if key["is_other"] else int(key["value"])
+            found.setdefault(name, Counter())[value] += int(calls)
+        return found
+
+    @property
     def denied(self) -> Counter[tuple[str, str, int | None]]:
         counted: Counter[tuple[str, str, int | None]] = Counter()
         for key, value in self._keys("denials"):

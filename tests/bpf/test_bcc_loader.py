@@ -256,7 +256,7 @@ def test_what_is_unknown_is_a_table_or_a_column_that_may_be_null(name: str) -> N
 
 def test_sets_of_unknown_tables_are_empty_and_have_their_types(kernel: Kernel) -> None:
     sets = kernel.run(["openat", "/etc/hostname", "r"]).drained.sets
-    names = {"errors", "denials", "grams", "files", "unix_flows", "privileges"}
+    names = {"arguments", "errors", "denials", "grams", "files", "unix_flows", "privileges"}
     assert sets.keys() == names | {"flows"}
     for name in names:
         assert len(sets[name][0]) == len(sets[name][1]) == 0

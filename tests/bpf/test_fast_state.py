@@ -22,7 +22,7 @@ from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
 
-GETPPID, GETPID, I386_GETPPID, CLOSE = 110, 39, 64, 3
+GETPPID, GETPID, I386_GETPPID, CLOSE, PRCTL = 110, 39, 64, 3, 157
 I386_UNSHARE, NEW_MOUNTS = 310, 0x20000
 MOVES = 200
 
@@ -74,7 +74,9 @@ def test_counts_sequences_and_errors_are_exact_without_it(crowded: Kernel) -> No
         ["thread", 23, [["call", GETPID, 3]]],
         ["int80", I386_GETPPID, 23],
         ["call", CLOSE, 23, 999],
+        ["call", PRCTL, 23, 3],
     )
+    assert seen.arguments["prctl"] == {3: 23}
     assert seen.calls()["getppid"] == 69
     assert seen.calls()["getpid"] == 69
     assert seen.calls(arch="i386") == {"getppid": 23}

@@ -13,7 +13,7 @@ from tests.bpf.conftest import Kernel
 
 pytestmark = pytest.mark.bpf
 
-GETPPID = 110
+GETPPID, PRCTL = 110, 157
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,11 @@ def test_it_records_the_same(plain: Kernel, kernel: Kernel) -> None:
     actions: list[list[object]] = [
         ["call", GETPPID, 23], ["open", "/etc/passwd", "r"], ["open", "/nonexistent", "r"],
         ["spawn", "/bin/true"], ["connect", "127.0.0.1", 1], ["unshare", "uts"],
+        ["call", PRCTL, 5, 3],
     ]  # fmt: skip
     seen, other = (one.run(*actions) for one in (plain, kernel))
     assert seen.calls()["getppid"] == 23
-    for what in ("errors", "operations", "flows", "capabilities"):
+    for what in ("errors", "operations", "flows", "capabilities", "arguments"):
         assert getattr(seen, what) == getattr(other, what), what
     assert {(f.path, f.asked, f.errno) for f in seen.files} == {
         (f.path, f.asked, f.errno) for f in other.files

@@ -14,7 +14,7 @@ from tests.bpf.conftest import Kernel
 
 pytestmark = pytest.mark.bpf
 
-GETPPID, GETPGRP, POLL = 110, 111, 7
+GETPPID, GETPGRP, POLL, PRCTL = 110, 111, 7, 157
 
 
 def attached(tier: Tier, startup_ns: int = 60_000_000_000) -> Kernel:
@@ -45,10 +45,13 @@ def light() -> Iterator[Kernel]:
 
 
 def test_every_call_is_counted_with_its_sequence(calls: Kernel) -> None:
-    seen = calls.run(["call", GETPPID, 23], ["fork", 3, [["call", GETPGRP, 2]]])
+    seen = calls.run(
+        ["call", GETPPID, 23], ["fork", 3, [["call", GETPGRP, 2]]], ["call", PRCTL, 5, 3]
+    )
     counted = seen.calls()
     assert (counted["getppid"], counted["getpgrp"]) == (23, 6)
     assert ("getppid",) * 6 in seen.grams
+    assert seen.arguments == {"prctl": {3: 5}}
     assert len([one for one in seen.execs if not one.errno]) == 1
     assert not seen.losses
 

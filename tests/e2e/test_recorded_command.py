@@ -26,6 +26,7 @@ from tests.workloads import known
 pytestmark = pytest.mark.e2e
 
 BPF_CGROUP_INET4_CONNECT = 10
+IOCTL, I386_IOCTL, FIONREAD = 16, 54, 0x541B
 
 
 def recorded(tmp_path: Path, *options: str) -> Recording:
@@ -33,6 +34,18 @@ def recorded(tmp_path: Path, *options: str) -> Recording:
     done = ethogram("record", "-o", tmp_path / "rec", *options, "--", *words)
     assert done.returncode == 0, done.stderr
     return Recording.open(tmp_path / "rec")
+
+
+def test_arguments_are_of_the_calls_that_were_counted(tmp_path: Path) -> None:
+    words = known(["call", IOCTL, 23, 0, FIONREAD], ["int80", I386_IOCTL, 2, 0, FIONREAD])
+    done = ethogram("record", "-o", tmp_path / "rec", "--", *words)
+    assert done.returncode == 0, done.stderr
+    recording = Recording.open(tmp_path / "rec")
+    rows = [row for row in recording.table("arguments").to_pylist() if row["phase"] == "startup"]
+    assert {(row["arch"], row["nr"], row["value"]): row["calls"] for row in rows} == {
+        ("x86_64", IOCTL, FIONREAD): 23, ("i386", I386_IOCTL, None): 2,
+    }  # fmt: skip
+    assert recording.manifest.arguments is True
 
 
 def test_coverage_counts_what_the_tables_hold(tmp_path: Path) -> None:
@@ -52,6 +65,8 @@ def test_the_light_tier_counts_execs_and_says_what_it_cannot_know(tmp_path: Path
     (row,) = recording.table("coverage").to_pylist()
     assert (row["execs"], row["calls"], row["opens"]) == (23, None, None)
     assert recording.table("syscalls").num_rows == 0
+    assert recording.table("arguments").num_rows == 0
+    assert recording.manifest.arguments is None
 
 
 def test_calls_alone_are_counted_and_nothing_of_their_results(tmp_path: Path) -> None:
@@ -66,6 +81,7 @@ def test_calls_alone_are_counted_and_nothing_of_their_results(tmp_path: Path) ->
     empty = ("errors", "files", "privileges")
     assert [name for name in empty if recording.table(name).num_rows] == []
     assert recording.manifest.file_changes is None
+    assert recording.manifest.arguments is True
 
 
 LEFT_OUT = {

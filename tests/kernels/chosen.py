@@ -20,7 +20,8 @@ NOT_THERE = ("test_sockets_of_other_families_are_known_by_kind", "notifier", "ne
 # what differs by kernel: calls, refusals, files, rings, processes and their phases, connections,
 # privileges, what was there before, losses, the optional hooks, the BCC loader, one recording.
 EVERY_CHANGE = (
-    OWN, "tests/bpf/test_bcc_loader.py", "tests/bpf/test_callers.py", "tests/bpf/test_cgroups.py",
+    OWN, "tests/bpf/test_arguments.py", "tests/bpf/test_bcc_loader.py",
+    "tests/bpf/test_callers.py", "tests/bpf/test_cgroups.py",
     "tests/bpf/test_denied.py", "tests/bpf/test_file_changes.py", "tests/bpf/test_files.py",
     "tests/bpf/test_io_uring.py", "tests/bpf/test_losses.py", "tests/bpf/test_network.py",
     "tests/bpf/test_network_dns.py", "tests/bpf/test_optional.py", "tests/bpf/test_privileges.py",
@@ -32,7 +33,7 @@ SLOW = (
     "light", "nothing_is_left", "do_not_fit", "recording_through", "under_way_when",
     "no_exec_is_lost", "can_be_tried", "doctor", "can_be_recorded and bcc",
     "test_callers and calls", "sockets_that_had_a_name", "chose_is_outgoing", "ring_of_lives",
-    "map_of_sequences", "without_a_slot",
+    "map_of_sequences", "without_a_slot", "quota_is_a_workload",
 )  # fmt: skip
 
 
