@@ -20,7 +20,17 @@ def shop(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shop_recording(Path("shop.rec"))
     assert run(["learn", "shop.rec", "-o", "baselines", "--allow", "thin"]) == 0
-    export = ["export", "baselines", "--to", "seccomp", "--enforce", "-o", "policies"]
+    export = [
+        "export",
+        "baselines",
+        "--to",
+        "seccomp",
+        "--allow",
+        "thin",
+        "--enforce",
+        "-o",
+        "policies",
+    ]
     assert run([*export, "--allow-lossy"]) == 0
     capsys.readouterr()
     return tmp_path
