@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ethogram import __version__
 from ethogram.cli.diff_ranking import Ranked, evidence_words, ranked, verdict
 from ethogram.cli.diff_screen import state_words
+from ethogram.cli.markdown import code, comment, plain
 from ethogram.cli.screen import count, subject_words
 from ethogram.contracts.baseline import DIMENSIONS
 from ethogram.contracts.escape import printable
@@ -25,8 +25,6 @@ _SARIF = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "none"}
-# GitHub refuses comments of more than 65,536 characters.
-_LONGEST = 60_000
 
 
 def document_of(found: Sequence[Difference], kind: str, *, old: str, new: str) -> str:
@@ -97,62 +95,38 @@ def _change(one: Ranked) -> dict[str, Any]:
 
 def _markdown(found: Sequence[Difference], old: str, new: str) -> str:
     """Return a comment for a pull request, cut where it would be too long for one."""
-    head = f"### Behaviour: {verdict(found)}\n\n{_code(old)} → {_code(new)}\n"
+    head = f"### Behaviour: {verdict(found)}\n\n{code(old)} → {code(new)}\n"
     lines = [line for difference in found for line in _section(difference)]
     same = sum(not (one.changes or one.match) for one in found)
     tail = f"\n{count(same, 'workload')} the same.\n" if same else ""
-    text = head
-    for number, line in enumerate(lines):
-        if len(text) + len(line) + len(tail) > _LONGEST:
-            text += f"\n… and {count(len(lines) - number, 'more line')}: too long for a comment.\n"
-            break
-        text += line + "\n"
-    return text + tail
+    return comment(head, lines, tail)
 
 
 def _section(difference: Difference) -> Iterator[str]:
     changes = ranked(difference)
     if not changes and not difference.match:
         return
-    yield f"\n#### {_code(subject_words(difference.baseline.subject))}: {state_words(difference)}\n"
+    yield f"\n#### {code(subject_words(difference.baseline.subject))}: {state_words(difference)}\n"
     for note in difference.notes:
-        yield f"> {_code(note)}  "
+        yield f"> {code(note)}  "
     for title, way in (("Allowed now", "wider"), ("In quarantine now", "apart")):
         some = [one for one in changes if one.change.way == way]
         matches = [words for of, words in difference.match if of == way]
         if some or matches:
             yield f"\n**{title}**\n"
-        yield from (f"- {_code(words)}" for words in matches)
+        yield from (f"- {code(words)}" for words in matches)
         for one in some:
             yield (
-                f"- **{one.severity}** {one.change.dimension} {_code(one.title)}: {_plain(one.why)}"
-                f" ({_plain(evidence_words(one.change.evidence))})"
+                f"- **{one.severity}** {one.change.dimension} {code(one.title)}: {plain(one.why)}"
+                f" ({plain(evidence_words(one.change.evidence))})"
             )
     gone = [one for one in changes if one.change.way == "narrower"]
     matches = [words for of, words in difference.match if of == "narrower"]
     if gone or matches:
         yield f"\n<details><summary>Not allowed any more: {len(gone) + len(matches):,}</summary>\n"
-        yield from (f"- {_code(words)}" for words in matches)
-        yield from (f"- {one.change.dimension} {_code(one.title)}" for one in gone)
+        yield from (f"- {code(words)}" for words in matches)
+        yield from (f"- {one.change.dimension} {code(one.title)}" for one in gone)
         yield "\n</details>"
-
-
-def _code(text: str) -> str:
-    """Return *text* as code, whatever it holds: a fence of more backticks than are in it."""
-    text = printable(text)
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{space}{text}{space}{fence}"
-
-
-def _plain(text: str) -> str:
-    """Return *text* with nothing in it that Markdown or HTML would read, but code as it is."""
-    parts = re.split(r"(`[^`]*`)", printable(text))
-    return "".join(
-        part if index % 2 else re.sub(r"([\\*_\[\]<>#|!@])", r"\\\1", part)
-        for index, part in enumerate(parts)
-    )
 
 
 # --- SARIF ---------------------------------------------------------------------------------------

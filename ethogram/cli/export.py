@@ -31,6 +31,7 @@ __all__ = ["command"]
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --force",
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
         "ethogram export baselines --to seccomp -o policies --dry-run",
+        "ethogram export baselines --to seccomp -o policies --check --summary comment.md",
         "ethogram export baselines --to networkpolicy --map production.yaml -o policies",
         "ethogram export baselines --to seccomp --to admission --mode warn -o policies",
     ),

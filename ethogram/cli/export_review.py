@@ -38,6 +38,12 @@ def review_options(command: Any) -> Any:
                 help="Remove files that an earlier export wrote for workloads that are gone, and"
                 " that nobody changed since.",
             ),
+            click.option(
+                "--summary",
+                metavar="FILE",
+                help="Write what the change lets in and shuts out, as markdown for a pull request;"
+                " `-` prints it.",
+            ),
             format_option("text", "json"),
             force_option,
         )
@@ -53,6 +59,7 @@ class Review:
     dry_run: bool
     check: bool
     prune: bool
+    summary: str | None
     output_format: str
     force: bool
 
@@ -63,6 +70,14 @@ class Review:
         if self.output_format != "text" and not (self.check or self.dry_run):
             raise UsageError(
                 "`--format` says how `--dry-run` and `--check` answer", hint="add one of them"
+            )
+        self._refuse_two_documents()
+
+    def _refuse_two_documents(self) -> None:
+        if self.summary == "-" and self.output_format != "text":
+            raise UsageError(
+                "`--summary -` and `--format json` both print on standard output",
+                hint="write the summary into a file",
             )
 
     @property
@@ -92,9 +107,15 @@ class Review:
         if self.prune:
             planned = pruned(planned, stale)
         told: dict[str, Any] = {"output_format": self.output_format, "prune": self.prune}
+        if self.summary is not None:
+            from ethogram.cli.export_summary import summary_of, write_summary
+
+            write_summary(summary_of(planned, stale), self.summary)
         _refuse_relaxed(planned.directory, self)
         if self.check:
             check(planned, stale, renew=renew, **told)
+            return None
+        if self.dry_run and self.summary == "-":
             return None
         if self.dry_run:
             print_changes(planned, stale, **told)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporters.review.documents import annotated, changed, kinds
-from exporters.review.protocol import Relaxed
+from exporters.review.cel_words import told_rules
+from exporters.review.documents import annotated, changed, kinds, listed, part
+from exporters.review.protocol import Relaxed, Told
 
 __all__ = ["AdmissionReviewer", "reviewer"]
 
@@ -25,6 +26,22 @@ class AdmissionReviewer:
         """Return whether *documents* are policies or bindings."""
         return kinds(documents) <= {_POLICY, _BINDING}
 
+    def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what the rules ask, and what the bindings do about a pod that breaks one."""
+        specs = [(one.get("kind"), part(one, "spec")) for one in documents]
+        actions = sorted(
+            {
+                str(action)
+                for kind, spec in specs
+                if kind == _BINDING
+                for action in listed(spec, "validationActions")
+            }
+        )
+        rules = [
+            rule for kind, spec in specs if kind == _POLICY for rule in listed(spec, "validations")
+        ]
+        return told_rules(rules, _mode(actions))
+
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policy with bindings that audit, and so that no error of its own refuses."""
         found = []
@@ -39,6 +56,11 @@ class AdmissionReviewer:
         return Relaxed(
             found, "admits every pod, and notes in the audit log whom it refused", "kubectl"
         )
+
+
+def _mode(actions: Sequence[str]) -> str:
+    words = {"Deny": "denies", "Warn": "warns", "Audit": "audits"}
+    return " and ".join(words.get(action, action) for action in actions) or "is bound to nothing"
 
 
 def reviewer() -> AdmissionReviewer:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporters.review.documents import annotated, changed
-from exporters.review.protocol import Relaxed
+from exporters.review.cel_words import told_rules
+from exporters.review.documents import annotated, changed, listed, part
+from exporters.review.protocol import Relaxed, Told
 
 __all__ = ["GatekeeperReviewer", "reviewer"]
 
@@ -26,6 +27,26 @@ class GatekeeperReviewer:
         return all(
             str(one.get("apiVersion")).startswith((_TEMPLATES, _CONSTRAINTS)) for one in documents
         )
+
+    def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what the templates ask, and what the constraints do about a pod that breaks it."""
+        words = {"deny": "denies", "warn": "warns", "dryrun": "audits"}
+        actions = {
+            str(part(one, "spec").get("enforcementAction", "deny"))
+            for one in documents
+            if str(one.get("apiVersion")).startswith(_CONSTRAINTS)
+        }
+        rules = [
+            rule
+            for one in documents
+            for target in listed(part(one, "spec"), "targets")
+            if isinstance(target, Mapping)
+            for code in listed(target, "code")
+            if isinstance(code, Mapping)
+            for rule in listed(part(code, "source"), "validations")
+        ]
+        mode = " and ".join(sorted(words.get(action, action) for action in actions))
+        return told_rules(rules, mode or "is bound to nothing")
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the constraints so that they are only audited; templates decide nothing."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ethogram.errors import ExportError
+from exporters.review.cel_words import told_rules
 from exporters.review.documents import annotated, changed, kinds, listed, part
-from exporters.review.protocol import Relaxed
+from exporters.review.protocol import Relaxed, Told
 
 __all__ = ["KyvernoReviewer", "reviewer"]
 
@@ -27,6 +28,23 @@ class KyvernoReviewer:
         return kinds(documents) <= _BY_CEL | _BY_PATTERN and all(
             "kyverno.io" in str(one.get("apiVersion")) for one in documents
         )
+
+    def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what the rules ask, and what is done about a pod that breaks one."""
+        rules: list[Any] = []
+        modes: set[str] = set()
+        for document in documents:
+            spec = part(document, "spec")
+            if document.get("kind") in _BY_CEL:
+                rules += listed(spec, "validations")
+                modes |= {str(action).lower() for action in listed(spec, "validationActions")}
+                continue
+            modes.add(str(spec.get("validationFailureAction", "Audit")).lower())
+            for rule in listed(spec, "rules"):
+                rules += _expressions(rule)
+        words = {"deny": "denies", "enforce": "denies", "warn": "warns", "audit": "audits"}
+        mode = " and ".join(sorted(words.get(one, one) for one in modes))
+        return told_rules(rules, mode or "audits")
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policies so that they report and refuse nothing."""
@@ -62,3 +80,10 @@ def _audited(rule: Any) -> dict[str, Any]:
     audited = changed(rule, "validate", failureAction="Audit")
     audited["validate"].pop("failureActionOverrides", None)
     return audited
+
+
+def _expressions(rule: Any) -> list[Any]:
+    if not isinstance(rule, dict):
+        raise ExportError("the policy is malformed: a rule is no mapping")
+    validate = part(rule, "validate")
+    return listed(part(validate, "cel"), "expressions") or [{"message": validate.get("message")}]

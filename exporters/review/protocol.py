@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-__all__ = ["Documents", "Relaxed", "Relaxing", "Reviewer", "Route"]
+from ethogram.contracts.baseline import AnyValue
+
+__all__ = ["Documents", "Grant", "Relaxed", "Relaxing", "Reviewer", "Route", "Tellable", "Told"]
 
 Documents: TypeAlias = "list[dict[str, Any]]"
 # How a file comes into force: an API server takes it, a node has it, a service manager reads it.
@@ -25,6 +27,52 @@ class Relaxed:
     effect: str
     route: Route
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One thing that a policy allows, or one rule by which it refuses (*is_demand*).
+
+    *kind* and *words* say what, in plain words; *value* is what a baseline would call it, for its
+    grade. Grants of one *subject* can cover each other, as a call does for every argument what it
+    does for some: a lower *breadth* is covered by a higher one.
+    """
+
+    kind: str
+    words: str
+    value: AnyValue | None = None
+    is_demand: bool = False
+    subject: str | None = None
+    breadth: int = 0
+
+    def covers(self, other: Grant) -> bool:
+        """Return whether what allows this allows *other*."""
+        return self == other or (
+            self.subject is not None
+            and (self.kind, self.subject) == (other.kind, other.subject)
+            and self.breadth > other.breadth
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a policy says: its *mode* in a word (`denies`, `logs`), its grants, and how much it is.
+
+    *tightness* is in numbers, for a table: `84 of 373 calls`.
+    """
+
+    mode: str
+    grants: tuple[Grant, ...]
+    tightness: str
+
+
+@runtime_checkable
+class Tellable(Protocol):
+    """A target whose policies can be told in plain words."""
+
+    def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
+        """Return what the policy says. Raises `ExportError` where it is malformed."""
+        ...
 
 
 @runtime_checkable

@@ -10,7 +10,8 @@ from typing import Any
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
 from ethogram.errors import ExportError
 from exporters.review.documents import annotated, listed, part
-from exporters.review.protocol import Relaxed
+from exporters.review.protocol import Relaxed, Told
+from exporters.review.seccomp_words import told_profile
 from exporters.seccomp_calls import MACHINES
 
 __all__ = ["SeccompReviewer", "reviewer"]
@@ -32,6 +33,12 @@ class SeccompReviewer:
         return len(documents) == 1 and (
             "defaultAction" in documents[0] or documents[0].get("kind") == _KIND
         )
+
+    def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
+        """Return the calls that the profile lets through, and what it does about others."""
+        (document,) = documents
+        profile = part(document, "spec") if document.get("kind") == _KIND else document
+        return told_profile(profile)
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the profile with every call allowed, those that it refused logged.
