@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -117,6 +118,9 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
     files = [place.directory / one.path for one in done if route(one) == "kubectl"]
     if files:
         yield shell("kubectl", "apply", *(word for file in files for word in ("-f", file)))
+    for one in done:
+        if one.relaxed and route(one) == "patch":
+            yield _patch(place.directory / one.path, one.relaxed.documents[0], place, one.path)
     restarts: dict[str | None, None] = {}
     for one in done:
         path = place.directory / one.path
@@ -130,6 +134,21 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
             yield f"# {shell(path)}: where a container's seccomp profile is, then start it again"
         restarts |= dict.fromkeys([_restart(entry.workload_key)] if entry else [])
     yield from (line for line in restarts if line)
+
+
+def _patch(path: Path, patch: Mapping[str, Any], place: Place, name: str) -> str:
+    """Return the command that patches the workload; a patch for kustomize has no namespace."""
+    from ethogram.contracts.keys import parse_workload_key
+
+    metadata = patch.get("metadata")
+    said = metadata if isinstance(metadata, Mapping) else {}
+    namespace = said.get("namespace")
+    if namespace is None and (entry := place.entries.get(name)):
+        with suppress(ValueError):
+            namespace = parse_workload_key(entry.workload_key).namespace
+    words = ["-n", str(namespace)] if namespace else []
+    what = (str(patch.get("kind")).lower(), str(said.get("name")))
+    return shell("kubectl", *words, "patch", *what, "--patch-file", path)
 
 
 def _restart(workload_key: str) -> str | None:

@@ -11,8 +11,9 @@ from ethogram.contracts.baseline import AnyValue
 __all__ = ["Documents", "Grant", "Relaxed", "Relaxing", "Reviewer", "Route", "Tellable", "Told"]
 
 Documents: TypeAlias = "list[dict[str, Any]]"
-# How a file comes into force: an API server takes it, a node has it, a service manager reads it.
-Route: TypeAlias = Literal["kubectl", "node", "systemd"]
+# How a file comes into force: an API server takes it as an object or as a patch, a node has it, a
+# service manager reads it.
+Route: TypeAlias = Literal["kubectl", "patch", "node", "systemd"]
 
 
 @dataclass(frozen=True, slots=True)

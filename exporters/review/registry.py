@@ -27,6 +27,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "kyverno": "exporters.review.kyverno",
         "networkpolicy": "exporters.review.networkpolicy",
         "seccomp": "exporters.review.seccomp",
+        "securitycontext": "exporters.review.securitycontext",
     }
 )
 
