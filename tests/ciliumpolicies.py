@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Literal
 
 import yaml
@@ -12,6 +11,7 @@ import yaml
 from ethogram.contracts.baseline import Baseline, PeerValue, Rule
 from ethogram.contracts.policy_cilium import Identity
 from exporters.cilium import exporter
+from exporters.networkpolicy_addresses import is_public, parse_address
 from exporters.protocol import Artifact, Finding
 from exporters.registry import parse_options
 from tests.peers import connections, make_network_baseline
@@ -76,6 +76,11 @@ def meetings(rule: Rule[PeerValue]) -> Iterator[Meeting]:
         for it in meetings(as_tcp):
             yield Meeting(it.direction, it.peer, protocol, kind)
         return
+    if who is not None and who.kind in ("node", "apiserver") and not who.addresses:
+        # Where it is was not known; what it is was.
+        who = who.model_copy(update={"addresses": ("192.0.2.77",)})
+        value = value.model_copy(update={"identity": who})
+        rule = rule.model_copy(update={"value": value})
     names = frozenset({value.name} if value.name and value.direction == "out" else ())
     for it in connections(rule):
         end = it.peer
@@ -91,7 +96,8 @@ def meetings(rule: Rule[PeerValue]) -> Iterator[Meeting]:
         else:
             peers = [Identity(address=end.address, names=names)]
             is_behind = who is not None and who.kind in ("service", "dns")
-            if is_behind and end.address and ip_address(end.address).is_private:
+            address = parse_address(end.address or "")
+            if is_behind and address is not None and not is_public(address):
                 peers += _nodes(end.address)
         for peer in peers:
             yield Meeting(it.direction, peer, it.protocol, it.port)

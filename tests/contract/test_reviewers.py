@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from ethogram.contracts.baseline import load_baseline
+from ethogram.contracts.policy_cilium import Identity
+from ethogram.contracts.policy_cilium import allows as cilium_allows
 from ethogram.contracts.policy_network import Endpoint, selects
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
 from ethogram.contracts.syscall_names import names_of
@@ -17,6 +19,7 @@ from exporters.review.registry import reviewer_of, reviewers
 from exporters.seccomp_calls import MACHINES
 from tests.admission import make_admission_baseline, make_pod
 from tests.baselines import make_baseline, syscall_rule
+from tests.ciliumpolicies import subject_of
 from tests.contract.test_exporters import GOLDEN
 from tests.peers import EVERY_PEER, make_network_baseline
 from tests.vap import problems, review
@@ -109,6 +112,14 @@ def test_what_is_relaxed_refuses_nothing(artifact: Artifact) -> None:
             namespace = policy["metadata"]["namespace"]
             for more in ({}, {"ethogram.dev/relaxed": "true"}):
                 assert not selects(policy, Endpoint(namespace=namespace, labels=labels | more))
+        case "cilium":
+            pod, outside = subject_of(documents[0]), Identity(address="203.0.113.99")
+            asked = {"protocol": "TCP", "port": 1}
+            for way in ("in", "out"):
+                assert cilium_allows(documents, pod, outside, direction=way, **asked)
+                assert not cilium_allows(
+                    load(artifact.content), pod, outside, direction=way, **asked
+                )
         case "admission":
             assert not problems(documents)
             adds = {"name": "nginx", "securityContext": {"privileged": True}}
