@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ethogram.contracts.policy_seccomp import ARCHITECTURES, Verdict, verdict
+from ethogram.contracts.policy_seccomp import ARCHITECTURES, Verdict, read_profile, verdict
 from ethogram.contracts.syscall_names import name_of
 from exporters.replay.observations import Observations, Sight
 from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
@@ -69,6 +69,7 @@ class SeccompReplayer:
     ) -> Iterator[Outcome]:
         calls = [*_own_calls(rows), *self._of_runtimes(rows, seen)]
         judged = 0
+        profile = read_profile(policy.document)
         for runtime, count in self._unknown_runtimes(rows, seen):
             reason = f"what {runtime} calls once it has installed the filter was not measured"
             yield Unjudged(reason, count, policy.path, workload)
@@ -77,8 +78,12 @@ class SeccompReplayer:
                 what = f"call {call.nr} of {call.arch} has no name in this version's table"
                 yield Unjudged(what, call.count, policy.path, workload)
                 continue
+            answer = profile.verdict(call.arch, call.name)
+            if not answer.is_certain:
+                what = f"the profile asks for arguments of `{call.name}`, which were not recorded"
+                yield Unjudged(what, call.count, policy.path, workload)
+                continue
             judged += call.count
-            answer = verdict(policy.document, call.arch, call.name)
             if answer.action != "SCMP_ACT_ALLOW":
                 yield _denied(policy, workload, call, answer)
         yield Judged("calls", judged, workload, policy.path)
