@@ -1,4 +1,4 @@
-"""`ethogram explain`: the story of a rule, and how to drop it."""
+"""`ethogram explain`: the story of a rule, or of a line of policy, and how to drop it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ethogram.cli.explain_words import allowing, drop_command
 from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import examples, format_option
 from ethogram.cli.screen import count, next_command, output, shell, subject_words
@@ -27,27 +28,48 @@ _SHOWN = 40
 
 @click.command(
     "explain",
-    short_help="Tell the story of a rule, and how to drop it.",
+    short_help="Tell the story of a rule or of a line of policy, and how to drop it.",
     epilog=examples(
         "ethogram explain baselines syscalls:ptrace",
         "ethogram explain baselines/shop.Deployment-checkout.nginx.baseline.yaml files:/etc/passwd",
         "ethogram explain baselines files-58f1c0a2b3d4 --format json",
+        "ethogram explain policies/shop/Deployment-checkout/nginx.seccomp.json accept4",
+        "ethogram explain policies/shop/Deployment-checkout/nginx.networkpolicy.yaml"
+        " 'spec.egress[0].to[1]' --baseline baselines",
     ),
 )
-@click.argument("path", metavar="BASELINE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="BASELINE|POLICY", type=click.Path(path_type=Path))
 @click.argument("rule", metavar="RULE")
+@click.option(
+    "--baseline",
+    "baselines",
+    metavar="BASELINE",
+    type=click.Path(path_type=Path),
+    help="The baseline that POLICY was made from, or a directory of them.",
+)
 @format_option("text", "json")
-def command(path: Path, rule: str, output_format: str) -> None:
+def command(path: Path, rule: str, baselines: Path | None, output_format: str) -> None:
     """Tell what a rule allows, who did it, how often and when, and who decided about it.
 
     BASELINE is a file or a directory of baselines. RULE is an id, the beginning of one, or what is
     allowed, such as `syscalls:ptrace` or `files:/etc/passwd`. What is quarantined or left out is
     told as well.
+
+    POLICY is a file that `export` wrote, with its provenance beside it. RULE is a place in it, such
+    as `spec.egress[0].to[1]` or `ProtectHome`, the name of a call, a peer, a capability, or a rule
+    of its baseline.
     """
     from datetime import UTC, datetime
 
     from learner.story import closest_name, stories
 
+    if _is_policy(path):
+        from ethogram.cli.explain_policy import explain_policy
+
+        explain_policy(path, rule, baselines, output_format)
+        return
+    if baselines is not None:
+        raise UsageError("`--baseline` goes with a policy", hint=f"`{path}` is no policy")
     loaded = _loaded(path)
     today = datetime.now(UTC).date()
     found = [
@@ -75,6 +97,14 @@ def command(path: Path, rule: str, output_format: str) -> None:
 _Found = tuple[Path, "Baseline", "Story"]
 
 
+def _is_policy(path: Path) -> bool:
+    """Return whether *path* is a policy: by what stands beside it, or by how it begins."""
+    from ethogram.contracts.foreign import is_policy
+    from ethogram.contracts.provenance_files import has_provenance
+
+    return path.is_file() and (has_provenance(path) or is_policy(path))
+
+
 def _loaded(path: Path) -> list[tuple[Path, Baseline]]:
     from ethogram.contracts.baseline import load_baselines
 
@@ -88,7 +118,7 @@ def _print_json(found: Sequence[_Found], loaded: Sequence[tuple[Path, Baseline]]
     rules = []
     for file, baseline, story in found:
         subject = baseline.subject.model_dump(mode="json", exclude_none=True)
-        drop = _drop(file, story)
+        drop = drop_command(file, story)
         rules.append(
             {"path": str(file), "workload": subject}
             | story.document()
@@ -126,9 +156,9 @@ def _print_story(
         console.print(f"  {printable(line)}", soft_wrap=True)
     if others := _others(story, file, loaded):
         console.print(f"  the same rule is in {count(len(others), 'baseline')} beside it")
-    drop = _drop(file, story)
+    drop = drop_command(file, story)
     if drop is None:
-        console.print(f"  to allow it: {_allowing(story)}")
+        console.print(f"  to allow it: {allowing(story)}")
         next_command(shell("ethogram", "show", file))
     else:
         next_command(drop, why="drops it")
@@ -141,20 +171,3 @@ def _others(story: Story, file: Path, loaded: Sequence[tuple[Path, Baseline]]) -
         for other, baseline in loaded
         if other != file and any(rule.id == story.id for _, rule in baseline.rules.all())
     ]
-
-
-def _drop(file: Path, story: Story) -> str | None:
-    """Return the command that takes the rule out of its baseline; None where none allows it."""
-    if story.status != "allowed":
-        return None
-    return shell("ethogram", "learn", file, "--without", story.id, "-o", file, "--force")
-
-
-def _allowing(story: Story) -> str:
-    """Return how what is not allowed becomes allowed."""
-    match story.by:
-        case "without":
-            return "learn the recordings again without that `--without`"
-        case "overlay":
-            return "learn the recordings again without that entry of the overlay"
-    return f"`allow: {story.id}` in an overlay, then `ethogram learn --overlay`"

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "summarize": "Reduce recordings to one summary that merges.",
         "merge": "Merge summaries into one.",
         "learn": "Learn a baseline for each workload.",
-        "explain": "Tell the story of a rule, and how to drop it.",
+        "explain": "Tell the story of a rule or of a line of policy, and how to drop it.",
         "diff": "Compare baselines: what is allowed now, the gravest first.",
         "export": "Write policies that allow just what a baseline allows.",
         "verify": "Replay recordings through policies: what would they deny?",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-__all__ = ["HEAD_CHARACTERS", "recognise"]
+__all__ = ["HEAD_CHARACTERS", "is_policy", "recognise"]
 
 HEAD_CHARACTERS = 64 * 1024
 
@@ -37,3 +38,10 @@ def recognise(text: str) -> str | None:
     if _KUBERNETES.search(head):
         return "a list of Kubernetes objects" if _ITEMS.search(head) else "a Kubernetes object"
     return next((words for sign, words in _OTHERS if sign.search(head)), None)
+
+
+def is_policy(path: Path) -> bool:
+    """Return whether the file *path* is probably a policy, ours or another's."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_CHARACTERS).decode("utf-8", "replace")
+    return path.suffix == ".conf" or recognise(head) in ("a Kubernetes object", "a seccomp profile")

@@ -74,6 +74,8 @@ class RuleNames:
     def closest(self, text: str) -> str | None:
         """Return the name that *text* was probably meant to be."""
         wanted, name = _split(text)
+        if (program := self._program(wanted, name)) is not None:
+            return program
         known: dict[str, str] = {}
         for dimension, value in islice(self._rules.values(), _COMPARED):
             if wanted in (None, dimension):
@@ -82,6 +84,17 @@ class RuleNames:
         for word in (name, name.partition(":")[2]):
             if found := get_close_matches(word, known, n=1, cutoff=0.6) if word else []:
                 return known[found[0]]
+        return None
+
+    def _program(self, wanted: Dimension | None, name: str) -> str | None:
+        """Return the rule of an executable that people call *name*: `curl` for `/usr/bin/curl`."""
+        for dimension, value in islice(self._rules.values(), _COMPARED):
+            if (
+                wanted in (None, dimension)
+                and isinstance(value, ExecValue)
+                and value.path.rpartition("/")[2] == name
+            ):
+                return f"{dimension}:{value.path}"
         return None
 
 
