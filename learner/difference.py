@@ -23,6 +23,7 @@ from ethogram.contracts.baseline import (
     Overlay,
 )
 from ethogram.contracts.matching import Allowlist
+from learner.argument_notes import argument_notes
 
 __all__ = ["Change", "Difference", "Named", "Way", "differences"]
 
@@ -226,5 +227,6 @@ def _notes(old: Baseline, new: Baseline) -> Iterator[str]:
         ]
         if blind:
             yield f"{dimension} cannot be compared: not looked at by the {' and '.join(blind)} one"
+    yield from argument_notes(old, new)
     if new.settled is not None and old.settled is not None and new.settled < old.settled:
         yield f"less settled: {new.settled:.1%}, before {old.settled:.1%}"

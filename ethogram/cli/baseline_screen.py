@@ -84,6 +84,7 @@ def print_baseline(console: Console, file: Path, baseline: Baseline, *, rules: b
         *_set_apart(baseline.quarantined),
         *_marked(baseline),
         *_withheld(baseline.withheld or ()),
+        *(_arguments(baseline) if rules else ()),
     ]
     if baseline.model is not None:
         told.append(f"model {_model(baseline.model)}")
@@ -121,6 +122,17 @@ def _realised(alerts: AlertBudget) -> str:
 
 def _more(needs: float) -> str:
     return f"{needs / _DAY_S:.1f} more days" if needs > _DAY_S else f"{seconds(needs)} more"
+
+
+def _arguments(baseline: Baseline) -> Iterator[str]:
+    """Yield how many values the arguments of calls took."""
+    words = []
+    for call in baseline.arguments or ():
+        arch = "" if call.arch in {"x86_64", "aarch64"} else f" ({call.arch})"
+        others = " and others" if call.others else ""
+        words.append(f"{printable(call.name)}{arch} {len(call.values):,}{others}")
+    if words:
+        yield f"values of arguments: {', '.join(words)}"
 
 
 def _set_apart(quarantined: Sequence[Quarantined]) -> Iterator[str]:

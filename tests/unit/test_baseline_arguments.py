@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ethogram.cli.run import run
 from ethogram.contracts.baseline import Baseline, CallArguments, dump_baseline, parse_baseline
 from ethogram.contracts.call_arguments import VETTED
 from ethogram.contracts.syscall_names import number_of
 from ethogram.errors import BaselineError
+from learner.difference import differences
 from tests.baselines import make_baseline
 
 pytestmark = pytest.mark.unit
@@ -73,6 +76,48 @@ def test_a_wrong_value_is_refused(old: str, new: str) -> None:
 def test_a_call_stands_once() -> None:
     with pytest.raises(ValueError, match="each once"):
         baseline_with(SOCKET, SOCKET)
+
+
+def value(number: int, *phases: str) -> dict[str, Any]:
+    return {"value": number, "calls": 1, "phases": phases or ("steady",)}
+
+
+@pytest.mark.parametrize(
+    ("values", "others", "said"),
+    [
+        ([value(1), value(2)], False, ["0x2"]),
+        ([value(1), value(2, "runtime")], False, []),
+        ([], False, []),
+        ([value(1)], True, ["others that are not told"]),
+        ([value(number) for number in range(2, 14)], False,
+         ["0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0x8, 0x9, 4 more"]),
+    ],
+)  # fmt: skip
+def test_a_difference_says_which_values_are_new(
+    values: list[dict[str, Any]], others: bool, said: list[str]
+) -> None:
+    old = baseline_with({**SOCKET, "values": [value(1)]})
+    new = baseline_with({**SOCKET, "values": values, "others": others})
+    (found,) = differences([(Path("old"), old)], [(Path("new"), new)])
+    where = "argument 0 of socket (x86_64) was given new values: "
+    assert list(found.notes) == [where + one for one in said]
+    assert found.changes == ()
+
+
+def test_what_one_side_does_not_know_is_no_news() -> None:
+    known, others = baseline_with(SOCKET), baseline_with({**SOCKET, "others": True})
+    for old in (make_baseline("read"), others):
+        (found,) = differences([(Path("old"), old)], [(Path("new"), known)])
+        assert found.notes == ()
+
+
+def test_a_screen_counts_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ioctl = {"arch": "i386", "name": "ioctl", "index": 1, "others": True}
+    path = tmp_path / "a.baseline.yaml"
+    path.write_text(dump_baseline(baseline_with(ioctl, SOCKET)))
+    assert run(["show", str(path)]) == 0
+    said = "values of arguments: ioctl (i386) 0 and others, socket 2"
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_vetted_calls_are_calls_of_both_architectures() -> None:
