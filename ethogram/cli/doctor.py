@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ethogram.cli.options import format_option
+from ethogram.cli.options import examples, format_option
 from ethogram.cli.screen import count, next_command, output, say
 from ethogram.contracts.escape import printable
 from ethogram.errors import PreflightError
@@ -20,13 +21,30 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("doctor", short_help="Say what this host can record, and what is missing.")
+@click.command(
+    "doctor",
+    short_help="Say what this host can record, and what is missing.",
+    epilog=examples(
+        "ethogram doctor", "ethogram doctor --policies policies", "ethogram doctor --format json"
+    ),
+)
 @format_option("text", "json")
-def command(output_format: str) -> None:
+@click.option(
+    "--policies",
+    metavar="DIR",
+    type=click.Path(exists=True, path_type=Path),
+    help="Say instead whether containers would start here under these exported policies.",
+)
+def command(output_format: str, policies: Path | None) -> None:
     """Try what recording needs, each program by loading it, and say what came of it.
 
-    Exits with code 3 where this host cannot record.
+    Exits with code 3 where this host cannot record, or where a policy of DIR cannot be used on it.
     """
+    if policies is not None:
+        from ethogram.cli.doctor_policies import examine
+
+        examine(policies, output_format)
+        return
     from profiler.doctor import can_record, checks
 
     found = checks()
