@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ethogram.contracts.policy_host import PolicyHost, Verdict
-from ethogram.contracts.policy_seccomp import verdict
+from ethogram.contracts.policy_seccomp import Host, Profile, read_profile
 from ethogram.errors import ExportError
 from exporters.protocol import shown
 from exporters.replay.protocol import Policy
@@ -103,17 +103,19 @@ class SeccompFitness:
 
     def judge(self, policy: Policy, host: PolicyHost) -> tuple[Verdict, Sequence[str]]:
         """Return what becomes of a container with the profile *policy* on *host*."""
-        document = policy.document
         try:
-            fatal = list(_refusals(document, host))
-            verdict(document, host.machine, "read")
+            profile = read_profile(policy.document, _place(host))
         except ExportError as error:
             return "does not start", [error.message]
-        if fatal:
+        is_object = "kind" in policy.document
+        document = policy.document["spec"] if is_object else policy.document
+        if fatal := list(_refusals(document, host)):
             return "does not start", fatal
         remarks = [*_remarks(document, host), *_installation(policy, host)]
+        if is_object:
+            remarks.append("the Security Profiles Operator has to install it on each node")
         by_runtime = [
-            self._of_runtime(document, runtime, version, host.machine, host)
+            self._of_runtime(document, profile, runtime, version, host)
             for runtime, version in sorted(host.runtimes.items())
         ]
         if not by_runtime:
@@ -131,13 +133,13 @@ class SeccompFitness:
     def _of_runtime(
         self,
         document: Mapping[str, Any],
+        profile: Profile,
         runtime: str,
         version: str,
-        arch: str,
         host: PolicyHost,
     ) -> tuple[Verdict, list[str]]:
         label = f"{runtime} {version}"
-        release = version.partition("+")[0]
+        release, arch = version.partition("+")[0], host.machine
         if document.get("flags") and runtime == "runc" and _release(version) < _FLAGS_SINCE:
             return "does not start", [f"{label} refuses `flags`: it takes them from 1.2 on"]
         base = next(
@@ -154,11 +156,17 @@ class SeccompFitness:
             one for one in self.needed if (one.runtime, one.version, one.arch)
             == (runtime, release, arch)
         )  # fmt: skip
-        return _by_calls(document, label, base, needed, host)
+        return _by_calls(profile, label, base, needed, host)
+
+
+def _place(host: PolicyHost) -> Host:
+    parts = host.kernel.partition("-")[0].split(".")
+    release = tuple(int(part[:9]) for part in parts if part.isascii() and part.isdigit())
+    return Host(machine=host.machine, kernel=release or None)
 
 
 def _by_calls(
-    document: Mapping[str, Any],
+    profile: Profile,
     label: str,
     base: RuntimeBase,
     needed: StartCalls,
@@ -170,7 +178,7 @@ def _by_calls(
         denied = {
             name: place
             for name, place in base.calls(no_new_privs).items()
-            if not _allows(document, base.arch, name, host)
+            if not _allows(profile, base.arch, name, host)
         }
         if fatal := sorted(denied.keys() & needed.without(no_new_privs=no_new_privs)):
             stopped.add(no_new_privs)
@@ -186,11 +194,11 @@ def _by_calls(
     return ("starts but" if reasons else "starts"), reasons
 
 
-def _allows(document: Mapping[str, Any], arch: str, name: str, host: PolicyHost) -> bool:
+def _allows(profile: Profile, arch: str, name: str, host: PolicyHost) -> bool:
     if host.known_calls is not None and name not in host.known_calls:
-        # A rule that libseccomp does not know is no rule.
-        return document.get("defaultAction") in _PERMITTING
-    return verdict(document, arch, name).is_permitted
+        return profile.default.is_permitted  # a rule that libseccomp does not know is no rule
+    answer = profile.verdict(arch, name)
+    return answer.is_permitted or not answer.is_certain
 
 
 def _refusals(document: Mapping[str, Any], host: PolicyHost) -> Iterator[str]:
@@ -245,8 +253,11 @@ def _installation(policy: Policy, host: PolicyHost) -> Iterator[str]:
     place = policy.installs_as
     if place is None or host.installed is None:
         return
-    if host.installed.get(place) is None:
+    found = host.installed.get(place)
+    if found is None:
         yield f"`{place}` is not below the kubelet's seccomp directory: pods that name it wait"
+    elif not found.startswith(place.removesuffix(".json").rpartition("-")[2]):
+        yield f"what is below the kubelet's seccomp directory as `{place}` is another file"
 
 
 def _release(version: str) -> tuple[int, ...]:

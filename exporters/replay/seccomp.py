@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ethogram.contracts.policy_seccomp import ARCHITECTURES, Verdict, read_profile, verdict
+from ethogram.contracts.call_arguments import VETTED
+from ethogram.contracts.capabilities import CAPABILITIES
+from ethogram.contracts.policy_seccomp import ARCHITECTURES, Host, Profile, Verdict, read_profile
+from ethogram.contracts.policy_seccomp_rules import MASKED
 from ethogram.contracts.syscall_names import name_of
+from ethogram.errors import ExportError
 from exporters.replay.observations import Observations, Sight
 from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
 from exporters.replay.subjects import of_workloads
@@ -19,6 +24,8 @@ __all__ = ["SeccompReplayer", "replayer"]
 
 _KIND = "SeccompProfile"
 _KEYS = ("workload", "instance", "phase", "arch", "nr")
+_WIDE = 0xFFFF_FFFF
+_RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,16 @@ class _Call:
     name: str | None
     count: int
     sight: Sight
+    value: int | None = None
+
+    @property
+    def rule(self) -> str:
+        """What is allowed or not: the name, what it is called through, what its argument was."""
+        assert self.name is not None
+        words = self.name if self.arch == machine_of(self.arch) else f"{self.name} ({self.arch})"
+        if self.value is None:
+            return words
+        return f"{words} with {self.value:#x} as argument {VETTED[self.name].index}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +85,18 @@ class SeccompReplayer:
         self, policy: Policy, workload: int, rows: Sequence[Mapping[str, Any]], seen: Observations
     ) -> Iterator[Outcome]:
         calls = [*_own_calls(rows), *self._of_runtimes(rows, seen)]
+        profile = _read(policy, workload, seen)
+        values = _values(seen, workload)
         judged = 0
-        profile = read_profile(policy.document)
         for runtime, count in self._unknown_runtimes(rows, seen):
             reason = f"what {runtime} calls once it has installed the filter was not measured"
             yield Unjudged(reason, count, policy.path, workload)
         for call in calls:
-            if call.name is None:
-                what = f"call {call.nr} of {call.arch} has no name in this version's table"
-                yield Unjudged(what, call.count, policy.path, workload)
-                continue
-            answer = profile.verdict(call.arch, call.name)
-            if not answer.is_certain:
-                what = f"the profile asks for arguments of `{call.name}`, which were not recorded"
-                yield Unjudged(what, call.count, policy.path, workload)
-                continue
-            judged += call.count
-            if answer.action != "SCMP_ACT_ALLOW":
-                yield _denied(policy, workload, call, answer)
+            for outcome in _outcomes(policy, profile, workload, call, values):
+                if isinstance(outcome, Judged):
+                    judged += outcome.count
+                else:
+                    yield outcome
         yield Judged("calls", judged, workload, policy.path)
 
     def _of_runtimes(
@@ -164,11 +175,81 @@ def _added_up(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Call]:
     yield from found.values()
 
 
+def _read(policy: Policy, workload: int, seen: Observations) -> Profile:
+    """Return the profile as it is where *workload* ran: conditions ask for that."""
+    release = _RELEASE.match(seen.manifest.kernel)
+    masks = [one["caps_bounding"] for one in seen.instances_of(workload)]
+    host = Host(
+        machine=seen.manifest.arch,
+        kernel=tuple(int(part[:9]) for part in release[0].split(".")) if release else None,
+    )
+    if masks and None not in masks:
+        names = {name for bit, name in enumerate(CAPABILITIES) if all(m >> bit & 1 for m in masks)}
+        host = replace(host, capabilities=frozenset(names))
+    try:
+        return read_profile(policy.document, host)
+    except ExportError as error:
+        raise ExportError(f"`{policy.path}`: {error.message}", hint=error.hint) from error
+
+
+def _values(seen: Observations, workload: int) -> dict[tuple[str, int], list[_Call]]:
+    """Return how often each call was made with which value of its argument."""
+    found: dict[tuple[str, int], list[_Call]] = defaultdict(list)
+    for row in seen.grouped("arguments", (*_KEYS, "value")).to_pylist():
+        if row["workload"] == workload and row["value"] is not None and row["phase"] != "runtime":
+            arch, nr = row["arch"], row["nr"]
+            sight = Sight(row["window"], row["instance"], row["phase"])
+            call = _Call(arch, nr, name_of(arch, nr), row["calls"], sight, row["value"])
+            found[arch, nr].append(call)
+    return found
+
+
+def _outcomes(
+    policy: Policy,
+    profile: Profile,
+    workload: int,
+    call: _Call,
+    values: Mapping[tuple[str, int], Sequence[_Call]],
+) -> Iterator[Outcome]:
+    if call.name is None:
+        what = f"call {call.nr} of {call.arch} has no name in this version's table"
+        yield Unjudged(what, call.count, policy.path, workload)
+        return
+    answer = profile.verdict(call.arch, call.name)
+    if answer.is_certain:
+        yield Judged("calls", call.count, workload)
+        if answer.action != "SCMP_ACT_ALLOW":
+            yield _denied(policy, workload, call, answer)
+        return
+    left = call.count
+    for one in values.get((call.arch, call.nr), ()) if _tells(profile, call.name) else ():
+        asked = {VETTED[call.name].index: one.value or 0}
+        answer = profile.verdict(call.arch, call.name, asked)
+        if answer.is_certain:
+            left -= one.count
+            yield Judged("calls", one.count, workload)
+            if answer.action != "SCMP_ACT_ALLOW":
+                yield _denied(policy, workload, one, answer)
+    if left > 0:
+        what = f"`{call.name}`: its arguments decide, and the recording does not tell them all"
+        yield Unjudged(what, left, policy.path, workload)
+
+
+def _tells(profile: Profile, name: str) -> bool:
+    """Return whether the recorded bits of the call's argument are all that *profile* asks for."""
+    told = VETTED.get(name)
+    return told is not None and all(
+        told.mask & _WIDE == _WIDE or (one.op == MASKED and not one.value & ~told.mask)
+        for rule in profile.rules.get(name, ())
+        for one in rule.comparisons
+        if one.index == told.index
+    )
+
+
 def _denied(policy: Policy, workload: int, call: _Call, answer: Verdict) -> Denied:
-    rule = str(call.name) if call.arch == machine_of(call.arch) else f"{call.name} ({call.arch})"
     return Denied(
         policy=policy.path,
-        rule=rule,
+        rule=call.rule,
         answer=_words(answer),
         workload=workload,
         count=call.count,
@@ -196,7 +277,10 @@ def _relaxation(document: Mapping[str, Any], call: _Call) -> Relaxation:
         path = f"{prefix}/architectures" + ("/-" if listed else "")
         patch.append({"op": "add", "path": path, "value": wanted if listed else [wanted]})
         words.append(f"list `{wanted}`")
-    if not _allows_name(body, str(call.name)):
+    if call.value is not None:
+        words.append(f"allow `{call.rule}`")
+        patch.append(_add(body, prefix, _conditional(call)))
+    elif not _allows_name(body, str(call.name)):
         words.append(f"allow `{call.name}`")
         patch.append(_allow(body, prefix, str(call.name)))
         patch += _taken_out(body, prefix, str(call.name))
@@ -204,7 +288,14 @@ def _relaxation(document: Mapping[str, Any], call: _Call) -> Relaxation:
 
 
 def _allows_name(body: Mapping[str, Any], name: str) -> bool:
-    return verdict({**body, "architectures": []}, "x86_64", name).action == "SCMP_ACT_ALLOW"
+    plain = {key: value for key, value in body.items() if key != "baseProfileName"}
+    return read_profile(plain).verdict("x86_64", name).action == "SCMP_ACT_ALLOW"
+
+
+def _conditional(call: _Call) -> dict[str, Any]:
+    told = VETTED[str(call.name)]
+    comparison = {"index": told.index, "value": told.mask, "valueTwo": call.value, "op": MASKED}
+    return {"names": [call.name], "action": "SCMP_ACT_ALLOW", "args": [comparison]}
 
 
 def _taken_out(body: Mapping[str, Any], prefix: str, name: str) -> Iterator[Mapping[str, Any]]:
@@ -212,7 +303,8 @@ def _taken_out(body: Mapping[str, Any], prefix: str, name: str) -> Iterator[Mapp
     entries = [*enumerate(body.get("syscalls") or [])]
     for number, entry in reversed(entries):
         names = entry.get("names") or []
-        if name not in names or entry.get("action") == "SCMP_ACT_ALLOW":
+        is_plain = not (entry.get("args") or entry.get("includes") or entry.get("excludes"))
+        if name not in names or entry.get("action") == "SCMP_ACT_ALLOW" or not is_plain:
             continue
         path = f"{prefix}/syscalls/{number}"
         if len(names) > 1:
@@ -226,7 +318,10 @@ def _allow(body: Mapping[str, Any], prefix: str, name: str) -> Mapping[str, Any]
         if entry.get("action") == "SCMP_ACT_ALLOW" and plain and "names" in entry:
             path = f"{prefix}/syscalls/{number}/names/-"
             return {"op": "add", "path": path, "value": name}
-    entry = {"names": [name], "action": "SCMP_ACT_ALLOW"}
+    return _add(body, prefix, {"names": [name], "action": "SCMP_ACT_ALLOW"})
+
+
+def _add(body: Mapping[str, Any], prefix: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
     if body.get("syscalls"):
         return {"op": "add", "path": f"{prefix}/syscalls/-", "value": entry}
     return {"op": "add", "path": f"{prefix}/syscalls", "value": [entry]}

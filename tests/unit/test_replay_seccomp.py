@@ -152,3 +152,86 @@ def test_a_call_through_another_architecture_needs_that(tmp_path):
     assert found.answer == "KILL"
     assert found.relaxation.words == "list `SCMP_ARCH_X86` and allow `write`"
     assert denied(seen, patched(PROFILE, found.relaxation), key=None) == {}
+
+
+SOCKET, AF_UNIX, AF_INET = number_of("x86_64", "socket"), 1, 2
+
+
+@pytest.fixture
+def sockets(tmp_path):
+    """A recording of 7 calls of `socket`: four of family 1, two of 2, one of which nobody knows."""
+    row = {"workload": 1, "instance": 1, "arch": "x86_64", "nr": SOCKET}
+    tables = {
+        "workloads": [{"workload": 1, "kind": "Container", "name": "web", "source": "oci"}],
+        "instances": [{"instance": 1, "workload": 1}],
+        "syscalls": [row | {"calls": 7}],
+        "arguments": [
+            row | {"index": 0, "value": value, "calls": calls}
+            for value, calls in ((AF_UNIX, 4), (AF_INET, 2), (None, 1))
+        ],
+    }
+    return Observations(Recording.open(make_recording(tmp_path / "r", **tables)), "r")
+
+
+def of_family(value):
+    masked = {"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": 0xFFFFFFFF, "valueTwo": value}
+    return PROFILE | {
+        "syscalls": [{"names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": [masked]}]
+    }
+
+
+def test_each_value_of_an_argument_is_judged_and_the_rest_is_left_open(sockets):
+    found = outcomes(sockets, of_family(AF_UNIX), key=None)
+    [denied] = [one for one in found if isinstance(one, Denied)]
+    [left] = [one for one in found if isinstance(one, Unjudged)]
+    [judged] = [one for one in found if isinstance(one, Judged)]
+    assert (denied.rule, denied.count) == ("socket with 0x2 as argument 0", 2)
+    assert (left.count, judged.count) == (1, 6)
+    relaxed = patched(of_family(AF_UNIX), denied.relaxation)
+    assert denied.relaxation.words == "allow `socket with 0x2 as argument 0`"
+    assert denied_rules(sockets, relaxed) == set()
+
+
+def denied_rules(seen, document):
+    return set(denied(seen, document, key=None))
+
+
+def test_a_comparison_of_bits_that_were_not_recorded_is_left_open(tmp_path):
+    """Of the flags of clone just those that make namespaces are recorded."""
+    clone = {"workload": 1, "instance": 1, "arch": "x86_64", "nr": number_of("x86_64", "clone")}
+    tables = {
+        "workloads": [{"workload": 1, "kind": "Container", "name": "web", "source": "oci"}],
+        "instances": [{"instance": 1, "workload": 1}],
+        "syscalls": [clone | {"calls": 3}],
+        "arguments": [clone | {"index": 0, "value": 0, "calls": 3}],
+    }
+    seen = Observations(Recording.open(make_recording(tmp_path / "r", **tables)), "r")
+    for mask, is_open in ((0x7E020000, False), (0x7E020011, True)):
+        masked = {"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": mask, "valueTwo": 0}
+        rule = {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [masked]}
+        found = outcomes(seen, PROFILE | {"syscalls": [rule]}, key=None)
+        assert any(isinstance(one, Unjudged) for one in found) == is_open
+        assert not any(isinstance(one, Denied) for one in found)
+
+
+def test_conditions_of_dockers_dialect_are_those_of_the_recorded_container(shop):
+    """The shop's containers had the usual capabilities; mount is allowed for CAP_SYS_ADMIN."""
+    names = ["capset", "prctl", *OWN.split()]
+    document = allowing(*names)
+    for caps, rules in ((["CAP_CHOWN"], set()), (["CAP_SYS_ADMIN"], {"unlink"})):
+        extra = {"names": ["unlink"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": caps}}
+        base = allowing(*(name for name in names if name != "unlink"))
+        assert set(denied(shop, base | {"syscalls": [*base["syscalls"], extra]})) == rules
+    assert denied(shop, document) == {}
+
+
+def test_the_operators_object_is_a_profile(shop):
+    spec = allowing(*OWN.split(), "capset", "prctl")
+    spec["syscalls"][0]["names"].remove("unlink")
+    del spec["defaultErrnoRet"]
+    document = {"apiVersion": "security-profiles-operator.x-k8s.io/v1", "kind": "SeccompProfile",
+                "metadata": {"name": "web"}, "spec": spec}  # fmt: skip
+    assert replayer().reads("web.yaml", document)
+    relaxation = denied(shop, document)["unlink"].relaxation
+    assert relaxation.patch[0]["path"] == "/spec/syscalls/0/names/-"
+    assert denied(shop, patched(document, relaxation)) == {}
