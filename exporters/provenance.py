@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from ethogram.contracts.artifacts import Artifact
-from ethogram.contracts.baseline import Baseline, Quarantined, Withheld
+from ethogram.contracts.baseline import Baseline, OverlayInput, Quarantined, Withheld
 from ethogram.contracts.baseline_values import ALLOWANCES, Allowance
 from ethogram.contracts.escape import printable
 from ethogram.contracts.keys import workload_key
@@ -37,8 +37,12 @@ def provenance_of(
     baseline_sha256: str | None = None,
     *,
     allowed: Iterable[Allowance] = (),
+    map_input: OverlayInput | None = None,
 ) -> Provenance:
-    """Return what policies of *baseline* are made from; *allowed* is what `export` was told."""
+    """Return what policies of *baseline* are made from.
+
+    *allowed* is what `export` was told, and *map_input* the file that carried it elsewhere.
+    """
     subject, seen = baseline.subject, baseline.observation
     ids = sorted({each.recording_id for each in baseline.inputs})
     return Provenance(
@@ -70,6 +74,7 @@ def provenance_of(
         allowed=tuple(name for name in ALLOWANCES if name in set(allowed)),
         choices=baseline.choices,
         overlaid=sum(rule.overlay is not None for _, rule in baseline.rules.all()),
+        map=map_input,
     )
 
 
@@ -156,6 +161,7 @@ def _facts(made: Provenance, baseline: Baseline) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "allowed", "; ".join(_allowed(made, baseline))
+    yield "map", "" if made.map is None else f"{made.map.name} sha256:{made.map.sha256}"
     yield "choices", "; ".join(_choices(made))
 
 

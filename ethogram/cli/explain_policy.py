@@ -158,7 +158,9 @@ def _print_reason(policy: ToldPolicy, reason: Reason, evidence: _Evidence | None
         for line in story.lines():
             console.print(f"    {printable(line)}", soft_wrap=True)
         if evidence is not None and not _has(evidence.baseline, identity):
-            console.print("    the baseline has no such rule now: this is as it was exported")
+            # The same baseline has it by another id where a map carried it.
+            what = "names it otherwise" if evidence.is_same else "has no such rule now"
+            console.print(f"    the baseline {what}: this is as it was exported")
     if len(reason.rules) > _RULES:
         console.print(f"  and {count(len(reason.rules) - _RULES, 'rule')} more")
     if not is_left_out:

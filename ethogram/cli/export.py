@@ -113,7 +113,7 @@ def command(
     loaded = _baselines(baseline, map_file, for_peers=for_peers)
     allowed = told_to_allow(allowances, allow_lossy=allow_lossy)
     were_allowed([one for _, one in loaded], allowed)
-    planned = plan(output, artifacts(loaded, exporters, allowed=allowed))
+    planned = plan(output, artifacts(loaded, exporters, allowed=allowed, map_file=map_file))
     line = _Command(baseline, output, targets, map_file, allowed)
     written = asked.answer(
         planned,

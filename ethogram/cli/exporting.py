@@ -16,7 +16,7 @@ from ethogram.cli.screen import count
 from ethogram.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
-    from ethogram.contracts.baseline import Baseline
+    from ethogram.contracts.baseline import Baseline, OverlayInput
     from ethogram.contracts.exports import Artifact
     from ethogram.contracts.provenance import Provenance
     from exporters.protocol import Exporter, Finding, Options
@@ -89,10 +89,12 @@ def artifacts(
     exporters: Sequence[tuple[Exporter, Options]],
     *,
     allowed: Sequence[str],
+    map_file: Path | None = None,
 ) -> Iterator[tuple[Artifact, str]]:
     """Yield every policy, and why it says what it does, with the digest of its baseline's file.
 
-    What was found is said then. *allowed* is what `--allow` names.
+    What was found is said then. *allowed* is what `--allow` names, and *map_file* what carried
+    the baselines.
 
     A baseline that has no policy of a kind is a finding; `ExportError` where none has any, and for
     losses that nobody allowed.
@@ -106,10 +108,16 @@ def artifacts(
 
     found: list[Found] = []
     with_policy: Counter[str] = Counter()
+    carried_by = None if map_file is None else _input(map_file)
     for file, baseline in loaded:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         needed = needed_allowances(baseline.observation)
-        made = provenance_of(baseline, digest, allowed=[one for one in needed if one in allowed])
+        made = provenance_of(
+            baseline,
+            digest,
+            allowed=[one for one in needed if one in allowed],
+            map_input=carried_by,
+        )
         for exporter, asked in exporters:
             options = replace(asked, provenance=made)
             items = _exported(baseline, exporter, options, len(loaded) * len(exporters))
@@ -137,6 +145,15 @@ def artifacts(
             f"no baseline has a policy for {targets}: nothing was written",
             hint="see above why" if found else None,
         )
+
+
+def _input(file: Path) -> OverlayInput:
+    from ethogram.contracts.baseline import OverlayInput
+    from ethogram.contracts.escape import escape
+
+    return OverlayInput(
+        name=escape(file.name), sha256=hashlib.sha256(file.read_bytes()).hexdigest()
+    )
 
 
 def _with_provenance(

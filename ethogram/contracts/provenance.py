@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from ethogram.contracts.artifacts import Reason
-from ethogram.contracts.baseline_models import Choices, Evidence, Overlay, WidenedFrom
+from ethogram.contracts.baseline_models import Choices, Evidence, Overlay, OverlayInput, WidenedFrom
 from ethogram.contracts.baseline_values import (
     VALUE_MODELS,
     Allowance,
@@ -82,7 +82,7 @@ class Provenance(_Told):
 
     *allowed* is for which shortcomings of the baseline `export` would have refused and was told
     not to. *choices* decided what the baseline allows, and *overlaid* of its rules rest on an
-    overlay.
+    overlay. *map* is the file that carried the baseline to another environment.
     """
 
     workload_key: str
@@ -94,6 +94,7 @@ class Provenance(_Told):
     allowed: tuple[Allowance, ...] = ()
     choices: Choices | None = None
     overlaid: Count = 0
+    map: OverlayInput | None = None
 
 
 class RuleTold(_Told):

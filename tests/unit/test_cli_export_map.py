@@ -89,6 +89,26 @@ def test_the_index_has_the_digest_of_the_file_that_was_learnt(write: Write, map_
     assert {entry["baseline_sha256"] for entry in index_of(place)} == {before}
 
 
+def test_what_a_policy_was_made_from_names_the_map_and_a_carried_rule_is_explained(
+    write: Write, map_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines, mapped = write(), map_file(**MAP)
+    code, exported = export(baselines, "--to", "networkpolicy", "--map", mapped)
+    assert code == 0
+    (policy,) = exported.rglob("*.networkpolicy.yaml")
+    (beside,) = exported.rglob("*.networkpolicy.provenance.json")
+    digest = hashlib.sha256(mapped.read_bytes()).hexdigest()
+    told = json.loads(beside.read_text())
+    assert told["made_from"]["map"] == {"name": mapped.name, "sha256": digest}
+    assert f'ethogram.dev/map: "{mapped.name} sha256:{digest}"' in policy.read_text()
+    (place,) = [one["place"] for one in told["reasons"] if one["why"] == "observed"]
+    capsys.readouterr()
+    assert run(["explain", str(policy), place, "--baseline", str(baselines)]) == 0
+    printed = capsys.readouterr()
+    assert "the baseline names it otherwise" in printed.out
+    assert "warning" not in printed.err
+
+
 def test_what_of_a_map_names_nothing_is_said(
     write: Write, map_file: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

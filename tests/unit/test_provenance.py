@@ -101,6 +101,13 @@ def test_facts_name_baseline_recordings_losses_and_coverage():
     }
 
 
+def test_facts_name_the_map_that_carried_the_baseline():
+    baseline = make_baseline("read")
+    carried_by = OverlayInput(name="production.yaml", sha256=DIGEST)
+    options = Options(provenance=provenance_of(baseline, map_input=carried_by))
+    assert facts_about(baseline, options)["map"] == f"production.yaml sha256:{DIGEST}"
+
+
 def test_facts_say_what_was_allowed_and_decided():
     baseline = watched(
         as_overlaid(make_baseline("read")),
