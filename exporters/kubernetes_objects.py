@@ -75,8 +75,8 @@ def _cidr(text: str) -> str:
     if str(network) != text:
         raise ValueError(f"the plain form is {network}")
     address = network.network_address
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        raise ValueError("an IPv4 address inside of IPv6")
+    if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id):
+        raise ValueError("an IPv4 address inside of IPv6, or one of an interface")
     return text
 
 

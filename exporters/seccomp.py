@@ -74,6 +74,7 @@ class SeccompExporter:
         """Yield the profile, then what there is to know about it."""
         choices = read_choices(options, self.bases, self.known_names)
         require_observed(baseline, self.dimensions)
+        baseline = _in_order(baseline)
         rules = [rule for rule in baseline.rules.syscalls if not only_by_runtime(rule)]
         if not any(call_name(rule) for rule in rules):
             raise ExportError(
@@ -179,6 +180,15 @@ def _installable(profile: Artifact, subject: Subject) -> Artifact:
     parts = (safe_part(part) for part in (subject.name, subject.container) if part is not None)
     digest = hashlib.sha256(profile.content).hexdigest()[:_DIGEST_LENGTH]
     return replace(profile, installs_as=f"{_FOLDER}/{'-'.join((*parts, digest))}.json")
+
+
+def _in_order(baseline: Baseline) -> Baseline:
+    """Return *baseline* with its calls in one order: the first that is wrong is named."""
+    calls = sorted(
+        baseline.rules.syscalls, key=lambda rule: (rule.value.arch, rule.value.nr, rule.id)
+    )
+    rules = baseline.rules.model_copy(update={"syscalls": tuple(calls)})
+    return baseline.model_copy(update={"rules": rules})
 
 
 def _key(subject: Subject) -> str:

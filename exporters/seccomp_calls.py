@@ -108,8 +108,9 @@ def call_name(rule: Rule[SyscallValue]) -> str | None:
     number = number_of(value.arch, value.name)
     if tabled is None and number is None and _NAME.fullmatch(value.name):
         return value.name  # learnt with a newer table than ours
+    is_what = f"is `{tabled}`" if tabled else "has no name"
     raise ExportError(
-        f"rule `{rule.id}`: call {value.nr} of {value.arch} is `{tabled}`, not {value.name!r}",
+        f"rule `{rule.id}`: call {value.nr} of {value.arch} {is_what}, not {value.name!r}",
         hint="correct `nr` or `name` in the baseline, or learn it again",
     )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal, TypeAlias
 
 from ethogram.contracts.cilium_labels import identity_labels
@@ -199,9 +199,11 @@ def _holds(cidr: Any, address: str | None) -> bool:
     except ValueError as error:
         raise _malformed(f"the CIDR {cidr!r}") from error
     try:
-        return address is not None and ip_address(address) in network
+        found = ip_address(address or "")
     except ValueError:
         return False
+    # What a socket of IPv6 calls so is a packet of IPv4.
+    return ((isinstance(found, IPv6Address) and found.ipv4_mapped) or found) in network
 
 
 def _is_proxied(name: str, mine: Sequence[Mapping[str, Any]]) -> bool:

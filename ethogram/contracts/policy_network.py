@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal, TypeAlias
 
 from ethogram.errors import ExportError
@@ -131,9 +131,11 @@ def _in_network(address: str | None, cidr: Any) -> bool:
     except ValueError as error:
         raise _malformed(f"the CIDR {cidr!r}") from error
     try:
-        return address is not None and ip_address(address) in network
+        found = ip_address(address or "")
     except ValueError:
         return False
+    # What a socket of IPv6 calls so is a packet of IPv4.
+    return ((isinstance(found, IPv6Address) and found.ipv4_mapped) or found) in network
 
 
 def _picks_port(rule: Any, receiver: Endpoint, protocol: str, port: int) -> bool:

@@ -1,8 +1,8 @@
 """NetworkPolicies as rules of nftables in a pod's own network namespace, as a network plugin would.
 
 A small translator, for policies as we export them: labels by `matchLabels`, blocks without
-exceptions, ports by number. Anything else raises: what is not understood is not let through. It
-shares no code with the exporter or with our reader of policies.
+exceptions, ports by number or range. Anything else raises: what is not understood is not let
+through. It shares no code with the exporter or with our reader of policies.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def _chain(
                 for network in _networks(peer, pod.namespace, pods):
                     family = "ip6" if ":" in network else "ip"
                     for port in rule["ports"]:
-                        protocol, number = port["protocol"].lower(), int(port["port"])
-                        yield f"{family} {field} {network} {protocol} dport {number} accept"
+                        protocol, first = port["protocol"].lower(), int(port["port"])
+                        dport = f"{first}-{port['endPort']}" if "endPort" in port else first
+                        yield f"{family} {field} {network} {protocol} dport {dport} accept"
 
 
 def _networks(peer: Mapping[str, Any], namespace: str, pods: Sequence[PlacedPod]) -> list[str]:

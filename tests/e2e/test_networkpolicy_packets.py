@@ -27,7 +27,10 @@ PLACES = {
     "namesake": (OTHER, "loadgen"),
     "outside": ("", ""),
 }
-PORTS = (("tcp", 80), ("tcp", 6379), ("tcp", 53), ("udp", 53), ("tcp", 443), ("udp", 443))
+PORTS = (
+    *(("tcp", 80), ("tcp", 6379), ("tcp", 53), ("udp", 53), ("tcp", 443), ("udp", 443)),
+    *(("tcp", port) for port in range(7000, 7005)),
+)
 
 
 @pytest.fixture
@@ -94,6 +97,11 @@ def test_what_was_seen_gets_through_and_nothing_else(cluster: dict[str, PlacedPo
                 peer_rule("out", "tcp", address, 443, identity={"kind": "external", "name": "db"})
                 for address in outside
             ),
+            # Each was seen: together they are a range, and what is beside it was not seen.
+            *(
+                peer_rule("out", "tcp", port=port, identity=identity("namesake"))
+                for port in (7001, 7002, 7003)
+            ),
         ),
         policy_of("redis", peer_rule("in", "tcp", port=6379, identity=identity("checkout"))),
     ]
@@ -105,7 +113,9 @@ def test_what_was_seen_gets_through_and_nothing_else(cluster: dict[str, PlacedPo
         ("checkout", "redis"): {("tcp", 6379)},
         ("checkout", "resolver"): {("tcp", 53), ("udp", 53)},
         ("checkout", "outside"): {("tcp", 443)},
+        ("checkout", "namesake"): {("tcp", 7001), ("tcp", 7002), ("tcp", 7003)},
     }
+    assert "endPort" in str(policies[0])
     for source, destination in [
         *seen,
         ("checkout", "loadgen"),
