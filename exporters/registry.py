@@ -29,6 +29,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "networkpolicy": "exporters.networkpolicy",
         "seccomp": "exporters.seccomp",
         "securitycontext": "exporters.securitycontext",
+        "systemd": "exporters.systemd",
     }
 )
 

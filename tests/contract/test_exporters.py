@@ -20,6 +20,7 @@ from ethogram.contracts.keys import parse_workload_key
 from ethogram.contracts.policy_network import Endpoint
 from ethogram.contracts.policy_network import allows as network_allows
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, allows
+from ethogram.contracts.policy_systemd import parse_drop_in
 from ethogram.contracts.provenance import ProvenanceFile
 from ethogram.contracts.syscall_names import names_of
 from ethogram.errors import ExportError
@@ -30,6 +31,8 @@ from tests.admission import capability_rule, make_admission_baseline, make_pod
 from tests.baselines import as_overlaid, make_baseline, syscall_rule
 from tests.ciliumpolicies import enforced, meetings, subject_of
 from tests.peers import EVERY_PEER, connections, make_network_baseline
+from tests.systemd import allows as unit_allows
+from tests.systemd import make_unit
 from tests.vap import review
 
 pytestmark = pytest.mark.contract
@@ -47,6 +50,16 @@ BASELINES = {
     "peers": make_network_baseline(*EVERY_PEER),
     "capabilities": make_admission_baseline(
         "CAP_CHOWN", "CAP_NET_ADMIN", capability_rule("CAP_SYS_ADMIN", "runtime")
+    ),
+    "unit": make_unit(
+        "CAP_NET_ADMIN",
+        calls=("read", "socket", syscall_rule("mmap2", arch="i386"), syscall_rule(None, nr=999)),
+        files={"/var/lib/a b/x%": "rwcn", "/var/log/*/y": "wa", "/home/u": "r", "/dev/kvm": "rw"},
+        listens=[
+            {"protocol": "tcp", "address": "::", "port": 80},
+            {"protocol": "netlink", "address": "route"},
+        ],
+        operations=["unshare", "set_hostname"],
     ),
     "shop": load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml"),
     "overlaid": as_overlaid(load_baseline(GOLDEN / "seccomp" / "checkout.baseline.yaml")),
@@ -122,12 +135,17 @@ def securitycontext_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
     )
 
 
+def systemd_allows(documents: list[tuple[str, Any]], rule: Any) -> bool:
+    return all(unit_allows(policy, rule) for _, policy in documents)
+
+
 READERS: Mapping[str, Reader] = {
     "admission": admission_allows,
     "cilium": cilium_allows,
     "networkpolicy": networkpolicy_allows,
     "seccomp": seccomp_allows,
     "securitycontext": securitycontext_allows,
+    "systemd": systemd_allows,
 }
 
 
@@ -140,7 +158,11 @@ def artifacts(items: list[Artifact | Finding]) -> list[Artifact]:
 
 
 def documents(items: list[Artifact | Finding]) -> list[tuple[str, Any]]:
-    read = {"json": json.loads, "yaml": lambda text: list(yaml.safe_load_all(text))}
+    read = {
+        "conf": lambda text: parse_drop_in(text.decode()),
+        "json": json.loads,
+        "yaml": lambda text: list(yaml.safe_load_all(text)),
+    }
     return [
         (item.target, read[item.path.rpartition(".")[2]](item.content)) for item in artifacts(items)
     ]
