@@ -32,6 +32,7 @@ __all__ = ["command"]
         "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
         "ethogram export baselines --to seccomp -o policies --dry-run",
         "ethogram export baselines --to seccomp -o policies --check --summary comment.md",
+        "ethogram export baselines --to seccomp -o policies --base policies --force",
         "ethogram export baselines --to networkpolicy --map production.yaml -o policies",
         "ethogram export baselines --to seccomp --to admission --mode warn -o policies",
     ),
@@ -113,7 +114,8 @@ def command(
     loaded = _baselines(baseline, map_file, for_peers=for_peers)
     allowed = told_to_allow(allowances, allow_lossy=allow_lossy)
     were_allowed([one for _, one in loaded], allowed)
-    planned = plan(output, artifacts(loaded, exporters, allowed=allowed, map_file=map_file))
+    made = artifacts(loaded, exporters, allowed=allowed, map_file=map_file, base=asked.base)
+    planned = plan(output, made)
     line = _Command(baseline, output, targets, map_file, allowed)
     written = asked.answer(
         planned,
@@ -131,12 +133,12 @@ def command(
     )
     if is_changed:
         next_command(
-            shell(*line.words(denying, enforce=True), "--force"),
+            shell(*line.words(denying, enforce=True), *asked.words, "--force"),
             why="it logs; once nothing shows, let it deny",
         )
     else:
         next_command(
-            shell(*line.words(pairs, enforce=enforce), "--check"),
+            shell(*line.words(pairs, enforce=enforce), *asked.words, "--check"),
             why="in CI: is it up to date?",
         )
 

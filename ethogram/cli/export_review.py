@@ -44,6 +44,13 @@ def review_options(command: Any) -> Any:
                 help="Write what the change lets in and shuts out, as markdown for a pull request;"
                 " `-` prints it.",
             ),
+            click.option(
+                "--base",
+                metavar="EXISTING",
+                type=click.Path(exists=True, path_type=Path),
+                help="Refine the policies in this directory, or this policy: keep them, and add"
+                " what evidence demands.",
+            ),
             format_option("text", "json"),
             force_option,
         )
@@ -60,6 +67,7 @@ class Review:
     check: bool
     prune: bool
     summary: str | None
+    base: Path | None
     output_format: str
     force: bool
 
@@ -81,9 +89,10 @@ class Review:
             )
 
     @property
-    def words(self) -> list[str]:
+    def words(self) -> list[str | Path]:
         """Return the options that belong to a command that writes the same."""
-        return ["--prune"] if self.prune else []
+        base: list[str | Path] = [] if self.base is None else ["--base", self.base]
+        return [*base, *(["--prune"] if self.prune else [])]
 
     def answer(
         self,

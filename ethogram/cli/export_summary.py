@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["summary_of", "write_summary"]
 
 _LARGEST_BYTES = 16 << 20
-# Each new grant is compared with each old one: of more than so many pairs only equal ones are.
-_MOST_PAIRS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +145,11 @@ def _workload(key: str) -> str:
 
 def _more(one: Told | None, other: Told | None) -> list[Grant]:
     """Return the grants of *one* that nothing in *other* covers, the gravest first."""
+    from exporters.review.covering import Covering
+
     mine = dict.fromkeys(one.grants if one else ())
-    theirs = dict.fromkeys(other.grants if other else ())
-    more = [grant for grant in mine if grant not in theirs]
-    if len(more) * len(theirs) <= _MOST_PAIRS:
-        more = [grant for grant in more if not any(each.covers(grant) for each in theirs)]
+    is_covered = Covering(other.grants if other else (), len(mine))
+    more = [grant for grant in mine if not is_covered(grant)]
     return sorted(more, key=_order)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ethogram.cli.export_base import Bases
 from ethogram.cli.export_findings import Found, say_findings
 from ethogram.cli.group import closest
 from ethogram.cli.refusals import INEXPRESSIBLE
@@ -90,11 +91,12 @@ def artifacts(
     *,
     allowed: Sequence[str],
     map_file: Path | None = None,
+    base: Path | None = None,
 ) -> Iterator[tuple[Artifact, str]]:
     """Yield every policy, and why it says what it does, with the digest of its baseline's file.
 
-    What was found is said then. *allowed* is what `--allow` names, and *map_file* what carried
-    the baselines.
+    What was found is said then. *allowed* is what `--allow` names, *map_file* what carried the
+    baselines; the policies in *base* are refined.
 
     A baseline that has no policy of a kind is a finding; `ExportError` where none has any, and for
     losses that nobody allowed.
@@ -106,6 +108,7 @@ def artifacts(
     from exporters.provenance import provenance_of
     from exporters.withheld import overlaid_findings, withheld_findings
 
+    bases = None if base is None else Bases(base)
     found: list[Found] = []
     with_policy: Counter[str] = Counter()
     carried_by = None if map_file is None else _input(map_file)
@@ -118,11 +121,19 @@ def artifacts(
             allowed=[one for one in needed if one in allowed],
             map_input=carried_by,
         )
-        for exporter, asked in exporters:
-            options = replace(asked, provenance=made)
-            items = _exported(baseline, exporter, options, len(loaded) * len(exporters))
-            files = [item for item in items if isinstance(item, Artifact)]
-            findings = [item for item in items if not isinstance(item, Artifact)]
+        items = [
+            (exporter, item)
+            for exporter, asked in exporters
+            for item in _exported(
+                baseline, exporter, replace(asked, provenance=made), len(loaded) * len(exporters)
+            )
+        ]
+        if bases is not None:
+            items = bases.refined(items, baseline)
+        for exporter, _ in exporters:
+            ours = [item for of, item in items if of is exporter]
+            files = [item for item in ours if isinstance(item, Artifact)]
+            findings = [item for item in ours if not isinstance(item, Artifact)]
             yield from ((one, digest) for one in _with_provenance(files, baseline, made))
             if files:
                 with_policy[exporter.name] += 1
@@ -131,19 +142,25 @@ def artifacts(
                 if isinstance(exporter, Comparing):
                     findings += exporter.compare(baseline, [other for _, other in loaded])
             found += [Found(exporter.name, subject_of(baseline), each) for each in findings]
+    if bases is not None:
+        bases.refuse_unused()
     say_findings(found, baselines=len(loaded), with_policy=with_policy)
+    _refuse_losses(found, allowed)
+    if not with_policy:
+        targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)
+        raise ExportError(
+            f"no baseline has a policy for {targets}: nothing was written",
+            hint="see above why" if found else None,
+        )
+
+
+def _refuse_losses(found: Sequence[Found], allowed: Sequence[str]) -> None:
     losses = sum(each.finding.severity == "loss" for each in found)
     if losses and INEXPRESSIBLE not in allowed:
         option = ",".join((*allowed, INEXPRESSIBLE))
         raise ExportError(
             f"{count(losses, 'loss', 'losses')} that nobody allowed, and nothing was written",
             hint=f"see `loss:` above; pass `--allow {option}` to write the rest",
-        )
-    if not with_policy:
-        targets = " or ".join(f"`{exporter.name}`" for exporter, _ in exporters)
-        raise ExportError(
-            f"no baseline has a policy for {targets}: nothing was written",
-            hint="see above why" if found else None,
         )
 
 

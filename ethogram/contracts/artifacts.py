@@ -24,7 +24,8 @@ class Reason:
     `observed`: rules of the baseline ask for it. `runtime`: the container runtime does. `always`:
     whatever the workload does, it is needed. `tolerance`: not seen, and does what something seen
     does. `default`: a setting, or the target itself, asks for it. `unused`: it is forbidden, as
-    nothing used it. `kept`: a person wrote it.
+    nothing used it; in a policy that was there before and that was refined, it is allowed and need
+    not be. `kept`: it was there before, and evidence says nothing of it.
     """
 
     place: str

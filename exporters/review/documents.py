@@ -12,7 +12,17 @@ from ethogram.contracts.strict_yaml import dump_yaml, load_yaml_documents
 from ethogram.errors import ExportError
 from exporters.review.protocol import Documents
 
-__all__ = ["RELAXED_ANNOTATION", "annotated", "changed", "dump", "kinds", "listed", "load", "part"]
+__all__ = [
+    "RELAXED_ANNOTATION",
+    "annotated",
+    "annotated_with",
+    "changed",
+    "dump",
+    "kinds",
+    "listed",
+    "load",
+    "part",
+]
 
 RELAXED_ANNOTATION = "ethogram.dev/relaxed"
 _LIMIT_BYTES = 16 << 20
@@ -80,9 +90,13 @@ def changed(document: Mapping[str, Any], key: str, **values: Any) -> dict[str, A
 
 def annotated(document: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return a copy of the Kubernetes object *document* that says why it is relaxed."""
-    metadata = part(document, "metadata")
-    notes = {**part(metadata, "annotations"), RELAXED_ANNOTATION: reason}
-    return changed(document, "metadata", annotations=notes)
+    notes = part(part(document, "metadata"), "annotations")
+    return annotated_with(document, {**notes, RELAXED_ANNOTATION: reason})
+
+
+def annotated_with(document: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the Kubernetes object *document* with just the annotations *notes*."""
+    return changed(document, "metadata", annotations=dict(notes))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

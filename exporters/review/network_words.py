@@ -11,7 +11,7 @@ from ethogram.contracts.baseline import PeerValue
 from ethogram.errors import ExportError
 from exporters.review.protocol import Grant, Told
 
-__all__ = ["Direction", "Peer", "Port", "Way", "ports_of", "tell_ways"]
+__all__ = ["ANYBODY", "Direction", "Peer", "Port", "Way", "grant_of", "ports_of", "tell_ways"]
 
 Direction: TypeAlias = Literal["in", "out"]
 ANYBODY = "anybody"
@@ -109,10 +109,11 @@ def tell_ways(ways: Iterable[Way]) -> Told:
         everybody = "everybody" if ANYBODY in peers else f"{len(peers):,} peers"
         numbers = "every port" if None in ports else f"{len(ports):,} ports"
         counts.append(f"{words}: {everybody} on {numbers}" if peers else f"{words}: nobody")
-    return Told("denies", tuple(map(_grant, found)), "; ".join(counts))
+    return Told("denies", tuple(map(grant_of, found)), "; ".join(counts))
 
 
-def _grant(way: Way) -> Grant:
+def grant_of(way: Way) -> Grant:
+    """Return *way* as a grant that covers those within it."""
     preposition = "from" if way.direction == "in" else "to"
     port = "every port" if way.port is None else str(way.port)
     at = "to its" if way.direction == "in" else "at"

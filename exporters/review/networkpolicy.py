@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ethogram.errors import ExportError
-from exporters.kubernetes import NAMESPACE_LABEL
+from ethogram.contracts.baseline import Baseline
+from exporters.protocol import Artifact
 from exporters.review.documents import RELAXED_ANNOTATION, annotated, changed, kinds, listed, part
-from exporters.review.network_words import Direction, Peer, Way, ports_of, tell_ways
-from exporters.review.protocol import Relaxed, Told
+from exporters.review.network_words import tell_ways
+from exporters.review.networkpolicy_refine import refine_policy
+from exporters.review.networkpolicy_ways import ways_of
+from exporters.review.protocol import Refined, Relaxed, Told
 
 __all__ = ["NetworkPolicyReviewer", "reviewer"]
 
@@ -35,7 +36,14 @@ class NetworkPolicyReviewer:
 
     def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
         """Return who may connect to the pods, and to whom they may."""
-        return tell_ways([way for document in documents for way in _ways(document)])
+        return tell_ways([way for document in documents for way in ways_of(document)])
+
+    def refine(
+        self, existing: Sequence[Mapping[str, Any]], made: Artifact, baseline: Baseline
+    ) -> Refined:
+        """Return the policy *existing* with the peers and ports that it lacks of *made*."""
+        del baseline  # all that it demands of a network is in *made*
+        return refine_policy(existing, made)
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policies so that they pick no pod; what others pick stays restricted."""
@@ -60,49 +68,3 @@ class NetworkPolicyReviewer:
 def reviewer() -> NetworkPolicyReviewer:
     """Return the reviewer."""
     return NetworkPolicyReviewer()
-
-
-def _ways(policy: Mapping[str, Any]) -> Iterator[Way]:
-    spec = part(policy, "spec")
-    namespace = str(part(policy, "metadata").get("namespace") or "default")
-    types = listed(spec, "policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
-    for kind, key, side in (("Ingress", "ingress", "from"), ("Egress", "egress", "to")):
-        direction: Direction = "in" if key == "ingress" else "out"
-        if kind not in types:
-            yield Way(direction, Peer("anybody"), None)
-            continue
-        for rule in listed(spec, key):
-            if not isinstance(rule, dict):
-                raise ExportError("the NetworkPolicy is malformed: a rule is no mapping")
-            peers = [_peer(peer, namespace) for peer in listed(rule, side)] or [Peer("anybody")]
-            for peer in peers:
-                for port in ports_of(listed(rule, "ports")):
-                    yield Way(direction, peer, port)
-
-
-def _peer(peer: Any, namespace: str) -> Peer:
-    if not isinstance(peer, dict):
-        raise ExportError("the NetworkPolicy is malformed: a peer is no mapping")
-    if "ipBlock" in peer:
-        block = part(peer, "ipBlock")
-        without = ", ".join(map(str, listed(block, "except")))
-        words = f"{block.get('cidr')}" + (f" except {without}" if without else "")
-        return Peer(words, cidr=None if without else str(block.get("cidr")))
-    where = f"namespace {namespace}"
-    if "namespaceSelector" in peer:
-        selector = part(peer, "namespaceSelector")
-        labels = part(selector, "matchLabels")
-        is_name = list(labels) == [NAMESPACE_LABEL] and not listed(selector, "matchExpressions")
-        where = (
-            f"namespace {labels[NAMESPACE_LABEL]}"
-            if is_name
-            else (f"namespaces with {_selected(selector)}" if selector else "any namespace")
-        )
-    pods = part(peer, "podSelector")
-    return Peer(f"{f'pods with {_selected(pods)}' if pods else 'any pod'} in {where}")
-
-
-def _selected(selector: Mapping[str, Any]) -> str:
-    labels = [f"{key}={value}" for key, value in sorted(part(selector, "matchLabels").items())]
-    labels += [json.dumps(one, sort_keys=True) for one in listed(selector, "matchExpressions")]
-    return ", ".join(labels)

@@ -6,9 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from ethogram.contracts.baseline import AnyValue
+from ethogram.contracts.baseline import AnyValue, Baseline
+from exporters.protocol import Artifact, Finding, Reason
 
-__all__ = ["Documents", "Grant", "Relaxed", "Relaxing", "Reviewer", "Route", "Tellable", "Told"]
+__all__ = [
+    "Documents",
+    "Grant",
+    "Refined",
+    "Refining",
+    "Relaxed",
+    "Relaxing",
+    "Reviewer",
+    "Route",
+    "Tellable",
+    "Told",
+]
 
 Documents: TypeAlias = "list[dict[str, Any]]"
 # How a file comes into force: an API server takes it as an object or as a patch, a node has it, a
@@ -99,5 +111,36 @@ class Relaxing(Protocol):
 
         *reason* goes where the format has a place for it. Raises `ExportError` where the policy
         is malformed, or of a form that cannot be relaxed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """A policy that was there before, with what evidence demands of it.
+
+    *reasons* are those of the whole, as an artifact has them. They are the same when it is refined
+    again; *findings* say what was changed this time, and what could be taken out.
+    """
+
+    documents: Documents
+    reasons: tuple[Reason, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+@runtime_checkable
+class Refining(Protocol):
+    """A target that can add what evidence demands to a policy that is there already.
+
+    All that was recorded is allowed by what comes of it, and all that *existing* allowed still is.
+    Refined again, with the same evidence, it stays as it is.
+    """
+
+    def refine(
+        self, existing: Sequence[Mapping[str, Any]], made: Artifact, baseline: Baseline
+    ) -> Refined:
+        """Return *existing* with what it lacks of *made*, the policy that *baseline* alone gives.
+
+        Raises `ExportError` where *existing* is malformed, or says what cannot be kept.
         """
         ...

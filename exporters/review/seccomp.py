@@ -7,10 +7,13 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
 from ethogram.errors import ExportError
+from exporters.protocol import Artifact
 from exporters.review.documents import annotated, listed, part
-from exporters.review.protocol import Relaxed, Told
+from exporters.review.protocol import Refined, Relaxed, Told
+from exporters.review.seccomp_refine import refine_profile
 from exporters.review.seccomp_words import told_profile
 from exporters.seccomp_calls import MACHINES
 
@@ -39,6 +42,12 @@ class SeccompReviewer:
         (document,) = documents
         profile = part(document, "spec") if document.get("kind") == _KIND else document
         return told_profile(profile)
+
+    def refine(
+        self, existing: Sequence[Mapping[str, Any]], made: Artifact, baseline: Baseline
+    ) -> Refined:
+        """Return the profile *existing*, in OCI form, with what it lacks of *made*."""
+        return refine_profile(existing, made, baseline)
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the profile with every call allowed, those that it refused logged.
