@@ -22,6 +22,7 @@ GROUP = "ethogram.replayers"
 _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "admission": "exporters.replay.admission",
+        "cilium": "exporters.replay.cilium",
         "networkpolicy": "exporters.replay.networkpolicy",
         "seccomp": "exporters.replay.seccomp",
     }
