@@ -9,7 +9,7 @@ from ethogram.contracts.policy_host import Fitness, PolicyHost, Verdict
 from exporters.fitness_seccomp import SeccompFitness
 from exporters.replay.protocol import Policy
 
-__all__ = ["fitness_of", "worst"]
+__all__ = ["fitness_of", "names_asked", "worst"]
 
 # What each plugin makes of policies. Whoever is in neither list is not known.
 _ENFORCING = frozenset(

@@ -67,7 +67,7 @@ def _print_refusals(console: Console, found: Sequence[Refusal]) -> None:
         line.append(f"{one.target}: {printable(one.rule)}", "bold")
         line.append(f", {one.count:,} times" if one.count > 1 else ", once")
         line.append(f": {printable(one.answer)}")
-        console.print(line)
+        console.print(line, soft_wrap=True)
         _print_line(console, f"    by `{escape(one.policy)}`")
         if one.example:
             _print_example(console, one.recording, one.example)

@@ -186,12 +186,18 @@ def _pod(
     return Target(
         endpoint,
         port,
-        who or f"pod {row['name'] or text}",
+        who or _owner(row) or f"pod {row['name'] or text}",
         "pod",
         namespace,
         selector or row["selector"] or kept or None,
         row["workload"],
     )
+
+
+def _owner(row: Mapping[str, Any]) -> str | None:
+    """Return what keeps its name while pods come and go."""
+    kind, name = row["owner_kind"], row["owner_name"]
+    return f"pods of {_namespace(row)}/{kind}/{name}" if kind and name else None
 
 
 def _stranger(text: str, port: int) -> Target:

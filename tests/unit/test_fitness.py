@@ -19,6 +19,7 @@ from tests.baselines import make_baseline
 pytestmark = pytest.mark.unit
 
 SECCOMP = SeccompFitness.load()
+KNOWN = frozenset().union(*map(names_of, ("x86_64", "i386", "x32")))
 ALL = "kill_process kill_thread trap errno user_notif trace log allow"
 BOTH = {"runc": "1.1.5+ds1", "crun": "1.8.1"}
 
@@ -26,7 +27,7 @@ BOTH = {"runc": "1.1.5+ds1", "crun": "1.8.1"}
 def host(**fields):
     actions = frozenset(ALL.split())
     made = {"machine": "x86_64", "kernel": "6.1.0", "runtimes": BOTH, "libseccomp": "2.5.4"}
-    made |= {"actions": actions, "actions_logged": actions, "known_calls": names_of("x86_64")}
+    made |= {"actions": actions, "actions_logged": actions, "known_calls": KNOWN}
     return PolicyHost(**(made | fields))
 
 
