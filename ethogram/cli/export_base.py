@@ -92,7 +92,7 @@ class Bases:
         self._refined.append(made.path)
         where = self._path if self._path.is_file() else self._path / made.path
         try:
-            documents = load(content)
+            documents = load(content, made.path)
             reviewer = reviewer_of(documents, target=made.target)
             if reviewer is None:
                 raise ExportError(f"it is no policy of `{made.target}`")
@@ -103,7 +103,7 @@ class Bases:
             raise ExportError(
                 f"`{escape(str(where))}`: {error.message}", hint=error.hint
             ) from error
-        bytes_now = dump(refined.documents, is_json=made.path.endswith(".json"))
+        bytes_now = dump(refined.documents, made.path)
         yield _installable(replace(made, content=bytes_now, reasons=refined.reasons))
         yield from refined.findings
 

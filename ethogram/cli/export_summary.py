@@ -114,18 +114,18 @@ def _policy(path: str, target: str, key: str, old: bytes | None, new: bytes) -> 
     problem = None
     for name, content in (("old", old), ("new", new)):
         try:
-            told[name] = None if content is None else _told(content, target)
+            told[name] = None if content is None else _told(content, path, target)
         except ExportError as error:
             problem = f"the {name} policy is not told: {error.message}"
     return _Policy(path, target, _workload(key), told.get("old"), told.get("new"), problem)
 
 
-def _told(content: bytes, target: str) -> Told:
+def _told(content: bytes, path: str, target: str) -> Told:
     from exporters.review.documents import load
     from exporters.review.protocol import Tellable
     from exporters.review.registry import reviewer_of
 
-    documents = load(content)
+    documents = load(content, path)
     reviewer = reviewer_of(documents, target=target)
     if not isinstance(reviewer, Tellable):
         raise ExportError(f"nobody tells policies of `{target}` in words")

@@ -16,10 +16,12 @@ from ethogram.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     from ethogram.cli.relaxing import Done, Place
+    from ethogram.contracts.exports import IndexEntry
 
 __all__ = ["command"]
 
 _NODE_FOLDER = "/var/lib/kubelet/seccomp"
+_UNITS = "/etc/systemd/system"
 _NO_REASON = "no reason given"
 _LONGEST = 1024
 
@@ -121,6 +123,11 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
     for one in done:
         if one.relaxed and route(one) == "patch":
             yield _patch(place.directory / one.path, one.relaxed.documents[0], place, one.path)
+    drop_ins = [one for one in done if route(one) == "systemd"]
+    for one in drop_ins:
+        yield from _drop_in(place.directory / one.path, place.entries.get(one.path))
+    if drop_ins:
+        yield "systemctl daemon-reload"
     restarts: dict[str | None, None] = {}
     for one in done:
         path = place.directory / one.path
@@ -129,11 +136,21 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
         entry = place.entries.get(one.path)
         if entry is not None and entry.installs_as:
             yield "# on every node:"
-            yield shell("install", "-m", "0644", path, f"{_NODE_FOLDER}/{entry.installs_as}")
+            yield shell("install", "-D", "-m", "0644", path, f"{_NODE_FOLDER}/{entry.installs_as}")
         else:
             yield f"# {shell(path)}: where a container's seccomp profile is, then start it again"
         restarts |= dict.fromkeys([_restart(entry.workload_key)] if entry else [])
     yield from (line for line in restarts if line)
+
+
+def _drop_in(path: Path, entry: IndexEntry | None) -> Iterator[str]:
+    """Yield what installs a drop-in, and as a comment what starts its service anew."""
+    if entry is None or not entry.installs_as:
+        yield f"# {shell(path)}: where the drop-in is"
+        return
+    unit = entry.installs_as.partition(".d/")[0]
+    yield shell("install", "-D", "-m", "0644", path, f"{_UNITS}/{entry.installs_as}")
+    yield "# " + shell("systemctl", "restart", unit)
 
 
 def _patch(path: Path, patch: Mapping[str, Any], place: Place, name: str) -> str:

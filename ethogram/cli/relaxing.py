@@ -120,7 +120,7 @@ def restore(place: Place, *, force: bool) -> list[Done]:
     for path in wanted:
         content = state[path].content.encode()
         _write(place.directory / path, content)
-        done.append(Done(path, _route(content, place.entries.get(path))))
+        done.append(Done(path, _route(content, path, place.entries.get(path))))
     write_relaxed(place.directory, (one for path, one in state.items() if path not in wanted))
     return done
 
@@ -132,20 +132,20 @@ def _relaxed(
     from exporters.review.protocol import Relaxing
     from exporters.review.registry import reviewer_of
 
-    documents = load(content)
+    documents = load(content, path)
     reviewer = reviewer_of(documents, target=entry.target if entry else None)
     if reviewer is None:
         raise ExportError("it is no policy of a kind that is known here")
     if not isinstance(reviewer, Relaxing):
         raise ExportError(f"a policy for `{reviewer.target}` cannot be relaxed")
     found = reviewer.relax(documents, reason=reason)
-    return found, dump(found.documents, is_json=path.endswith(".json"))
+    return found, dump(found.documents, path)
 
 
-def _route(content: bytes, entry: IndexEntry | None) -> Relaxed | None:
+def _route(content: bytes, path: str, entry: IndexEntry | None) -> Relaxed | None:
     """Return how a policy that stands again comes into force: by the way of its relaxed form."""
     try:
-        return _relaxed(content, "", entry, "")[0]
+        return _relaxed(content, path, entry, "")[0]
     except (ExportError, ValueError):
         return None
 

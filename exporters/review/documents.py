@@ -26,10 +26,11 @@ __all__ = [
 
 RELAXED_ANNOTATION = "ethogram.dev/relaxed"
 _LIMIT_BYTES = 16 << 20
+_TEXT = ".conf"
 
 
-def load(content: bytes) -> Documents:
-    """Return the documents of a policy file, JSON or YAML.
+def load(content: bytes, path: str = "") -> Documents:
+    """Return the documents of a policy file, JSON or YAML; of a `.conf` its text, as `text`.
 
     `ExportError` says what is wrong: no objects, a key that stands twice, too large, too deep.
     """
@@ -37,6 +38,8 @@ def load(content: bytes) -> Documents:
         raise ExportError(f"it is no policy: larger than {_LIMIT_BYTES >> 20} MiB")
     try:
         text = content.decode("utf-8-sig")
+        if path.endswith(_TEXT):
+            return [{"text": text}]
         if text.lstrip()[:1] in ("{", "["):
             found = [json.loads(text, object_pairs_hook=_object, parse_constant=_refused)]
         else:
@@ -52,9 +55,12 @@ def load(content: bytes) -> Documents:
     return found
 
 
-def dump(documents: Sequence[Mapping[str, Any]], *, is_json: bool) -> bytes:
-    """Return *documents* as a file, with equal bytes for equal documents."""
-    if is_json:
+def dump(documents: Sequence[Mapping[str, Any]], path: str) -> bytes:
+    """Return *documents* as the file *path*, with equal bytes for equal documents."""
+    if path.endswith(_TEXT):
+        (document,) = documents
+        return str(document["text"]).encode()
+    if path.endswith(".json"):
         (document,) = documents
         return (json.dumps(document, indent=2) + "\n").encode()
     return "---\n".join(map(dump_yaml, documents)).encode()

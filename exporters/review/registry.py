@@ -28,6 +28,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "networkpolicy": "exporters.review.networkpolicy",
         "seccomp": "exporters.review.seccomp",
         "securitycontext": "exporters.review.securitycontext",
+        "systemd": "exporters.review.systemd",
     }
 )
 

@@ -78,7 +78,7 @@ def refined(
     again = reviewer.refine(first.documents, made, baseline)
     assert again.documents == first.documents
     assert again.reasons == first.reasons
-    assert load(dump(first.documents, is_json=target == "seccomp")) == first.documents
+    assert load(dump(first.documents, made.path), made.path) == first.documents
     return first.documents
 
 

@@ -44,7 +44,7 @@ def test_it_relaxes_and_restores_the_same_bytes(
     assert run(["relax", "p", "--reason", "INC-1"]) == 0
     out, err = capsys.readouterr()
     assert action() == "SCMP_ACT_LOG"
-    assert f"install -m 0644 {PROFILE} /var/lib/kubelet/seccomp/ethogram/checkout-nginx-" in out
+    assert f"install -D -m 0644 {PROFILE} /var/lib/kubelet/seccomp/ethogram/checkout-nginx-" in out
     assert "# kubectl -n shop-staging rollout restart deployment/checkout" in out
     assert err.endswith("next: `ethogram relax p --restore` (when it is over)\n")
     assert run(["relax", "p"]) == 0

@@ -11,6 +11,9 @@ from exporters.review.registry import reviewer_of
 pytestmark = pytest.mark.unit
 
 
+ONE = {"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}
+
+
 def relaxed(*documents):
     found = reviewer_of(documents)
     assert isinstance(found, Relaxing)
@@ -31,7 +34,7 @@ def test_a_profile_that_killed_traps_or_asks_only_logs():
             "flags": ["SECCOMP_FILTER_FLAG_LOG"],
             "syscalls": [
                 {"names": ["read"], "action": "SCMP_ACT_ALLOW", "comment": "mine"},
-                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0}]},
+                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [ONE]},
                 {"names": ["mount"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
                 {"names": ["bpf"], "action": "SCMP_ACT_TRAP"},
                 {"names": ["ptrace"], "action": "SCMP_ACT_NOTIFY"},
@@ -86,6 +89,20 @@ def test_gatekeeper_audits():
     assert audited["spec"]["enforcementAction"] == "dryrun"
 
 
+def test_a_drop_in_becomes_comments_and_logs_what_it_refused():
+    text = (
+        "[Service]\nSystemCallFilter=\nSystemCallFilter=read write\nProtectHome=yes\n"
+        'SystemCallFilter=~@clock:EPERM mount\nReadWritePaths="/a b" \\\n  /c\n# mine\n'
+    )
+    [found] = relaxed({"text": text})
+    assert found["text"].splitlines() == [
+        "# relaxed: INC-1", "[Service]", "#SystemCallFilter=", "#SystemCallFilter=read write",
+        "#ProtectHome=yes", "#SystemCallFilter=~@clock:EPERM mount",
+        '#ReadWritePaths="/a b" \\', "#  /c", "# mine",
+        "SystemCallLog=@clock mount", "SystemCallLog=~read write",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -119,4 +136,4 @@ def test_what_is_malformed_is_refused(document):
 
 def test_several_documents_are_written_and_read():
     documents = [{"kind": "A"}, {"kind": "B", "x": "no"}]
-    assert load(dump(documents, is_json=False)) == documents
+    assert load(dump(documents, "x.yaml")) == documents
