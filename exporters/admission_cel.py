@@ -9,8 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Scope", "any_of", "cel_list", "cel_string"]
+__all__ = ["WAS", "Scope", "Value", "cel_list", "cel_literal", "cel_string"]
 
+# What a rule is told of the workload: a word, words, or labels.
+Value = str | tuple[str, ...] | Mapping[str, str]
+
+# The pod before the request. Of a pod that is created an API server and Gatekeeper say null, and
+# Kyverno says an empty object.
+WAS = "(dyn(oldObject) == null ? dyn({}) : dyn(oldObject))"
 _PLAIN = re.compile(r"[ -&(-\[\]-~]")
 
 
@@ -27,14 +33,14 @@ def cel_list(texts: Iterable[str]) -> str:
     return f"[{', '.join(map(cel_string, texts))}]"
 
 
-def any_of(value: str, texts: Iterable[str]) -> str:
-    """Return the claim that the expression *value* equals one of *texts*."""
-    wanted = list(texts)
-    return (
-        f"{value} == {cel_string(wanted[0])}"
-        if len(wanted) == 1
-        else (f"{value} in {cel_list(wanted)}")
-    )
+def cel_literal(value: Value) -> str:
+    """Return *value* as a CEL literal, labels in the order of their keys."""
+    if isinstance(value, str):
+        return cel_string(value)
+    if isinstance(value, Mapping):
+        pairs = (f"{cel_string(key)}: {cel_string(value[key])}" for key in sorted(value))
+        return "{" + ", ".join(pairs) + "}"
+    return cel_list(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +54,33 @@ class Scope:
     kind: str
     name: str
 
-    def claim(self, pod: str) -> str:
-        """Return the claim that the pod in the variable *pod* is the workload's."""
-        if self.selector:
-            return " && ".join(
-                f"{pod}.metadata.?labels[?{cel_string(key)}] == optional.of({cel_string(value)})"
-                for key, value in sorted(self.selector.items())
-            )
-        if self.kind == "Pod":
-            return f"{pod}.metadata.?name.orValue('') == {cel_string(self.name)}"
-        owners = f"{pod}.metadata.?ownerReferences.orValue([])"
-        return f"{owners}.exists(o, {self._owner(pod)})"
+    @property
+    def value(self) -> tuple[str, Value]:
+        """The name and the value of what a claim compares with."""
+        return ("labels", dict(self.selector)) if self.selector else ("owner", self.name)
 
-    def _owner(self, pod: str) -> str:
+    def claim(self, pod: str, value: str | None = None) -> str:
+        """Return the claim that the pod in the expression *pod* is the workload's.
+
+        It is false of an empty object. *value* is an expression for `self.value`, a literal if
+        None.
+        """
+        mine = cel_literal(self.value[1]) if value is None else value
+        if self.selector:
+            return f"{mine}.all(k, {pod}.?metadata.?labels[?k] == optional.of({mine}[k]))"
+        if self.kind == "Pod":
+            return f"{pod}.?metadata.?name.orValue('') == {mine}"
+        owners = f"{pod}.?metadata.?ownerReferences.orValue([])"
+        return f"{owners}.exists(o, {self._owner(pod, mine)})"
+
+    def _owner(self, pod: str, mine: str) -> str:
         if self.kind == "Deployment":
-            hash_label = f"{pod}.metadata.?labels[?'pod-template-hash'].orValue('')"
-            start = cel_string(f"{self.name}-")
-            return f"o.kind == 'ReplicaSet' && o.name == {start} + {hash_label}"
+            hash_label = f"{pod}.?metadata.?labels[?'pod-template-hash'].orValue('')"
+            return f"o.kind == 'ReplicaSet' && o.name == {mine} + '-' + {hash_label}"
         if self.kind == "CronJob":
-            pattern = cel_string(f"^{re.escape(self.name)}-[0-9]+$")
-            return f"o.kind == 'Job' && o.name.matches({pattern})"
-        return f"o.kind == {cel_string(self.kind)} && o.name == {cel_string(self.name)}"
+            number = f"o.name.lastIndexOf('-') == {mine}.size() && o.name.matches('-[0-9]+$')"
+            return f"o.kind == 'Job' && o.name.startsWith({mine} + '-') && {number}"
+        return f"o.kind == {cel_string(self.kind)} && o.name == {mine}"
 
 
 def _character(character: str) -> str:

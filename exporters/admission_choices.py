@@ -9,12 +9,12 @@ from typing import Literal, TypeVar
 
 from ethogram.errors import UsageError
 from exporters import seccomp_choices
+from exporters.admission_model import Mode
 from exporters.kubernetes import is_dns_label
 from exporters.protocol import Options
 
-__all__ = ["ACTIONS", "SETTINGS", "Choices", "Mode", "read_choices"]
+__all__ = ["ACTIONS", "SETTINGS", "Choices", "one_of", "read_choices"]
 
-Mode = Literal["audit", "warn", "deny"]
 Profile = Literal["log", "enforce", "none"]
 _T = TypeVar("_T")
 
@@ -68,20 +68,20 @@ def read_choices(options: Options) -> Choices:
     What is the seccomp exporter's own is left to it to check.
     """
     settings = options.settings
-    mode = _one_of(settings, "mode", _MODES, "deny" if options.enforce else "audit")
+    mode = one_of(settings, "mode", _MODES, "deny" if options.enforce else "audit")
     if options.enforce and mode != "deny":
         raise UsageError(
             f"`--enforce` denies, and setting `mode` is `{mode}`",
             hint="leave one of them out; `seccomp=enforce` alone asks for profiles that deny",
         )
-    profile = _one_of(settings, "seccomp", _PROFILES, "enforce" if options.enforce else "log")
+    profile = one_of(settings, "seccomp", _PROFILES, "enforce" if options.enforce else "log")
     own = {name: settings[name] for name in seccomp_choices.SETTINGS if name in settings}
     return Choices(
         mode=mode,
-        bind_digest=_one_of(settings, "bind-digest", _TRUE_FALSE, "false"),
+        bind_digest=one_of(settings, "bind-digest", _TRUE_FALSE, "false"),
         privileged=_containers(settings.get("privileged", "")),
         seccomp=None if profile == "none" else Options(profile == "enforce", MappingProxyType(own)),
-        no_new_privs=_one_of(settings, "no-new-privs", _NO_NEW_PRIVS, "both"),
+        no_new_privs=one_of(settings, "no-new-privs", _NO_NEW_PRIVS, "both"),
     )
 
 
@@ -95,7 +95,7 @@ def _containers(text: str) -> frozenset[str]:
     return names
 
 
-def _one_of(settings: Mapping[str, str], name: str, values: Mapping[str, _T], default: str) -> _T:
+def one_of(settings: Mapping[str, str], name: str, values: Mapping[str, _T], default: str) -> _T:
     word = settings.get(name, default)
     if word not in values:
         known = ", ".join(f"`{value}`" for value in values)

@@ -99,19 +99,19 @@ def kind_part(kind: str) -> str:
     return kind.lower() if kind in _KINDS else kind
 
 
-def object_name(*parts: str) -> str:
+def object_name(*parts: str, limit: int = _NAME_LENGTH) -> str:
     """Return *parts*, joined by `.`, as the name of an object: a subdomain of RFC 1123.
 
-    Where a part had to be changed or cut, or holds a `.` itself, a digest of all parts follows,
-    so that different parts never give the same name.
+    It is at most *limit* long. Where a part had to be changed or cut, or holds a `.` itself, a
+    digest of all parts follows, so that different parts never give the same name.
     """
     changed = [_NOT_IN_NAMES.sub("-", part.lower()).strip("-") or "x" for part in parts]
     name = ".".join(changed)
-    if changed == list(parts) and len(name) <= _NAME_LENGTH:
+    if changed == list(parts) and len(name) <= limit:
         return name
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     digest = hashlib.sha256(text).hexdigest()[:_DIGEST_LENGTH]
-    return f"{name[: _NAME_LENGTH - _DIGEST_LENGTH - 1].rstrip('.-')}-{digest}"
+    return f"{name[: limit - _DIGEST_LENGTH - 1].rstrip('.-')}-{digest}"
 
 
 def subject_key(subject: Subject) -> str:

@@ -26,6 +26,8 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "admission": "exporters.admission",
         "cilium": "exporters.cilium",
+        "gatekeeper": "exporters.gatekeeper",
+        "kyverno": "exporters.kyverno",
         "networkpolicy": "exporters.networkpolicy",
         "seccomp": "exporters.seccomp",
         "securitycontext": "exporters.securitycontext",

@@ -29,6 +29,7 @@ from ethogram.contracts.baseline_values import (
     OperationValue,
     PeerValue,
     Phase,
+    Port,
     Real,
     Reason,
     State,
@@ -270,8 +271,8 @@ class Observation(Frozen):
     *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
     caller; *bounding*, the capabilities that any instance could have used; *runs_as*, the user ids
     of its processes; *writes_root*, it changed something in its root file system, outside of what
-    was mounted into it. *host_namespaces* are those that any instance shared with the host.
-    *file_changes*: every recording told what was done to files without opening them; without it
+    was mounted into it. *host_namespaces* are those that any instance shared with the host;
+    *host_paths* and *host_ports*, what else of the host its pods were given. *file_changes*: every recording told what was done to files without opening them; without it
     the rules say nothing of that. *not_observed*: dimensions that no recording looked at, so that
     no rule means nothing; absent where there is none.
 
@@ -295,6 +296,8 @@ class Observation(Frozen):
     bounding: tuple[Text, ...] | None = None
     runs_as: tuple[Count, ...] | None = None
     writes_root: bool | None = None
+    host_paths: tuple[Text, ...] | None = None
+    host_ports: tuple[Port, ...] | None = None
     file_changes: Literal[True] | None = None
     not_observed: tuple[Dimension, ...] | None = None
     reasons: tuple[Reason, ...] | None = None

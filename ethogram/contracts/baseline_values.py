@@ -37,6 +37,7 @@ __all__ = [
     "PeerKind",
     "PeerValue",
     "Phase",
+    "Port",
     "Real",
     "Reason",
     "State",
