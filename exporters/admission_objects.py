@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.artifacts import Artifact, Reason, artifact_path
+from ethogram.contracts.baseline import Baseline
 from exporters.admission_model import RESOURCES, PodPolicy
 from exporters.kubernetes import dump_documents, kind_part, object_name, subject_key
 

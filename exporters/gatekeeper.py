@@ -32,7 +32,7 @@ _ACTIONS: Mapping[Mode, str] = MappingProxyType({"audit": "dryrun", "warn": "war
 _STRING = {"type": "string"}
 # A pod that goes is no pod to judge, and of its other subresources none brings a container.
 _PARTS = ", ".join(f"'{resource.partition('/')[2]}'" for resource in RESOURCES)
-_IS_POD = f"object != null && request.?subResource.orValue('') in [{_PARTS}]"
+_IS_POD = f"dyn(object) != null && request.?subResource.orValue('') in [{_PARTS}]"
 
 
 @dataclass(frozen=True, slots=True)

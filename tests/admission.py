@@ -19,7 +19,7 @@ from ethogram.contracts.baseline import (
 from ethogram.contracts.capabilities import CAPABILITIES
 from exporters.admission import exporter
 from exporters.protocol import Artifact, Finding
-from exporters.registry import parse_options
+from exporters.registry import find_exporter, parse_options
 from tests.baselines import make_baseline, syscall_rule
 
 __all__ = [
@@ -106,19 +106,23 @@ def make_admission_baseline(
 
 
 def export(
-    baseline: Baseline, *settings: str, enforce: bool = False
+    baseline: Baseline, *settings: str, enforce: bool = False, target: str = "admission"
 ) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Return the policy and the binding, where there are any, and the findings."""
-    options = parse_options(ADMISSION, settings, enforce=enforce)
-    items = list(ADMISSION.export(baseline, options))
+    """Return the documents of *target*'s policy, where there is one, and the findings."""
+    exporter = find_exporter(target)
+    options = parse_options(exporter, settings, enforce=enforce)
+    items = list(exporter.export(baseline, options))
     artifacts = [item for item in items if isinstance(item, Artifact)]
     documents = [each for item in artifacts for each in yaml.safe_load_all(item.content)]
     return documents, [item for item in items if isinstance(item, Finding)]
 
 
-def policy_of(*capabilities: str, settings: Iterable[str] = (), **fields: Any) -> list[Any]:
+def policy_of(
+    *capabilities: str, settings: Iterable[str] = (), target: str = "admission", **fields: Any
+) -> list[Any]:
     """Return the documents of a policy that denies, for a baseline of these *fields*."""
-    return export(make_admission_baseline(*capabilities, **fields), *settings, enforce=True)[0]
+    baseline = make_admission_baseline(*capabilities, **fields)
+    return export(baseline, *settings, enforce=True, target=target)[0]
 
 
 def profile_of(documents: list[dict[str, Any]]) -> str:

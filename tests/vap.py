@@ -15,10 +15,24 @@ from typing import Any
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 
-__all__ = ["Answer", "evaluate", "problems", "review"]
+__all__ = [
+    "Answer",
+    "CelError",
+    "bound",
+    "evaluate",
+    "has_labels",
+    "is_asked_about",
+    "problems",
+    "problems_of_expression",
+    "problems_of_variables",
+    "review",
+    "violations",
+]
 
 _ENVIRONMENT = cel.NewEnv(
-    variables=dict.fromkeys(("object", "oldObject", "variables", "request"), cel.Type.DYN),
+    variables=dict.fromkeys(
+        ("object", "oldObject", "variables", "request", "params"), cel.Type.DYN
+    ),
     extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
 )
 _SUBDOMAIN = re.compile(
@@ -76,45 +90,55 @@ def review(
     data: dict[str, Any] = {"object": pod, "oldObject": old, "request": {}}
     if labels != {"kubernetes.io/metadata.name": namespace}:
         return Answer(False)
-    if not _is_constrained(policy["matchConstraints"], resource, operation, pod, old):
+    if not is_asked_about(policy["matchConstraints"], resource, operation, pod, old):
         return Answer(False)
     for condition in policy.get("matchConditions", []):
         if not evaluate(condition["expression"], data):
             return Answer(False)
-    data["variables"] = _variables(policy["variables"], data)
-    violations = tuple(_violations(policy["validations"], data))
+    data["variables"] = bound(policy["variables"], data)
+    found = tuple(violations(policy["validations"], data))
     notes = {
         each["key"]: evaluate(each["valueExpression"], data) for each in policy["auditAnnotations"]
     }
     return Answer(
         True,
-        violations,
+        found,
         {key: note for key, note in notes.items() if note},
         tuple(binding["validationActions"]),
     )
 
 
-def _is_constrained(
+def is_asked_about(
     match: Mapping[str, Any],
     resource: str,
     operation: str,
     pod: Mapping[str, Any],
     old: Mapping[str, Any] | None,
 ) -> bool:
+    """Return whether a policy is asked about a request, by its rules and its selector."""
     wanted = match.get("objectSelector", {}).get("matchLabels", {})
-    has_labels = any(
-        each is not None and wanted.items() <= each["metadata"].get("labels", {}).items()
-        for each in (pod, old)
-    )
-    return has_labels and any(
+    return has_labels(wanted, pod, old) and any(
         resource in rule["resources"] and operation in rule["operations"]
         for rule in match["resourceRules"]
     )
 
 
-def _variables(declared: Sequence[Mapping[str, str]], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables; one that fails is missing, and fails what uses it."""
-    known: dict[str, Any] = {}
+def has_labels(wanted: Mapping[str, str], *pods: Mapping[str, Any] | None) -> bool:
+    """Return whether one of *pods* has the labels *wanted*."""
+    return any(
+        each is not None and wanted.items() <= each["metadata"].get("labels", {}).items()
+        for each in pods
+    )
+
+
+def bound(
+    declared: Sequence[Mapping[str, str]],
+    data: Mapping[str, Any],
+    first: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the variables after the engine's *first*; one that fails is missing, and fails what
+    uses it."""
+    known: dict[str, Any] = dict(first or {})
     for each in declared:
         try:
             known[each["name"]] = evaluate(each["expression"], {**data, "variables": known})
@@ -123,7 +147,8 @@ def _variables(declared: Sequence[Mapping[str, str]], data: Mapping[str, Any]) -
     return known
 
 
-def _violations(validations: Sequence[Mapping[str, str]], data: Mapping[str, Any]) -> Iterator[str]:
+def violations(validations: Sequence[Mapping[str, str]], data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the message of each validation that does not hold."""
     for each in validations:
         try:
             holds = evaluate(each["expression"], data)
@@ -131,7 +156,8 @@ def _violations(validations: Sequence[Mapping[str, str]], data: Mapping[str, Any
             yield f"expression failed: {error}"  # failurePolicy: Fail
             continue
         if holds is not True:
-            yield each["message"]
+            words = each.get("messageExpression")
+            yield evaluate(words, data) if words else each["message"]
 
 
 def problems(documents: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -151,35 +177,49 @@ def _problems_of_policy(policy: Mapping[str, Any]) -> Iterator[str]:
         if not set(rule["operations"]) <= {"CREATE", "UPDATE"} or rule["scope"] != "Namespaced":
             yield "resourceRules"
     known: set[str] = set()
-    for each in spec["variables"]:
-        if not _IDENTIFIER.fullmatch(each["name"]) or each["name"] in known:
-            yield f"variable {each['name']}"
-        yield from _problems_of_expression(each["expression"], known)
-        known.add(each["name"])
+    yield from problems_of_variables(spec["variables"], known)
     for each in spec["validations"]:
-        yield from _problems_of_expression(each["expression"], known)
+        yield from problems_of_expression(each["expression"], known, "BOOL")
         if each["reason"] not in _REASONS:
             yield f"reason {each['reason']}"
         if not each["message"].strip() or not each["message"].isprintable():
             yield f"message {each['message']!r}"
     for each in spec.get("matchConditions", []):
-        yield from _problems_of_expression(each["expression"], set())
+        yield from problems_of_expression(each["expression"], set(), "BOOL")
     keys = [each["key"] for each in spec["auditAnnotations"]]
     if len(set(keys)) < len(keys) or not all(map(_QUALIFIED.fullmatch, keys)):
         yield f"keys {keys}"
     for each in spec["auditAnnotations"]:
-        yield from _problems_of_expression(each["valueExpression"], known)
+        yield from problems_of_expression(each["valueExpression"], known, "STRING")
 
 
-def _problems_of_expression(expression: str, known: set[str]) -> Iterator[str]:
+def problems_of_variables(declared: Sequence[Mapping[str, str]], known: set[str]) -> Iterator[str]:
+    """Yield what is wrong with variables, and add their names to *known*."""
+    for each in declared:
+        if not _IDENTIFIER.fullmatch(each["name"]) or each["name"] in known:
+            yield f"variable {each['name']}"
+        yield from problems_of_expression(each["expression"], known)
+        known.add(each["name"])
+
+
+def problems_of_expression(
+    expression: str, known: set[str], wanted: str | None = None
+) -> Iterator[str]:
+    """Yield what is wrong with *expression*, of type *wanted*, that may use variables *known*.
+
+    An API server takes no `DYN` for a `BOOL` or a `STRING`, whatever its value would be.
+    """
     if "\n" in expression or len(expression) > 5 * 1024:
         yield f"length of {expression[:60]}"
     if unknown := set(re.findall(r"\bvariables\.(\w+)", expression)) - known:
         yield f"{unknown} in {expression[:60]}"
     try:
-        _compiled(expression)
+        found = str(_compiled(expression).return_type())
     except RuntimeError as error:
         yield str(error)
+        return
+    if wanted and found != wanted:
+        yield f"{found} and not {wanted}: {expression[:60]}"
 
 
 def _problems_of_binding(policy: Mapping[str, Any], binding: Mapping[str, Any]) -> Iterator[str]:

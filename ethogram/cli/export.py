@@ -44,8 +44,8 @@ __all__ = ["command"]
     required=True,
     multiple=True,
     metavar="TARGET",
-    help="Kind of policy: `seccomp`, `networkpolicy`, `cilium`, `admission`, `securitycontext`,"
-    " `systemd`. May be repeated.",
+    help="Kind of policy: `seccomp`, `networkpolicy`, `cilium`, `admission`, `kyverno`,"
+    " `gatekeeper`, `securitycontext`, `systemd`. May be repeated.",
 )
 @click.option(
     "-o",

@@ -272,9 +272,10 @@ class Observation(Frozen):
     caller; *bounding*, the capabilities that any instance could have used; *runs_as*, the user ids
     of its processes; *writes_root*, it changed something in its root file system, outside of what
     was mounted into it. *host_namespaces* are those that any instance shared with the host;
-    *host_paths* and *host_ports*, what else of the host its pods were given. *file_changes*: every recording told what was done to files without opening them; without it
-    the rules say nothing of that. *not_observed*: dimensions that no recording looked at, so that
-    no rule means nothing; absent where there is none.
+    *host_paths* and *host_ports*, what else of the host its pods were given. *file_changes*: every
+    recording told what was done to files without opening them; without it the rules say nothing of
+    that. *not_observed*: dimensions that no recording looked at, so that no rule means nothing;
+    absent where there is none.
 
     What stood in the way: *reasons*, all of them, of which *state* is the gravest; *allowed*, for
     which of them `learn` would have refused and was told not to; *refused*, calls that a seccomp

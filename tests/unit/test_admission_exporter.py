@@ -289,7 +289,7 @@ def test_gaining_privileges_is_refused_only_where_none_were_gained(gained, had, 
     baseline = make_admission_baseline(privileges_gained=gained, no_new_privs=had)
     setting = f"no-new-privs={setting}"
     assert has_rule("allowPrivilegeEscalation: false", baseline, setting) is is_asked
-    assert bool(said("is not asked for", baseline, setting)) is not is_asked
+    assert bool(said("`allowPrivilegeEscalation: false` is not", baseline, setting)) is not is_asked
 
 
 # --- the host's namespaces, images, the baseline's state -----------------------------------
@@ -299,7 +299,7 @@ def test_the_hosts_namespaces_that_were_used_are_said():
     baseline = make_admission_baseline(host_namespaces=("net", "time", "user"))
     assert not has_rule("hostNetwork", baseline)
     assert has_rule("hostPID", baseline)
-    assert said("hostNetwork", baseline) == ["info"]
+    assert said("`hostNetwork` is not refused", baseline) == ["info"]
     baseline = make_admission_baseline(host_namespaces=("pid", "net", "time", "user"))
     assert said("net and pid namespaces: `hostNetwork` and `hostPID` are", baseline) == ["info"]
 

@@ -291,7 +291,7 @@ def test_where_enforcing_changes_nothing_it_is_not_the_next_command(
     ("words", "cause", "hint"),
     [
         (["--to", "networkpolicy", "--runtime", "runc=1.1.5"],
-         "`--runtime` says nothing to `networkpolicy`", "`--to admission`, `--to seccomp`"),
+         "`--runtime` says nothing to `networkpolicy`", "`--to kyverno`, `--to seccomp`"),
         (["--to", "seccomp", "--mode", "deny"],
          "`--mode` says nothing to `seccomp`", "it is for `--to admission`"),
         (["--to", "seccomp", "--to", "networkpolicy", "--bind-digest"],
