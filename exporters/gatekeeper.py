@@ -23,7 +23,11 @@ from exporters.admission_model import RESOURCES, Mode, PodPolicy, Variable, need
 from exporters.admission_objects import LABEL_LENGTH, policy_artifact, policy_metadata
 from exporters.protocol import Artifact, Finding, Options
 
-__all__ = ["GatekeeperExporter", "exporter"]
+__all__ = ["NOTES", "RULES", "GatekeeperExporter", "exporter"]
+
+# How the kinds of constraints begin; a digest of their template follows.
+RULES = "EthogramPods"
+NOTES = "EthogramNotes"
 
 _ENGINE = "K8sNativeValidation"
 _TARGET = "admission.k8s.gatekeeper.sh"
@@ -74,13 +78,13 @@ def exporter() -> GatekeeperExporter:
 def _documents(baseline: Baseline, policy: PodPolicy) -> Iterator[dict[str, Any]]:
     messages = {each.name: each.message for each in policy.claims}
     metadata = policy_metadata(baseline, policy, limit=LABEL_LENGTH)
-    template = _template("EthogramPods", policy, _claims(policy))
+    template = _template(RULES, policy, _claims(policy))
     yield template
     told = {**policy.constants, "messages": messages}
     yield _constraint(template, metadata, policy, _ACTIONS[policy.mode], told)
     # What is only noted must not be refused with the rest, so it has a constraint of its own.
     metadata = policy_metadata(baseline, policy, limit=LABEL_LENGTH, suffix=".notes")
-    template = _template("EthogramNotes", policy, _notes(policy))
+    template = _template(NOTES, policy, _notes(policy))
     yield template
     yield _constraint(template, metadata, policy, "dryrun", policy.constants)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from exporters.review.cel_words import told_rules
+from exporters.review.cel_words import expressions_of, told_rules
 from exporters.review.documents import annotated, changed, kinds, listed, part
 from exporters.review.protocol import Relaxed, Told
 
@@ -37,10 +37,10 @@ class AdmissionReviewer:
                 for action in listed(spec, "validationActions")
             }
         )
-        rules = [
-            rule for kind, spec in specs if kind == _POLICY for rule in listed(spec, "validations")
-        ]
-        return told_rules(rules, _mode(actions))
+        policies = [spec for kind, spec in specs if kind == _POLICY]
+        rules = [rule for spec in policies for rule in listed(spec, "validations")]
+        variables = [one for spec in policies for one in listed(spec, "variables")]
+        return told_rules(rules, _mode(actions), expressions_of(variables))
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policy with bindings that audit, and so that no error of its own refuses."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ethogram.errors import ExportError
-from exporters.review.cel_words import told_rules
+from exporters.review.cel_words import expressions_of, told_rules
 from exporters.review.documents import annotated, changed, kinds, listed, part
 from exporters.review.protocol import Relaxed, Told
 
@@ -32,19 +32,26 @@ class KyvernoReviewer:
     def tell(self, documents: Sequence[Mapping[str, Any]]) -> Told:
         """Return what the rules ask, and what is done about a pod that breaks one."""
         rules: list[Any] = []
+        variables: list[Any] = []
         modes: set[str] = set()
         for document in documents:
             spec = part(document, "spec")
             if document.get("kind") in _BY_CEL:
                 rules += listed(spec, "validations")
+                variables += listed(spec, "variables")
                 modes |= {str(action).lower() for action in listed(spec, "validationActions")}
                 continue
-            modes.add(str(spec.get("validationFailureAction", "Audit")).lower())
+            of_all = spec.get("validationFailureAction", "Audit")
             for rule in listed(spec, "rules"):
                 rules += _expressions(rule)
+                validate = part(rule, "validate")
+                variables += listed(part(validate, "cel"), "variables")
+                modes.add(str(validate.get("failureAction", of_all)).lower())
+                if spec.get("emitWarning") is True:
+                    modes.add("warn")
         words = {"deny": "denies", "enforce": "denies", "warn": "warns", "audit": "audits"}
         mode = " and ".join(sorted(words.get(one, one) for one in modes))
-        return told_rules(rules, mode or "audits")
+        return told_rules(rules, mode or "audits", expressions_of(variables))
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policies so that they report and refuse nothing."""

@@ -57,12 +57,14 @@ def test_that_it_denies_now_is_said_first(capsys: pytest.CaptureFixture[str]) ->
     )
 
 
-def test_capabilities_and_rules_of_admission_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    to = ["--to", "admission", "--set", "seccomp=no"]
-    assert export(make_admission_baseline("CAP_CHOWN"), *to[:2]) == 0
+@pytest.mark.parametrize("to", ["admission", "kyverno", "gatekeeper"])
+def test_capabilities_and_rules_of_admission_are_told(
+    to: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(make_admission_baseline("CAP_CHOWN"), "--to", to) == 0
     capsys.readouterr()
     new = make_admission_baseline("CAP_SYS_ADMIN", host_namespaces=("net",))
-    assert export(new, *to[:2], "--dry-run", "--summary", "-") == 0
+    assert export(new, "--to", to, "--dry-run", "--summary", "-") == 0
     out = capsys.readouterr().out
     assert "capability `SYS_ADMIN`" in out
     assert "- capability `CHOWN`" in out
