@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from ethogram.contracts.baseline import Baseline, FileValue
 from exporters.protocol import Finding
 
-__all__ = ["Privilege", "privilege_of"]
+__all__ = ["OF_PRIVILEGED", "Privilege", "privilege_of"]
 
 # Nobody adds all of these by name: `privileged` gives them, or `ALL` does.
-_OF_PRIVILEGED = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_MAC_ADMIN"})
+OF_PRIVILEGED = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_MAC_ADMIN"})
 # Every container has these. Others come with `privileged`, or one by one from a device plugin.
 _ORDINARY_DEVICE = re.compile(
     r"/dev/(null|zero|full|random|urandom|tty|console|ptmx|core|termination-log"
@@ -42,7 +42,7 @@ def privilege_of(baseline: Baseline, wanted: frozenset[str]) -> Privilege:
     if name in wanted:
         return Privilege(is_own=True, containers=tuple(sorted(wanted)))
     bounding = baseline.observation.bounding
-    was_one = None if bounding is None else frozenset(bounding) >= _OF_PRIVILEGED
+    was_one = None if bounding is None else frozenset(bounding) >= OF_PRIVILEGED
     used = sorted({value.path for value in _of_the_host(baseline)})
     if used and was_one is not False:
         shown = ", ".join(used[:_EXAMPLES]) + (", ..." if len(used) > _EXAMPLES else "")

@@ -6,18 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ethogram.contracts.call_arguments import VETTED
+from ethogram.contracts.escape import printable
 from ethogram.contracts.syscall_names import names_of
 from ethogram.errors import ExportError, UsageError
 from exporters.protocol import Options
-from exporters.runtime_base import RuntimeBase, select_bases
+from exporters.runtime_base import RuntimeBase, StandIn, select_bases
 from exporters.seccomp_calls import MACHINES
 
 __all__ = ["SETTINGS", "Choices", "read_choices"]
 
 SETTINGS = MappingProxyType(
     {
-        "runtime": "which runtime's own calls to allow: `runc=1.1.5`, `runc`, `none`;"
-        " without it, those of every measured runtime",
+        "runtime": "which runtime's own calls to allow: `runc@1.1.5`, `runc`, `none`, several"
+        " with commas between them; without it, those of every measured runtime",
+        "dialect": "`oci` (default), `docker` with a comment for each group, or the object of the"
+        " Security Profiles Operator: `spo` (v1), `spo-v1beta1`",
+        "arguments": "`safe` (default) tells families of sockets and personalities apart where"
+        " every one seen is known, `all` also flags of clone, requests of ioctl, options of prctl"
+        " and executable memory, `none` nothing",
         "no-new-privs": "`yes` if containers run with it, `no` if without, `both` (default)",
         "tolerance": "`yes` also allows unseen calls that do what a seen one does (default `no`)",
         "eperm": "names, separated by commas, to refuse with EPERM instead of ENOSYS",
@@ -26,6 +33,14 @@ SETTINGS = MappingProxyType(
     }
 )
 _NO_NEW_PRIVS = MappingProxyType({"yes": True, "no": False, "both": None})
+DIALECTS = ("oci", "docker", "spo", "spo-v1beta1")
+ARGUMENTS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "none": frozenset(),
+        "safe": frozenset({"socket", "personality"}),
+        "all": frozenset(VETTED),
+    }
+)
 _YES_NO = MappingProxyType({"yes": True, "no": False})
 
 
@@ -41,6 +56,9 @@ class Choices:
     eperm: tuple[str, ...]
     log_denied: bool
     libseccomp: Mapping[str, frozenset[str]]
+    dialect: str = "oci"
+    stand_ins: tuple[StandIn, ...] = ()
+    with_arguments: frozenset[str] = frozenset()
 
 
 def read_choices(
@@ -53,9 +71,11 @@ def read_choices(
     """
     settings = options.settings
     runtime = settings.get("runtime")
-    chosen = select_bases(bases, runtime)
+    chosen, stand_ins = select_bases(bases, runtime)
     log_denied = bool(_one_of(settings, "log-denied", _YES_NO, "no"))
-    if log_denied and (refusing := [base.label for base in chosen if _refuses_flags(base)]):
+    labels = [base.label for base in chosen if base not in [one.base for one in stand_ins]]
+    labels += [one.wanted for one in stand_ins]
+    if log_denied and (refusing := list(filter(_refuses_flags, labels))):
         raise ExportError(
             f"`{refusing[0]}` does not start a container whose profile has flags",
             hint="leave out `log-denied`, or name the runtime: `runtime=crun`",
@@ -69,6 +89,9 @@ def read_choices(
         eperm=_names(settings.get("eperm", "")),
         log_denied=log_denied,
         libseccomp=_libseccomp(settings.get("libseccomp"), chosen, known_names),
+        dialect=_word(settings, "dialect", DIALECTS),
+        stand_ins=stand_ins,
+        with_arguments=ARGUMENTS[_word(settings, "arguments", ("safe", "none", "all"))],
     )
 
 
@@ -100,9 +123,19 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _refuses_flags(base: RuntimeBase) -> bool:
-    major, minor, *_ = (int(part) for part in base.version.split("."))
-    return base.runtime == "runc" and (major, minor) < (1, 2)
+def _refuses_flags(label: str) -> bool:
+    runtime, _, version = label.partition(" ")
+    major, minor, *_ = (int(part) for part in version.split("."))
+    return runtime == "runc" and (major, minor) < (1, 2)
+
+
+def _word(settings: Mapping[str, str], name: str, words: Sequence[str]) -> str:
+    """Return the value of setting *name*, one of *words*; the first is the default."""
+    word = settings.get(name, words[0])
+    if word not in words:
+        known = ", ".join(f"`{value}`" for value in words)
+        raise UsageError(f"setting `{name}` is `{printable(word)}`", hint=f"it is one of {known}")
+    return word
 
 
 def _one_of(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.quality import states_of, was_told
 from ethogram.contracts.syscall_names import names_of
+from exporters.admission_privileged import OF_PRIVILEGED
 from exporters.protocol import Finding, shown
 from exporters.seccomp_calls import (
     MACHINES,
@@ -37,7 +38,19 @@ def findings_about(
     yield from _architectures(calls, archs, choices)
     yield from _runtimes(archs[0], choices)
     yield from _refusals(calls, choices)
+    yield from _privileged(baseline)
     yield from _baseline_state(baseline)
+
+
+def _privileged(baseline: Baseline) -> Iterator[Finding]:
+    bounding = baseline.observation.bounding
+    if bounding is not None and frozenset(bounding) >= OF_PRIVILEGED:
+        yield Finding(
+            "warning",
+            "the workload ran with every capability, as a privileged container does, and of those"
+            " no runtime applies a profile: they run unconfined",
+            hint="leave `privileged` out of the pod, and add the capabilities that it used",
+        )
 
 
 def _unnamed(baseline: Baseline, machine: str) -> Iterator[Finding]:
@@ -134,7 +147,16 @@ def _runtimes(machine: str, choices: Choices) -> Iterator[Finding]:
         yield Finding(
             "info",
             f"no runtime is named: the calls of {labels} under the filter are allowed",
-            hint="name yours for a tighter profile: `--runtime runc=1.1.5`",
+            hint="name yours for a tighter profile: `--runtime runc@1.1.5`, or `--runtime auto` on"
+            " a host that has it",
+        )
+    for one in choices.stand_ins:
+        yield Finding(
+            "warning",
+            f"the calls of `{one.wanted}` are not measured: those of `{one.base.label}`, the"
+            " nearest measured version, stand in",
+            hint="start, exec into and stop a container under the profile before enforcing it, or"
+            " measure it with `tools/measure_runtime_base.py` of the sources",
         )
     for base in choices.bases:
         if not base.measured:

@@ -14,6 +14,7 @@ from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_change
 from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import examples, map_option
 from ethogram.cli.refusals import allow_options, told_to_allow, were_allowed
+from ethogram.cli.runtimes import resolved
 from ethogram.cli.screen import next_command, shell
 from ethogram.errors import UsageError
 
@@ -28,8 +29,8 @@ __all__ = ["command"]
     short_help="Write policies that allow just what a baseline allows.",
     epilog=examples(
         "ethogram export baselines --to seccomp -o policies",
-        "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --force",
-        "ethogram export baselines --to seccomp --runtime runc=1.1.5 -o policies --enforce --check",
+        "ethogram export baselines --to seccomp --runtime runc@1.1.5 -o policies --enforce --force",
+        "ethogram export baselines --to seccomp --runtime runc@1.1.5 -o policies --enforce --check",
         "ethogram export baselines --to seccomp -o policies --dry-run",
         "ethogram export baselines --to seccomp -o policies --check --summary comment.md",
         "ethogram export baselines --to seccomp -o policies --base policies --force",
@@ -59,8 +60,15 @@ __all__ = ["command"]
 @click.option("--enforce", is_flag=True, help="Deny; without it policies log where they can.")
 @click.option(
     "--runtime",
-    metavar="NAME=VERSION",
-    help="Container runtime that will apply the policy, such as `runc=1.1.5`.",
+    metavar="NAME@VERSION",
+    help="Container runtime that will apply the policy, such as `runc@1.1.5`; several with commas"
+    " between them, or `auto`: those of this host.",
+)
+@click.option(
+    "--dialect",
+    type=click.Choice(["oci", "docker", "spo", "spo-v1beta1"]),
+    help="How a seccomp profile is written: for every runtime, for Docker and podman, or as an"
+    " object of the Security Profiles Operator.",
 )
 @click.option(
     "--mode",
@@ -89,6 +97,7 @@ def command(
     map_file: Path | None,
     enforce: bool,
     runtime: str | None,
+    dialect: str | None,
     mode: str | None,
     bind_digest: bool,
     settings: tuple[str, ...],
@@ -106,7 +115,7 @@ def command(
 
     asked = Review(**review)
     pairs = [*settings]
-    named = (("runtime", runtime), ("mode", mode))
+    named = (("runtime", resolved(runtime)), ("dialect", dialect), ("mode", mode))
     pairs += [f"{name}={value}" for name, value in named if value is not None]
     pairs += ["bind-digest=true"] if bind_digest else []
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
@@ -192,4 +201,5 @@ def _option_of(pair: str) -> tuple[str, ...]:
     name, _, value = pair.partition("=")
     if pair == "bind-digest=true":
         return (FLAGS[name],)
-    return (FLAGS[name], value) if name in ("runtime", "mode") else ("--set", pair)
+    with_value = name in FLAGS and name != "bind-digest"
+    return (FLAGS[name], value) if with_value else ("--set", pair)

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["artifacts", "chosen_exporters", "is_changed_by_enforcing"]
 
 # Settings that have an option of their own.
-FLAGS = {"runtime": "--runtime", "mode": "--mode", "bind-digest": "--bind-digest"}
+FLAGS = {
+    "runtime": "--runtime",
+    "dialect": "--dialect",
+    "mode": "--mode",
+    "bind-digest": "--bind-digest",
+}
 
 
 def chosen_exporters(

@@ -17,7 +17,7 @@ from ethogram.errors import ExportError
 from exporters.replay.observations import Observations, Sight
 from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
 from exporters.replay.subjects import of_workloads
-from exporters.runtime_base import RuntimeBase, load_runtime_bases
+from exporters.runtime_base import RuntimeBase, load_runtime_bases, release_of
 from exporters.seccomp_calls import is_left_to_the_runtime, machine_of
 
 __all__ = ["SeccompReplayer", "replayer"]
@@ -124,7 +124,8 @@ class SeccompReplayer:
         )
 
     def _bases_of(self, instance: Mapping[str, Any], arch: str) -> list[RuntimeBase]:
-        label = (instance.get("runtime"), instance.get("runtime_version"), arch)
+        version = release_of(instance.get("runtime_version") or "")
+        label = (instance.get("runtime"), version, arch)
         return [
             base
             for base in self.bases

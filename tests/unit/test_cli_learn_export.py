@@ -276,7 +276,7 @@ def test_the_same_finding_is_said_once(
     ("words", "code", "cause", "hint"),
     [
         (["--to", "secomp"], 2, "there is no exporter `secomp`", "did you mean `seccomp`?"),
-        ([*TO, "--runtime", "runc=0.1"], 2, "runtime `runc=0.1`", "runc=1.1.5"),
+        ([*TO, "--runtime", "runc=0.1"], 2, "runtime `runc=0.1`", "runc@1.1.5"),
         (["--to", "seccomp", "--set", "tolernce=yes"], 2, "no setting `tolernce`", "tolerance"),
         (["--to", "seccomp", "--set", "tolerance"], 2, "`tolerance` is no setting", "NAME=VALUE"),
         (["--to", "seccomp", "--check", "--dry-run"], 2, "different questions", "ask one"),

@@ -42,6 +42,13 @@ def why(documents):
     return {one["place"]: one["why"] for one in documents["seccomp.provenance"]["reasons"]}
 
 
+def sources(documents):
+    """Return the runtimes that any call is allowed for."""
+    reasons = documents["seccomp.provenance"]["reasons"]
+    told = [one["source"] for one in reasons if one["why"] == "runtime"]
+    return {part.partition(" (")[0] for source in told for part in source.split("; ")}
+
+
 def said(findings, word, severity=None):
     return [
         f for f in findings if word in f.message and (severity is None or f.severity == severity)
@@ -204,11 +211,41 @@ def test_an_unmeasured_version_is_taken_with_a_warning():
     assert said(findings, "not measured", "warning")
 
 
-@pytest.mark.parametrize("wanted", ["runc=9.9.9", "youki", "runc 1.1.5"])
+@pytest.mark.parametrize("wanted", ["youki", "runc 1.1.5", "runc@new", "runc@9.9.9", "auto", ""])
 def test_an_unknown_runtime_is_refused_with_the_known_ones(wanted):
     with pytest.raises(UsageError) as error:
         export("read", settings=[f"runtime={wanted}"])
-    assert "`runc=1.1.5`" in error.value.hint
+    assert "`runc@1.1.5`" in error.value.hint
+
+
+@pytest.mark.parametrize("spelling", ["runc=1.1.5", "runc@1.1.5", "runc@1.1.5+ds1"])
+def test_one_version_of_a_runtime_is_named_either_way(spelling):
+    documents, findings = export("read", settings=[f"runtime={spelling}"])
+    assert "umask" not in why(documents)
+    assert not said(findings, "no runtime is named")
+
+
+def test_several_runtimes_add_up():
+    documents, _ = export("read", settings=["runtime=runc@1.1.5,crun@1.8.1"])
+    assert {"getcwd", "umask"} <= set(why(documents))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nearest"), [("runc@1.1.12", "runc 1.1.5"), ("crun@1.14", "crun 1.8.1")]
+)
+def test_the_nearest_measured_version_stands_in_for_another(wanted, nearest):
+    documents, findings = export("read", settings=[f"runtime={wanted}"])
+    assert sources(documents) == {nearest}
+    (finding,) = said(findings, "stand in", "warning")
+    assert f"`{wanted.replace('@', ' ')}`" in finding.message
+    assert f"`{nearest}`" in finding.message
+
+
+def test_flags_are_refused_by_the_version_that_was_named():
+    documents, _ = export("read", settings=["log-denied=yes", "runtime=runc@1.2.3"])
+    assert documents["seccomp"]["flags"] == ["SECCOMP_FILTER_FLAG_LOG"]
+    with pytest.raises(ExportError, match=r"runc 1\.1\.12"):
+        export("read", settings=["log-denied=yes", "runtime=runc@1.1.12"])
 
 
 def test_runtime_none_adds_no_base_set():
