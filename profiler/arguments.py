@@ -11,6 +11,7 @@ import numpy as np
 from ethogram.contracts.call_arguments import VETTED
 from ethogram.contracts.events import ARCHES
 from ethogram.contracts.syscall_names import number_of
+from profiler.wire import foreign
 
 __all__ = ["argument_columns"]
 
@@ -22,12 +23,16 @@ def argument_columns(
 
     *keys* and *values* are what the kernel side counted, of the machine's own calls; *native* is
     the code of its table. Of *calls* of other tables the kernel side reads no argument: that they
-    were made is told, and no value.
+    were made is told, and no value. `CaptureError` for a key of a call that is none of these.
     """
     indices = _indices()
     if native is None:
         native = ARCHES.index(platform.machine())
-    places = indices[calls["arch"], np.minimum(calls["nr"], indices.shape[1] - 1)]
+    last = indices.shape[1] - 1  # nobody's
+    told = indices[native, np.minimum(keys["nr"], last)]
+    if (told < 0).any():
+        raise foreign(f"has an argument of call {int(keys['nr'][told < 0][0])}")
+    places = indices[calls["arch"], np.minimum(calls["nr"], last)]
     odd = (calls["arch"] != native) & (places >= 0)
     whose = np.zeros(len(keys) + int(odd.sum()), [("slot", "<u4"), ("window", "<u4")])
     for name in ("slot", "window"):
@@ -37,7 +42,7 @@ def argument_columns(
             [np.full(len(keys), native, np.uint8), calls["arch"][odd].astype(np.uint8)]
         ),
         "nr": np.concatenate([keys["nr"], calls["nr"][odd]]),
-        "index": np.concatenate([indices[native, keys["nr"]], places[odd]]).astype(np.uint8),
+        "index": np.concatenate([told, places[odd]]).astype(np.uint8),
         "value": [
             None if is_other else value
             for value, is_other in zip(

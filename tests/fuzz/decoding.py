@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,9 +11,11 @@ import numpy as np
 
 from ethogram.contracts.columns import batch_of
 from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.contracts.syscall_names import number_of
 from ethogram.contracts.tables import TABLES
 from ethogram.errors import CaptureError
 from profiler import assembly, flows
+from profiler.arguments import argument_columns
 from profiler.clock import BootClock
 from profiler.loaders.base import CALLS
 from profiler.processes import ExecIds, Executables, Processes
@@ -77,6 +81,12 @@ def assembled(data: bytes, executables: Executables, ids: ExecIds, clock: BootCl
     assert _rows("syscalls", assembly.syscalls_columns(calls)) == len(calls)
     errors = keys("call_key")
     assert _rows("errors", assembly.errors_columns(errors, counts(len(errors)))) == len(errors)
+    arguments = keys("argument_key").copy()
+    with suppress(CaptureError):
+        argument_columns(arguments, counts(len(arguments)), calls)
+    arguments["nr"] = number_of(platform.machine(), "ioctl")
+    whose, found = argument_columns(arguments, counts(len(arguments)), calls)
+    assert _rows("arguments", found) == len(whose) >= len(arguments)
     denied = keys("denied_key")
     found = assembly.denied_columns(denied, counts(len(denied)), ids)
     assert _rows("denied", found) == len(denied)

@@ -13,7 +13,7 @@ from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.call_arguments import VETTED
 from ethogram.contracts.events import ARCHES, STRUCTS
 from ethogram.contracts.recording import Recording
-from ethogram.errors import RecordingError
+from ethogram.errors import CaptureError, RecordingError
 from learner.arguments import joined
 from learner.learn import LearnOptions, learn
 from learner.summary import merge, summarize
@@ -184,3 +184,10 @@ def test_calls_of_other_tables_are_told_without_a_value() -> None:
     assert columns["index"].tolist() == [1, 1, 1, 1]
     assert columns["value"] == [0x5401, None, None, None]
     assert columns["calls"].tolist() == [7, 2, 5, 6]
+
+
+def test_a_key_of_another_call_is_no_key_of_this_version() -> None:
+    keys = np.zeros(1, STRUCTS["argument_key"].dtype)
+    keys["nr"] = 39
+    with pytest.raises(CaptureError, match="has an argument of call 39"):
+        argument_columns(keys, np.ones(1, np.uint64), np.zeros(0, CALLS))
