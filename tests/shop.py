@@ -175,6 +175,16 @@ _ERRORS: list[Row] = [
     )
 ]
 
+_ARGUMENTS: list[Row] = [
+    _key(window, instance, phase) | {"nr": nr, "index": 0, "value": value, "calls": calls}
+    for window, instance, phase in _steps()
+    for of, nr, value, calls in (
+        ("startup", 41, 2, 1), ("startup", 41, 1, 1), ("startup", 56, 0, 2),
+        ("runtime", 157, 38, 4),
+    )
+    if phase == of and instance != _CLIENT
+]  # fmt: skip
+
 _R, _RW = int(Access.READ), int(Access.READ | Access.WRITE)
 _LOG = int(Access.WRITE | Access.CREATE | Access.APPEND)
 _FILES_OF: dict[str, tuple[tuple[int, bytes, int, str, int | None], ...]] = {
@@ -343,6 +353,7 @@ SHOP_TABLES: dict[str, list[Row]] = {
     "processes": list(_processes()),
     "syscalls": _SYSCALLS,
     "errors": _ERRORS,
+    "arguments": _ARGUMENTS,
     "denied": [],
     "ngrams": list({tuple(row.values()): row for row in _grams()}.values()),
     "files": _FILES,
