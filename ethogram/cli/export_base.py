@@ -38,22 +38,22 @@ class Bases:
         """Return *items*, all that was made of *baseline*, refined where a policy is there."""
         from ethogram.contracts.artifacts import Artifact
 
-        found: list[tuple[Exporter, Artifact | Finding]] = []
         names: dict[str, str] = {}
-        for exporter, item in items:
-            content = self._content(item) if isinstance(item, Artifact) else None
-            if content is None or not isinstance(item, Artifact):
-                found.append((exporter, item))
+        found: dict[int, list[Artifact | Finding]] = {}
+        # An admission policy asks for the profile by its name, which has a digest of its bytes.
+        for number in sorted(range(len(items)), key=lambda one: not _is_named(items[one][1])):
+            item = items[number][1]
+            if not isinstance(item, Artifact):
+                found[number] = [item]
                 continue
-            for part in self._of(item, content, baseline):
+            item = _renamed(item, names)
+            content = self._content(item)
+            parts = [item] if content is None else list(self._of(item, content, baseline))
+            found[number] = list(parts)
+            for part in parts:
                 if isinstance(part, Artifact) and part.installs_as and item.installs_as:
                     names[item.installs_as] = part.installs_as
-                found.append((exporter, part))
-        # An admission policy asks for the profile by its name, which has a digest of its bytes.
-        return [
-            (exporter, _renamed(item, names) if isinstance(item, Artifact) else item)
-            for exporter, item in found
-        ]
+        return [(items[number][0], one) for number in sorted(found) for one in found[number]]
 
     def refuse_unused(self) -> None:
         """Raise `UsageError` where nothing was refined: it is the directory of something else."""
@@ -106,6 +106,10 @@ class Bases:
         bytes_now = dump(refined.documents, made.path)
         yield _installable(replace(made, content=bytes_now, reasons=refined.reasons))
         yield from refined.findings
+
+
+def _is_named(item: Artifact | Finding) -> bool:
+    return getattr(item, "installs_as", None) is not None
 
 
 def _installable(artifact: Artifact) -> Artifact:

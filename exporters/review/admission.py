@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ethogram.contracts.baseline import Baseline
+from exporters.protocol import Artifact
+from exporters.review.admission_refine import refine_admission
 from exporters.review.cel_words import expressions_of, told_rules
 from exporters.review.documents import annotated, changed, kinds, listed, part
-from exporters.review.protocol import Relaxed, Told
+from exporters.review.protocol import Refined, Relaxed, Told
 
 __all__ = ["AdmissionReviewer", "reviewer"]
 
@@ -41,6 +44,13 @@ class AdmissionReviewer:
         rules = [rule for spec in policies for rule in listed(spec, "validations")]
         variables = [one for spec in policies for one in listed(spec, "variables")]
         return told_rules(rules, _mode(actions), expressions_of(variables))
+
+    def refine(
+        self, existing: Sequence[Mapping[str, Any]], made: Artifact, baseline: Baseline
+    ) -> Refined:
+        """Return the policy *existing* with what its lists lack of *made*; rules stay."""
+        del baseline  # all that it demands of pods is in *made*
+        return refine_admission(existing, made)
 
     def relax(self, documents: Sequence[Mapping[str, Any]], *, reason: str) -> Relaxed:
         """Return the policy with bindings that audit, and so that no error of its own refuses."""

@@ -11,9 +11,10 @@ import pytest
 from ethogram.cli.run import run
 from ethogram.contracts.baseline import Baseline, dump_baseline
 from exporters.review.documents import load
-from tests.admission import make_admission_baseline
+from tests.admission import make_admission_baseline, make_pod
 from tests.baselines import make_baseline
 from tests.peers import make_network_baseline, peer_rule
+from tests.vap import problems, review
 
 pytestmark = pytest.mark.unit
 
@@ -86,6 +87,42 @@ def test_who_names_the_profile_names_the_refined_one() -> None:
     assert name in PROFILE.with_name("nginx.admission.yaml").read_text()
 
 
+def test_an_admission_policy_lets_in_what_was_used_and_keeps_what_it_asks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--to", "seccomp", "--to", "admission", "--mode", "deny"]
+    assert export(make_admission_baseline("CAP_CHOWN"), *words) == 0
+    policy = PROFILE.with_name("nginx.admission.yaml")
+    mine = "      message: mine\n      reason: Forbidden\n"
+    text = policy.read_text().replace(
+        "  auditAnnotations:", f'    - expression: "true"\n{mine}  auditAnnotations:'
+    )
+    policy.write_text(text)
+    # Without the rule about privileged containers: it is proposed, and not added.
+    first = text.index('    - expression: "variables.every.all')
+    policy.write_text(text[:first] + text[text.index("    - expression", first + 9) :])
+    refine = [*words, "--base", "p", "--force"]
+    new = make_admission_baseline("CAP_SYS_ADMIN", calls=("read", "ptrace"))
+    assert export(new, *refine) == 6
+    err = capsys.readouterr().err
+    assert "it is not known whether they admit what was recorded: mine" in err
+    assert "evidence supports further rules" in err
+    refine += ["--allow", "inexpressible"]
+    assert export(new, *refine) == 0
+    assert export(new, *refine[:-3], "--allow", "inexpressible", "--check") == 0
+    documents = load(policy.read_bytes())
+    for name in ("CAP_CHOWN", "CAP_SYS_ADMIN"):
+        adds = {"name": "nginx", "securityContext": {"capabilities": {"add": [name]}}}
+        violations = review(documents, make_pod(None, adds)).violations
+        assert not any("capability" in each for each in violations), violations
+    adds = {"name": "nginx", "securityContext": {"capabilities": {"add": ["CAP_BPF"]}}}
+    assert not review(documents, make_pod(None, adds)).is_admitted
+    index = json.loads(Path("p/index.json").read_text())
+    [name] = [one["installs_as"] for one in index if one.get("installs_as")]
+    assert name in policy.read_text()
+    assert not problems(documents)
+
+
 def test_a_network_policy_keeps_its_name_and_gets_what_it_lacks() -> None:
     Path("mine.yaml").write_text(
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
@@ -130,6 +167,11 @@ def test_a_network_policy_keeps_its_name_and_gets_what_it_lacks() -> None:
         ),
         ("kind: NetworkPolicy\nmetadata: {namespace: other}\n", ["--to", "networkpolicy"], 6,
          "it is of namespace `other`"),
+        ("kind: ValidatingAdmissionPolicyBinding\n", ["--to", "admission"], 6,
+         "0 ValidatingAdmissionPolicies are in the file"),
+        ("kind: ValidatingAdmissionPolicy\n"
+         "spec: {variables: [{name: capabilities, expression: a}]}",
+         ["--to", "admission"], 6, "is no list of words"),
         ("kind: NetworkPolicy\n---\nkind: NetworkPolicy\n", ["--to", "networkpolicy"], 6,
          "more than one NetworkPolicy"),
     ],
@@ -138,7 +180,8 @@ def test_what_cannot_be_refined_is_refused(
     content: str, words: list[str], code: int, cause: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.json").write_text(content)
-    baseline = make_network_baseline() if "networkpolicy" in words else make_baseline("read")
+    makers = {"networkpolicy": make_network_baseline, "admission": make_admission_baseline}
+    baseline = makers.get(words[1], lambda: make_baseline("read"))()
     assert export(baseline, *words, "--base", "mine.json", "--allow", "thin,inexpressible") == code
     err = capsys.readouterr().err
     assert cause in err
