@@ -1,7 +1,7 @@
 """What `export` writes: policy files and the `index.json` that says what each is for.
 
 Exporters return artifacts and touch no file; everything that reads or writes the directory is
-here. `plan` compares with what stands, `check_plan` and `write_plan` act on it.
+here. `plan` compares with what stands, `write_plan` acts on it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ethogram.contracts.artifacts import Artifact, Reason, artifact_path
 from ethogram.contracts.durable import replace_file
 from ethogram.contracts.plain_file import open_plain
-from ethogram.errors import BaselineError, ExportError, UsageError
+from ethogram.errors import ExportError, UsageError
 
 __all__ = [
     "INDEX_NAME",
@@ -29,7 +29,6 @@ __all__ = [
     "Plan",
     "Reason",
     "artifact_path",
-    "check_plan",
     "plan",
     "read_index",
     "write_plan",
@@ -112,19 +111,6 @@ def plan(directory: Path, artifacts: Iterable[tuple[Artifact, str]]) -> Plan:
     entries |= {change.entry.path: change.entry for change in changes}
     state: State = "same" if entries == before and before else "changed" if before else "new"
     return Plan(directory, changes, tuple(entries[path] for path in sorted(entries)), state)
-
-
-def check_plan(planned: Plan) -> None:
-    """Raise `BaselineError` unless every artifact stands as it would be written now."""
-    stale = planned.of("changed") + planned.of("new")
-    if not stale and planned.index_state != "same":
-        stale = [INDEX_NAME]
-    if stale:
-        more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-        raise BaselineError(
-            f"`{planned.directory}` is stale: `{stale[0]}`{more} would be written differently",
-            hint="export again without `--check`, review the difference and commit it",
-        )
 
 
 def write_plan(planned: Plan, *, force: bool = False) -> list[str]:

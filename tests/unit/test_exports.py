@@ -12,13 +12,12 @@ from ethogram.contracts.exports import (
     INDEX_NAME,
     Artifact,
     artifact_path,
-    check_plan,
     plan,
     read_index,
     write_plan,
 )
 from ethogram.contracts.file_names import safe_part
-from ethogram.errors import BaselineError, ExportError, UsageError
+from ethogram.errors import ExportError, UsageError
 
 pytestmark = pytest.mark.unit
 
@@ -101,22 +100,19 @@ def test_a_plan_alone_writes_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_check_passes_only_for_what_would_be_written_now(tmp_path):
+def test_a_plan_says_what_is_not_as_it_would_be_written(tmp_path):
     pair = (artifact(), DIGEST)
-    with pytest.raises(BaselineError) as error:
-        check_plan(plan(tmp_path, [pair]))
-    assert error.value.exit_code == 5
+    assert plan(tmp_path, [pair]).of("new") == [artifact().path]
     write(tmp_path, artifact())
-    check_plan(plan(tmp_path, [pair]))
+    assert plan(tmp_path, [pair]).of("same") == [artifact().path]
     (tmp_path / artifact().path).write_bytes(b"edited\n")
-    with pytest.raises(BaselineError, match="nginx"):
-        check_plan(plan(tmp_path, [pair]))
+    assert plan(tmp_path, [pair]).of("changed") == [artifact().path]
 
 
-def test_check_sees_a_baseline_that_changed_behind_the_same_policy(tmp_path):
+def test_a_plan_sees_a_baseline_that_changed_behind_the_same_policy(tmp_path):
     write(tmp_path, artifact())
-    with pytest.raises(BaselineError, match=INDEX_NAME):
-        check_plan(plan(tmp_path, [(artifact(), "1" * 64)]))
+    assert plan(tmp_path, [(artifact(), DIGEST)]).index_state == "same"
+    assert plan(tmp_path, [(artifact(), "1" * 64)]).index_state == "changed"
 
 
 def test_a_second_export_keeps_the_entries_of_the_first(tmp_path):
