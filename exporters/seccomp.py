@@ -81,9 +81,7 @@ class SeccompExporter:
             archs = _architectures(of_machine, machine, enforce=choices.enforce)
             calls = _calls(of_machine, archs, choices)
             target = self.name if len(machines) == 1 else f"{self.name}.{machine}"
-            filters = argument_filters(
-                baseline, calls, archs, choices.with_arguments, choices.bases
-            )
+            filters = argument_filters(baseline, calls, archs, choices)
             content = Content(calls, archs, filters)
             yield replace(
                 profile_artifact(baseline, options, choices, content, target),

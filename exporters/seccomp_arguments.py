@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from ethogram.contracts.baseline import Baseline, CallArguments
 from ethogram.contracts.call_arguments import VETTED
 from exporters.protocol import Finding
-from exporters.runtime_base import RuntimeBase
 from exporters.seccomp_calls import Call
 from exporters.seccomp_choices import Choices
 from exporters.seccomp_content import EXECUTABLE, ArgumentFilter, Content
@@ -23,17 +22,13 @@ _PROT_EXEC = 4
 
 
 def argument_filters(
-    baseline: Baseline,
-    calls: Mapping[str, Call],
-    archs: Sequence[str],
-    wanted: frozenset[str],
-    bases: Sequence[RuntimeBase],
+    baseline: Baseline, calls: Mapping[str, Call], archs: Sequence[str], choices: Choices
 ) -> dict[str, ArgumentFilter]:
-    """Return the filters for those of *calls* that *wanted* names and that were told whole."""
-    by_runtime = {name for base in bases for name in base.calls(None)}
+    """Return the filters for those of *calls* that are asked for and that were told whole."""
+    by_runtime = {name for base in choices.bases for name in base.calls(choices.no_new_privs)}
     found = {
         name: _filter(baseline.arguments or (), calls[name], archs)
-        for name in sorted(wanted & set(calls) - by_runtime)
+        for name in sorted(choices.with_arguments & set(calls) - by_runtime)
     }
     return {name: one for name, one in found.items() if one is not None}
 

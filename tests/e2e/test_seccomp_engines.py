@@ -9,14 +9,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from demo.commands import run
 from demo.containers import COMMANDS, Container, ContainerError
 from demo.oci import Spec, bind
+from ethogram.contracts.baseline import ArgumentValue, CallArguments
+from ethogram.contracts.policy_seccomp import read_profile
+from ethogram.contracts.syscall_names import names_of
 from exporters.protocol import Artifact
 from exporters.registry import find_exporter, parse_options
 from exporters.runtime_base import load_runtime_bases
 from tests.baselines import make_baseline, syscall_rule
+from tests.e2e.engines import Podman
 from tests.workloads import known
 from tools.measure_runtime_base import Measurement, release
 
@@ -24,6 +29,9 @@ pytestmark = pytest.mark.e2e
 
 KNOWN = "/known"
 PAUSE, GETUID, GETTID = 34, 102, 186
+IOCTL, SOCKET, CLONE, PERSONALITY = 16, 41, 56, 135
+UNIX, INET, NETLINK = 1, 2, 16
+CLONE_THREAD, CLONE_NEWUSER = 0x00010000, 0x10000000
 # i386's own number of getpid.
 I386_GETPID = 20
 KILLED_BY_SECCOMP = 128 + signal.SIGSYS
@@ -45,13 +53,13 @@ def _measured_runtime(request: pytest.FixtureRequest) -> None:
         pytest.skip(f"{runtime} here is {version}, the data is of {RUNTIMES[runtime]}")
 
 
-def profile_of(*calls, runtime, no_new_privs, enforce=True):
+def profile_of(*calls, runtime, no_new_privs, enforce=True, settings=(), arguments=None):
     """Return the profile of a workload that was seen to make just *calls*."""
-    settings = [f"runtime={runtime}", f"no-new-privs={'yes' if no_new_privs else 'no'}"]
+    pairs = [f"runtime={runtime}", f"no-new-privs={'yes' if no_new_privs else 'no'}", *settings]
     exporter = find_exporter("seccomp")
-    options = parse_options(exporter, settings, enforce=enforce)
-    items = exporter.export(make_baseline(*calls), options)
-    return next(json.loads(i.content) for i in items if isinstance(i, Artifact))
+    options = parse_options(exporter, pairs, enforce=enforce)
+    items = exporter.export(make_baseline(*calls, arguments=arguments), options)
+    return next(yaml.safe_load(i.content) for i in items if isinstance(i, Artifact))
 
 
 def without(profile, name):
@@ -147,6 +155,94 @@ def test_a_32_bit_call_lives_where_one_was_seen_and_dies_elsewhere(busybox_image
     spec = known_spec(["int80", I386_GETPID, 1], seccomp=profile)
     with Container(busybox_image, spec, runtime=runtime) as container:
         assert container.run().returncode == (0 if is_seen else KILLED_BY_SECCOMP)
+
+
+def told(name, *values, index=0):
+    """Return what a baseline says of an argument of which it knows every value."""
+    given = tuple(ArgumentValue(value=value, calls=1, phases=("steady",)) for value in values)
+    return CallArguments(arch="x86_64", name=name, index=index, values=given)
+
+
+@runtimes
+def test_arguments_are_allowed_as_they_were_seen_and_no_others(busybox_image, runtime):
+    """The upper half of a register is not the kernel's business, and not the filter's."""
+    arguments = (
+        told("clone", 0),
+        told("ioctl", 0x5413, index=1),
+        told("personality", 0xFFFFFFFF),
+        told("socket", UNIX, INET),
+    )
+    profile = profile_of(
+        *("clone", "ioctl", "personality", "socket"),
+        runtime=runtime,
+        no_new_privs=True,
+        settings=["arguments=all"],
+        arguments=arguments,
+    )
+    spec = known_spec(
+        ["expect", 3, "call", SOCKET, 1, INET, 1, 0],
+        ["expect", 4, "call", SOCKET, 1, UNIX | 1 << 32, 1, 0],
+        ["expect", -38, "call", SOCKET, 1, NETLINK, 3, 0],
+        ["expect", 0, "call", PERSONALITY, 1, 0xFFFFFFFF],
+        ["expect", -38, "call", PERSONALITY, 1, 0x0040000],
+        # ENOTTY: the filter lets it through, and a socket is no terminal.
+        ["expect", -25, "call", IOCTL, 1, 3, 0x5413, 0],
+        ["expect", -38, "call", IOCTL, 1, 3, 0x5401, 0],
+        # CLONE_THREAD without CLONE_SIGHAND: what the filter lets through, the kernel refuses.
+        ["expect", -22, "call", CLONE, 1, CLONE_THREAD, 0, 0, 0, 0],
+        ["expect", -38, "call", CLONE, 1, CLONE_NEWUSER | CLONE_THREAD, 0, 0, 0, 0],
+        seccomp=profile,
+    )
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        result = container.run()
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+@runtimes
+@pytest.mark.parametrize(("dialect", "errno"), [("spo", -38), ("spo-v1beta1", -1)])
+def test_what_the_operator_writes_to_a_node_is_enforced(busybox_image, runtime, dialect, errno):
+    """The operator's file is the object's `spec`."""
+    profile = profile_of(
+        "gettid", runtime=runtime, no_new_privs=True, settings=[f"dialect={dialect}"]
+    )
+    spec = known_spec(
+        ["call", GETTID, 1], ["expect", errno, "call", GETUID, 1], seccomp=profile["spec"]
+    )
+    with Container(busybox_image, spec, runtime=runtime) as container:
+        result = container.run()
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_podman_enforces_the_docker_dialect(busybox_image, tmp_path):
+    if not shutil.which("podman"):
+        pytest.skip("not installed: podman")
+    profile = profile_of(
+        *calls_of(tmp_path, ["busybox", "sleep", "0"]),
+        *("socket", "uname"),
+        runtime="runc",
+        no_new_privs=False,
+        settings=["dialect=docker", "eperm=mkdir", "tolerance=yes"],
+        arguments=(told("socket", UNIX),),
+    )
+    assert all(entry["comment"] for entry in profile["syscalls"])
+    file = tmp_path / "profile.json"
+    file.write_text(json.dumps(profile))
+    with Podman(tmp_path, "runc").with_image(busybox_image) as podman:
+        option = f"--security-opt=seccomp={file}"
+        with podman.container(option, command=["/bin/sleep", "1000"]) as (container_id, _):
+            applied = json.loads(podman("inspect", container_id))[0]["OCIConfigPath"]
+            seccomp = json.loads(Path(applied).read_text())["linux"]["seccomp"]
+            assert {name for rule in seccomp["syscalls"] for name in rule["names"]} == {
+                name for rule in profile["syscalls"] for name in rule["names"]
+            }
+            ours, theirs = read_profile(profile), read_profile(seccomp)
+            for name in names_of("x86_64"):
+                for family in (UNIX, NETLINK):
+                    given = ("x86_64", name, {0: family})
+                    assert theirs.verdict(*given) == ours.verdict(*given)
+            podman("exec", container_id, "/bin/true")
+            with pytest.raises(AssertionError, match="Operation not permitted"):
+                podman("exec", container_id, "/bin/mkdir", "/new")
 
 
 @pytest.mark.parametrize(

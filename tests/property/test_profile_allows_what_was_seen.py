@@ -3,16 +3,20 @@
 import json
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ethogram.contracts.policy_seccomp import allows, verdict
+from ethogram.contracts.baseline import ArgumentValue, CallArguments
+from ethogram.contracts.call_arguments import VETTED
+from ethogram.contracts.policy_seccomp import allows, read_profile, verdict
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.syscall_names import name_of, names_of, number_of
 from exporters.protocol import Artifact
 from exporters.registry import parse_options
 from exporters.seccomp import exporter
 from exporters.seccomp_calls import MACHINES, machine_of
+from exporters.seccomp_choices import DIALECTS
 from learner.learn import learn
 from learner.summary import summarize
 from tests.baselines import make_baseline, syscall_rule
@@ -100,6 +104,54 @@ def test_enforcing_refuses_what_a_logging_profile_would_log(seen):
         for name in sorted(names_of(machine)):
             logged = verdict(profile, machine, name).action == "SCMP_ACT_LOG"
             assert logged == (not allows(enforcing[machine], machine, name))
+
+
+@st.composite
+def argued(draw):
+    """Return what a baseline tells of arguments: every value, or that there were others."""
+    archs = draw(st.sampled_from([["x86_64"], ["x86_64", "i386"]]))
+    told = []
+    for arch in archs:
+        names = st.lists(st.sampled_from(sorted(set(VETTED) & names_of(arch))), unique=True)
+        for name in sorted(draw(names)):
+            vetted = VETTED[name]
+            edges = [0, 1, 3, 5, 16, 0x5401, 0x10000000, 0x7E020000, (1 << 32) - 1, (1 << 64) - 1]
+            values = draw(st.lists(st.sampled_from(edges), max_size=4))
+            given = tuple(
+                ArgumentValue(value=value, calls=1, phases=("steady",))
+                for value in sorted({value & vetted.mask for value in values})
+            )
+            others = draw(st.booleans()) or not given
+            told.append(
+                CallArguments(arch=arch, name=name, index=vetted.index, values=given, others=others)
+            )
+    return tuple(sorted(told, key=lambda one: (one.arch, one.name, one.index)))
+
+
+@given(
+    told=argued(),
+    settings=SETTINGS,
+    dialect=st.sampled_from(DIALECTS),
+    arguments=st.sampled_from(["safe", "all", "none"]),
+    garbage=st.sampled_from([0, 0xDEADBEEF << 32]),
+)
+def test_every_argument_that_was_given_is_allowed(told, settings, dialect, arguments, garbage):
+    rules = {("x86_64", "read"), *((one.arch, one.name) for one in told)}
+    baseline = make_baseline(
+        *(syscall_rule(name, arch=arch) for arch, name in sorted(rules)), arguments=told
+    )
+    pairs = [*settings, f"dialect={dialect}", f"arguments={arguments}"]
+    items = SECCOMP.export(baseline, parse_options(SECCOMP, pairs, enforce=True))
+    (artifact,) = [item for item in items if isinstance(item, Artifact)]
+    profile = read_profile(yaml.safe_load(artifact.content))
+    for one in told:
+        values = [value.value for value in one.values]
+        if one.others:
+            values.append(0x2B & VETTED[one.name].mask)
+        for value in values:
+            upper = garbage if VETTED[one.name].mask >> 32 == 0 and one.arch == "x86_64" else 0
+            answer = profile.verdict(one.arch, one.name, {one.index: value | upper})
+            assert (answer.action, answer.is_certain) == ("SCMP_ACT_ALLOW", True), one
 
 
 def test_the_shop_is_allowed_what_was_recorded_of_it(tmp_path):

@@ -1,12 +1,15 @@
 """The shipped data against the real libseccomp, and against how it was measured."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from ethogram.contracts.syscall_names import names_of, number_of
-from exporters.runtime_base import load_known_names, load_runtime_bases
+from exporters.runtime_base import load_default_profile, load_known_names, load_runtime_bases
+from tools.measure_default_profile import PACKAGE, PROFILE
+from tools.measure_default_profile import measure as measure_default
 from tools.measure_libseccomp import TOKENS, measure, resolver
 from tools.measure_runtime_base import filtered_calls
 
@@ -110,3 +113,24 @@ def test_the_page_about_profiles_has_the_sizes_of_the_base_sets():
         sizes = [by_privilege.get(key, either) for key in (True, False)]
         row = next(line for line in page.splitlines() if line.startswith(f"| {base.label} |"))
         assert f"| {sizes[0]} | {sizes[1]} |" in row
+
+
+def test_the_default_profile_is_what_the_installed_one_allows():
+    query = ["dpkg-query", "-W", "-f", "${Version}", PACKAGE]
+    found = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    default = load_default_profile()
+    if found != default.version or not PROFILE.exists():
+        pytest.skip(f"{PACKAGE} here is `{found}`, the data is of `{default.version}`")
+    measured = measure_default(json.loads(PROFILE.read_bytes()))
+    for machine, names in measured["calls"].items():
+        assert default.calls[machine] == set(names)
+        assert default.by_argument[machine] == set(measured["by_argument"][machine])
+        assert default.calls[machine] | default.by_argument[machine] <= names_of(machine)
+
+
+def test_the_page_about_profiles_has_the_size_of_the_default_profile():
+    page = " ".join((Path(__file__).parents[2] / "docs/exporters/seccomp.md").read_text().split())
+    default = load_default_profile()
+    theirs = len(default.calls["x86_64"]) + len(default.by_argument["x86_64"])
+    assert f"({theirs} of x86_64's {len(names_of('x86_64'))} calls" in page
+    assert f"{len(default.calls['aarch64'])} and 1 of aarch64's" in page
