@@ -107,6 +107,19 @@ def test_a_runtime_that_was_not_measured_is_said(tmp_path):
     assert judged.count == 0
 
 
+def test_a_runtime_is_known_by_its_release_whatever_a_distribution_adds(tmp_path):
+    tables = {
+        "workloads": [{"workload": 1, "kind": "Container", "name": "web", "source": "oci"}],
+        "instances": [{"instance": 1, "workload": 1, "runtime": "runc",
+                       "runtime_version": "1.1.5+ds1", "no_new_privs": False}],
+        "syscalls": [{"workload": 1, "instance": 1, "phase": "runtime", "arch": "x86_64",
+                      "nr": number_of("x86_64", "capset"), "calls": 23}],
+    }  # fmt: skip
+    seen = Observations(Recording.open(make_recording(tmp_path / "r", **tables)), "r")
+    [refused, judged] = outcomes(seen, PROFILE, key=None)
+    assert (refused.rule, refused.count, judged.count) == ("capset", 23, 23)
+
+
 def test_a_profile_that_logs_denies_nothing(shop):
     found = denied(shop, {"defaultAction": "SCMP_ACT_LOG", "syscalls": []})
     assert {one.effect for one in found.values()} == {"logged"}
