@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mark", "marks_of", "pause", "wait_for_line"]
+__all__ = ["Mark", "marks_of", "pause", "wait_for_line", "wait_for_text"]
 
 POLL_SECONDS = 0.05
 MARK = re.compile(r"^@case (\S+) start (\d+)$", re.MULTILINE)
@@ -37,16 +37,35 @@ def wait_for_line(
 
     Raises TimeoutError, or ChildProcessError when whoever writes them is gone before.
     """
+
+    def is_there(lines: list[str]) -> bool:
+        return sum(line.startswith(beginning) for line in lines) >= times
+
+    _wait(file, beginning, is_there, alive, timeout_s)
+
+
+def wait_for_text(file: Path, text: str, *, alive: Callable[[], bool], timeout_s: float) -> None:
+    """Return when a line of *file* holds *text*; raises as `wait_for_line` does."""
+    _wait(file, text, lambda lines: any(text in line for line in lines), alive, timeout_s)
+
+
+def _wait(
+    file: Path,
+    what: str,
+    is_there: Callable[[list[str]], bool],
+    alive: Callable[[], bool],
+    timeout_s: float,
+) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         lives = alive()
         lines = file.read_text(errors="replace").splitlines() if file.exists() else []
-        if sum(line.startswith(beginning) for line in lines) >= times:
+        if is_there(lines):
             return
         if not lives:
-            raise ChildProcessError(f"ended before it wrote `{beginning}`: {lines[-5:]}")
+            raise ChildProcessError(f"ended before it wrote `{what}`: {lines[-5:]}")
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no `{beginning}` after {timeout_s:g} s: {lines[-5:]}")
+            raise TimeoutError(f"no `{what}` after {timeout_s:g} s: {lines[-5:]}")
         pause(POLL_SECONDS)
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from demo.commands import run
-from demo.containers import COMMANDS, Container, ContainerError
+from demo.containers import Container, ContainerError
 from demo.oci import Spec, bind
 from ethogram.contracts.baseline import ArgumentValue, CallArguments
 from ethogram.contracts.policy_seccomp import read_profile
@@ -22,6 +21,7 @@ from exporters.registry import find_exporter, parse_options
 from exporters.runtime_base import load_runtime_bases
 from tests.baselines import make_baseline, syscall_rule
 from tests.e2e.engines import Podman
+from tests.e2e.sessions import enter
 from tests.workloads import known
 from tools.measure_runtime_base import Measurement, release
 
@@ -86,15 +86,6 @@ def calls_of(directory, *commands):
         subprocess.run(["strace", "-f", "-o", trace, *words], check=True, capture_output=True)
         traces.append(trace.read_text())
     return sorted(set(re.findall(r"^\d+ +(\w+)\(", "".join(traces), re.MULTILINE)))
-
-
-def enter(container, *words):
-    """Run *words* inside with the privileges of the container itself."""
-    # crun forgets no_new_privs for a session unless it is told, runc does not.
-    is_told = container.runtime == "crun" and container.spec.no_new_privileges
-    flags = ["--no-new-privs"] if is_told else []
-    command = [*COMMANDS[container.runtime], "exec", *flags, container.container_id, *words]
-    return run(*command, check=False)
 
 
 @runtimes
