@@ -153,7 +153,7 @@ def evidence(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
                 shutil.copy2(file, chosen)
             _do(
                 *("export", chosen, "--to", "seccomp", "--enforce", "--allow", "thin"),
-                *("--runtime", f"{runtime}={version}", "--set", f"eperm={REFUSED}"),
+                *("--runtime", f"{runtime}@{version}", "--set", f"eperm={REFUSED}"),
                 *("--set", f"no-new-privs={'yes' if no_new_privs else 'no'}"),
                 *("-o", found.policies / _folder(runtime, no_new_privs)),
             )
