@@ -71,7 +71,7 @@ def _paths(baseline: Baseline) -> Iterator[Claim | Constant | Finding]:
             "info",
             "which paths of the host its pods had is not known, so `hostPath` volumes are not"
             " refused",
-            hint="record with `--inventory`, and pods that are in it",
+            hint="record with an `--inventory` that has every pod: one written after they started",
         )
         return
     yield Constant("hostPaths", paths)

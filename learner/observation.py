@@ -6,7 +6,8 @@ They are rows like any other, so that merging stays plain set union:
     instance     key `{"caps_bounding":..,"host_namespaces":..,"no_new_privs":..,"observed":..,
                  "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known;
                  with `"finished":true` where it ran to an end that was seen, and `"runs_as":[..]`,
-                 the user ids of its processes, where they are the host's and all are known
+                 the user ids of its processes, where they are the host's and all are known;
+                 `"host_paths":[..]` and `"host_ports":[..]` where its pod was in the inventory
     observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
                  key `["phase"]`: windows in the row's phase, `calls` system calls;
                  key `["state","incomplete"]`: windows in that state
@@ -46,6 +47,8 @@ _SUBJECT = ("container_kind", "image", "image_digest")
 _INSTANCE = (
     "caps_bounding", "host_namespaces", "no_new_privs", "observed", "runtime", "seccomp_mode",
 )  # fmt: skip
+
+_GIVEN = ("host_paths", "host_ports")
 
 
 def observation_rows(context: Context, taint: Taint, recording: Recording) -> Iterator[Row]:
@@ -110,6 +113,7 @@ def _instances(context: Context, processes: _Own) -> Iterator[Row]:
         own["privileges_gained"] = _gained(context, instance, processes)
         if (users := _users(instance, processes)) is not None:
             own["runs_as"] = users
+        own |= {name: instance[name] for name in _GIVEN if instance.get(name) is not None}
         if _has_finished(context, instance, workload):
             own["finished"] = True
         yield new_row(context, "subject", _object(subject), **keys)

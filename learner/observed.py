@@ -149,7 +149,20 @@ def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
         "privileges_gained": True if True in gained else False if False in gained else None,
         "bounding": _capabilities(bounding),
         "runs_as": _users(instances),
+        "host_paths": _given(instances, "host_paths", str),
+        "host_ports": _given(instances, "host_ports", int),
     }
+
+
+def _given(instances: list[dict[str, Any]], name: str, kind: type) -> tuple[Any, ...] | None:
+    """Return what any of *instances* was given, None where of one nobody knows."""
+    found = [one.get(name) for one in instances]
+    if None in found:
+        return None
+    values = {each for given in found for each in given or ()}
+    if not all(type(each) is kind for each in values):
+        raise TypeError(name)
+    return tuple(sorted(values))
 
 
 def _users(instances: list[dict[str, Any]]) -> tuple[int, ...] | None:

@@ -460,6 +460,8 @@ class Registry:
                 for i in chosen
             ],
             "observed": ["live" if i.is_live else "snapshot" for i in chosen],
+            "host_paths": [i.identity.host_paths for i in chosen],
+            "host_ports": [i.identity.host_ports for i in chosen],
         }
 
     def ended(self, before_ns: int) -> list[Instance]:

@@ -173,6 +173,9 @@ _ALL = (
         ("host_namespaces", "list:str?", "namespaces that equal the host's: mnt pid net uts ipc"
          " user cgroup time"),
         ("observed", "enum:observed", "live, or there before recording began"),
+        ("host_paths", "list:str?", "paths of the host in its pod's `hostPath` volumes, from the"
+         " inventory"),
+        ("host_ports", "list:u16?", "ports of the host that lead to it, from the inventory"),
         key="instance",
     ),
     _table(

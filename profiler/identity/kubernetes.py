@@ -92,10 +92,15 @@ class TypeMeta(_Object):
     kind: str
 
 
-class _Container(_Object):
+class _ContainerPort(_Object):
+    host_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+
+class ContainerObject(_Object):
     name: str = Field(min_length=1)
     image: str | None = None
     restart_policy: str | None = None
+    ports: Items[_ContainerPort] = []
 
 
 class _ContainerStatus(_Object):
@@ -109,10 +114,19 @@ class _PodIP(_Object):
     ip: Address
 
 
+class _HostPath(_Object):
+    path: str
+
+
+class _Volume(_Object):
+    host_path: _HostPath | None = None
+
+
 class _PodSpec(_Object):
-    containers: Items[_Container]
-    init_containers: Items[_Container] = []
-    ephemeral_containers: Items[_Container] = []
+    containers: Items[ContainerObject]
+    init_containers: Items[ContainerObject] = []
+    ephemeral_containers: Items[ContainerObject] = []
+    volumes: Items[_Volume] = []
     host_network: bool | None = None
     node_name: str | None = None
 

@@ -103,6 +103,8 @@ class Identity:
     bundle: str | None = None
     reason: str | None = None
     awaits_runtime: bool = False
+    host_paths: tuple[str, ...] | None = None
+    host_ports: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _frozen(self.labels))

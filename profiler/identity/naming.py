@@ -111,6 +111,8 @@ def _in_pod(place: Place, run: Identity, said: PodFacts, source: Source) -> Iden
         source=source,
         state="resolved",
         reason=owner.reason,
+        host_paths=pod.host_paths if pod and is_same_pod else None,
+        host_ports=listed.host_ports if listed and is_same_pod else None,
     )
 
 

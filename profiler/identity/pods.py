@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from profiler.identity.kubernetes import PodObject
+from profiler.identity.kubernetes import ContainerObject, PodObject
 from profiler.identity.model import ContainerKind, bounded, digest_of
 from profiler.identity.owners import Owner, Owners, stable_labels
 
@@ -13,20 +13,28 @@ __all__ = ["Pod", "PodContainer", "pod_from"]
 
 # A static pod has another uid on its node than its mirror in the API: the hash of its file.
 _STATIC_UID = "kubernetes.io/config.hash"
+_PATH = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class PodContainer:
-    """One container as the API server has it; the digest is that of the image that runs."""
+    """One container as the API server has it; the digest is that of the image that runs.
+
+    `host_ports` are those of the host that lead to it.
+    """
 
     kind: ContainerKind
     image: str | None
     image_digest: str | None
+    host_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod. `uids` holds the API's and, for a static pod, the node's."""
+    """One pod. `uids` holds the API's and, for a static pod, the node's.
+
+    `host_paths` are those of its `hostPath` volumes, as its spec spells them.
+    """
 
     namespace: str
     name: str
@@ -37,6 +45,7 @@ class Pod:
     container_ids: Mapping[str, str] = field(hash=False)
     host_network: bool = False
     node: str | None = None
+    host_paths: tuple[str, ...] = ()
 
 
 def pod_from(item: PodObject, owners: Owners) -> Pod:
@@ -57,23 +66,31 @@ def pod_from(item: PodObject, owners: Owners) -> Pod:
         },
         host_network=bool(item.spec.host_network),
         node=item.spec.node_name,
+        host_paths=tuple(
+            sorted(
+                {bounded(one.host_path.path, _PATH) for one in item.spec.volumes if one.host_path}
+            )
+        ),
     )
 
 
 def _containers(item: PodObject) -> dict[str, PodContainer]:
     digests = {status.name: digest_of(status.image_id) for status in item.status.statuses}
-    kinds: list[tuple[ContainerKind, str, str | None]] = [
-        *(("main", one.name, one.image) for one in item.spec.containers),
+    kinds: list[tuple[ContainerKind, ContainerObject]] = [
+        *(("main", one) for one in item.spec.containers),
         *(
             # Since Kubernetes 1.28 an init container that restarts runs beside the main ones.
-            ("sidecar" if one.restart_policy == "Always" else "init", one.name, one.image)
+            ("sidecar" if one.restart_policy == "Always" else "init", one)
             for one in item.spec.init_containers
         ),
-        *(("ephemeral", one.name, one.image) for one in item.spec.ephemeral_containers),
+        *(("ephemeral", one) for one in item.spec.ephemeral_containers),
     ]
     return {
-        name: PodContainer(
-            kind, bounded(image) if image else None, digests.get(name) or digest_of(image)
+        one.name: PodContainer(
+            kind,
+            bounded(one.image) if one.image else None,
+            digests.get(one.name) or digest_of(one.image),
+            tuple(sorted({port.host_port for port in one.ports if port.host_port})),
         )
-        for kind, name, image in kinds
+        for kind, one in kinds
     }

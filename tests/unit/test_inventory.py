@@ -454,7 +454,7 @@ def test_what_is_not_used_may_be_anything(load):
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7}
     knative = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": []}
     odd = pod()
-    odd["spec"]["volumes"] = "?"
+    odd["spec"]["tolerations"] = "?"
     assert len(load(config, knative, odd).pods) == 1
 
 

@@ -82,6 +82,26 @@ def test_namespaces_that_any_instance_shared_with_the_host_are_named(tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (([],), ()),
+        ((["/var/log"], []), ("/var/log",)),
+        ((["/b"], ["/a", "/b"]), ("/a", "/b")),
+        ((["/var/log"], None), None),
+        ((None,), None),
+    ],
+)
+def test_what_of_the_host_any_pod_was_given_is_known_where_it_is_of_all(
+    tmp_path: Path, paths: tuple[list[str] | None, ...], expected: tuple[str, ...] | None
+) -> None:
+    given = [{"host_paths": each, "host_ports": each and [len(each)]} for each in paths]
+    observation = observed(tmp_path, *given)
+    assert observation.host_paths == expected
+    ports = {len(each) for each in paths if each}
+    assert observation.host_ports == (None if expected is None else tuple(sorted(ports)))
+
+
+@pytest.mark.parametrize(
     ("values", "expected"),
     [
         ((True, True), True),
@@ -183,6 +203,10 @@ def test_a_summary_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) -> 
         ("instance", "caps_bounding", "all"),
         ("instance", "host_namespaces", 7),
         ("instance", "no_new_privs", "perhaps"),
+        ("instance", "host_paths", 7),
+        ("instance", "host_paths", [7]),
+        ("instance", "host_ports", ["80"]),
+        ("instance", "host_ports", [True]),
         ("instance", "privileges_gained", 1),
     ],
 )
