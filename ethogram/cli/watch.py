@@ -12,6 +12,7 @@ from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
 from ethogram.cli.record import describe_exit, stop_on_signals
 from ethogram.cli.screen import count, say, shell, subject_words
 from ethogram.cli.session_options import require_place, session_fields, session_options
+from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageError
@@ -19,6 +20,7 @@ from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageErr
 if TYPE_CHECKING:
     from detector.library import Library
     from detector.options import WatchOptions, WatchResult, WindowStatus
+    from ethogram.contracts.finding import Finding
 
 __all__ = ["DEVIATION", "SEVERITIES", "command", "conclude"]
 
@@ -36,6 +38,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
         "--inventory inventory.json",
         "ethogram watch --baseline baselines --container 3f2a9c --duration 60s --fail-on medium",
         "ethogram watch --baseline baselines --all --format jsonl --status /run/ethogram.json",
+        "ethogram watch --baseline baselines --all --to file:/var/log/ethogram/findings.jsonl",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )
@@ -64,6 +67,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to replace after each window with how things stand, as JSON.",
 )
+@sink_options
 @session_options(window="1s", window_help="How long a window is; findings come at the end of each.")
 @target_options
 def command(**values: Any) -> None:
@@ -138,23 +142,37 @@ def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchRes
     from ethogram.cli.watch_screen import WatchScreen
     from ethogram.cli.watch_status import StatusFile
 
+    outbox, sink_screen = outbox_of(values), SinkScreen()
     status = StatusFile(values["status"]) if values["status"] else None
     screen = WatchScreen(printer(values["output_format"]), has_progress=target.kind != "command")
 
+    def on_finding(finding: Finding) -> None:
+        if outbox:
+            outbox.take(finding)
+        screen.on_finding(finding)
+
     def on_window(window: WindowStatus) -> None:
         screen.on_window(window)
+        sinks = outbox.standing() if outbox else ()
+        sink_screen.take(sinks)
         if status:
-            status.take(window)
+            status.take(window, sinks)
+
+    def close_sinks() -> None:
+        if outbox:
+            for line in ending(outbox.close()):
+                say(line)
 
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
-        stack.callback(screen.close)
         if status:
             stack.callback(status.end)
+        stack.callback(close_sinks)
+        stop = stack.enter_context(stop_on_signals())
+        stack.callback(screen.close)
         return watch(
             _options(values, target),
             library=library,
-            on_finding=screen.on_finding,
+            on_finding=on_finding,
             on_state=screen.on_state,
             on_window=on_window,
             stop=stop,

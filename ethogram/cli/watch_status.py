@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from detector.options import WindowStatus, WorkloadStatus
+    from detector.sinks.outbox import SinkStatus
 
 __all__ = ["STATUS_SCHEMA", "StatusFile"]
 
@@ -37,14 +39,15 @@ class StatusFile:
         self._last: dict[str, Any] = {}
         self._write("starting")
 
-    def take(self, status: WindowStatus) -> None:
-        """Say how things stand after a window."""
+    def take(self, status: WindowStatus, sinks: Sequence[SinkStatus] = ()) -> None:
+        """Say how things stand after a window, and how the *sinks* do."""
         self._last = {
             "windows": status.window + 1,
             "calls": status.calls,
             "lost": status.lost,
             "findings": status.findings,
             "workloads": _workloads(status.workloads),
+            "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")
         self._is_kept = True

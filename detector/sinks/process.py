@@ -1,0 +1,102 @@
+"""The sender: a process beside the watch, which nothing that a receiver does can hold up.
+
+It reads from standard input: one line of JSON that says where to, then a byte for whatever comes
+into a spool, and `E` for the end of the watch. Where its end comes without, the watch was killed:
+what waits stays on the disk for the next.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from detector.sinks.destination import Destination
+from detector.sinks.protocol import Sender
+from detector.sinks.registry import check
+from detector.sinks.sending import Sending
+from detector.sinks.spool import SpoolReader, lock
+
+__all__ = ["END", "WAKE", "main"]
+
+WAKE, END = b"w", b"E"
+
+
+class _Bell:
+    """Rings for every sender at once; knows when the watch has ended."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._rung = 0
+        self._heard: dict[str, int] = {}
+        self.is_over = False
+
+    def ring(self, *, is_over: bool = False) -> None:
+        with self._condition:
+            self._rung += 1
+            self.is_over = self.is_over or is_over
+            self._condition.notify_all()
+
+    def idle_as(self, name: str) -> Callable[[float], None]:
+        """Return what waits for a ring that *name* did not hear yet, so many seconds at most."""
+
+        def idle(seconds: float) -> None:
+            with self._condition:
+                self._condition.wait_for(
+                    lambda: self._rung > self._heard.get(name, 0), timeout=seconds
+                )
+                self._heard[name] = self._rung
+
+        return idle
+
+    def pause(self, seconds: float) -> None:
+        """Wait so many seconds; the end of the watch alone cuts it short, and only once."""
+        with self._condition:
+            was_over = self.is_over
+            self._condition.wait_for(lambda: self.is_over != was_over, timeout=seconds)
+
+
+def main() -> None:
+    """Send until the watch ends, and then what is left for as long as it said."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asked = json.loads(sys.stdin.buffer.readline())
+    bell = _Bell()
+    sender = Sender(**asked["sender"])
+    threads = [
+        threading.Thread(target=_send, args=(one, sender, bell), daemon=True)
+        for one in asked["sinks"]
+    ]
+    for thread in threads:
+        thread.start()
+    while (read := os.read(sys.stdin.fileno(), 4096)) and END not in read:
+        bell.ring()
+    if read:
+        bell.ring(is_over=True)
+        until = time.monotonic() + asked["patience_s"]
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+    sys.stdout.flush()
+    os._exit(0)  # a thread may be in the middle of a connection
+
+
+def _send(asked: dict[str, Any], sender: Sender, bell: _Bell) -> None:
+    directory = Path(asked["directory"])
+    destination = Destination.parse(asked["url"])
+    lock(directory / "sending", wait=True)  # of a watch that was killed, until its sender ended
+    sink = check(destination)
+    Sending(
+        SpoolReader(directory),
+        sink.open(destination, sender),
+        batch=sink.batch,
+        directory=directory,
+        idle=bell.idle_as(str(directory)),
+        pause=bell.pause,
+        is_over=lambda: bell.is_over,
+    ).run()
