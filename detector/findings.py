@@ -11,10 +11,11 @@ from detector.processes import ProcessTree
 from detector.room import Room
 from detector.sighting import Sighting
 from detector.words import nearest
-from ethogram.contracts.baseline import Dimension, Subject
+from ethogram.contracts.baseline import AnyValue, Dimension, Subject
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import (
     FINDING_SCHEMA,
+    MOST_VALUES,
     SEVERITIES,
     Attack,
     Finding,
@@ -57,10 +58,12 @@ class _Told:
     count: int
     last_ns: int
     observed: str
+    values: tuple[AnyValue, ...]
 
     def so_far(self) -> Finding:
         """Return the finding with what came since."""
-        evidence = self.finding.evidence.model_copy(update={"observed": self.observed})
+        before = self.finding.evidence
+        evidence = _evidence(before.dimension, self.observed, self.values, before.expected)
         update = {"count": self.count, "last_seen": _time(self.last_ns), "evidence": evidence}
         return self.finding.model_copy(update=update)
 
@@ -93,7 +96,7 @@ class Findings:
             return
         told.count += sighting.count
         told.last_ns = max(told.last_ns, sighting.last_ns)
-        told.observed = sighting.observed
+        told.observed, told.values = sighting.observed, _values(sighting)
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
@@ -145,6 +148,7 @@ class Findings:
             count=sighting.count,
             last_ns=sighting.last_ns,
             observed=sighting.observed,
+            values=_values(sighting),
         )
         self.total += 1
         self._is_worst(finding.severity)
@@ -186,10 +190,8 @@ class Findings:
             instance_key=whose.instance_key,
             container_id=whose.container_id,
             process=None if process is None else self._tree.described(process),
-            evidence=FindingEvidence(
-                dimension=sighting.dimension,
-                observed=sighting.observed,
-                expected=_nearest(sighting),
+            evidence=_evidence(
+                sighting.dimension, sighting.observed, _values(sighting), _nearest(sighting)
             ),
             state=whose.state,
             workload_state=whose.workload_state,
@@ -218,7 +220,25 @@ def _beyond(sighting: Sighting) -> Sighting:
         exe=None,
         exec_id=None,
         known=None,
+        value=None,
+        values=(),
         identity=_BEYOND,
+    )
+
+
+def _values(sighting: Sighting) -> tuple[AnyValue, ...]:
+    return sighting.values or (() if sighting.value is None else (sighting.value,))
+
+
+def _evidence(
+    dimension: str, observed: str, values: tuple[AnyValue, ...], expected: tuple[str, ...]
+) -> FindingEvidence:
+    return FindingEvidence(
+        dimension=dimension,
+        observed=observed,
+        expected=expected,
+        values=values[:MOST_VALUES] or None,
+        more=max(0, len(values) - MOST_VALUES) or None,
     )
 
 

@@ -145,6 +145,7 @@ def _sighting_of(found: Indication) -> Sighting:
         first_ns=found.first_ns,
         last_ns=found.last_ns,
         count=found.count,
+        value=found.value,
         identity=found.identity,
     )
 

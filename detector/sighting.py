@@ -18,7 +18,8 @@ class Sighting:
 
     *exec_id* or else *exe* says who did it; both are None where only the instance is known. *known*
     and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
-    one *identity* are the same although *observed* differs.
+    one *identity* are the same although *observed* differs. *values* are all that it stands for,
+    where they are more than *value*.
     """
 
     layer: Layer
@@ -38,4 +39,5 @@ class Sighting:
     count: int
     known: Known | None = None
     value: AnyValue | None = None
+    values: tuple[AnyValue, ...] = ()
     identity: str | None = None

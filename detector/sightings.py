@@ -97,6 +97,7 @@ def _folded(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting
         _spanning(ordered, instance),
         observed=f"{len(names)} at once: {', '.join(names[:_NAMED])}{more}",
         count=sum(one.count for one, _ in group),
+        values=tuple(dict.fromkeys(one.value for one, _ in ordered)),
         identity="many at once",
     )
 

@@ -8,15 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ethogram.contracts.baseline_models import Subject
-from ethogram.contracts.baseline_values import Count, Frozen, Real, Text, Time
+from ethogram.contracts.baseline_values import (
+    VALUE_MODELS,
+    AnyValue,
+    Count,
+    Dimension,
+    Frozen,
+    Real,
+    Text,
+    Time,
+)
 
 __all__ = [
     "FINDING_SCHEMA",
+    "MOST_VALUES",
     "SEVERITIES",
     "Ancestor",
     "Attack",
@@ -35,6 +45,8 @@ FINDING_SCHEMA: Literal["ethogram.finding/1"] = "ethogram.finding/1"
 Layer = Literal["deviation", "anomaly", "indicator"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+# A finding has so many values at most.
+MOST_VALUES = 32
 SensorState = Literal["ok", "degraded", "blind"]
 WorkloadState = Literal["ok", "learning", "degraded", "blind", "rollout", "unknown"]
 
@@ -64,12 +76,29 @@ class FindingProcess(Frozen):
 
 
 class FindingEvidence(Frozen):
-    """What was seen, and what the baseline has that is nearest to it."""
+    """What was seen, and what the baseline has that is nearest to it.
+
+    *values* are what was seen as a baseline would have it, so that `accept` can allow it; absent
+    where the finding stands for what is only counted. *more* counts those beyond `MOST_VALUES`.
+    """
 
     dimension: Text
     observed: str
     expected: tuple[str, ...] = ()
     p_value: Real | None = None
+    values: tuple[AnyValue, ...] | None = None
+    more: Count | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _values_are_of_their_dimension(cls, values: object, info: ValidationInfo) -> object:
+        # `{name: x}` alone could be a DNS name or a capability: the dimension decides.
+        model = VALUE_MODELS.get(cast(Dimension, info.data.get("dimension")))
+        if model is None or not isinstance(values, list | tuple):
+            return values
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"more than {MOST_VALUES} values")
+        return tuple(model.model_validate(value) for value in values)
 
 
 class Finding(Frozen):

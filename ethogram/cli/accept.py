@@ -1,0 +1,210 @@
+"""`ethogram accept`: a deviation that somebody reviewed becomes an entry of an overlay."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ethogram.cli.options import examples
+from ethogram.cli.screen import count, next_command, say, shell, subject_words
+from ethogram.contracts.escape import printable
+from ethogram.errors import UsageError
+
+if TYPE_CHECKING:
+    from ethogram.contracts.finding import Finding
+    from ethogram.contracts.overlay_file import Entry, OverlayMatch
+
+__all__ = ["command"]
+
+_LONGEST = 1024
+
+
+@click.command(
+    "accept",
+    short_help="Allow what a finding showed, by an overlay with author, reason and end.",
+    epilog=examples(
+        "ethogram accept 3f2a9c81 --findings findings.jsonl --reason 'SHOP-12: new cache'"
+        " --expires 2027-06-30",
+        "ethogram accept 3f2a9c81 --findings findings.jsonl --overlay reviewed.yaml"
+        " --author alice --reason 'SHOP-12' --expires 2027-06-30",
+    ),
+)
+@click.argument("finding", metavar="FINDING|FINGERPRINT")
+@click.option(
+    "--findings",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON lines that `watch` wrote, where the finding is; `-` is standard input. May be"
+    " repeated.",
+)
+@click.option("--reason", required=True, metavar="TEXT", help="Why it may be done.")
+@click.option("--expires", required=True, metavar="DAY", help="The last day, like `2027-06-30`.")
+@click.option("--author", metavar="NAME", help="Who decides.  [default: as `git config` has it]")
+@click.option(
+    "--overlay",
+    metavar="FILE",
+    default="accepted.yaml",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The overlay to append to; begun where there is none.",
+)
+@click.option(
+    "--even-indicator",
+    is_flag=True,
+    help="Allow also what an indicator told of, which is bad unless somebody knows better.",
+)
+def command(
+    *,
+    finding: str,
+    files: tuple[Path, ...],
+    reason: str,
+    expires: str,
+    author: str | None,
+    overlay: Path,
+    even_indicator: bool,
+) -> None:
+    """Append to an overlay what allows the behaviour of a reviewed FINDING.
+
+    FINDING is its fingerprint, the first 8 digits of it or more, or the whole line of JSON. The
+    entry is for the workload's kind, name and container; also for its namespace, where the
+    baseline was learnt there. Nothing is allowed yet: `learn --overlay` applies it to baselines.
+    """
+    from ethogram.cli.accept_findings import found
+    from ethogram.contracts.overlay_append import append_entries
+
+    # Refused before a long file is read.
+    until, why = _day(expires), _text(reason, "--reason")
+    who = _author(author)
+    chosen = found(finding, files)
+    _require_acceptable(chosen, even_indicator=even_indicator)
+    entries = _entries(chosen, author=who, reason=why, expires=until)
+    added = append_entries(overlay, entries)
+    for entry in added:
+        print(f"allow {_words(entry)} until {until}: {subject_words(chosen.workload)}")
+    if not added:
+        say(f"nothing to add: `{overlay}` allows it already, until {until} at least")
+    if chosen.evidence.more:
+        say(f"warning: {count(chosen.evidence.more, 'more value')} of it the finding does not name")
+    next_command(
+        shell("ethogram", "learn", "baselines", "--overlay", overlay, "-o", "baselines", "--force"),
+        why="with the directory of your baselines; then sign them again, where they are signed",
+    )
+
+
+def _require_acceptable(finding: Finding, *, even_indicator: bool) -> None:
+    if not finding.evidence.values:
+        raise UsageError(
+            "the finding names nothing that a baseline could allow",
+            hint="it stands for what is only counted, or an earlier version wrote it",
+        )
+    if finding.layer != "indicator":
+        return
+    if not even_indicator:
+        raise UsageError(
+            f"the finding is of indicator `{finding.rule}`: bad, unless somebody knows better",
+            hint="pass `--even-indicator` where you do",
+        )
+    from ethogram.indicators.registry import indicators
+
+    rule = indicators().get(finding.rule)
+    if rule is not None and rule.metadata.gate == "always":
+        say(f"warning: `watch` tells of `{finding.rule}` whatever a baseline allows")
+
+
+def _entries(finding: Finding, *, author: str, reason: str, expires: date) -> list[Entry]:
+    from ethogram.contracts.overlay_file import Entry, Target
+
+    dimension = finding.evidence.dimension
+    return [
+        Entry(
+            match=_match(finding),
+            allow=Target.model_validate(
+                {"dimension": dimension, "value": value.model_dump(exclude_none=True)}
+            ),
+            author=author,
+            reason=reason,
+            expires=expires,
+        )
+        for value in finding.evidence.values or ()
+    ]
+
+
+def _words(entry: Entry) -> str:
+    from detector.words import in_words
+
+    value = entry.target.value
+    assert value is not None
+    return f"{entry.target.dimension} {printable(in_words(value))}"
+
+
+def _match(finding: Finding) -> OverlayMatch:
+    """Return which baselines the entry is for: an overlay asks where one was learnt."""
+    from ethogram.contracts.baseline import baseline_filename
+    from ethogram.contracts.overlay_file import OverlayMatch
+
+    subject = finding.workload
+    if "*" in f"{subject.name}{subject.namespace}":
+        raise UsageError(
+            f"no entry can be for `{subject.name}` alone: `*` in a name stands for anything",
+            hint="write the overlay by hand",
+        )
+    is_home = finding.baseline == baseline_filename(subject)
+    return OverlayMatch(
+        kind=subject.kind,
+        name=subject.name,
+        container=subject.container,
+        namespace=subject.namespace if is_home else None,
+    )
+
+
+def _day(text: str) -> date:
+    from datetime import UTC, datetime
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise UsageError(f"`--expires {text}` is no day", hint="write it like `2027-06-30`")
+    if day < datetime.now(UTC).date():
+        raise UsageError(f"`--expires {text}` is over", hint="name the last day that it holds")
+    return day
+
+
+def _text(text: str, option: str) -> str:
+    """Return *text* as it goes into an overlay: something, on one line, bounded."""
+    words = " ".join(text.split())
+    if not words or not words.isprintable() or len(words) > _LONGEST:
+        raise UsageError(
+            f"`{option}` is empty, holds odd characters or more than {_LONGEST:,} of them",
+            hint="write a sentence that tells the next reader enough",
+        )
+    return words
+
+
+def _author(given: str | None) -> str:
+    import subprocess
+
+    if given is not None:
+        return _text(given, "--author")
+    names = []
+    for key in ("user.name", "user.email"):
+        try:
+            done = subprocess.run(  # noqa: S603  fixed words
+                ["git", "config", "--get", key],  # noqa: S607  as people have it
+                capture_output=True, text=True, errors="replace", check=False, timeout=10,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            break
+        names.append(done.stdout.strip() if done.returncode == 0 else "")
+    words = " ".join(f"<{one}>" if "@" in one else one for one in names if one)
+    if not words:
+        raise UsageError(
+            "nobody is named who decides", hint="pass `--author NAME`, or set git's `user.name`"
+        )
+    return _text(words, "--author")
