@@ -107,8 +107,10 @@ class Outbox:
             if grade >= place.least:
                 line = line or finding.line()
                 place.spool.add(line, is_new=is_new, severity=finding.severity)
-        if line:
-            self._say(WAKE)
+        if line and self._process and self._process.stdin:
+            # A pipe that is full of that, or that nobody reads, says it as well.
+            with suppress(OSError):
+                os.write(self._process.stdin.fileno(), WAKE)
 
     def standing(self) -> tuple[SinkStatus, ...]:
         """Return how the sinks stand; a sender that has ended is started again, a few times."""
@@ -119,11 +121,12 @@ class Outbox:
 
     def close(self) -> tuple[SinkStatus, ...]:
         """Send what waits for as long as there is patience, and return how it ended."""
-        process = self._process
+        process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
             os.set_blocking(process.stdin.fileno(), True)
-            self._say(END)
+            with suppress(OSError):
+                os.write(process.stdin.fileno(), END)
             process.stdin.close()
             try:
                 process.wait(self._patience_s + _GRACE_S)
@@ -163,13 +166,6 @@ class Outbox:
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
         os.set_blocking(self._process.stdin.fileno(), False)
-
-    def _say(self, word: bytes) -> None:
-        """Wake the sender; a pipe that is full of that, or that nobody reads, says it as well."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        with suppress(OSError):
-            os.write(self._process.stdin.fileno(), word)
 
 
 def _give_up() -> None:

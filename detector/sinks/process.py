@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -66,7 +65,8 @@ def main() -> None:
     """Send until the watch ends, and then what is left for as long as it said."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    asked = json.loads(sys.stdin.buffer.readline())
+    with open(0, "rb", buffering=0, closefd=False) as unread:  # a descriptor
+        asked = json.loads(unread.readline())  # nothing beyond the line is taken
     bell = _Bell()
     sender = Sender(**asked["sender"])
     threads = [
@@ -75,14 +75,13 @@ def main() -> None:
     ]
     for thread in threads:
         thread.start()
-    while (read := os.read(sys.stdin.fileno(), 4096)) and END not in read:
+    while (read := os.read(0, 4096)) and END not in read:
         bell.ring()
     if read:
         bell.ring(is_over=True)
         until = time.monotonic() + asked["patience_s"]
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
-    sys.stdout.flush()
     os._exit(0)  # a thread may be in the middle of a connection
 
 
@@ -90,11 +89,9 @@ def _send(asked: dict[str, Any], sender: Sender, bell: _Bell) -> None:
     directory = Path(asked["directory"])
     destination = Destination.parse(asked["url"])
     lock(directory / "sending", wait=True)  # of a watch that was killed, until its sender ended
-    sink = check(destination)
     Sending(
         SpoolReader(directory),
-        sink.open(destination, sender),
-        batch=sink.batch,
+        check(destination).open(destination, sender),
         directory=directory,
         idle=bell.idle_as(str(directory)),
         pause=bell.pause,

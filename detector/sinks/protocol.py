@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from detector.sinks.destination import Destination
 
-__all__ = ["LaterError", "Outlet", "Record", "RefusedError", "Sender", "Sink", "rendering"]
+__all__ = [
+    "LaterError",
+    "OneSink",
+    "Outlet",
+    "Record",
+    "RefusedError",
+    "Sender",
+    "Sink",
+    "rendering",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,11 @@ class RefusedError(Exception):
 @runtime_checkable
 class Outlet(Protocol):
     """An open sink. It belongs to one thread, and may keep a connection."""
+
+    @property
+    def batch(self) -> int:
+        """How many records `send` gets at most."""
+        ...
 
     def send(self, records: Sequence[Record]) -> None:
         """Return once all *records* have arrived, else raise `LaterError` or `RefusedError`."""
@@ -91,17 +105,27 @@ class Sink(Protocol):
         """Setting -> what it means and what it may be, for `#NAME=VALUE` at the URL's end."""
         ...
 
-    @property
-    def batch(self) -> int:
-        """How many records `send` gets at most."""
-        ...
-
     def open(self, destination: Destination, sender: Sender) -> Outlet:
         """Return the outlet to *destination*; nothing is connected, written or waited for yet.
 
         Raises `UsageError` for settings that mean nothing, and credentials that are not there.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneSink:
+    """A `Sink` that is told by its parts; *opens* is its `open`."""
+
+    name: str
+    summary: str
+    transports: frozenset[str]
+    settings: Mapping[str, str]
+    opens: Callable[[Destination, Sender], Outlet]
+
+    def open(self, destination: Destination, sender: Sender) -> Outlet:
+        """Return the outlet to *destination*."""
+        return self.opens(destination, sender)
 
 
 @contextmanager

@@ -23,7 +23,13 @@ __all__ = ["GROUP", "check", "find_sink", "sinks"]
 
 GROUP = "ethogram.sinks"
 # One module a sink; each has a function `sink`.
-_BUILT_IN: Mapping[str, str] = MappingProxyType({"file": "detector.sinks.file"})
+_BUILT_IN: Mapping[str, str] = MappingProxyType(
+    {
+        "alertmanager": "detector.sinks.alertmanager",
+        "file": "detector.sinks.file",
+        "webhook": "detector.sinks.webhook",
+    }
+)
 _LEAST_SPOOL = 256 * 1024
 
 

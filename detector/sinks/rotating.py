@@ -30,6 +30,8 @@ class RotatingFile:
     ends where it did, after a kill the torn line is ended.
     """
 
+    batch = 500
+
     def __init__(self, destination: Destination, render: Callable[[Record], str]) -> None:
         self._path = Path(destination.place)
         self._render = render

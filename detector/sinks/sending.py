@@ -24,7 +24,7 @@ _WORDS = 300
 
 
 class Sending:
-    """Moves the records of *reader* to *outlet*, *batch* at a time.
+    """Moves the records of *reader* to *outlet*.
 
     *idle* waits for something to come, *pause* after a failure, and *is_over* says that nothing
     comes any more. An outlet that fails is asked again after 0.5 s, then twice as long
@@ -36,7 +36,6 @@ class Sending:
         reader: SpoolReader,
         outlet: Outlet,
         *,
-        batch: int,
         directory: Path,
         idle: Callable[[float], None],
         pause: Callable[[float], None],
@@ -45,7 +44,7 @@ class Sending:
     ) -> None:
         self._reader = reader
         self._outlet = outlet
-        self._batch = batch
+        self._batch = outlet.batch
         self._directory = directory
         self._idle = idle
         self._pause = pause

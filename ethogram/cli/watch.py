@@ -39,6 +39,8 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
         "ethogram watch --baseline baselines --container 3f2a9c --duration 60s --fail-on medium",
         "ethogram watch --baseline baselines --all --format jsonl --status /run/ethogram.json",
         "ethogram watch --baseline baselines --all --to file:/var/log/ethogram/findings.jsonl",
+        "ethogram watch --baseline baselines --all "
+        "--to 'webhook+https://siem.example/in#token-file=/etc/ethogram/token&severity=medium'",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )

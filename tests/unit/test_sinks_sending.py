@@ -19,6 +19,8 @@ pytestmark = pytest.mark.unit
 class Receiver:
     """An outlet that does as *answers* say, and then takes everything."""
 
+    batch = 10
+
     def __init__(self, answers: Sequence[Exception | None] = ()) -> None:
         self.answers = list(answers)
         self.taken: list[str] = []
@@ -41,7 +43,7 @@ def send(directory: Path, receiver: Receiver, count: int = 23) -> tuple[list[flo
     pauses: list[float] = []
     reader = filled(directory, range(count))
     Sending(
-        reader, receiver, batch=10, directory=directory, idle=lambda _: None,
+        reader, receiver, directory=directory, idle=lambda _: None,
         pause=pauses.append, is_over=lambda: True, pick=lambda _, most: most,
     ).run()  # fmt: skip
     return pauses, reader.position
@@ -97,7 +99,7 @@ def test_what_went_wrong_is_told_to_the_watch_without_controls(tmp_path: Path) -
     receiver = Receiver([LaterError("down \x1b[2J" + "x" * 1000)])
     reader = filled(tmp_path, range(3))
     Sending(
-        reader, receiver, batch=10, directory=tmp_path, idle=lambda _: None, is_over=lambda: True,
+        reader, receiver, directory=tmp_path, idle=lambda _: None, is_over=lambda: True,
         pause=lambda _: told.append(json.loads((tmp_path / STATE_NAME).read_bytes())),
     ).run()  # fmt: skip
     assert told[0]["state"] == "retrying"
