@@ -23,10 +23,12 @@ from demo.inventory import PlacedPod, inventory
 from demo.network import Attachment, Network
 from demo.oci import Pod, Spec, bind
 from ethogram.contracts.syscall_names import number_of
+from exporters.registry import exporters
 from tests.cases.waiting import wait_for_text
 from tests.e2e.command_line import ethogram, running
 from tests.e2e.real_services import SERVICES, Client, debian_layers, missing_programs
 from tests.e2e.sessions import enter
+from tests.soundness import ASKED_OF_PODS
 from tests.workloads import known
 from tools.measure_runtime_base import release
 
@@ -36,8 +38,10 @@ NAMESPACE = "real"
 RUNTIMES = {"runc": "1.1.5", "crun": "1.8.1"}
 KNOWN = "/known"
 ENOSYS, EPERM = 38, 1
-# What none of the services does. The second is to be refused as a refusal.
-UNLISTED, REFUSED = "keyctl", "ptrace"
+# What none of the services does, and how it is answered: the call, and its arguments.
+REFUSED = "ptrace"
+AF_VSOCK, SOCK_STREAM = 40, 1
+UNLISTED = ((-ENOSYS, "keyctl"), (-EPERM, REFUSED), (-ENOSYS, "socket", AF_VSOCK, SOCK_STREAM))
 TMP = {
     "destination": "/tmp",
     "type": "tmpfs",
@@ -45,6 +49,8 @@ TMP = {
     "options": ["nosuid", "nodev", "mode=1777"],
 }
 AT_ONCE = 4
+# What pods in containers have policies of, and what is judged by their recordings.
+JUDGED = ("admission", "cilium", "networkpolicy", "seccomp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +160,7 @@ def evidence(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
             _do(
                 *("export", chosen, "--to", "seccomp", "--enforce", "--allow", "thin"),
                 *("--runtime", f"{runtime}@{version}", "--set", f"eperm={REFUSED}"),
+                *("--set", "arguments=all"),
                 *("--set", f"no-new-privs={'yes' if no_new_privs else 'no'}"),
                 *("-o", found.policies / _folder(runtime, no_new_privs)),
             )
@@ -211,8 +218,8 @@ def test_it_starts_serves_is_entered_and_stops_and_a_call_not_seen_fails(
     spec = site.spec(case, seccomp=evidence.profile(case))
     with Container(site.image, spec, runtime=case.runtime) as container:
         site.live(case, container)
-        for name, errno in ((UNLISTED, ENOSYS), (REFUSED, EPERM)):
-            call = known(["expect", -errno, "call", number_of("x86_64", name), 1])
+        for answer, name, *words in UNLISTED:
+            call = known(["expect", answer, "call", number_of("x86_64", name), 1, *words])
             inside = enter(container, KNOWN, *call[1:])
             assert (inside.returncode, inside.stderr) == (0, b""), name
         container.stop(SERVICES[case.service].stop)
@@ -223,8 +230,30 @@ def test_nothing_that_was_recorded_is_denied_by_what_was_exported_for_its_runtim
 ) -> None:
     folders = sorted(evidence.policies.iterdir())
     assert len(folders) == len(RUNTIMES) * 2
-    words = ("--against", evidence.recording, "--format", "json")
-    document = json.loads(_do("verify", *folders, *words))
+    document = json.loads(_do("verify", *folders, *_against(evidence)))
     assert (document["denied"], document["not_judged"]) == ([], [])
     assert len(document["judged"]) == len(CASES)
     assert document["without_policy"] == []
+
+
+def test_nothing_that_was_recorded_is_denied_by_a_policy_of_any_kind(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    targets = [word for target in exporters() for word in ("--to", target)]
+    _do("export", evidence.baselines, *targets, "--enforce", "--allow", "thin", "-o", tmp_path)
+    done = ethogram("verify", tmp_path, *_against(evidence))
+    document = json.loads(done.stdout)
+    assert {one["target"] for one in document["judged"]} >= set(JUDGED)
+    denied = {(one["target"], one["rule"]) for one in document["denied"]}
+    assert not [
+        (target, rule)
+        for target, rule in denied
+        if not (target == "admission" and any(words in rule for words in ASKED_OF_PODS))
+    ]
+    # Fields of pods that a recording does not tell, and nothing of what they did.
+    causes = {one["reason"].rpartition(": ")[2] for one in document["not_judged"]}
+    assert all(cause.startswith("a recording does not tell `") for cause in causes), causes
+
+
+def _against(evidence: Evidence) -> tuple[str | Path, ...]:
+    return ("--against", evidence.recording, "--format", "json")
