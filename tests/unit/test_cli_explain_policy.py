@@ -20,16 +20,18 @@ from exporters.registry import exporters
 from tests.admission import make_admission_baseline
 from tests.baselines import syscall_rule
 from tests.peers import EVERY_PEER, make_network_baseline
+from tests.systemd import make_unit
 
 pytestmark = pytest.mark.unit
 
 ALLOW = ["--allow", "thin,inexpressible"]
 FOLDER = Path("p/shop-staging/Deployment-checkout")
+UNIT_FOLDER = Path("p/_/Unit-web.service")
 
 
 @pytest.fixture(autouse=True)
 def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write a baseline that every target has a policy for, and their policies."""
+    """Write a pod's baseline and a unit's, so that every target has a policy of one of them."""
     monkeypatch.chdir(tmp_path)
     network, admitted = make_network_baseline(*EVERY_PEER), make_admission_baseline("CAP_CHOWN")
     calls = (syscall_rule("accept4"), syscall_rule("mount", phases=["runtime"]))
@@ -38,13 +40,15 @@ def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     baseline = admitted.model_copy(update={"rules": rules, "subject": subject})
     Path("b").mkdir()
     Path("b/a.baseline.yaml").write_text(dump_baseline(baseline))
+    Path("b/b.baseline.yaml").write_text(dump_baseline(make_unit(calls=["read", "accept4"])))
     targets = [word for name in exporters() for word in ("--to", name)]
     assert run(["export", "b", *targets, *ALLOW, "-o", "p"]) == 0
 
 
 def policy(target: str) -> Path:
+    folder = UNIT_FOLDER if target == "systemd" else FOLDER
     (path,) = [
-        path for path in FOLDER.glob(f"*.{target}.*") if not path.name.endswith(".provenance.json")
+        path for path in folder.glob(f"*.{target}.*") if not path.name.endswith(".provenance.json")
     ]
     return path
 
