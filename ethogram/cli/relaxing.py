@@ -72,12 +72,12 @@ def relax(place: Place, *, reason: str, now: str) -> list[Done]:
     done: list[Done] = []
     contents: dict[str, bytes] = {}
     for path in place.paths:
-        content = _read(place.directory / path)
         known = state.get(path)
-        was_so = known is not None and digest_of(content) == known.relaxed_sha256
-        if known is not None and was_so:
-            content = known.content.encode()
         try:
+            content = _read(place.directory / path)
+            was_so = known is not None and digest_of(content) == known.relaxed_sha256
+            if known is not None and was_so:
+                content = known.content.encode()
             found, text = _relaxed(content, path, place.entries.get(path), reason)
         except ExportError as error:
             done.append(Done(path, refused=error))
@@ -153,7 +153,7 @@ def _route(content: bytes, path: str, entry: IndexEntry | None) -> Relaxed | Non
 def _is_as(path: Path, known: RelaxedFile) -> bool:
     try:
         now = digest_of(_read(path))
-    except UsageError:
+    except ExportError:
         return not path.exists()
     return now in (known.relaxed_sha256, digest_of(known.content.encode()))
 
@@ -163,9 +163,9 @@ def _read(path: Path) -> bytes:
         with open_plain(path) as file:
             content = file.read(_LIMIT_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror}") from error
+        raise ExportError(f"it cannot be read: {error.strerror}") from error
     if len(content) > _LIMIT_BYTES:
-        raise UsageError(f"`{path}` is no policy: larger than {_LIMIT_BYTES >> 20} MiB")
+        raise ExportError(f"it is no policy: larger than {_LIMIT_BYTES >> 20} MiB")
     return content
 
 

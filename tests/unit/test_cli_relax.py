@@ -129,6 +129,22 @@ def test_what_cannot_be_relaxed_does_not_stop_the_others(
     assert action() == "SCMP_ACT_LOG"
 
 
+def test_a_file_that_is_gone_or_too_large_does_not_stop_the_others(
+    exported: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = json.loads(Path("p/index.json").read_bytes())
+    names = ["gone.json", "large.json"]
+    more = [{**index[0], "path": name, "target": "seccomp"} for name in names]
+    Path("p/index.json").write_text(json.dumps([*more, *index]))
+    with Path("p/large.json").open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    assert run(["relax", "p"]) == 6
+    err = capsys.readouterr().err
+    assert "left `p/gone.json` as it is: it cannot be read: No such file" in err
+    assert "left `p/large.json` as it is: it is no policy: larger than 16 MiB" in err
+    assert action() == "SCMP_ACT_LOG"
+
+
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
