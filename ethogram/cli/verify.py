@@ -77,14 +77,15 @@ def command(
     report = replayed(_observations(recordings, _pods(pods_file)), by_target)
     if not report.judged:
         raise _nothing_judged(report, documents)
+    idle = sorted({one.path for one in documents} - {*unread, *report.policies})
     if output_format == "json":
         from ethogram.cli.verify_document import print_document
 
-        print_document(report, policies, recordings, unread)
+        print_document(report, policies, recordings, unread=unread, idle=idle)
     else:
         from ethogram.cli.verify_screen import print_report
 
-        print_report(report, unread)
+        print_report(report, unread=unread, idle=idle)
     if report.of("denied"):
         click.get_current_context().exit(DENIED)
 

@@ -24,9 +24,14 @@ def print_document(
     report: Report,
     policies: Sequence[Path],
     recordings: Sequence[Path | RecordingUrl],
+    *,
     unread: Sequence[str],
+    idle: Sequence[str],
 ) -> None:
-    """Print the report; equal reports give the same bytes."""
+    """Print the report; equal reports give the same bytes.
+
+    *unread* are files of kinds that nobody replays, *idle* those that pick nothing recorded.
+    """
     document = {
         "schema": SCHEMA,
         "policies": [escape(str(path)) for path in policies],
@@ -35,6 +40,7 @@ def print_document(
         "logged": [_refusal(one) for one in report.of("logged")],
         "not_judged": [_open(one) for one in _sorted(report)],
         "not_replayed": [escape(path) for path in unread],
+        "for_nothing_recorded": [escape(path) for path in idle],
         "without_policy": sorted(report.uncovered),
         "judged": [
             {"target": target, "policy": policy, "what": what, "count": number}

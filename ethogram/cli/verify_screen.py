@@ -25,13 +25,16 @@ _SHOWN_LOGGED = 20
 _ARGUMENTS = 8
 
 
-def print_report(report: Report, unread: Sequence[str]) -> None:
-    """Print what is denied, what is only logged, what is open, and what it comes to."""
+def print_report(report: Report, *, unread: Sequence[str], idle: Sequence[str]) -> None:
+    """Print what is denied, what is only logged, what is open, and what it comes to.
+
+    *unread* are files of kinds that nobody replays, *idle* those that pick nothing recorded.
+    """
     console = output()
     denied, logged = report.of("denied"), report.of("logged")
     _print_refusals(console, denied)
     _print_logged(console, logged)
-    _print_open(console, report, unread)
+    _print_open(console, report, unread, idle)
     judged: dict[str, int] = defaultdict(int)
     for (_, _, what), number in report.judged.items():
         judged[what] += number
@@ -65,7 +68,7 @@ def _print_refusals(console: Console, found: Sequence[Refusal]) -> None:
             console.print(Text(words_of(workload), "bold"))
         line = Text("  denied ", "bold red")
         line.append(f"{one.target}: {printable(one.rule)}", "bold")
-        line.append(f", {one.count:,} times" if one.count > 1 else ", once")
+        line.append(f", {_times(one.count)}")
         line.append(f": {printable(one.answer)}")
         console.print(line, soft_wrap=True)
         _print_line(console, f"    by `{escape(one.policy)}`")
@@ -75,6 +78,10 @@ def _print_refusals(console: Console, found: Sequence[Refusal]) -> None:
         for step in one.relaxation.patch:
             _print_line(console, f"      {json.dumps(step, ensure_ascii=True)}")
         console.print()
+
+
+def _times(number: int) -> str:
+    return f"{number:,} times" if number > 1 else "once"
 
 
 def _print_example(console: Console, recording: str, example: Example) -> None:
@@ -101,13 +108,15 @@ def _named(process: Process) -> str:
 
 def _print_logged(console: Console, found: Sequence[Refusal]) -> None:
     for one in found[:_SHOWN_LOGGED]:
-        what = f"{one.target}: {printable(one.rule)}, {one.count:,} times: {printable(one.answer)}"
+        what = f"{one.target}: {printable(one.rule)}, {_times(one.count)}: {printable(one.answer)}"
         _print_line(console, f"logged, not denied: {words_of(one.workload)}: {what}")
     if (more := len(found) - _SHOWN_LOGGED) > 0:
         _print_line(console, f"and {more:,} more that are logged and not denied")
 
 
-def _print_open(console: Console, report: Report, unread: Sequence[str]) -> None:
+def _print_open(
+    console: Console, report: Report, unread: Sequence[str], idle: Sequence[str]
+) -> None:
     found = sorted(report.left_open.values(), key=lambda o: (str(o.workload), o.reason))
     for one in found[:_SHOWN_OPEN]:
         who = f"{words_of(one.workload)}: " if one.workload else ""
@@ -116,6 +125,8 @@ def _print_open(console: Console, report: Report, unread: Sequence[str]) -> None
         _print_line(console, f"and {more:,} more that were not judged")
     for path in unread:
         _print_line(console, f"not judged: `{escape(path)}` is of no kind that can be replayed")
+    for path in idle:
+        _print_line(console, f"not judged: `{escape(path)}` picks nothing that was recorded")
     for name in sorted(report.uncovered):
         _print_line(console, f"not judged: no policy is for {printable(name)}")
 

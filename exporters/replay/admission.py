@@ -14,7 +14,16 @@ from ethogram.errors import ExportError
 from exporters.replay.admission_review import Claim, Refused, Undecided, review
 from exporters.replay.observations import Observations
 from exporters.replay.pods import Pod, pods_of
-from exporters.replay.protocol import Denied, Effect, Judged, Outcome, Policy, Relaxation, Unjudged
+from exporters.replay.protocol import (
+    Denied,
+    Effect,
+    Judged,
+    Outcome,
+    Picked,
+    Policy,
+    Relaxation,
+    Unjudged,
+)
 
 __all__ = ["AdmissionReplayer", "replayer"]
 
@@ -61,7 +70,8 @@ def _of_policy(
     policy: Policy, bindings: Sequence[Policy], pods: Sequence[Pod]
 ) -> Iterator[Outcome]:
     name = policy.document["metadata"]["name"]
-    mine = [one.document["spec"] for one in bindings if one.document["spec"]["policyName"] == name]
+    bound = [one for one in bindings if one.document["spec"]["policyName"] == name]
+    mine = [one.document["spec"] for one in bound]
     if not mine:
         yield Unjudged(f"`{name}` has no binding here: alone it does nothing", 1, policy.path)
         return
@@ -80,6 +90,7 @@ def _of_policy(
             for action in binding["validationActions"]
         ]
         if actions:
+            yield from (Picked(one.path) for one in bound)
             yield from _of_pod(policy, pod, "denied" if "Deny" in actions else "logged", actions)
 
 

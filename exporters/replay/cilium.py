@@ -16,7 +16,15 @@ from ethogram.contracts.policy_cilium import Direction, Identity, allows, select
 from ethogram.errors import ExportError
 from exporters.replay.address_book import NAMELESS, AddressBook, Target
 from exporters.replay.observations import Observations, Sight
-from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
+from exporters.replay.protocol import (
+    Denied,
+    Judged,
+    Outcome,
+    Picked,
+    Policy,
+    Relaxation,
+    Unjudged,
+)
 
 __all__ = ["CiliumReplayer", "replayer"]
 
@@ -52,6 +60,7 @@ class CiliumReplayer:
     def replay(self, policies: Sequence[Policy], seen: Observations) -> Iterator[Outcome]:
         """Yield what the policies do to the connections of the pods that they pick."""
         if "peers" in seen.not_looked_at:
+            yield from (Picked(one.path) for one in policies)
             yield Unjudged("the recorder did not look at peers", 1)
             return
         judge = _Judge(policies, AddressBook(seen))
@@ -62,6 +71,8 @@ class CiliumReplayer:
         }
         if not pods:
             return
+        for policy in {one.path: one for pod in pods.values() for one in judge.policies_of(pod)}:
+            yield Picked(policy)
         derived = {"epoch": ("last", judge.book.epochs)}
         rows = seen.grouped("network", _KEYS, count="connections", derived=derived).to_pylist()
         counts = dict.fromkeys(pods, 0)

@@ -15,7 +15,15 @@ from ethogram.contracts.policy_network import Direction, Endpoint, allows, selec
 from ethogram.errors import ExportError
 from exporters.replay.address_book import NAMELESS, AddressBook, Target
 from exporters.replay.observations import Observations, Sight
-from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
+from exporters.replay.protocol import (
+    Denied,
+    Judged,
+    Outcome,
+    Picked,
+    Policy,
+    Relaxation,
+    Unjudged,
+)
 
 __all__ = ["NetworkPolicyReplayer", "replayer"]
 
@@ -51,6 +59,7 @@ class NetworkPolicyReplayer:
     def replay(self, policies: Sequence[Policy], seen: Observations) -> Iterator[Outcome]:
         """Yield what the policies do to the connections of the pods that they pick."""
         if "peers" in seen.not_looked_at:
+            yield from (Picked(one.path) for one in policies)
             yield Unjudged("the recorder did not look at peers", 1)
             return
         pods = {
@@ -60,6 +69,9 @@ class NetworkPolicyReplayer:
         }
         if not pods:
             return
+        for policy in policies:
+            if any(_selects(policy, pod) for pod in pods.values()):
+                yield Picked(policy.path)
         book = AddressBook(seen)
         derived = {"epoch": ("last", book.epochs)}
         rows = seen.grouped("network", _KEYS, count="connections", derived=derived).to_pylist()

@@ -15,6 +15,7 @@ __all__ = [
     "Effect",
     "Judged",
     "Outcome",
+    "Picked",
     "Policy",
     "Relaxation",
     "Replayer",
@@ -97,7 +98,14 @@ class Judged:
     policy: str | None = None
 
 
-Outcome: TypeAlias = Denied | Unjudged | Judged
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """That *policy* had a part in what was judged, where no `Judged` or `Unjudged` names it."""
+
+    policy: str
+
+
+Outcome: TypeAlias = Denied | Unjudged | Judged | Picked
 
 
 @runtime_checkable
@@ -105,7 +113,8 @@ class Replayer(Protocol):
     """Judges what was recorded by the policies of one target.
 
     `replay` reads nothing but its arguments. Whatever of the behaviour the target speaks about is
-    in a `Judged`, or in an `Unjudged` with the reason: nothing passes in silence.
+    in a `Judged`, or in an `Unjudged` with the reason: nothing passes in silence. A policy that
+    none of them names, and no `Picked`, is told to be for nothing that was recorded.
     """
 
     @property

@@ -15,7 +15,15 @@ from ethogram.contracts.policy_seccomp_rules import MASKED
 from ethogram.contracts.syscall_names import name_of
 from ethogram.errors import ExportError
 from exporters.replay.observations import Observations, Sight
-from exporters.replay.protocol import Denied, Judged, Outcome, Policy, Relaxation, Unjudged
+from exporters.replay.protocol import (
+    Denied,
+    Judged,
+    Outcome,
+    Picked,
+    Policy,
+    Relaxation,
+    Unjudged,
+)
 from exporters.replay.subjects import of_workloads
 from exporters.runtime_base import RuntimeBase, load_runtime_bases, release_of
 from exporters.seccomp_calls import is_left_to_the_runtime, machine_of
@@ -71,6 +79,7 @@ class SeccompReplayer:
     def replay(self, policies: Sequence[Policy], seen: Observations) -> Iterator[Outcome]:
         """Yield what each profile does to the calls of the workloads that it is for."""
         if "syscalls" in seen.not_looked_at:
+            yield from (Picked(one.path) for one in policies)
             yield Unjudged("the recorder did not look at system calls", 1)
             return
         chosen = of_workloads(policies, seen.keys)

@@ -14,6 +14,7 @@ from exporters.replay.protocol import (
     Effect,
     Judged,
     Outcome,
+    Picked,
     Policy,
     Relaxation,
     Replayer,
@@ -59,7 +60,7 @@ _Refused = tuple[str, str, str, Effect, str]
 
 @dataclass
 class Report:
-    """The outcomes of any number of recordings."""
+    """The outcomes of any number of recordings; *policies* had a part in them."""
 
     refusals: dict[_Refused, Refusal] = field(default_factory=dict)
     left_open: dict[tuple[str, str | None, str | None, str], Open] = field(default_factory=dict)
@@ -122,7 +123,11 @@ class Report:
                 if one.policy is not None:
                     self.policies.add(one.policy)
             case Unjudged():
+                if one.policy is not None:
+                    self.policies.add(one.policy)
                 self._leave_open(one, seen)
+            case Picked():
+                self.policies.add(one.policy)
 
     def _leave_open(self, one: Unjudged, seen: Observations) -> None:
         key = None if one.workload is None else _key(one.workload, seen)

@@ -115,6 +115,45 @@ def test_policies_are_carried_to_production_by_a_map(shop, verify):
     assert denied["workload_key"] == "_/shop/Deployment/checkout/nginx/main"
 
 
+NOBODYS = """\
+apiVersion: {api}
+kind: {kind}
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  {selector}: {{matchLabels: {{app: nobody}}}}
+  policyTypes: [Ingress]
+  ingress: []
+"""
+
+
+def test_a_policy_that_picks_nothing_is_no_consent(shop, verify, capsys):
+    (shop / "np.yaml").write_text(
+        NOBODYS.format(
+            api="networking.k8s.io/v1", kind="NetworkPolicy", name="a", selector="podSelector"
+        )
+    )
+    cilium = NOBODYS.format(
+        api="cilium.io/v2", kind="CiliumNetworkPolicy", name="b", selector="endpointSelector"
+    )
+    (shop / "cnp.yaml").write_text(cilium.replace("  policyTypes: [Ingress]\n", ""))
+    words = ["policies", "np.yaml", "cnp.yaml", "--against", "shop.rec"]
+    code, document = verify(*words)
+    assert code == 0
+    assert document["for_nothing_recorded"] == ["cnp.yaml", "np.yaml"]
+    assert run(["verify", *words]) == 0
+    assert "not judged: `np.yaml` picks nothing that was recorded" in capsys.readouterr().out
+
+
+def test_policies_that_pick_something_are_not_called_idle(shop, verify):
+    words = ["--to", "networkpolicy", "--to", "cilium", "--to", "admission"]
+    export = ["export", "baselines", *words, "--allow", "thin,inexpressible", "-o", "more"]
+    assert run(export) == 0
+    code, document = verify("more", "--against", "shop.rec")
+    assert code == 0
+    assert document["judged"]
+    assert document["for_nothing_recorded"] == []
+
+
 def test_losses_are_counted_and_shown(shop, verify):
     lost = [{"workload": 1, "instance": 1, "kind": "quota", "place": "syscalls", "count": 23}]
     make_recording(shop / "lossy.rec", **(SHOP_TABLES | {"losses": lost}))
