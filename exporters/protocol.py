@@ -35,12 +35,15 @@ class Finding:
 
     `loss` is a rule of the baseline that the target cannot express: it would be denied, or more
     than it would be allowed. *subject* says what it is about: a workload's key, a rule's id.
+    *of_whole*: it describes the policy as a whole, and is not said of one that was refined, which
+    allows more.
     """
 
     severity: Severity
     message: str
     hint: str | None = None
     subject: str | None = None
+    of_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

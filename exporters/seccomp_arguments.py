@@ -70,6 +70,7 @@ def argument_findings(baseline: Baseline, choices: Choices, content: Content) ->
             "allowed with the arguments that were seen, and no others:"
             f" {'; '.join(one.words for one in filters.values())}",
             hint="`--set arguments=none` allows them with any",
+            of_whole=True,
         )
     whole = sorted(choices.with_arguments & set(calls) - set(filters))
     if baseline.arguments is not None and whole:
@@ -77,6 +78,7 @@ def argument_findings(baseline: Baseline, choices: Choices, content: Content) ->
             "info",
             f"allowed with any arguments, as not all of them are known: {', '.join(whole)}",
             hint="the runtime makes them too, or more values were seen than a recording tells",
+            of_whole=True,
         )
     if "clone" in filters and "clone3" in calls:
         yield Finding(

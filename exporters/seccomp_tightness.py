@@ -23,4 +23,5 @@ def tightness(content: Content, default: DefaultProfile) -> Finding:
         f"{allowed} of {len(known)} calls of {machine} are allowed{by_argument}; the default"
         f" profile of {default.name} allows {theirs} ({len(default.by_argument[machine])} by"
         " argument)",
+        of_whole=True,
     )

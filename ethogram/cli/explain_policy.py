@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ethogram.cli.explain_words import drop_command
 from ethogram.cli.screen import count, next_command, output, say, shell
+from ethogram.contracts.artifacts import THERE_BEFORE
 from ethogram.contracts.escape import printable
 from ethogram.errors import UsageError
 
@@ -50,6 +51,9 @@ _TO_CHANGE: Mapping[Why, str] = MappingProxyType(
         "kept": "change it where it was written",
     }
 )
+# Of a policy that was refined: nobody took it out.
+_UNUSED_BEFORE = "allowed, as it was before, and nothing was seen to use it"
+_TO_TAKE_OUT = "take it out of the file, where nothing else needs it"
 _STANDING: Mapping[Standing, str] = MappingProxyType(
     {
         "relaxed": "it is relaxed at present: the reasons are those of the policy before",
@@ -147,7 +151,9 @@ def _print_reason(policy: ToldPolicy, reason: Reason, evidence: _Evidence | None
     is_left_out = reason in policy.told.left_out
     console.print()
     said = "left out" if is_left_out else reason.why
+    is_unused_before = reason.why == "unused" and reason.source == THERE_BEFORE
     why = "only the container runtime did it" if is_left_out else _WHY[reason.why]
+    why = _UNUSED_BEFORE if is_unused_before else why
     console.print(f"{printable(reason.place)}: {said}: {why}", soft_wrap=True)
     # For what the rules say themselves there is no other source.
     if reason.source not in (None, "baseline"):
@@ -164,7 +170,8 @@ def _print_reason(policy: ToldPolicy, reason: Reason, evidence: _Evidence | None
     if len(reason.rules) > _RULES:
         console.print(f"  and {count(len(reason.rules) - _RULES, 'rule')} more")
     if not is_left_out:
-        console.print(f"  to change it: {_TO_CHANGE[reason.why]}", soft_wrap=True)
+        change = _TO_TAKE_OUT if is_unused_before else _TO_CHANGE[reason.why]
+        console.print(f"  to change it: {change}", soft_wrap=True)
 
 
 def _story(policy: ToldPolicy, identity: str, evidence: _Evidence | None) -> Story:

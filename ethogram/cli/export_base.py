@@ -40,6 +40,7 @@ class Bases:
 
         names: dict[str, str] = {}
         found: dict[int, list[Artifact | Finding]] = {}
+        targets: set[str] = set()
         # An admission policy asks for the profile by its name, which has a digest of its bytes.
         for number in sorted(range(len(items)), key=lambda one: not _is_named(items[one][1])):
             item = items[number][1]
@@ -50,10 +51,17 @@ class Bases:
             content = self._content(item)
             parts = [item] if content is None else list(self._of(item, content, baseline))
             found[number] = list(parts)
+            if content is not None:
+                targets.add(items[number][0].name)
             for part in parts:
                 if isinstance(part, Artifact) and part.installs_as and item.installs_as:
                     names[item.installs_as] = part.installs_as
-        return [(items[number][0], one) for number in sorted(found) for one in found[number]]
+        return [
+            (items[number][0], one)
+            for number in sorted(found)
+            for one in found[number]
+            if not (getattr(one, "of_whole", False) and items[number][0].name in targets)
+        ]
 
     def refuse_unused(self) -> None:
         """Raise `UsageError` where nothing was refined: it is the directory of something else."""
@@ -85,8 +93,9 @@ class Bases:
     def _of(
         self, made: Artifact, content: bytes, baseline: Baseline
     ) -> Iterator[Artifact | Finding]:
+        from exporters.protocol import Finding
         from exporters.review.documents import dump, load
-        from exporters.review.protocol import Refining
+        from exporters.review.protocol import Refining, Tellable
         from exporters.review.registry import reviewer_of
 
         self._refined.append(made.path)
@@ -104,8 +113,14 @@ class Bases:
                 f"`{escape(str(where))}`: {error.message}", hint=error.hint
             ) from error
         bytes_now = dump(refined.documents, made.path)
-        yield _installable(replace(made, content=bytes_now, reasons=refined.reasons))
+        places = {one.place for one in refined.reasons}
+        left_out = tuple(one for one in made.left_out if one.place not in places)
+        now = replace(made, content=bytes_now, reasons=refined.reasons, left_out=left_out)
+        yield _installable(now)
         yield from refined.findings
+        if isinstance(reviewer, Tellable):
+            told = reviewer.tell(refined.documents)
+            yield Finding("info", f"as refined it {told.mode}: {told.tightness}")
 
 
 def _is_named(item: Artifact | Finding) -> bool:

@@ -7,10 +7,12 @@ from typing import Literal, get_args
 
 from ethogram.contracts.file_names import safe_part
 
-__all__ = ["WHYS", "Artifact", "Reason", "Why", "artifact_path"]
+__all__ = ["THERE_BEFORE", "WHYS", "Artifact", "Reason", "Why", "artifact_path"]
 
 Why = Literal["observed", "runtime", "always", "tolerance", "default", "unused", "kept"]
 WHYS: tuple[Why, ...] = get_args(Why)
+# The source of a reason in a policy that was refined, for what evidence did not ask for.
+THERE_BEFORE = "the policy that was there before"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from ethogram.contracts.artifacts import THERE_BEFORE
 from ethogram.contracts.escape import printable
 from ethogram.errors import ExportError
 from exporters.protocol import Artifact, Finding, Reason, shown
@@ -23,7 +24,6 @@ __all__ = ["refine_admission"]
 
 _POLICY = "ValidatingAdmissionPolicy"
 _OURS = "ethogram.dev/"
-_SOURCE = "the policy that was there before"
 # A list of plain words or numbers, as we write it: what else a variable holds is somebody's own.
 _ITEM = r"(?:'(?:[^'\\]|\\.)*'|-?[0-9]+)"
 _USE = re.compile(r"\bvariables\.(\w+)")
@@ -107,12 +107,12 @@ def _rules(
         if expression in known and _used(expression, target) <= same:
             one = of_made.get(f"spec.validations[{known[expression]}]")
             reasons.append(
-                Reason(place, "kept", source=_SOURCE)
+                Reason(place, "kept", source=THERE_BEFORE)
                 if one is None
                 else Reason(place, one.why, one.rules, one.source)
             )
             continue
-        reasons.append(Reason(place, "kept", source=_SOURCE))
+        reasons.append(Reason(place, "kept", source=THERE_BEFORE))
         strange.append(printable(str(rule.get("message") or expression)))
     return reasons, list(_findings(strange, mine, target))
 

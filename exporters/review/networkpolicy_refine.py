@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from ethogram.contracts.artifacts import THERE_BEFORE
 from ethogram.errors import ExportError
 from exporters.protocol import Artifact, Finding, Reason, shown
 from exporters.review.covering import Covering
@@ -46,7 +47,7 @@ def refine_policy(existing: Sequence[Mapping[str, Any]], made: Artifact) -> Refi
             hint="`--map` takes a baseline to another namespace",
         )
     findings: list[Finding] = list(_about(policy, targets))
-    reasons: list[Reason] = [Reason("spec.podSelector", "kept", source=_SOURCE)]
+    reasons: list[Reason] = [Reason("spec.podSelector", "kept", source=THERE_BEFORE)]
     spec = dict(part(policy, "spec"))
     for kind, key, side in SIDES:
         demanded = [item for one in targets for item in _items(one, key, side)]
@@ -55,7 +56,7 @@ def refine_policy(existing: Sequence[Mapping[str, Any]], made: Artifact) -> Refi
                 Finding("info", f"the policy that was there does not restrict {kind.lower()}")
             )
             continue
-        reasons.append(Reason(f"spec.policyTypes: {kind}", "kept", source=_SOURCE))
+        reasons.append(Reason(f"spec.policyTypes: {kind}", "kept", source=THERE_BEFORE))
         before = list(_items(policy, key, side))
         added = list(_missing(demanded, before, side))
         if added:
@@ -64,9 +65,6 @@ def refine_policy(existing: Sequence[Mapping[str, Any]], made: Artifact) -> Refi
         reasons += _reasons(after, demanded, made)
         findings += _findings(before, added, demanded, kind)
     return Refined([{**policy, "spec": spec}], tuple(reasons), tuple(findings))
-
-
-_SOURCE = "the policy that was there before"
 
 
 def _annotated(policy: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +130,7 @@ def _reasons(after: Sequence[_Item], demanded: Sequence[_Item], made: Artifact) 
             if one.place in of_made and any(map(uses, one.grants))
         ]
         if not found:
-            yield Reason(item.place, "unused", source=_SOURCE)
+            yield Reason(item.place, "unused", source=THERE_BEFORE)
             continue
         rules = sorted({rule for one in found for rule in one.rules})
         source = found[0].source if not rules else None

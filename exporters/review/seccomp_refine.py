@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from errno import errorcode
 from typing import Any
 
+from ethogram.contracts.artifacts import THERE_BEFORE
 from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.escape import escape
 from ethogram.contracts.policy_seccomp import ARCHITECTURES, Host, read_profile
@@ -212,10 +213,10 @@ def _reasons(work: _Work, made: Artifact, added: Sequence[Mapping[str, Any]]) ->
         if name in here and name in of_made:
             yield of_made[name]
         elif name in here:
-            yield Reason(name, "unused", source="the profile that was there before")
+            yield Reason(name, "unused", source=THERE_BEFORE)
         else:
-            yield Reason(name, "kept", source="refused by the profile that was there before")
-    yield Reason("defaultAction", "kept", source="the profile that was there before")
+            yield Reason(name, "kept", source=f"refused by {THERE_BEFORE}")
+    yield Reason("defaultAction", "kept", source=THERE_BEFORE)
 
 
 def _findings(

@@ -10,6 +10,7 @@ import pytest
 
 from ethogram.cli.run import run
 from ethogram.contracts.baseline import Baseline, dump_baseline
+from ethogram.contracts.syscall_names import names_of
 from exporters.review.documents import load
 from tests.admission import make_admission_baseline, make_pod
 from tests.baselines import make_baseline
@@ -62,6 +63,39 @@ def test_a_profile_of_dockers_is_kept_and_says_which_is_which(
     assert whys["read"] == whys["write"] == "observed"
     assert (whys["bpf"], whys["mount"], whys["futex"]) == ("unused", "kept", "runtime")
     assert "acct" not in whys
+
+
+def test_the_figures_are_of_what_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.json").write_text(json.dumps(MINE))
+    words = ["--to", "seccomp", "--enforce", "--runtime", "none", "--base", "mine.json"]
+    assert export(make_baseline("read", "write"), *words) == 0
+    err = capsys.readouterr().err
+    allowed = {
+        name
+        for rule in json.loads(PROFILE.read_text())["syscalls"]
+        if rule["action"] == "SCMP_ACT_ALLOW"
+        for name in rule["names"]
+    }
+    assert "bpf" in allowed
+    known = allowed & names_of("x86_64")
+    assert f"as refined it denies: {len(known)} of {len(names_of('x86_64'))} calls" in err
+    assert "calls of x86_64 are allowed" not in err
+    # The profile that was there lists i386.
+    assert "i386 or x32" not in err
+    assert export(make_baseline("read", "write"), *words[:-2], "--force") == 0
+    assert "calls of x86_64 are allowed" in capsys.readouterr().err
+
+
+def test_what_was_there_and_nothing_used_is_told_as_allowed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mine.json").write_text(json.dumps(MINE))
+    assert export(make_baseline("read"), "--to", "seccomp", "--base", "mine.json") == 0
+    capsys.readouterr()
+    assert run(["explain", str(PROFILE), "bpf"]) == 0
+    out = capsys.readouterr().out
+    assert "bpf: unused: allowed, as it was before, and nothing was seen to use it" in out
+    assert "to change it: take it out of the file" in out
 
 
 def test_refining_in_place_is_stable_and_checked(capsys: pytest.CaptureFixture[str]) -> None:
