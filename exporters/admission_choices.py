@@ -72,7 +72,7 @@ def read_choices(options: Options) -> Choices:
     if options.enforce and mode != "deny":
         raise UsageError(
             f"`--enforce` denies, and setting `mode` is `{mode}`",
-            hint="leave one of them out; `seccomp=enforce` alone asks for profiles that deny",
+            hint="leave one of them out; `--set seccomp=enforce` alone asks for profiles that deny",
         )
     profile = one_of(settings, "seccomp", _PROFILES, "enforce" if options.enforce else "log")
     own = {name: settings[name] for name in seccomp_choices.SETTINGS if name in settings}

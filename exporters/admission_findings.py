@@ -80,7 +80,7 @@ def findings_about(baseline: Baseline, choices: Choices) -> Iterator[Finding]:
             "info",
             "images that are not pinned to a learnt digest are noted in the audit log, those named"
             " by a tag among them, and not refused",
-            hint="`bind-digest=true` refuses them",
+            hint="`--bind-digest` refuses them",
         )
     for state in states_of(baseline.observation):
         if message := _STATES.get(state):

@@ -121,7 +121,8 @@ def _escalation(
             "warning" if choices.no_new_privs else "info",
             "an executable raised its caller's privileges, so `allowPrivilegeEscalation: false` is"
             " not asked for",
-            hint="the profile is made for containers that run without: leave out `no-new-privs=yes`"
+            hint="the profile is made for containers that run without: leave out"
+            " `--set no-new-privs=yes`"
             if choices.no_new_privs
             else None,
         )

@@ -146,7 +146,7 @@ def _unnamed(baseline: Baseline) -> Iterator[Finding]:
             yield Finding(
                 "loss",
                 f"the name `{printable(rule.value.name)}` is not allowed: Cilium takes none such",
-                hint="`dns-names=any` lets every name through",
+                hint="`--set dns-names=any` lets every name through",
                 subject=rule.id,
             )
 

@@ -135,5 +135,5 @@ def _entries(reaches: Sequence[Reach]) -> Iterator[Finding]:
             "warning",
             f"{entries} pairs of peer and port: Cilium holds {_MAP_ENTRIES} for a pod unless"
             " `bpf-policy-map-max` says more, and denies what does not fit",
-            hint="name ranges: `group-cidrs=CIDR,...`",
+            hint="name ranges: `--set group-cidrs=CIDR,...`",
         )

@@ -145,6 +145,7 @@ def _effect(flows: Sequence[Flow], options: Options) -> Iterator[Finding]:
             "warning",
             "no connection is allowed: the policy cuts the pods off",
             hint="if they do talk to others, record them doing it and learn again",
+            of_whole=True,
         )
     if not options.enforce:
         yield Finding(
@@ -180,13 +181,14 @@ def _addresses(flows: Sequence[AnyFlow]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             f"addresses outside will be somebody else's in time: {public}",
-            hint="export again when they change, or name their ranges: `group-cidrs=CIDR,...`",
+            hint="export again when they change, or name their ranges:"
+            " `--set group-cidrs=CIDR,...`",
         )
     if nodes := _shown(flows, "node"):
         yield Finding(
             "warning",
             f"addresses of nodes and of the API server are those of the recording: {nodes}",
-            hint="where nodes come and go, name their network: `group-cidrs=CIDR`",
+            hint="where nodes come and go, name their network: `--set group-cidrs=CIDR`",
         )
 
 
@@ -223,7 +225,8 @@ def _dns(flows: Sequence[AnyFlow]) -> Iterator[Finding]:
         yield Finding(
             "info",
             "no DNS was seen: the policy allows none",
-            hint="`dns=always` allows the cluster's resolver all the same",
+            hint="`--set dns=always` allows the cluster's resolver all the same",
+            of_whole=True,
         )
 
 
@@ -238,6 +241,7 @@ def _unused_ports(baseline: Baseline, flows: Sequence[AnyFlow]) -> Iterator[Find
             f"it listens on {'port' if len(ports) == 1 else 'ports'} {shown(ports)}, and nobody was"
             " seen connecting: no rule allows it",
             hint="record it while it is used; probes of the kubelet need no rule",
+            of_whole=True,
         )
 
 

@@ -276,7 +276,7 @@ def _stranger(value: PeerValue, address: Address | None, choices: Choices) -> Bl
     if address in METADATA and not widest(address, (*choices.external, *choices.groups)):
         raise UnresolvedError(
             "most clouds have their metadata there, and the node's credentials among it",
-            f"where the workload has to read it: `external-cidrs={block(address)}`",
+            f"where the workload has to read it: `--set external-cidrs={block(address)}`",
         )
     is_allowed = address is not None and (
         is_public(address)
@@ -298,7 +298,7 @@ def _block(text: str, value: PeerValue, choices: Choices, *, is_known: bool) -> 
         raise UnresolvedError(
             "nobody in the inventory has that private address",
             f"{INVENTORY_HINT}; where it is outside, name its range:"
-            f" `external-cidrs={block(address)}`",
+            f" `--set external-cidrs={block(address)}`",
         )
     if group := widest(address, choices.groups):
         return Block(str(group))

@@ -78,7 +78,7 @@ def read_choices(
     if log_denied and (refusing := list(filter(_refuses_flags, labels))):
         raise ExportError(
             f"`{refusing[0]}` does not start a container whose profile has flags",
-            hint="leave out `log-denied`, or name the runtime: `runtime=crun`",
+            hint="leave out `log-denied`, or name the runtime: `--runtime crun`",
         )
     return Choices(
         enforce=options.enforce,

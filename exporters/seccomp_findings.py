@@ -99,6 +99,7 @@ def _architectures(
             "info",
             f"no {' or '.join(absent)} call was seen, so the profile leaves"
             f" {_them(absent)} out: such a call kills the thread that makes it",
+            of_whole=True,
         )
     for arch in archs[1:]:
         if arch not in seen:
@@ -120,6 +121,7 @@ def _architectures(
             "info",
             f"while it only logs, the profile lists {', '.join(archs[1:])} too: what is not"
             " listed is killed, not logged",
+            of_whole=True,
         )
 
 
@@ -182,7 +184,7 @@ def _runtimes(machine: str, choices: Choices) -> Iterator[Finding]:
                 "info",
                 "`crun exec` forgets no_new_privs unless it is told, and such a session does not"
                 " start under this profile",
-                hint="pass `--no-new-privs` to it, or export with `no-new-privs=both`",
+                hint="pass `--no-new-privs` to it, or export with `--set no-new-privs=both`",
             )
 
 

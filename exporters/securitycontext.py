@@ -112,7 +112,8 @@ class SecurityContextExporter:
                 "warning",
                 "no seccomp profile is named: it ran on machines of several architectures, which"
                 " have one profile each",
-                hint="learn a baseline for each architecture, or pass `seccomp=runtime-default`",
+                hint="learn a baseline for each architecture, or pass"
+                " `--set seccomp=runtime-default`",
                 subject=" or ".join(names),
             )
             return

@@ -101,7 +101,7 @@ def _allow_list(seen: Seen, choices: Choices) -> Iterator[Setting | LeftOut | Fi
             "loss",
             f"systemd {choices.groups.package} does not know {name}, and a list of allowed calls"
             " refuses it",
-            hint="pass `filter=deny`, or `systemd=` of a version that knows it",
+            hint="pass `--set filter=deny`, or `--set systemd=` of a version that knows it",
             subject=seen.calls[name][0],
         )
     # The empty value goes first: a list that the unit's file has would decide what this one means.
