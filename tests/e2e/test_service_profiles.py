@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tightness import calls_of
 from demo.containers import Container
 from demo.inventory import PlacedPod, inventory
 from demo.network import Attachment, Network
@@ -253,6 +254,15 @@ def test_nothing_that_was_recorded_is_denied_by_a_policy_of_any_kind(
     # Fields of pods that a recording does not tell, and nothing of what they did.
     causes = {one["reason"].rpartition(": ")[2] for one in document["not_judged"]}
     assert all(cause.startswith("a recording does not tell `") for cause in causes), causes
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_it_allows_far_less_than_a_default_profile(case: Case, evidence: Evidence) -> None:
+    allowed, known, by_argument, by_default = calls_of(
+        json.loads(evidence.profile(case).read_text())
+    )
+    assert 40 < allowed < by_default / 2 < known
+    assert by_argument > 0
 
 
 def _against(evidence: Evidence) -> tuple[str | Path, ...]:
