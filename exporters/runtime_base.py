@@ -35,7 +35,7 @@ __all__ = [
 
 # `runtime=none`: the profile is for something that installs the filter as its last act.
 NO_RUNTIME = "none"
-# `runtime=auto`: those that this host has; the command line puts their names in its place.
+# `runtime=auto`: those that the baseline was observed under.
 AUTO = "auto"
 _VERSION = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6}){1,3}")
 
@@ -161,16 +161,15 @@ class StandIn:
 
 
 def select_bases(
-    bases: Sequence[RuntimeBase], wanted: str | None
+    bases: Sequence[RuntimeBase], wanted: Sequence[str] | None
 ) -> tuple[tuple[RuntimeBase, ...], tuple[StandIn, ...]]:
     """Return the bases that *wanted* asks for, and which of them stand in for other versions.
 
-    `runc@1.1.5` is one version, `runc` every measured one, several stand with commas between them,
-    `none` is none; None is all measured. `=` is read as `@`. Of a version without data the nearest
-    measured one of the same major version is taken. Raises `UsageError` with the known ones where
-    there is no data.
+    `runc@1.1.5` is one version, `runc` every measured one, `none` alone is none; None is all
+    measured. `=` is read as `@`. Of a version without data the nearest measured one of the same
+    major version is taken. Raises `UsageError` with the known ones where there is no data.
     """
-    if wanted == NO_RUNTIME:
+    if wanted is not None and list(wanted) == [NO_RUNTIME]:
         return (), ()
     if wanted is None:
         if every := tuple(base for base in bases if base.measured):
@@ -178,7 +177,7 @@ def select_bases(
         raise _unknown(bases, "")
     chosen: list[RuntimeBase] = []
     stand_ins: list[StandIn] = []
-    for word in wanted.split(","):
+    for word in wanted:
         runtime, _, told = word.replace("=", "@", 1).partition("@")
         version = release_of(told)
         of_runtime = [base for base in bases if base.runtime == runtime]
@@ -202,11 +201,6 @@ def release_of(version: str) -> str:
 
 def _unknown(bases: Sequence[RuntimeBase], word: str) -> UsageError:
     known = ", ".join(f"`{base.runtime}@{base.version}`" for base in bases)
-    if word == AUTO:
-        return UsageError(
-            "`auto` asks the host, and an exporter reads nothing but its arguments",
-            hint=f"`ethogram export` resolves it; here name one of {known}",
-        )
     return UsageError(
         f"nothing is known about the runtime `{printable(word)}`",
         hint=f"known: {known}, `{NO_RUNTIME}`; measure another with"

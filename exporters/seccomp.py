@@ -65,7 +65,7 @@ class SeccompExporter:
 
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the profile, then what there is to know about it."""
-        choices = read_choices(options, self.bases, self.known_names)
+        choices = read_choices(options, self.bases, self.known_names, baseline=baseline)
         require_observed(baseline, self.dimensions)
         baseline = _in_order(baseline)
         rules = [rule for rule in baseline.rules.syscalls if not only_by_runtime(rule)]

@@ -6,20 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ethogram.contracts.baseline import Baseline
 from ethogram.contracts.call_arguments import VETTED
 from ethogram.contracts.escape import printable
 from ethogram.contracts.syscall_names import names_of
 from ethogram.errors import ExportError, UsageError
 from exporters.protocol import Options
-from exporters.runtime_base import RuntimeBase, StandIn, select_bases
+from exporters.runtime_base import AUTO, RuntimeBase, StandIn, select_bases
 from exporters.seccomp_calls import MACHINES
 
 __all__ = ["SETTINGS", "Choices", "read_choices"]
 
 SETTINGS = MappingProxyType(
     {
-        "runtime": "which runtime's own calls to allow: `runc@1.1.5`, `runc`, `none`, several"
-        " with commas between them; without it, those of every measured runtime",
+        "runtime": "which runtime's own calls to allow: `runc@1.1.5`, `runc`, `none`, `auto` (those"
+        " that the baseline was observed under), several with commas between them; without it,"
+        " those of every measured runtime",
         "dialect": "`oci` (default), `docker` with a comment for each group, or the object of the"
         " Security Profiles Operator: `spo` (v1), `spo-v1beta1`",
         "arguments": "`safe` (default) tells families of sockets and personalities apart where"
@@ -46,11 +48,15 @@ _YES_NO = MappingProxyType({"yes": True, "no": False})
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The options of one export, read and checked."""
+    """The options of one export, read and checked.
+
+    *runtime* is the setting as it was given, *observed* what of it the baseline tells.
+    """
 
     enforce: bool
     bases: tuple[RuntimeBase, ...]
     runtime: str | None
+    observed: tuple[str, ...] | None
     no_new_privs: bool | None
     tolerance: bool
     eperm: tuple[str, ...]
@@ -62,16 +68,21 @@ class Choices:
 
 
 def read_choices(
-    options: Options, bases: Sequence[RuntimeBase], known_names: Mapping[str, frozenset[str]]
+    options: Options,
+    bases: Sequence[RuntimeBase],
+    known_names: Mapping[str, frozenset[str]],
+    *,
+    baseline: Baseline | None = None,
 ) -> Choices:
     """Return what *options* ask for, *bases* and *known_names* being what there is to choose from.
 
-    Raises `UsageError` for a value that means nothing, `ExportError` for a combination that no
-    container would start under.
+    *baseline* None: what `auto` stands for is not asked. Raises `UsageError` for a value that means
+    nothing, `ExportError` for a combination that no container would start under.
     """
     settings = options.settings
     runtime = settings.get("runtime")
-    chosen, stand_ins = select_bases(bases, runtime)
+    observed = baseline.observation.runtimes if baseline else None
+    chosen, stand_ins = _bases(bases, runtime, baseline)
     log_denied = bool(_one_of(settings, "log-denied", _YES_NO, "no"))
     labels = [base.label for base in chosen if base not in [one.base for one in stand_ins]]
     labels += [one.wanted for one in stand_ins]
@@ -84,6 +95,7 @@ def read_choices(
         enforce=options.enforce,
         bases=chosen,
         runtime=runtime,
+        observed=observed,
         no_new_privs=_one_of(settings, "no-new-privs", _NO_NEW_PRIVS, "both"),
         tolerance=bool(_one_of(settings, "tolerance", _YES_NO, "no")),
         eperm=_names(settings.get("eperm", "")),
@@ -93,6 +105,28 @@ def read_choices(
         stand_ins=stand_ins,
         with_arguments=ARGUMENTS[_word(settings, "arguments", ("safe", "none", "all"))],
     )
+
+
+def _bases(
+    bases: Sequence[RuntimeBase], wanted: str | None, baseline: Baseline | None
+) -> tuple[tuple[RuntimeBase, ...], tuple[StandIn, ...]]:
+    words = None if wanted is None else wanted.split(",")
+    if words is None or AUTO not in words:
+        return select_bases(bases, words)
+    named = [word for word in words if word != AUTO]
+    if baseline is None:
+        return select_bases(bases, named)
+    if not baseline.observation.runtimes:
+        raise ExportError(
+            "`runtime=auto`: the baseline does not say which runtime it was observed under",
+            hint="name the runtime that will apply the policy: `--runtime runc@1.1.5`",
+        )
+    select_bases(bases, named)
+    seen = [runtime.replace(" ", "@", 1) for runtime in baseline.observation.runtimes]
+    try:
+        return select_bases(bases, list(dict.fromkeys([*named, *seen])))
+    except UsageError as error:
+        raise ExportError(f"`runtime=auto`: {error.message}", hint=error.hint) from error
 
 
 def _libseccomp(

@@ -9,6 +9,7 @@ from ethogram.contracts.quality import states_of, was_told
 from ethogram.contracts.syscall_names import names_of
 from exporters.admission_privileged import OF_PRIVILEGED
 from exporters.protocol import Finding, shown
+from exporters.runtime_base import AUTO
 from exporters.seccomp_calls import (
     MACHINES,
     Call,
@@ -145,13 +146,16 @@ def _seen(call: Call, arch: str) -> bool:
 
 def _runtimes(machine: str, choices: Choices) -> Iterator[Finding]:
     labels = ", ".join(f"`{base.label}`" for base in choices.bases)
+    seen = ", ".join(f"`{name}`" for name in choices.observed or ())
     if choices.runtime is None:
         yield Finding(
             "info",
             f"no runtime is named: the calls of {labels} under the filter are allowed",
-            hint="name yours for a tighter profile: `--runtime runc@1.1.5`, or `--runtime auto` on"
-            " a host that has it",
+            hint="name yours for a tighter profile: `--runtime runc@1.1.5`, or `--runtime auto`"
+            + (f": {seen}" if choices.observed else " on a host that has it"),
         )
+    elif AUTO in choices.runtime.split(","):
+        yield Finding("info", f"`auto` is what the baseline was observed under: {seen}")
     for one in choices.stand_ins:
         yield Finding(
             "warning",

@@ -7,7 +7,8 @@ They are rows like any other, so that merging stays plain set union:
                  "privileges_gained":..,"runtime":..,"seccomp_mode":..}`, null is not known;
                  with `"finished":true` where it ran to an end that was seen, and `"runs_as":[..]`,
                  the user ids of its processes, where they are the host's and all are known;
-                 `"host_paths":[..]` and `"host_ports":[..]` where its pod was in the inventory
+                 `"host_paths":[..]` and `"host_ports":[..]` where its pod was in the inventory;
+                 `"runtime_version":".."` where it is known
     observation  key `["windows"]`: windows of the instance, `calls` nanoseconds observed;
                  key `["phase"]`: windows in the row's phase, `calls` system calls;
                  key `["state","incomplete"]`: windows in that state
@@ -110,6 +111,8 @@ def _instances(context: Context, processes: _Own) -> Iterator[Row]:
         subject = {name: workload[name] for name in _SUBJECT}
         subject["selector"] = dict(workload["selector"])
         own = {name: instance[name] for name in _INSTANCE}
+        if instance["runtime_version"] is not None:
+            own["runtime_version"] = instance["runtime_version"]
         own["privileges_gained"] = _gained(context, instance, processes)
         if (users := _users(instance, processes)) is not None:
             own["runs_as"] = users

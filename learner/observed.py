@@ -151,6 +151,7 @@ def _privileges(instances: list[dict[str, Any]]) -> dict[str, Any]:
         "runs_as": _users(instances),
         "host_paths": _given(instances, "host_paths", str),
         "host_ports": _given(instances, "host_ports", int),
+        "runtimes": _runtimes(instances),
     }
 
 
@@ -163,6 +164,19 @@ def _given(instances: list[dict[str, Any]], name: str, kind: type) -> tuple[Any,
     if not all(type(each) is kind for each in values):
         raise TypeError(name)
     return tuple(sorted(values))
+
+
+def _runtimes(instances: list[dict[str, Any]]) -> tuple[str, ...] | None:
+    """Return the container runtimes in *instances*, None where that of one is not known.
+
+    Nor is it without its version: what it calls under a filter depends on that.
+    """
+    found = [(one.get("runtime"), one.get("runtime_version")) for one in instances]
+    if not all(word is None or isinstance(word, str) for words in found for word in words):
+        raise TypeError("runtime")
+    if not all(name and version for name, version in found):
+        return None
+    return tuple(sorted({escape(f"{name} {version}") for name, version in found}))
 
 
 def _users(instances: list[dict[str, Any]]) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_change
 from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import examples, map_option
 from ethogram.cli.refusals import allow_options, told_to_allow, were_allowed
-from ethogram.cli.runtimes import resolved
+from ethogram.cli.runtimes import portable
 from ethogram.cli.screen import next_command, shell
 from ethogram.errors import UsageError
 
@@ -62,7 +62,7 @@ __all__ = ["command"]
     "--runtime",
     metavar="NAME@VERSION",
     help="Container runtime that will apply the policy, such as `runc@1.1.5`; several with commas"
-    " between them, or `auto`: those of this host.",
+    " between them, or `auto`: those that the baseline was observed under.",
 )
 @click.option(
     "--dialect",
@@ -115,7 +115,7 @@ def command(
 
     asked = Review(**review)
     pairs = [*settings]
-    named = (("runtime", resolved(runtime)), ("dialect", dialect), ("mode", mode))
+    named = (("runtime", runtime), ("dialect", dialect), ("mode", mode))
     pairs += [f"{name}={value}" for name, value in named if value is not None]
     pairs += ["bind-digest=true"] if bind_digest else []
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
@@ -126,6 +126,7 @@ def command(
     made = artifacts(loaded, exporters, allowed=allowed, map_file=map_file, base=asked.base)
     planned = plan(output, made)
     line = _Command(baseline, output, targets, map_file, allowed)
+    pairs = portable(pairs, [one for _, one in loaded])
     written = asked.answer(
         planned,
         targets=[exporter.name for exporter, _ in exporters],

@@ -13,6 +13,7 @@ from ethogram.cli.export_base import Bases
 from ethogram.cli.export_findings import Found, say_findings
 from ethogram.cli.group import closest
 from ethogram.cli.refusals import INEXPRESSIBLE
+from ethogram.cli.runtimes import settled
 from ethogram.cli.screen import count
 from ethogram.errors import ExportError, UsageError
 
@@ -195,8 +196,9 @@ def _exported(
     """Return what *exporter* gives; its refusal of one of several *jobs* is a loss like others."""
     from exporters.protocol import Finding
 
+    options, decided = settled(options, baseline)
     try:
-        return list(exporter.export(baseline, options))
+        return [*exporter.export(baseline, options), *decided]
     except ExportError as error:
         if jobs == 1:
             raise

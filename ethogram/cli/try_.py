@@ -16,6 +16,7 @@ import click
 from ethogram.cli.next_steps import learn_command
 from ethogram.cli.options import COMMAND_SETTINGS, examples, force_option, refuse_existing
 from ethogram.cli.record import describe_result, stop_on_signals
+from ethogram.cli.runtimes import host_runtimes
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.contracts.durable import write_all
 from ethogram.contracts.escape import printable
@@ -61,8 +62,9 @@ WINDOW_MS = 1000
 @click.option("--enforce", is_flag=True, help="A profile that denies; without it one that logs.")
 @click.option(
     "--runtime",
-    metavar="NAME=VERSION",
-    help="Container runtime that will apply the profile, such as `runc=1.1.5`, or `none`.",
+    metavar="NAME@VERSION",
+    help="Container runtime that will apply the profile, such as `runc@1.1.5`; several with commas"
+    " between them, `auto`: those of this host, or `none`.",
 )
 @force_option
 def command(
@@ -80,6 +82,9 @@ def command(
     """
     from profiler.command import resolve_command
 
+    if runtime is not None and "auto" in runtime.split(","):
+        # A command has no runtime of its own that could be observed.
+        runtime = host_runtimes(runtime)
     exporter, options = _exporter(enforce=enforce, runtime=runtime)
     resolve_command(words)
     with ExitStack() as stack:

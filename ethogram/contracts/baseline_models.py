@@ -271,11 +271,12 @@ class Observation(Frozen):
     *no_new_privs*, every instance had it; *privileges_gained*, an exec raised a process above its
     caller; *bounding*, the capabilities that any instance could have used; *runs_as*, the user ids
     of its processes; *writes_root*, it changed something in its root file system, outside of what
-    was mounted into it. *host_namespaces* are those that any instance shared with the host;
-    *host_paths* and *host_ports*, what else of the host its pods were given. *file_changes*: every
-    recording told what was done to files without opening them; without it the rules say nothing of
-    that. *not_observed*: dimensions that no recording looked at, so that no rule means nothing;
-    absent where there is none.
+    was mounted into it; *runtimes*, those that started its instances, such as `runc 1.1.5`, sorted.
+    *host_namespaces* are those that any instance shared with the host; *host_paths* and
+    *host_ports*, what else of the host its pods were given. *file_changes*: every recording told
+    what was done to files without opening them; without it the rules say nothing of that.
+    *not_observed*: dimensions that no recording looked at, so that no rule means nothing; absent
+    where there is none.
 
     What stood in the way: *reasons*, all of them, of which *state* is the gravest; *allowed*, for
     which of them `learn` would have refused and was told not to; *refused*, calls that a seccomp
@@ -297,6 +298,7 @@ class Observation(Frozen):
     bounding: tuple[Text, ...] | None = None
     runs_as: tuple[Count, ...] | None = None
     writes_root: bool | None = None
+    runtimes: tuple[Text, ...] | None = None
     host_paths: tuple[Text, ...] | None = None
     host_ports: tuple[Port, ...] | None = None
     file_changes: Literal[True] | None = None

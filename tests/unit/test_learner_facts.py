@@ -119,6 +119,22 @@ def test_no_new_privileges_is_claimed_where_every_instance_had_it(
 
 
 @pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ((("runc", "1.1.5+ds1"), ("crun", "1.8"), ("crun", "1.8")), ("crun 1.8", "runc 1.1.5+ds1")),
+        ((("runc", "1.1.5"), ("runc", None)), None),
+        ((("runc", "1.1.5"), (None, None)), None),
+        ((("runc", "1\n2"),), ("runc 1\\x0a2",)),
+    ],
+)
+def test_the_runtimes_are_known_where_every_instance_has_one(
+    tmp_path: Path, found: tuple[tuple[str, str], ...], expected: tuple[str, ...] | None
+) -> None:
+    instances = [{"runtime": name, "runtime_version": version} for name, version in found]
+    assert observed(tmp_path, *instances).runtimes == expected
+
+
+@pytest.mark.parametrize(
     ("sets", "expected"),
     [
         ((1 << 10, 1 << 10 | 1), ("CAP_CHOWN", "CAP_NET_BIND_SERVICE")),
@@ -190,6 +206,7 @@ def test_a_summary_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) -> 
     (baseline,) = learn(replaced(summary, "subject", {"container_kind": "main"}))
     observation = baseline.observation
     assert (observation.bounding, observation.privileges_gained) == (None, None)
+    assert observation.runtimes is None
     assert (observation.host_namespaces, observation.no_new_privs) == ((), True)
     assert baseline.subject.selector == {}
 
@@ -208,6 +225,7 @@ def test_a_summary_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) -> 
         ("instance", "host_ports", ["80"]),
         ("instance", "host_ports", [True]),
         ("instance", "privileges_gained", 1),
+        ("instance", "runtime", ["runc"]),
     ],
 )
 def test_facts_of_the_wrong_type_are_refused(

@@ -211,7 +211,7 @@ def test_an_unmeasured_version_is_taken_with_a_warning():
     assert said(findings, "not measured", "warning")
 
 
-@pytest.mark.parametrize("wanted", ["youki", "runc 1.1.5", "runc@new", "runc@9.9.9", "auto", ""])
+@pytest.mark.parametrize("wanted", ["youki", "runc 1.1.5", "runc@new", "runc@9.9.9", ""])
 def test_an_unknown_runtime_is_refused_with_the_known_ones(wanted):
     with pytest.raises(UsageError) as error:
         export("read", settings=[f"runtime={wanted}"])
@@ -239,6 +239,30 @@ def test_the_nearest_measured_version_stands_in_for_another(wanted, nearest):
     (finding,) = said(findings, "stand in", "warning")
     assert f"`{wanted.replace('@', ' ')}`" in finding.message
     assert f"`{nearest}`" in finding.message
+
+
+def observed_under(*runtimes):
+    baseline = make_baseline("read")
+    seen = baseline.observation.model_copy(update={"runtimes": runtimes or None})
+    return baseline.model_copy(update={"observation": seen})
+
+
+def test_auto_is_what_the_baseline_was_observed_under():
+    baseline = observed_under("runc 1.1.5+ds1")
+    documents, findings = export(baseline=baseline, settings=["runtime=auto"])
+    assert sources(documents) == {"runc 1.1.5"}
+    assert said(findings, "observed under: `runc 1.1.5+ds1`", "info")
+    documents, _ = export(baseline=baseline, settings=["runtime=auto,crun@1.8.1"])
+    assert sources(documents) == {"crun 1.8.1", "runc 1.1.5"}
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "message"), [((), "does not say"), (("youki 0.3.0",), "nothing is known")]
+)
+def test_auto_needs_a_baseline_that_knows_a_runtime_of_which_something_is_known(runtimes, message):
+    SECCOMP.check(parse_options(SECCOMP, ["runtime=auto"]))
+    with pytest.raises(ExportError, match=message):
+        export(baseline=observed_under(*runtimes), settings=["runtime=auto"])
 
 
 def test_flags_are_refused_by_the_version_that_was_named():
