@@ -54,10 +54,17 @@ class Deviations:
 
     def of(self, context: Context, baselines: Mapping[str, Known]) -> Iterator[Deviation]:
         """Yield what the source of *context* shows; *baselines* are by workload key."""
+        self._forget_others(baselines)
         no_taint = Taint((), context)
         for behaviour in BEHAVIOURS:
             if behaviour.table in _TABLES:
                 yield from self._of_rows(extract(context, no_taint, behaviour), baselines)
+
+    def _forget_others(self, baselines: Mapping[str, Known]) -> None:
+        """Forget the answers of baselines that were replaced: others may get their numbers."""
+        if self._asked_of.keys() - {id(known) for known in baselines.values()}:
+            self._asked_of.clear()
+            self._refused.clear()
 
     def _of_rows(self, rows: pa.Table, baselines: Mapping[str, Known]) -> Iterator[Deviation]:
         columns = [rows.column(name).to_pylist() for name in (*_WHO, *_WHAT)]

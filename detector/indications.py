@@ -73,6 +73,8 @@ class Indications:
     def __init__(self) -> None:
         self._by_table: dict[str, list[Indicator]] = {}
         self._learnt: dict[tuple[int, str, bytes | None], bool] = {}
+        # A baseline that another one replaced must not lend its number to a third.
+        self._asked_of: dict[int, Known] = {}
         for indicator in indicators().values():
             self._by_table.setdefault(indicator.metadata.table, []).append(indicator)
 
@@ -86,6 +88,9 @@ class Indications:
 
         *watched* are the instances to judge.
         """
+        if self._asked_of.keys() - {id(known) for known in watched.values()}:
+            self._asked_of.clear()
+            self._learnt.clear()
         for table, rules in self._by_table.items():
             rows = _of_instances(_rows_to_judge(live, table), watched)
             if not rows.num_rows:
@@ -103,7 +108,8 @@ class Indications:
                         yield found
 
     def _is_learnt(self, known: Known, found: Indication) -> bool:
-        question = (id(known), f"{found.dimension} {found.observed}", found.exe)
+        number = id(self._asked_of.setdefault(id(known), known))
+        question = (number, f"{found.dimension} {found.observed}", found.exe)
         if question not in self._learnt:
             if len(self._learnt) >= _KEPT_ANSWERS:
                 self._learnt.clear()

@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 from detector.decisions import Decisions
 from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
+from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.matching import Allowlist, pattern_to_regex
@@ -47,13 +48,13 @@ class Known:
     ran, is allowed to nobody who is judged.
     """
 
-    file: Path
+    file: BaselineFile
     baseline: Baseline
     allowlist: Allowlist
     decisions: Decisions
 
     @classmethod
-    def of(cls, file: Path, baseline: Baseline) -> Known:
+    def of(cls, file: BaselineFile, baseline: Baseline) -> Known:
         """Return *baseline*, which was read from *file*, ready to be asked."""
         own = {
             dimension: tuple(
@@ -73,7 +74,7 @@ class Known:
 
 
 class Library:
-    """The baselines of one file or directory; `load` refuses those that contradict one another."""
+    """Baselines that are judged by; `load` refuses those that contradict one another."""
 
     def __init__(self, known: Iterable[Known]) -> None:
         self._known = tuple(known)

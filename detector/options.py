@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ethogram.contracts.baseline import Subject
+from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.finding import Severity, WorkloadState
 from profiler.options import SessionOptions
 
-__all__ = ["WatchOptions", "WatchResult", "WindowStatus", "WorkloadStatus"]
+__all__ = ["BaselinesStatus", "WatchOptions", "WatchResult", "WindowStatus", "WorkloadStatus"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions(SessionOptions):
     """Which baselines to watch by; *environment* is the map to where they are watched."""
 
-    baselines: Path
+    baselines: tuple[BaselineFile, ...]
     environment: Path | None = None
 
 
@@ -27,9 +28,23 @@ class WorkloadStatus:
     subject: Subject
     state: WorkloadState
     reason: str
-    baseline: Path | None
+    baseline: BaselineFile | None
     instances: int
     findings: int
+
+
+@dataclass(frozen=True, slots=True)
+class BaselinesStatus:
+    """Which baselines are judged by: so many *files* since *loaded*, ISO UTC.
+
+    *changes* counts how often others took their place. *trouble* is why what is there now was
+    refused, and None where it is what is judged by.
+    """
+
+    files: int
+    loaded: str
+    changes: int = 0
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,7 @@ class WindowStatus:
     lost: int
     findings: int
     workloads: tuple[WorkloadStatus, ...]
+    baselines: BaselinesStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +73,5 @@ class WatchResult:
     findings: int
     worst: Severity | None
     workloads: tuple[WorkloadStatus, ...]
-    unmatched: tuple[Path, ...]
+    unmatched: tuple[BaselineFile, ...]
     command_exit: int | None

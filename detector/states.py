@@ -18,12 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from detector.library import Known, subject_of
 from detector.visibility import Visibility
 from ethogram.contracts.baseline import Baseline, Dimension, Subject
+from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import WorkloadState
 from ethogram.contracts.keys import workload_key_of
@@ -69,7 +69,7 @@ class StateChange:
     before: WorkloadState | None
     after: WorkloadState
     reason: str
-    baseline: Path | None
+    baseline: BaselineFile | None
     time: str
 
 

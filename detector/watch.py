@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
-from detector.options import WatchOptions, WatchResult, WindowStatus
+from detector.options import BaselinesStatus, WatchOptions, WatchResult, WindowStatus
+from detector.reload import Reloader, Update
 from detector.states import StateChange, States
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding
@@ -27,17 +30,24 @@ def watch(
     on_finding: Callable[[Finding], None],
     on_state: Callable[[StateChange], None],
     on_window: Callable[[WindowStatus], None] | None = None,
+    on_update: Callable[[Update], None] = lambda _: None,
+    reloader: Reloader | None = None,
     stop: threading.Event,
 ) -> WatchResult:
     """Watch by the baselines of *library* until *stop* is set or the duration is over.
 
-    Findings and states are told as soon as the window in which they came about has ended. Raises
-    as `profiler.recorder.record` does.
+    Findings and states are told as soon as the window in which they came about has ended. What
+    *reloader* has is told to *on_update* between two windows, and judged by from the next one on.
+    Raises as `profiler.recorder.record` does.
     """
-    watcher = _Watcher(options, library, on_finding, on_state)
+    watcher = _Watcher(
+        options, library, on_finding, on_state, on_update=on_update, reloader=reloader
+    )
     grace_s = GRACE_S / 3
     try:
         watcher.start()
+        if reloader:
+            reloader.start()  # a thread, which has the privileges that are left
         watcher.session.run(watcher.telling(on_window), stop)
         return watcher.finish(on_window)
     except KeyboardInterrupt:
@@ -45,6 +55,8 @@ def watch(
         raise
     finally:
         watcher.session.close(grace_s=grace_s)
+        if reloader:
+            reloader.close()
 
 
 class _Watcher:
@@ -56,12 +68,18 @@ class _Watcher:
         library: Library,
         on_finding: Callable[[Finding], None],
         on_state: Callable[[StateChange], None],
+        *,
+        on_update: Callable[[Update], None],
+        reloader: Reloader | None,
     ) -> None:
+        self._on_update = on_update
+        self._reloader = reloader
         self._options = options
         self._library = library
         self._on_finding = on_finding
         self._on_state = on_state
         self.session = Session(options)
+        self._baselines = BaselinesStatus(len(library.known), self._now())
         self._watched: Watched | None = None
         self._judge: Judge | None = None
 
@@ -86,15 +104,31 @@ class _Watcher:
 
     def telling(
         self, on_window: Callable[[WindowStatus], None] | None
-    ) -> Callable[[WindowReport], None] | None:
-        """Return what tells *on_window* how things stand after each window."""
-        if on_window is None:
-            return None
+    ) -> Callable[[WindowReport], None]:
+        """Return what takes new baselines after a window, and tells *on_window* how it stands."""
 
         def tell(report: WindowReport) -> None:
-            on_window(self._status(report.window))
+            for update in self._reloader.take() if self._reloader else ():
+                self._update(update)
+            if on_window:
+                on_window(self._status(report.window))
 
         return tell
+
+    def _update(self, update: Update) -> None:
+        assert self._watched is not None
+        if update.library is None:
+            self._baselines = replace(self._baselines, trouble=update.trouble)
+        else:
+            self._watched.replace(update.library)
+            self._baselines = BaselinesStatus(
+                len(update.library.known), self._now(), self._baselines.changes + 1
+            )
+        self._on_update(update)
+
+    def _now(self) -> str:
+        utc_ns = self.session.clock.utc_ns(self.session.clock.boot_ns())
+        return datetime.fromtimestamp(utc_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def _status(self, window: int) -> WindowStatus:
         assert self._judge is not None
@@ -105,6 +139,7 @@ class _Watcher:
             lost=self.session.lost,
             findings=self._judge.findings.total,
             workloads=self._watched.statuses(),
+            baselines=self._baselines,
         )
 
     def finish(self, on_window: Callable[[WindowStatus], None] | None) -> WatchResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from detector.findings import Whose
@@ -15,6 +14,7 @@ from detector.options import WorkloadStatus
 from detector.states import Judged, StateChange, States
 from detector.visibility import visibilities
 from ethogram.contracts.baseline import Subject
+from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.finding import SensorState, WorkloadState
 from ethogram.contracts.keys import instance_key, workload_key_of
 
@@ -92,6 +92,12 @@ class Watched:
             )
             if change:
                 self._on_state(change)
+
+    def replace(self, library: Library) -> None:
+        """Judge by the baselines of *library* from the next window on."""
+        self._library = library if self._day is None else library.on(self._day)
+        for workload in self._workloads.values():
+            workload.known = self._library.of(workload.row)
 
     def _take_day(self, day: date) -> None:
         """Judge by what is in force on *day*: overlays end while a watch runs."""
@@ -206,7 +212,7 @@ class Watched:
             for one in sorted(self._workloads.values(), key=lambda one: one.key)
         )
 
-    def unmatched(self) -> Iterator[Path]:
+    def unmatched(self) -> Iterator[BaselineFile]:
         """Yield the files of baselines that were for no workload."""
         used = {one.known.file for one in self._workloads.values() if one.known}
         yield from (one.file for one in self._library.known if one.file not in used)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from ethogram.cli.screen import count, say, shell, subject_words
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.cli.watch_baselines import baseline_options, baselines_of, loaded, telling
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageError
 
 if TYPE_CHECKING:
+    from detector.baselines import Baselines
     from detector.library import Library
     from detector.options import WatchOptions, WatchResult, WindowStatus
     from ethogram.contracts.finding import Finding
@@ -44,13 +47,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )
-@click.option(
-    "--baseline",
-    required=True,
-    metavar="FILE|DIR",
-    type=click.Path(readable=False, path_type=Path),
-    help="A baseline, or a directory of `*.baseline.yaml`.",
-)
+@baseline_options
 @map_option
 @click.option(
     "--format",
@@ -79,15 +76,17 @@ def command(**values: Any) -> None:
     Findings go to standard output; states, the summary and what COMMAND prints to standard error.
     Ctrl-C ends the watch.
     """
+    import profiler  # noqa: F401  first: pyarrow would start a thread, which keeps its privileges
     from ethogram.cli.watch_screen import summary
 
     target = chosen(values)
     require_place("--ready-file", values["ready_file"])
     require_place("--status", values["status"])
     _require_two(values["ready_file"], values["status"])
-    library = _library(values["baseline"], values["map_file"])
+    baselines = baselines_of(values)
+    library = loaded(baselines, values["map_file"])
     _warn(library, values)
-    result = _watch(values, target, library)
+    result, library = _watch(values, target, baselines, library)
     for line in summary(result, library.known):
         say(line)
     if result.command_exit is not None:
@@ -100,21 +99,6 @@ def _require_two(ready_file: Path | None, status: Path | None) -> None:
         raise UsageError(
             "`--ready-file` and `--status` are one file", hint="name two: each is written alone"
         )
-
-
-def _library(path: Path, map_file: Path | None) -> Library:
-    """Return the baselines in *path*, as the map carries them."""
-    from detector.library import Library
-
-    library = Library.load(path)
-    if map_file is None:
-        return library
-    from ethogram.cli.environments import check_map
-    from ethogram.contracts.environment import load_environment
-
-    environment = load_environment(map_file)
-    check_map(map_file, environment, [known.baseline for known in library.known])
-    return library.carried(environment)
 
 
 def _warn(library: Library, values: dict[str, Any]) -> None:
@@ -138,7 +122,11 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
         say(f"warning: with `{given}` {dimensions_in_words(unseen)} are not watched")
 
 
-def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchResult:
+def _watch(
+    values: dict[str, Any], target: Chosen, baselines: Baselines, library: Library
+) -> tuple[WatchResult, Library]:
+    """Return what the watch came to, and the baselines that it ended with."""
+    from detector.reload import Reloader
     from detector.watch import watch
     from ethogram.cli.findings_screen import printer
     from ethogram.cli.watch_screen import WatchScreen
@@ -146,6 +134,7 @@ def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchRes
 
     outbox, sink_screen = outbox_of(values), SinkScreen()
     status = StatusFile(values["status"]) if values["status"] else None
+    newest = deque([library], maxlen=1)
     screen = WatchScreen(printer(values["output_format"]), has_progress=target.kind != "command")
 
     def on_finding(finding: Finding) -> None:
@@ -171,21 +160,24 @@ def _watch(values: dict[str, Any], target: Chosen, library: Library) -> WatchRes
         stack.callback(close_sinks)
         stop = stack.enter_context(stop_on_signals())
         stack.callback(screen.close)
-        return watch(
+        result = watch(
             _options(values, target),
             library=library,
             on_finding=on_finding,
             on_state=screen.on_state,
             on_window=on_window,
+            on_update=telling(screen.close, newest.append),
+            reloader=Reloader(baselines, poll_s=values["baseline_poll"] / 1000),
             stop=stop,
         )
+        return result, newest[-1]
 
 
 def _options(values: dict[str, Any], target: Chosen) -> WatchOptions:
     from detector.options import WatchOptions
 
     return WatchOptions(
-        baselines=values["baseline"],
+        baselines=values["baselines"],
         environment=values["map_file"],
         spares_stdout=True,
         **session_fields(values, target),

@@ -47,6 +47,7 @@ class StatusFile:
             "lost": status.lost,
             "findings": status.findings,
             "workloads": _workloads(status.workloads),
+            "baselines": None if status.baselines is None else asdict(status.baselines),
             "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")

@@ -17,14 +17,17 @@ from ethogram.contracts.strict_yaml import OneLine, StrictYamlError, dump_yaml, 
 from ethogram.errors import BaselineError
 
 __all__ = [
+    "SUFFIX",
     "baseline_filename",
     "dump_baseline",
     "load_baseline",
     "load_baselines",
     "parse_baseline",
+    "parse_bytes",
+    "read_bytes",
 ]
 
-_SUFFIX = ".baseline.yaml"
+SUFFIX = ".baseline.yaml"
 _LIMIT_BYTES = 64 << 20
 
 
@@ -95,23 +98,33 @@ def _field_error(error: ValidationError, source: str) -> BaselineError:
 
 def load_baseline(path: Path) -> Baseline:
     """Return the baseline in file *path*; every failure is a `BaselineError` that names it."""
+    return parse_bytes(read_bytes(Path(path)), source=str(path))
+
+
+def parse_bytes(content: bytes, *, source: str) -> Baseline:
+    """Return the baseline in *content*; every failure is a `BaselineError` that names *source*."""
     try:
-        text = _read(Path(path)).decode("utf-8")
+        return parse_baseline(content.decode("utf-8"), source=source)
+    except UnicodeDecodeError as error:
+        raise BaselineError(
+            f"`{source}` is not a baseline: it is not UTF-8 text",
+            hint="pass a file that `ethogram learn` wrote",
+        ) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what file *path* holds; a `BaselineError` names it where it cannot be a baseline."""
+    try:
+        return _read(path)
     except FileNotFoundError as error:
         raise BaselineError(
             f"there is no baseline `{path}`",
             hint="make one with `ethogram learn RECORDING -o DIRECTORY`",
         ) from error
-    except UnicodeDecodeError as error:
-        raise BaselineError(
-            f"`{path}` is not a baseline: it is not UTF-8 text",
-            hint="pass a file that `ethogram learn` wrote",
-        ) from error
     except OSError as error:
         raise BaselineError(
             f"`{path}` cannot be read: {error.strerror}", hint="check its type and permissions"
         ) from error
-    return parse_baseline(text, source=str(path))
 
 
 def _read(path: Path) -> bytes:
@@ -133,11 +146,11 @@ def load_baselines(path: Path) -> list[tuple[Path, Baseline]]:
     path = Path(path)
     if not path.is_dir():
         return [(path, load_baseline(path))]
-    files = sorted(path.glob(f"*{_SUFFIX}"))
+    files = sorted(path.glob(f"*{SUFFIX}"))
     if not files:
         is_recording = (path / "manifest.json").exists()
         raise BaselineError(
-            f"there is no `*{_SUFFIX}` in `{path}`",
+            f"there is no `*{SUFFIX}` in `{path}`",
             # Not into the recording itself, whose directory is what was recorded and no more.
             hint=f"it is a recording: `ethogram learn {path} -o baselines` learns some of it"
             if is_recording
@@ -159,4 +172,4 @@ def baseline_filename(subject: Subject) -> str:
         f"{safe_part(subject.kind)}-{safe_part(subject.name)}",
         safe_part(subject.container),
     )
-    return ".".join(parts) + _SUFFIX
+    return ".".join(parts) + SUFFIX

@@ -33,6 +33,8 @@ _CREDENTIALS = (
     "or from `~/.config/fsspec`"
 )
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
+# What stores call that which changes with a file.
+_CHANGES = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "updated")
 _LOCAL = frozenset({"file", "local"})
 
 
@@ -188,6 +190,24 @@ class Remote:
             raise self.failure(error) from error
         return {
             one["name"].rpartition("/")[2]: one["size"] for one in found if one["type"] == "file"
+        }
+
+    def stamps(self) -> dict[str, tuple[object, ...]]:
+        """Return length, tag and time of every file by name, as far as the store tells them.
+
+        Empty where nothing is there.
+        """
+        filesystem, root = self.backend
+        try:
+            found = filesystem.ls(root, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:
+            raise self.failure(error) from error
+        return {
+            one["name"].rpartition("/")[2]: (one.get("size"), *(str(one.get(k)) for k in _CHANGES))
+            for one in found
+            if one["type"] == "file"
         }
 
     def exists(self, name: str) -> bool:

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from detector.library import Known, Library
-from detector.options import WatchResult, WindowStatus, WorkloadStatus
+from detector.options import BaselinesStatus, WatchResult, WindowStatus, WorkloadStatus
 from detector.states import NAME_TO_COME, NO_BASELINE, StateChange
 from ethogram.cli.run import run
 from ethogram.cli.watch import DEVIATION, conclude
@@ -43,7 +43,10 @@ def change(after: str, *, before: str | None = None, subject: Subject = CHECKOUT
 
 
 def window(**fields: Any) -> WindowStatus:
-    whole = {"window": 4, "calls": 1234, "lost": 0, "findings": 1, "workloads": (standing(),)}
+    whole = {
+        "window": 4, "calls": 1234, "lost": 0, "findings": 1, "workloads": (standing(),),
+        "baselines": BaselinesStatus(3, "2026-11-23T06:00:00Z", 1, "why not"),
+    }  # fmt: skip
     return WindowStatus(**cast(Any, whole | fields))
 
 
@@ -148,6 +151,9 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
         "calls": 1234,
         "lost": 0,
         "findings": 1,
+        "baselines": {
+            "files": 3, "loaded": "2026-11-23T06:00:00Z", "changes": 1, "trouble": "why not",
+        },
         "workloads": [
             {
                 "workload": {

@@ -1,0 +1,127 @@
+"""Takes new baselines while a watch runs, in a thread of its own: the sensor never waits for them.
+
+What changed is read whole, judged whole, and handed over between two windows; anything wrong with
+any of it, and what was there stays. The thread begins after privileges were dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from detector.baselines import Baselines
+from detector.file_watch import FileWatch
+from detector.library import Library
+from ethogram.contracts.baseline_places import BaselineFile
+from ethogram.errors import EthogramError
+
+__all__ = ["Reloader", "Update"]
+
+# A checkout writes many files: they are read once nothing changed for so long, or after so long.
+_QUIET_S, _LONGEST_S = 0.2, 5.0
+_NICENESS = 10
+_MOST_UPDATES = 10  # that wait to be told: one of them has the baselines, the others are troubles
+_MOST_DIRECTORIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New baselines, or the *trouble* for which the old ones stay; neither: trouble is over."""
+
+    library: Library | None = None
+    trouble: str | None = None
+
+
+class Reloader:
+    """Looks after *baselines*, which were loaded; local ones at once, others every *poll_s*."""
+
+    def __init__(self, baselines: Baselines, *, poll_s: float) -> None:
+        self._baselines = baselines
+        self._poll_s = poll_s
+        self._files = FileWatch()
+        self._lock = threading.Lock()
+        self._updates: list[Update] = []
+        self._trouble: str | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._run, name="baselines", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what changed since the baselines were loaded counts."""
+        self._thread.start()
+
+    def take(self) -> list[Update]:
+        """Return what came about since this was asked last, the newest baselines last."""
+        with self._lock:
+            taken, self._updates = self._updates, []
+        return taken
+
+    def close(self) -> None:
+        """End the thread; a store that does not answer is not waited for."""
+        self._is_over = True
+        self._files.wake()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=1.0)
+        if not self._thread.is_alive():
+            self._files.close()
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        is_changed = False
+        while not self._is_over:
+            for place in self._baselines.places:
+                self._files.follow(_directories(place))
+            self.look()
+            is_changed = self._files.wait(self._poll_s)
+            waited = 0.0
+            while is_changed and not self._is_over and waited < _LONGEST_S:
+                is_changed = self._files.wait(_QUIET_S)
+                waited += _QUIET_S
+
+    def look(self) -> None:
+        """Load what is there where it is other than what was loaded, or could not be."""
+        try:
+            is_same = self._baselines.stamps_now() == self._baselines.stamps
+            if is_same and self._trouble is None:
+                return
+            library = self._baselines.load()
+        except EthogramError as error:
+            self._say(error.message)
+        except Exception as error:  # a backend raises what its own library raises
+            self._say(f"{type(error).__name__}: {error}")
+        else:
+            self._trouble = None
+            self._tell(Update(library=library))
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._tell(Update(trouble=trouble))
+
+    def _tell(self, update: Update) -> None:
+        with self._lock:
+            if update.library is not None:  # what nobody took yet is old already
+                self._updates = [one for one in self._updates if one.library is None]
+            self._updates = [*self._updates[-_MOST_UPDATES:], update]
+
+
+def _directories(place: BaselineFile) -> Iterator[tuple[Path, frozenset[str] | None]]:
+    """Yield the directories in which *place* may change; of others' only its own names count."""
+    if not isinstance(place, Path):
+        return
+    place = place.absolute()
+    names = {place.name, f"{place.name}.sig", "baselines.sig"}
+    if not place.is_dir():
+        yield place.parent, frozenset(names)
+        if place.is_symlink():
+            yield place.resolve().parent, None
+        return
+    yield place.parent, frozenset({place.name})
+    for directory, below, _ in islice(os.walk(place), _MOST_DIRECTORIES):
+        below[:] = [one for one in below if not one.startswith(".")]
+        yield Path(directory), None

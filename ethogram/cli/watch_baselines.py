@@ -1,0 +1,105 @@
+"""The baselines of a watch: where they are, how they are loaded, what is said when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ethogram.cli.options import Duration, Location
+from ethogram.cli.screen import count, say
+from ethogram.contracts.remote import RecordingUrl
+
+if TYPE_CHECKING:
+    from detector.baselines import Baselines
+    from detector.library import Library
+    from detector.reload import Update
+
+__all__ = ["baseline_options", "baselines_of", "loaded", "telling"]
+
+
+def baseline_options(command: Any) -> Any:
+    """Add the options that name baselines."""
+    for option in reversed(
+        (
+            click.option(
+                "--baseline",
+                "baselines",
+                required=True,
+                multiple=True,
+                metavar="FILE|DIR|URL",
+                type=Location(),
+                help="A baseline, or a directory of `*.baseline.yaml` with those below it, such as "
+                "a git checkout, or a URL such as `s3://bucket/baselines`. May be repeated. What "
+                "changes there is taken while the watch runs.",
+            ),
+            click.option(
+                "--baseline-poll",
+                type=Duration(least_ms=100),
+                metavar="TIME",
+                default="30s",
+                show_default=True,
+                help="How often URLs are asked whether baselines changed; local ones say so.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def baselines_of(values: dict[str, Any]) -> Baselines:
+    """Return where the baselines are, as the options have it; nothing is read yet but the map."""
+    from detector.baselines import Baselines
+    from ethogram.contracts.environment import load_environment
+
+    map_file: Path | None = values["map_file"]
+    return Baselines(
+        values["baselines"],
+        environment=None if map_file is None else load_environment(map_file),
+    )
+
+
+def loaded(baselines: Baselines, map_file: Path | None) -> Library:
+    """Return the baselines that are there, and say what the map does not reach."""
+    from ethogram.contracts.remote_threads import end_threads
+
+    try:
+        if map_file is None:
+            return baselines.load()
+        return _mapped(baselines, map_file)
+    finally:
+        if any(isinstance(one, RecordingUrl) for one in baselines.places):
+            end_threads()  # one that lives keeps the privileges that are to be dropped
+
+
+def _mapped(baselines: Baselines, map_file: Path) -> Library:
+    from ethogram.cli.environments import check_map
+
+    environment, baselines.environment = baselines.environment, None
+    assert environment is not None
+    before = baselines.load()
+    check_map(map_file, environment, [known.baseline for known in before.known])
+    baselines.environment = environment
+    baselines.forget()
+    return baselines.load()
+
+
+def telling(
+    clear: Callable[[], None], taken: Callable[[Library], None]
+) -> Callable[[Update], None]:
+    """Return what says on standard error that baselines changed, or why they did not.
+
+    *clear* makes room on the screen, *taken* gets the new ones.
+    """
+
+    def tell(update: Update) -> None:
+        clear()
+        if update.library is None:
+            say(f"warning: the baselines stay as they were: {update.trouble}")
+            return
+        taken(update.library)
+        say(f"took {count(len(update.library.known), 'baseline')} anew: they had changed")
+
+    return tell
