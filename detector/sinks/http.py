@@ -14,7 +14,7 @@ from detector.sinks.protocol import LaterError, RefusedError
 from ethogram import __version__
 from ethogram.errors import UsageError
 
-__all__ = ["HTTP", "HTTP_TRANSPORTS", "Poster"]
+__all__ = ["HTTP", "HTTP_TRANSPORTS", "Poster", "failure"]
 
 HTTP_TRANSPORTS = frozenset({"http", "https"})
 HTTP: Mapping[str, str] = MappingProxyType(
@@ -67,7 +67,7 @@ class Poster:
                 return self._exchange(body, sent)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise LaterError(_words(error)) from error
+            raise LaterError(failure(error)) from error
 
     def _exchange(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         if self._connection is None:
@@ -105,7 +105,8 @@ def _seconds(text: str | None) -> float:
     return float(text) if text and text.isdecimal() and len(text) < 7 else 0.0
 
 
-def _words(error: Exception) -> str:
+def failure(error: Exception) -> str:
+    """Return in words why a connection failed; nothing that the other side said is in it."""
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"
