@@ -10,6 +10,7 @@ from typing import Any, cast
 from detector.processes import ProcessTree
 from detector.room import Room
 from detector.sighting import Sighting
+from detector.tally import Tally
 from detector.words import nearest
 from ethogram.contracts.baseline import AnyValue, Dimension, Subject
 from ethogram.contracts.escape import escape
@@ -75,8 +76,14 @@ class Findings:
     there is `Room` for so many; what is beyond it is one finding that counts it.
     """
 
-    def __init__(self, tree: ProcessTree, on_finding: Callable[[Finding], None]) -> None:
+    def __init__(
+        self,
+        tree: ProcessTree,
+        on_finding: Callable[[Finding], None],
+        tally: Tally | None = None,
+    ) -> None:
         self._tree = tree
+        self._tally = tally or Tally()
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
         self._room = Room()
@@ -101,6 +108,9 @@ class Findings:
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
             self._tell_more(told, self._finding(sighting, whose, fingerprint, now_ns), now_ns)
+            if is_graver:
+                self._tally.count(told.finding)
+            self._tally.told(sighting.first_ns)
         else:
             told.is_current = False
 
@@ -152,8 +162,10 @@ class Findings:
         )
         self.total += 1
         self._is_worst(finding.severity)
+        self._tally.count(finding)
         if is_told:
             self._on_finding(finding)
+            self._tally.told(sighting.first_ns)
 
     def _is_worst(self, severity: Severity) -> None:
         if self.worst is None or _rank(severity) > _rank(self.worst):

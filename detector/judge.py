@@ -19,6 +19,7 @@ from detector.live import Live
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
 from detector.sightings import sightings
+from detector.tally import Tally
 from detector.watched import Watched
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding
@@ -35,12 +36,17 @@ class _Strayed(NamedTuple):
 class Judge:
     """Judges each window of a `Live`, and tells *on_finding* what it finds."""
 
-    def __init__(self, watched: Watched, on_finding: Callable[[Finding], None]) -> None:
+    def __init__(
+        self,
+        watched: Watched,
+        on_finding: Callable[[Finding], None],
+        tally: Tally | None = None,
+    ) -> None:
         self._watched = watched
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
-        self.findings = Findings(self._tree, on_finding)
+        self.findings = Findings(self._tree, on_finding, tally)
 
     def judge(self, live: Live, between: Callable[[], None]) -> None:
         """Judge the window of *live*; *between* is called between steps that take their time."""

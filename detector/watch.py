@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, get_args
 
 from detector.judge import Judge
 from detector.library import Library
@@ -13,12 +15,16 @@ from detector.live import Live
 from detector.options import BaselinesStatus, WatchOptions, WatchResult, WindowStatus
 from detector.reload import Reloader, Update
 from detector.states import StateChange, States
+from detector.tally import Tally
 from detector.watched import Watched
-from ethogram.contracts.finding import Finding
+from ethogram.contracts.finding import Finding, WorkloadState
 from ethogram.contracts.reach import not_looked_at
 from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, Session
 from profiler.window import WindowReport
+
+if TYPE_CHECKING:
+    from profiler.telemetry.telemetry import Telemetry
 
 __all__ = ["watch"]
 
@@ -33,16 +39,18 @@ def watch(
     on_update: Callable[[Update], None] = lambda _: None,
     reloader: Reloader | None = None,
     stop: threading.Event,
+    telemetry: Telemetry | None = None,
 ) -> WatchResult:
     """Watch by the baselines of *library* until *stop* is set or the duration is over.
 
-    Findings and states are told as soon as the window in which they came about has ended. What
-    *reloader* has is told to *on_update* between two windows, and judged by from the next one on.
-    Raises as `profiler.recorder.record` does.
+    Findings and states are told as soon as the window in which they came about has ended, and
+    *telemetry* after them. What *reloader* has is told to *on_update* between two windows, and
+    judged by from the next one on. Raises as `profiler.recorder.record` does.
     """
     watcher = _Watcher(
-        options, library, on_finding, on_state, on_update=on_update, reloader=reloader
-    )
+        options, library, on_finding, on_state,
+        on_update=on_update, reloader=reloader, telemetry=telemetry,
+    )  # fmt: skip
     grace_s = GRACE_S / 3
     try:
         watcher.start()
@@ -71,20 +79,27 @@ class _Watcher:
         *,
         on_update: Callable[[Update], None],
         reloader: Reloader | None,
+        telemetry: Telemetry | None,
     ) -> None:
         self._on_update = on_update
         self._reloader = reloader
+        self._telemetry = telemetry
         self._options = options
         self._library = library
         self._on_finding = on_finding
         self._on_state = on_state
         self.session = Session(options)
         self._baselines = BaselinesStatus(len(library.known), self._now())
+        clock = self.session.clock
+        self._tally = Tally(lambda: clock.utc_ns(clock.boot_ns()))
         self._watched: Watched | None = None
         self._judge: Judge | None = None
 
     def start(self) -> None:
         self.session.start(self._open)
+        if self._telemetry:
+            watch = self._tally.reading(self._baselines)
+            self._telemetry.begin(self.session, watch=watch)
 
     def _open(self) -> Live:
         session = self.session
@@ -98,7 +113,7 @@ class _Watcher:
         self._watched = Watched(
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state
         )
-        self._judge = Judge(self._watched, self._on_finding)
+        self._judge = Judge(self._watched, self._on_finding, self._tally)
         manifest = first_manifest(self._options, session.facts, session.clock)
         return Live(manifest, self._judge.judge)
 
@@ -110,8 +125,10 @@ class _Watcher:
         def tell(report: WindowReport) -> None:
             for update in self._reloader.take() if self._reloader else ():
                 self._update(update)
+            status = self._status(report.window)
             if on_window:
-                on_window(self._status(report.window))
+                on_window(status)
+            self._show(report, status)
 
         return tell
 
@@ -129,6 +146,18 @@ class _Watcher:
     def _now(self) -> str:
         utc_ns = self.session.clock.utc_ns(self.session.clock.boot_ns())
         return datetime.fromtimestamp(utc_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _show(self, report: WindowReport, status: WindowStatus) -> None:
+        if self._telemetry is None:
+            return
+        counted = Counter(dict.fromkeys(get_args(WorkloadState), 0))
+        counted.update(one.state for one in status.workloads)
+        self._telemetry.take(
+            self.session,
+            report,
+            workloads=counted,
+            watch=self._tally.reading(self._baselines),
+        )
 
     def _status(self, window: int) -> WindowStatus:
         assert self._judge is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ethogram.contracts.manifest import Command, Stopped
 from ethogram.contracts.remote import RecordingUrl, Remote
@@ -17,6 +19,9 @@ from profiler.spool import BoundedSpool, Outlet, default_spool
 from profiler.upload import Uploader
 from profiler.window import WindowReport
 
+if TYPE_CHECKING:
+    from profiler.telemetry.telemetry import Telemetry
+
 __all__ = ["RecordOptions", "RecordResult", "WindowReport", "record"]
 
 
@@ -26,18 +31,23 @@ def record(
     on_window: OnWindow | None = None,
     stop: threading.Event,
     until: Until | None = None,
+    telemetry: Telemetry | None = None,
 ) -> RecordResult:
     """Record until *stop* is set, the duration is over, the command ended, or *until* has settled.
 
-    A recording that lost anything never ends because it settled.
+    A recording that lost anything never ends because it settled. *telemetry* is told of each
+    window.
 
     Raises `UsageError` for targets that do not exist, `PreflightError` where this host cannot,
     `CaptureError` where recording failed; whole windows are kept in every case.
     """
     recorder = _Recorder(options, until)
+    on_window = recorder.telling(on_window, telemetry)
     grace_s = GRACE_S / 3
     try:
         recorder.start()
+        if telemetry:
+            telemetry.begin(recorder.session)
         recorder.run(on_window, stop)
         return recorder.finish(on_window)
     except KeyboardInterrupt:
@@ -101,12 +111,30 @@ class _Recorder:
         """Record window after window."""
         self._stopped = self.session.run(on_window, stop, is_enough=self._is_enough)
 
+    def telling(self, on_window: OnWindow | None, telemetry: Telemetry | None) -> OnWindow | None:
+        """Return what tells *on_window* and *telemetry* of each window."""
+        if telemetry is None:
+            return on_window
+
+        def tell(report: WindowReport) -> None:
+            if on_window:
+                on_window(report)
+            workloads = {"recorded": report.workloads}
+            telemetry.take(self.session, report, workloads=workloads, losses=self._losses)
+
+        return tell
+
     def _is_enough(self) -> bool:
         return self._until is not None and self._until.is_settled and not self._lost
 
     @property
     def _lost(self) -> int:
         return self.session.lost + (self._spool.lost if self._spool else 0)
+
+    @property
+    def _losses(self) -> Mapping[tuple[str, str, str], int]:
+        unspooled = self._spool.lost if self._spool else 0
+        return self.session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {})
 
     def finish(self, on_window: OnWindow | None) -> RecordResult:
         """End the open window and the recording."""
@@ -120,14 +148,13 @@ class _Recorder:
         journal.update(redaction=redaction.model_copy(update={"redacted": session.redacted}))
         journal.update(stopped=self._stopped)
         manifest = journal.close(ended=session.clock.datetime(session.clock.boot_ns()))
-        unspooled = self._spool.lost if self._spool else 0
         return RecordResult(
             recording=self._options.output,
             windows=session.windows,
             workloads=session.workloads,
             calls=session.calls,
             lost=self._lost,
-            losses=session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {}),
+            losses=dict(self._losses),
             command_exit=session.command_exit,
             clean=manifest.clean_end,
             loader_reason=session.loader_reason,

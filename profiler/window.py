@@ -46,6 +46,8 @@ class WindowReport:
     workloads: int
     new: tuple[str, ...]
     seconds: float
+    opens: int = 0
+    connects: int = 0
 
 
 class WindowWriter:
@@ -316,6 +318,8 @@ class WindowWriter:
             workloads=self._registry.workload_count(),
             new=tuple(new[:_NEW_SHOWN]),
             seconds=seconds,
+            opens=totals["opens"],
+            connects=totals["connects"],
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.listening import listen_option, telemetry_of
 from ethogram.cli.next_steps import learn_command
 from ethogram.cli.options import (
     COMMAND_SETTINGS,
@@ -29,6 +30,7 @@ from ethogram.errors import CaptureError, UsageError
 if TYPE_CHECKING:
     from learner.settling import Settling
     from profiler.recorder import RecordOptions, RecordResult
+    from profiler.telemetry.telemetry import Telemetry
 
 __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
 
@@ -63,6 +65,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
 @until_settled_option(
     "Stop once at least the share TARGET of the windows to come shows nothing new."
 )
+@listen_option
 @click.option("--exit-code", is_flag=True, help="Exit with the exit status of COMMAND.")
 @force_option
 @target_options
@@ -75,7 +78,8 @@ def command(**values: Any) -> None:
     target = chosen(values)
     _require_time(values)
     require_place("--ready-file", values["ready_file"])
-    result = _record(_options(values, target))
+    with telemetry_of(values, command="record") as telemetry:
+        result = _record(_options(values, target), telemetry)
     for line in describe_result(result):
         say(line)
     _raise_when_lossy(result, values["max_loss"])
@@ -99,7 +103,7 @@ def _options(values: dict[str, Any], target: Chosen) -> RecordOptions:
     )
 
 
-def _record(options: RecordOptions) -> RecordResult:
+def _record(options: RecordOptions, telemetry: Telemetry | None) -> RecordResult:
     from ethogram.cli.live import live_summary
     from profiler.recorder import record
 
@@ -109,7 +113,7 @@ def _record(options: RecordOptions) -> RecordResult:
         stop_on_signals() as stop,
         live_summary(is_wanted=is_wanted, progress=until.progress if until else None) as on_window,
     ):
-        result = record(options, on_window=on_window, stop=stop, until=until)
+        result = record(options, on_window=on_window, stop=stop, until=until, telemetry=telemetry)
     if until:
         say(until.progress())
     return result

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.listening import listen_option, sink_readings, telemetry_of
 from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
 from ethogram.cli.record import describe_exit, stop_on_signals
 from ethogram.cli.screen import count, say, shell, subject_words
@@ -67,6 +68,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
     help="File to replace after each window with how things stand, as JSON.",
 )
 @sink_options
+@listen_option
 @session_options(window="1s", window_help="How long a window is; findings come at the end of each.")
 @target_options
 def command(**values: Any) -> None:
@@ -148,6 +150,8 @@ def _watch(
         sink_screen.take(sinks)
         if status:
             status.take(window, sinks)
+        if telemetry:
+            telemetry.take_sinks(sink_readings(sinks))
 
     def close_sinks() -> None:
         if outbox:
@@ -158,6 +162,7 @@ def _watch(
         if status:
             stack.callback(status.end)
         stack.callback(close_sinks)
+        telemetry = stack.enter_context(telemetry_of(values, command="watch"))
         stop = stack.enter_context(stop_on_signals())
         stack.callback(screen.close)
         result = watch(
@@ -169,6 +174,7 @@ def _watch(
             on_update=telling(screen.close, newest.append),
             reloader=Reloader(baselines, poll_s=values["baseline_poll"] / 1000),
             stop=stop,
+            telemetry=telemetry,
         )
         return result, newest[-1]
 

@@ -1,0 +1,152 @@
+"""Every metric: its name, its labels, what it means, and its value in a reading.
+
+Labels are few and short: words of this program and no workload's name, path or address. So the
+series stay some hundred whatever runs here, and nothing a workload chose is among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from profiler.telemetry.reading import Distribution, Reading, SinkReading, WatchReading
+
+__all__ = ["CONTENT_TYPE", "exposition"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PROCESS = ProcessCollector(registry=None)
+_SINK_LABELS = ("sink", "number")
+_Values = Mapping[Any, float]  # by the values of the labels, in a tuple
+
+
+@dataclass(frozen=True, slots=True)
+class _Given(Collector):
+    """A registry of metrics that are there already."""
+
+    metrics: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.metrics
+
+
+def exposition(reading: Reading) -> bytes:
+    """Return *reading*, and what this process takes, in Prometheus' text format."""
+    metrics = (*_session(reading), *_watch(reading.watch), *_sinks(reading.sinks))
+    return generate_latest(_Given((*metrics, *_PROCESS.collect())))
+
+
+def _session(reading: Reading) -> Iterator[Metric]:
+    yield _gauge(
+        "build_info", "Always 1; what runs here, in its labels.",
+        ("version", "command", "loader", "tier"),
+        {(reading.version, reading.command, reading.loader, reading.tier): 1},
+    )  # fmt: skip
+    yield _counter("windows", "Windows judged, or written.", (), {(): reading.windows})
+    yield _gauge("window_seconds", "How long a window is.", (), {(): reading.window_s})
+    if reading.ended_s is not None:
+        yield _gauge(
+            "last_window_timestamp_seconds", "When the last window ended.", (),
+            {(): reading.ended_s},
+        )  # fmt: skip
+    yield _gauge(
+        "programs", "Kernel programs; refused counts those that are needed.", ("state",),
+        _by_one(reading.programs),
+    )  # fmt: skip
+    yield _counter("events", "What was seen of the targets.", ("kind",), _by_one(reading.events))
+    yield _counter("lost_events", "Events that could not be taken.", (), {(): reading.lost})
+    yield _counter(
+        "losses", "The same by what became of them and where.", ("kind", "place"), reading.losses
+    )
+    yield _gauge(
+        "workloads", "Workloads by the state they are in.", ("state",), _by_one(reading.workloads)
+    )
+
+
+def _watch(watch: WatchReading | None) -> Iterator[Metric]:
+    if watch is None:
+        return
+    yield _gauge("baselines", "Baselines that are watched by.", (), {(): watch.baselines})
+    yield _counter(
+        "baseline_changes", "How often others took their place.", (), {(): watch.baseline_changes}
+    )
+    yield _gauge(
+        "baselines_refused", "1 where the newest are not those that are watched by.", (),
+        {(): int(watch.is_refused)},
+    )  # fmt: skip
+    yield _counter(
+        "findings", "Findings, each once, and again where it became graver.",
+        ("layer", "severity"), watch.findings,
+    )  # fmt: skip
+    yield _gauge(
+        "last_finding_timestamp_seconds", "When a finding of this severity was last new.",
+        ("severity",), _by_one(watch.last_s),
+    )  # fmt: skip
+    yield _histogram(
+        "finding_latency_seconds",
+        "From the event to the finding's line on standard output.",
+        watch.latency,
+    )
+
+
+def _sinks(sinks: tuple[SinkReading, ...]) -> Iterator[Metric]:
+    if not sinks:
+        return
+    named = {(one.sink, str(one.number)): one for one in sinks}
+    yield _gauge(
+        "sink_up", "1 where the sink takes findings, 0 where they wait or are refused.",
+        _SINK_LABELS, {key: int(one.works) for key, one in named.items()},
+    )  # fmt: skip
+    yield _gauge(
+        "sink_waiting_bytes", "What waits in the sink's spool.", _SINK_LABELS,
+        {key: one.waiting_bytes for key, one in named.items()},
+    )  # fmt: skip
+    for name, words in (
+        ("sent", "Lines that arrived."),
+        ("dropped", "Lines that the spool had no room for."),
+        ("refused", "Lines that the receiver will never take."),
+        ("damaged", "Lines that were torn on the disk."),
+    ):
+        values = {key: getattr(one, name) for key, one in named.items()}
+        yield _counter(f"sink_{name}", f"{words} In the life of its spool.", _SINK_LABELS, values)
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _by_one(values: Mapping[str, float]) -> _Values:
+    return {(label,): value for label, value in values.items()}
+
+
+def _gauge(name: str, words: str, labels: tuple[str, ...], values: _Values) -> Metric:
+    family = GaugeMetricFamily(f"ethogram_{name}", words, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+def _counter(name: str, words: str, labels: tuple[str, ...], values: _Values) -> Metric:
+    family = CounterMetricFamily(f"ethogram_{name}", words, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(name: str, words: str, seen: Distribution) -> Metric:
+    family = HistogramMetricFamily(f"ethogram_{name}", words)
+    bounds = [*map(str, seen.bounds), "+Inf"]
+    counts = accumulate(seen.counts)
+    family.add_metric((), list(zip(bounds, counts, strict=True)), seen.total)
+    return family

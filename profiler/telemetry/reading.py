@@ -1,0 +1,76 @@
+"""How a session stood after its last window: what the thread that serves it is given.
+
+A reading is never changed. The sensor replaces it after each window, and whoever serves it takes
+the one that is there: neither waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Distribution", "Reading", "SinkReading", "WatchReading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How many values were at most as large as each of *bounds*; the last count is of the rest."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkReading:
+    """One sink: the *number* of its option, from 1. Its place is left out: it may be a secret."""
+
+    sink: str
+    number: int
+    works: bool
+    sent: int
+    refused: int
+    damaged: int
+    dropped: int
+    waiting_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchReading:
+    """What only a watch has. *last_s*: when a finding of that severity was last told, UTC.
+
+    *is_refused*: the baselines that are there now are not those that are judged by.
+    """
+
+    baselines: int
+    baseline_changes: int
+    is_refused: bool
+    findings: Mapping[tuple[str, str], int]
+    last_s: Mapping[str, float]
+    latency: Distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Totals since the session began, unless said otherwise.
+
+    *tick_s* is when this was read, by the monotonic clock; *ended_s* when the last window ended,
+    UTC, None before. *refused* names the programs that the kernel refused and that were needed.
+    """
+
+    command: str
+    version: str
+    loader: str
+    tier: str
+    window_s: float
+    tick_s: float
+    ended_s: float | None = None
+    windows: int = 0
+    programs: Mapping[str, int] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
+    events: Mapping[str, int] = field(default_factory=dict)
+    lost: int = 0
+    losses: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    workloads: Mapping[str, int] = field(default_factory=dict)
+    watch: WatchReading | None = None
+    sinks: tuple[SinkReading, ...] = ()

@@ -1,0 +1,78 @@
+"""Readings to serve, and what queries in `deploy/` ask for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detector.options import BaselinesStatus
+from detector.tally import Tally
+from profiler.telemetry.reading import Reading, SinkReading
+
+__all__ = [
+    "BASELINES",
+    "DASHBOARD",
+    "DEPLOY",
+    "RULES",
+    "asked_for",
+    "make_reading",
+    "make_sink",
+    "queries",
+]
+
+BASELINES = BaselinesStatus(3, "2026-11-23T06:00:00Z", changes=2)
+DEPLOY = Path(__file__).parents[1] / "deploy"
+RULES = DEPLOY / "prometheus" / "ethogram.rules.yaml"
+DASHBOARD = DEPLOY / "grafana" / "ethogram.json"
+
+_VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
+_METRIC = re.compile(r"\b((?:ethogram|process)_[a-z_]+|up)\b(?:\{([^}]*)\})?")
+_MATCHER = re.compile(r'([a-z_]+)(=~|=)"([^"]*)"')
+
+
+def make_sink(**fields: Any) -> SinkReading:
+    """Return how a sink stands that works, but for *fields*."""
+    whole = {"sink": "file", "number": 1, "works": True, "sent": 41, "refused": 0, "damaged": 0,
+             "dropped": 2, "waiting_bytes": 300}  # fmt: skip
+    return SinkReading(**whole | fields)
+
+
+def make_reading(**fields: Any) -> Reading:
+    """Return a reading of a watch that has everything there is, but for *fields*."""
+    tally = Tally(lambda: 10**9)
+    whole: dict[str, Any] = {
+        "command": "watch", "version": "1.2.3", "loader": "core", "tier": "full",
+        "window_s": 1.0, "tick_s": 100.0, "ended_s": 1.5, "windows": 7,
+        "programs": {"attached": 22, "refused": 0, "absent": 1},
+        "events": {"calls": 5, "execs": 4, "opens": 3, "connects": 2},
+        "lost": 9, "losses": {("ring_full", "files"): 9},
+        "workloads": {"ok": 2, "blind": 0, "degraded": 0},
+        "watch": tally.reading(BASELINES), "sinks": (make_sink(),),
+    }  # fmt: skip
+    return Reading(**whole | fields)
+
+
+def queries() -> Iterator[str]:
+    """Yield every expression of the dashboard and of the alert rules."""
+    board = json.loads(DASHBOARD.read_text())
+    for panel in board["panels"]:
+        yield from (_filled(target["expr"]) for target in panel["targets"])
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+
+
+def _filled(expression: str) -> str:
+    for name, value in _VARIABLES.items():
+        expression = expression.replace(name, value)
+    return expression
+
+
+def asked_for(expression: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the metrics in *expression*, and what their labels are compared with."""
+    for metric, matchers in _METRIC.findall(expression):
+        yield metric, {name: value for name, _, value in _MATCHER.findall(matchers)}
