@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from detector.decisions import Decisions
-from ethogram.contracts.baseline import DIMENSIONS, Baseline, Rules, Subject, load_baselines
+from ethogram.contracts.baseline import Baseline, Subject, load_baselines
 from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.environment import Environment, apply_environment
 from ethogram.contracts.escape import escape, escape_pattern
@@ -37,7 +37,6 @@ __all__ = ["Known", "Library", "subject_of"]
 # Namespace, letters of its pattern, digest, container: higher is more specific.
 _Rank: TypeAlias = "tuple[int, int, int, int]"
 _NAMED, _PATTERN, _HOME, _ANYWHERE = 3, 2, 1, 0
-_BY_RUNTIME = ("runtime",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,8 @@ class Known:
     @classmethod
     def of(cls, file: BaselineFile, baseline: Baseline) -> Known:
         """Return *baseline*, which was read from *file*, ready to be asked."""
-        own = {
-            dimension: tuple(
-                rule
-                for rule in getattr(baseline.rules, dimension)
-                if rule.evidence.phases != _BY_RUNTIME
-            )
-            for dimension in DIMENSIONS
-        }
-        allowlist = Allowlist(baseline.model_copy(update={"rules": Rules(**own)}))
+        own = baseline.model_copy(update={"rules": baseline.rules.of_workload()})
+        allowlist = Allowlist(own)
         return cls(file, baseline, allowlist, Decisions(baseline))
 
     def on(self, day: date) -> Known:

@@ -85,7 +85,7 @@ def _candidates(baseline: Baseline, dimension: Dimension, value: AnyValue) -> It
     rules = [
         rule.value
         for rule in getattr(baseline.rules, dimension)
-        if rule.evidence.phases != ("runtime",)
+        if not rule.evidence.is_the_runtimes
     ]
     if isinstance(value, FileValue):
         folder = value.path.rpartition("/")[0]

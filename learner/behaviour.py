@@ -37,6 +37,7 @@ __all__ = ["BEHAVIOURS", "Behaviour", "Columns", "group_columns"]
 Columns: TypeAlias = "dict[str, pa.Array | pa.ChunkedArray]"
 _Named: TypeAlias = "tuple[str, bytes]"
 _CAPABILITY, _LINK = (ENUMS["operation"].index(name) for name in ("capability", "link"))
+_RUNTIME = ENUMS["phase"].index("runtime")
 _RESOLVER = ENUMS["name_trust"].index("resolver")
 _OUT, _IN = ENUMS["direction"].index("out"), ENUMS["direction"].index("in")
 
@@ -180,12 +181,14 @@ def _execs(context: Context, batch: pa.RecordBatch) -> Columns:
 
 def _privileges(context: Context, batch: pa.RecordBatch) -> Columns:
     operation, no_target = _codes(batch, "operation"), pa.scalar(None, pa.binary())
+    # Mail and lock files are linked under ever new names, and a runtime mounts below a directory
+    # of that one container: that they do it is the behaviour.
+    is_nameless = pc.or_(pc.equal(operation, _LINK), pc.equal(_codes(batch, "phase"), _RUNTIME))
     named = pc.or_(pc.not_equal(operation, _CAPABILITY), pc.is_valid(batch.column("capability")))
     return {
         "operation": operation,
         "capability": batch.column("capability"),
-        # Mail and lock files are linked under ever new names: that it links is the behaviour.
-        "target": pc.if_else(pc.equal(operation, _LINK), no_target, batch.column("target")),
+        "target": pc.if_else(is_nameless, no_target, batch.column("target")),
         "calls": batch.column("calls"),
         "keep": pc.and_(batch.column("granted"), named),
     } | _exe_of(context, batch.column("exec_id"))

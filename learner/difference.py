@@ -3,6 +3,9 @@
 A rule is new only where the old baseline would not have allowed what it allows: a file below a
 pattern that was there before is nothing new, an executable that lost its place in the file is
 nothing either. Evidence, order and ids do not count.
+
+What the container runtime alone did, before the workload ran, is not the workload's: it lies under
+names of that one container, and no detector or policy asks for it.
 """
 
 from __future__ import annotations
@@ -122,7 +125,7 @@ def _difference(old: Named | None, new: Named | None) -> Difference:
         alone = tuple(
             Change(way, dimension, rule.value, rule.id, rule.evidence, rule.overlay,
                    rule.indicators or ())
-            for dimension, rule in named[1].rules.all()
+            for dimension, rule in named[1].rules.of_workload().all()
         )  # fmt: skip
         return Difference(old, new, alone + (tuple(_quarantined(None, new[1])) if new else ()))
     before, after = old[1], new[1]
@@ -138,10 +141,10 @@ def _difference(old: Named | None, new: Named | None) -> Difference:
 
 def _changes(way: Way, without: Baseline, having: Baseline) -> Iterator[Change]:
     """Yield what *having* allows and *without* does not."""
-    allowlist = Allowlist(without)
+    allowlist = Allowlist(_own(without))
     unseen = without.observation.not_observed or ()
     apart = {(one.dimension, one.id): one for one in without.quarantined}
-    for dimension, rule in having.rules.all():
+    for dimension, rule in having.rules.of_workload().all():
         value = _beyond(allowlist, dimension, rule.value)
         if value is None or dimension in unseen:
             continue
@@ -157,6 +160,10 @@ def _changes(way: Way, without: Baseline, having: Baseline) -> Iterator[Change]:
             was_apart=held is not None and way == "wider",
             is_apart=held is not None and way == "narrower",
         )
+
+
+def _own(baseline: Baseline) -> Baseline:
+    return baseline.model_copy(update={"rules": baseline.rules.of_workload()})
 
 
 def _beyond(allowlist: Allowlist, dimension: Dimension, value: AnyValue) -> AnyValue | None:
@@ -178,7 +185,7 @@ def _beyond(allowlist: Allowlist, dimension: Dimension, value: AnyValue) -> AnyV
 def _quarantined(old: Baseline | None, new: Baseline) -> Iterator[Change]:
     """Yield what *new* has in quarantine and *old* neither had there nor allowed."""
     known = {one.id for one in old.quarantined} if old else set()
-    allowlist = Allowlist(old) if old else None
+    allowlist = Allowlist(_own(old)) if old else None
     for one in new.quarantined:
         if one.id in known or (allowlist and allowlist.allows(one.dimension, one.value)):
             continue

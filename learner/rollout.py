@@ -25,7 +25,8 @@ def started_from(
 
     *digests* are the SHA-256 of the old files, by name. What has no old baseline stays as it is.
     What the new recordings have in quarantine is not carried, nor what was left out of them, nor
-    what nobody looked at that time and nobody looks at now.
+    what nobody looked at that time and nobody looks at now, nor what only the old one's container
+    runtime did.
     """
     found = []
     for difference in differences(old, new):
@@ -45,9 +46,11 @@ def _joined(old: Baseline, new: Baseline, difference: Difference, digest: str) -
     rules: dict[str, Any] = {}
     for dimension in DIMENSIONS:
         carried = [_carried(rule) for rule in getattr(old.rules, dimension) if rule.id in gone]
+        # What only the new one's runtime did is allowed by the old one's rule, and by that alone.
+        shown = [rule for rule in getattr(new.rules, dimension) if rule.id not in gone]
         rules[dimension] = tuple(
             sorted(
-                [*getattr(new.rules, dimension), *carried],
+                [*shown, *carried],
                 key=lambda rule: order_of(dimension, rule.value),
             )
         )

@@ -85,6 +85,11 @@ class Evidence(Frozen):
     executables: tuple[str, ...] = ()
     example_exec_id: Text | None = None
 
+    @property
+    def is_the_runtimes(self) -> bool:
+        """Return whether the container runtime alone did it, before the workload ran."""
+        return self.phases == ("runtime",)
+
 
 class WidenedFrom(Frozen):
     """What a rule that allows more than was seen stands for."""
@@ -157,6 +162,19 @@ class Rules(Frozen):
         for dimension in DIMENSIONS:
             for rule in getattr(self, dimension):
                 yield dimension, rule
+
+    def of_workload(self) -> Rules:
+        """Return what the workload itself did, or an overlay allows it.
+
+        What its container runtime alone did, before it ran, is allowed to nobody who is judged.
+        """
+        own: dict[str, Any] = {
+            dimension: tuple(
+                rule for rule in getattr(self, dimension) if not rule.evidence.is_the_runtimes
+            )
+            for dimension in DIMENSIONS
+        }
+        return Rules.model_construct(**own)
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:

@@ -208,7 +208,11 @@ def seen_in(
         if not row["granted"]:
             continue
         if row["operation"] != "capability":
-            is_named = row["target"] is not None and row["operation"] != "link"
+            is_named = (
+                row["target"] is not None
+                and row["operation"] != "link"
+                and row["phase"] != "runtime"
+            )
             target = escape(row["target"]) if is_named else None
             seen.append(("operations", OperationValue(operation=row["operation"], target=target)))
         elif row["capability"] is not None:

@@ -11,6 +11,7 @@ from ethogram.cli.run import run
 from ethogram.contracts.baseline import (
     ExecValue,
     FileValue,
+    OperationValue,
     Overlay,
     Quarantined,
     Rule,
@@ -126,6 +127,31 @@ def test_what_is_only_quarantined_makes_nothing_wider(diff):
     code, document = diff([make_baseline("read")], [make_baseline("read", quarantined=(held,))])
     assert (code, document["verdict"]) == (0, "same")
     assert changes(document, "apart") == [("high", "/tmp/x (not from the image)")]
+
+
+def by_runtime(name: str, operation: str = "mknod"):
+    own = EVIDENCE.model_copy(update={"phases": ("runtime",)})
+    value = OperationValue(operation=operation, target=f"/run/containers/{name}/dev/null")
+    return rule("operations", value).model_copy(update={"evidence": own})
+
+
+def with_operations(*rules):
+    base = make_baseline("read")
+    return base.model_copy(update={"rules": Rules(syscalls=base.rules.syscalls, operations=rules)})
+
+
+def test_what_the_container_runtime_alone_did_is_not_compared(diff):
+    old, new = with_operations(by_runtime("a")), with_operations(by_runtime("b"))
+    assert diff([old], [new])[0] == 0
+
+
+def test_what_the_workload_does_as_its_runtime_did_is_wider(diff):
+    mounts = by_runtime("a")
+    of_workload = mounts.model_copy(update={"evidence": EVIDENCE})
+    old, new = with_operations(mounts), with_operations(of_workload)
+    code, document = diff([old], [new])
+    assert code == 11
+    assert changes(document) == [("medium", "mknod /run/containers/a/dev/null")]
 
 
 def test_what_leaves_quarantine_is_at_least_high_and_says_so(diff):
@@ -343,6 +369,19 @@ def test_what_the_new_version_has_in_quarantine_is_not_carried(tmp_path):
     )
     assert after.rules == new.rules
     assert after.base.carried == 0
+
+
+def test_what_the_workload_did_is_carried_and_what_its_runtime_did_is_not():
+    mounts = by_runtime("a")
+    of_workload = mounts.model_copy(update={"evidence": EVIDENCE})
+    old = with_operations(of_workload, by_runtime("b"))
+    new = with_operations(mounts, by_runtime("c"))
+    [(after, _)] = started_from(
+        [(Path("old"), old)], [(Path("new"), new)], digests={"old": "0" * 64}
+    )
+    found = {one.id: one.evidence.phases for one in after.rules.operations}
+    assert found == {of_workload.id: EVIDENCE.phases, by_runtime("c").id: ("runtime",)}
+    assert dump_baseline(after)
 
 
 def test_baselines_do_not_start_from_baselines(tmp_path, capsys):
