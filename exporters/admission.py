@@ -39,6 +39,10 @@ class AdmissionExporter:
         """Raise what `export` would raise for *options* alone."""
         self.rules.check(options)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a policy does until it is enforced."""
+        return self.rules.unenforced(options)
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the policy with its binding, then what there is to know about them."""
         policy, findings = self.rules.policy(baseline, options)

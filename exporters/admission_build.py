@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ethogram.contracts.baseline import Baseline, Dimension
@@ -11,7 +11,7 @@ from exporters import seccomp
 from exporters.admission_cel import Scope
 from exporters.admission_choices import read_choices
 from exporters.admission_findings import findings_about, refusal
-from exporters.admission_model import Claim, Constant, PodPolicy
+from exporters.admission_model import Claim, Constant, Mode, PodPolicy
 from exporters.admission_privileged import privilege_of
 from exporters.admission_rules import rules_of
 from exporters.kubernetes import annotations_of, stable_selector
@@ -24,6 +24,11 @@ __all__ = ["PodRules"]
 
 # What it did with devices and settings of the kernel says whether it has to be privileged.
 _NEEDED: frozenset[Dimension] = frozenset({"capabilities", "files"})
+_UNENFORCED: Mapping[Mode, str] = {
+    "audit": "it notes what it would refuse; once nothing shows, let it deny",
+    "warn": "it warns, and refuses nothing; once nothing shows, let it deny",
+    "deny": "the profile that it asks for logs; once nothing shows, ask for the one that denies",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,10 @@ class PodRules:
         choices = read_choices(options)
         if choices.seccomp is not None:
             self.profiles.check(choices.seccomp)
+
+    def unenforced(self, options: Options) -> str:
+        """Return what a policy does until it is enforced."""
+        return _UNENFORCED[read_choices(options).mode]
 
     def policy(
         self, baseline: Baseline, options: Options

@@ -36,6 +36,7 @@ from exporters.kubernetes_parts import (
     part_of_name,
     parts_of,
 )
+from exporters.network_tightness import network_tightness
 from exporters.networkpolicy_choices import SETTINGS, Choices, read_choices
 from exporters.observed import require_observed
 from exporters.overlap import overlap
@@ -69,6 +70,11 @@ class CiliumExporter:
         """Raise what `export` would raise for *options* alone."""
         _read_choices(options)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a policy does until it is enforced."""
+        del options
+        return "it neither denies nor logs; once `ethogram watch` shows nothing, let it deny"
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the policy, then what there is to know about it; or why there is none."""
         choices, are_names_limited = _read_choices(options)
@@ -95,7 +101,8 @@ class CiliumExporter:
         for document in documents:
             check_object(CiliumNetworkPolicy, document)
         reasons = tuple(reasons_of(documents, reaches, baseline.subject.namespace))
-        yield replace(_artifact(baseline, documents), reasons=reasons)
+        measured = network_tightness(documents)
+        yield replace(_artifact(baseline, documents), reasons=reasons, tightness=measured)
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings_about(
             baseline, reaches, options, _entered(of_rules), is_dns_added=is_dns_added

@@ -55,6 +55,10 @@ class GatekeeperExporter:
         """Raise what `export` would raise for *options* alone."""
         self.rules.check(options)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a policy does until it is enforced."""
+        return self.rules.unenforced(options)
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the templates with their constraints, then what there is to know about them."""
         policy, findings = self.rules.policy(baseline, options)

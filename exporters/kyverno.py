@@ -62,6 +62,10 @@ class KyvernoExporter:
         _is_cluster_policy(options)
         _api(options)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a policy does until it is enforced."""
+        return self.rules.unenforced(options)
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the policy, then what there is to know about it."""
         self.check(options)

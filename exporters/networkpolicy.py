@@ -30,6 +30,7 @@ from exporters.kubernetes_parts import (
     part_of_place,
     parts_of,
 )
+from exporters.network_tightness import network_tightness
 from exporters.networkpolicy_addresses import sort_key
 from exporters.networkpolicy_choices import SETTINGS, read_choices
 from exporters.networkpolicy_findings import findings_about, refusal
@@ -107,7 +108,8 @@ class NetworkPolicyExporter:
         for document in documents:
             check_object(NetworkPolicy, document)
         reasons = tuple(_reasons(documents, causes, baseline.subject.namespace))
-        yield replace(_artifact(baseline, documents), reasons=reasons)
+        measured = network_tightness(documents)
+        yield replace(_artifact(baseline, documents), reasons=reasons, tightness=measured)
         yield from (item for item in items if isinstance(item, Finding))
         yield from findings_about(baseline, flows, options, entered)
         yield from findings_of_documents(documents)

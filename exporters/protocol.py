@@ -17,6 +17,7 @@ __all__ = [
     "Comparing",
     "Exporter",
     "Finding",
+    "Observing",
     "Options",
     "Provenance",
     "Reason",
@@ -104,6 +105,15 @@ class Checking(Protocol):
 
     def check(self, options: Options) -> None:
         """Raise what `export` would raise for *options* alone."""
+        ...
+
+
+@runtime_checkable
+class Observing(Protocol):
+    """An exporter whose policies do something else than to deny until they are enforced."""
+
+    def unenforced(self, options: Options) -> str:
+        """Return what they do by *options*, and when to enforce them: a part of a sentence."""
         ...
 
 

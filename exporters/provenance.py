@@ -99,6 +99,7 @@ def provenance_artifact(
         reasons=artifact.reasons,
         left_out=artifact.left_out,
         rules=tuple(known[name] for name in sorted(named)),
+        tightness=dict(artifact.tightness) or None,
     )
     return Artifact(
         provenance_path(artifact.path),

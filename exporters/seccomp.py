@@ -38,7 +38,7 @@ from exporters.seccomp_choices import SETTINGS, Choices, read_choices
 from exporters.seccomp_content import ArgumentFilter, Content
 from exporters.seccomp_dialects import dialect_findings, profile_artifact
 from exporters.seccomp_findings import findings_about
-from exporters.seccomp_tightness import tightness
+from exporters.seccomp_tightness import tightness, tightness_finding
 
 __all__ = ["SeccompExporter", "exporter"]
 
@@ -63,6 +63,11 @@ class SeccompExporter:
         """Raise what `export` would raise for *options* alone, such as an unknown runtime."""
         read_choices(options, self.bases, self.known_names)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a profile does until it is enforced."""
+        del options
+        return "it logs; once nothing shows, let it deny"
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the profile, then what there is to know about it."""
         choices = read_choices(options, self.bases, self.known_names, baseline=baseline)
@@ -83,16 +88,18 @@ class SeccompExporter:
             target = self.name if len(machines) == 1 else f"{self.name}.{machine}"
             filters = argument_filters(baseline, calls, archs, choices)
             content = Content(calls, archs, filters)
+            measured = {} if self.default is None else tightness(content, self.default)
             yield replace(
                 profile_artifact(baseline, options, choices, content, target),
                 reasons=tuple(_reason(call, filters) for call in calls.values()),
                 left_out=tuple(_left_out(baseline, calls, archs[0])),
+                tightness=measured,
             )
             yield from findings_about(baseline, calls, archs, choices)
             yield from argument_findings(baseline, choices, content)
             yield from dialect_findings(baseline, choices)
-            if self.default is not None:
-                yield tightness(content, self.default)
+            if measured:
+                yield tightness_finding(measured)
 
 
 def exporter() -> SeccompExporter:

@@ -67,6 +67,11 @@ class SecurityContextExporter:
         if choices.seccomp is not None:
             self.profiles.check(choices.seccomp)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a patch does until it is enforced."""
+        del options
+        return "the profile that it names logs; once nothing shows, name the one that denies"
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the patch, then what there is to know about it."""
         self.check(options)

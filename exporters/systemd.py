@@ -56,6 +56,11 @@ class SystemdExporter:
         """Raise what `export` would raise for *options* alone."""
         read_choices(options, self.groups)
 
+    def unenforced(self, options: Options) -> str:
+        """Return what a drop-in does until it is enforced."""
+        del options
+        return "calls are logged, and nothing else is set; once nothing shows, put it in force"
+
     def export(self, baseline: Baseline, options: Options) -> Iterator[Artifact | Finding]:
         """Yield the drop-in, then what there is to know about it."""
         choices = read_choices(options, self.groups)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ethogram.cli.export_review import Review, review_options
-from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, is_changed_by_enforcing
+from ethogram.cli.exporting import FLAGS, artifacts, chosen_exporters, words_about_enforcing
 from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.options import examples, map_option
 from ethogram.cli.refusals import allow_options, told_to_allow, were_allowed
@@ -138,13 +138,17 @@ def command(
         return
     # `--enforce` denies by itself, and refuses to meet a mode that does not.
     denying = [pair for pair in pairs if pair not in ("mode=audit", "mode=warn")]
-    is_changed = not enforce and is_changed_by_enforcing(
-        [one for _, one in loaded], chosen_exporters(targets, denying, enforce=False)
-    )
-    if is_changed:
+    about = None
+    if not enforce:
+        about = words_about_enforcing(
+            [one for _, one in loaded],
+            exporters,
+            chosen_exporters(targets, denying, enforce=False),
+        )
+    if about is not None:
         next_command(
             shell(*line.words(denying, enforce=True), *asked.words, "--force"),
-            why="it logs; once nothing shows, let it deny",
+            why=about,
         )
     else:
         next_command(

@@ -115,7 +115,9 @@ class Bases:
         bytes_now = dump(refined.documents, made.path)
         places = {one.place for one in refined.reasons}
         left_out = tuple(one for one in made.left_out if one.place not in places)
-        now = replace(made, content=bytes_now, reasons=refined.reasons, left_out=left_out)
+        now = replace(
+            made, content=bytes_now, reasons=refined.reasons, left_out=left_out, tightness={}
+        )
         yield _installable(now)
         yield from refined.findings
         if isinstance(reviewer, Tellable):

@@ -174,13 +174,15 @@ def _document(
 
 
 def _file(change: Change, difference: TextDiff | None) -> dict[str, Any]:
-    document = {
+    document: dict[str, Any] = {
         "path": _path(change),
         "target": change.entry.target,
         "workload_key": change.entry.workload_key,
         "state": change.state,
         "sha256": change.entry.sha256,
     }
+    if change.artifact.tightness:
+        document["tightness"] = dict(change.artifact.tightness)
     if difference is None:
         return document
     return document | {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ethogram.contracts.provenance import Provenance
     from exporters.protocol import Exporter, Finding, Options
 
-__all__ = ["artifacts", "chosen_exporters", "is_changed_by_enforcing"]
+__all__ = ["artifacts", "chosen_exporters", "words_about_enforcing"]
 
 # Settings that have an option of their own.
 FLAGS = {
@@ -205,19 +205,33 @@ def _exported(
         return [Finding("loss", error.message, hint=error.hint)]
 
 
-def is_changed_by_enforcing(
-    baselines: Sequence[Baseline], exporters: Sequence[tuple[Exporter, Options]]
-) -> bool:
-    """Return whether a policy reads otherwise with `--enforce`: not all kinds can only log."""
+def words_about_enforcing(
+    baselines: Sequence[Baseline],
+    exporters: Sequence[tuple[Exporter, Options]],
+    denying: Sequence[tuple[Exporter, Options]],
+) -> str | None:
+    """Return what the policies of *exporters* do until they are enforced; None if that is nothing.
+
+    *denying* are the same with what contradicts `--enforce` left out. Not every kind can log.
+    """
     from ethogram.contracts.exports import Artifact
+    from exporters.protocol import Observing
 
     def policies(baseline: Baseline, exporter: Exporter, options: Options) -> list[bytes]:
         found = _exported(baseline, exporter, options, jobs=2)
         return [item.content for item in found if isinstance(item, Artifact)]
 
-    return any(
-        policies(baseline, exporter, replace(options, enforce=False))
-        != policies(baseline, exporter, replace(options, enforce=True))
-        for baseline in baselines
-        for exporter, options in exporters
-    )
+    changed = {
+        exporter.name: exporter.unenforced(options)
+        if isinstance(exporter, Observing)
+        else "let it deny"
+        for (exporter, options), (_, asked) in zip(exporters, denying, strict=True)
+        if any(
+            policies(baseline, exporter, replace(asked, enforce=False))
+            != policies(baseline, exporter, replace(asked, enforce=True))
+            for baseline in baselines
+        )
+    }
+    if len(exporters) == 1:
+        return next(iter(changed.values()), None)
+    return "; ".join(f"{name}: {words}" for name, words in changed.items()) or None

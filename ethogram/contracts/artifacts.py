@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
 
 from ethogram.contracts.file_names import safe_part
 
-__all__ = ["THERE_BEFORE", "WHYS", "Artifact", "Reason", "Why", "artifact_path"]
+__all__ = ["THERE_BEFORE", "WHYS", "Artifact", "Measure", "Reason", "Why", "artifact_path"]
 
 Why = Literal["observed", "runtime", "always", "tolerance", "default", "unused", "kept"]
 WHYS: tuple[Why, ...] = get_args(Why)
+Measure: TypeAlias = int | str
 # The source of a reason in a policy that was refined, for what evidence did not ask for.
 THERE_BEFORE = "the policy that was there before"
 
@@ -42,7 +44,8 @@ class Artifact:
 
     *installs_as* is where it has to be put to be found by a policy that names it; a profile's is
     relative to the kubelet's seccomp directory, and holds a digest of *content*. *reasons* say why
-    it says what it says, and *left_out* why it does not say something that was seen.
+    it says what it says, and *left_out* why it does not say something that was seen. *tightness* is
+    how much it allows, in figures that have names.
     """
 
     path: str
@@ -52,6 +55,7 @@ class Artifact:
     installs_as: str | None = None
     reasons: tuple[Reason, ...] = ()
     left_out: tuple[Reason, ...] = ()
+    tightness: Mapping[str, Measure] = field(default_factory=dict, hash=False)
 
 
 def artifact_path(

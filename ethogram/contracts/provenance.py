@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from ethogram.contracts.artifacts import Reason
+from ethogram.contracts.artifacts import Measure, Reason
 from ethogram.contracts.baseline_models import Choices, Evidence, Overlay, OverlayInput, WidenedFrom
 from ethogram.contracts.baseline_values import (
     VALUE_MODELS,
@@ -120,7 +120,8 @@ class RuleTold(_Told):
 class ProvenanceFile(_Told):
     """The file beside a policy: what it was made from, the reasons, and the rules that they name.
 
-    *path* is the policy's, relative to the directory of the export.
+    *path* is the policy's, relative to the directory of the export. *tightness* is how much the
+    policy allows; absent where its target has no measure.
     """
 
     schema_name: Literal["ethogram.provenance/1"] = Field(PROVENANCE_SCHEMA, alias="schema")
@@ -130,6 +131,7 @@ class ProvenanceFile(_Told):
     reasons: tuple[Reason, ...]
     left_out: tuple[Reason, ...] = ()
     rules: tuple[RuleTold, ...] = ()
+    tightness: dict[str, Measure] | None = None
 
     def dump(self) -> bytes:
         """Return the file's content; equal files give equal bytes."""
