@@ -45,7 +45,12 @@ _NOT_NAME = re.compile(r"[^!-~]")
 _SIOCOUTQ = 0x5411
 _POLL_S = 0.01
 # What a message does without where it would be too long, the first first.
-_SPARE = (("process", "ancestry"), ("evidence", "expected"), ("process", "argv"))
+_SPARE = (
+    ("process", "ancestry"),
+    ("evidence", "values"),
+    ("evidence", "expected"),
+    ("process", "argv"),
+)
 
 
 def message(record: Record, sender: Sender, *, facility: int, most: int) -> bytes:

@@ -1,0 +1,128 @@
+"""Findings as log records of OpenTelemetry; needs the package `opentelemetry-proto`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
+    ExportLogsServiceRequest,
+    ExportLogsServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+
+from detector.sinks.protocol import Record, Sender
+
+__all__ = ["rejected", "request"]
+
+EVENT_NAME = "runtime.finding"
+# SeverityNumber of the log data model: INFO, INFO3, WARN, ERROR, FATAL.
+_NUMBERS = {"info": 9, "low": 11, "medium": 13, "high": 17, "critical": 21}
+# Kinds that the semantic conventions have a name for: `k8s.deployment.name`.
+_KINDS = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod"}
+)
+
+
+def request(records: Sequence[Record], sender: Sender, *, now: datetime) -> bytes:
+    """Return *records* as one request; those of one workload that follow each other share it."""
+    made = ExportLogsServiceRequest()
+    for resource, group in groupby(records, lambda record: _resource(record.body, sender)):
+        logs = made.resource_logs.add()
+        logs.resource.attributes.extend(_pairs(dict(resource)))
+        scope = logs.scope_logs.add()
+        scope.scope.name, scope.scope.version = "ethogram", sender.version
+        scope.log_records.extend(_log_record(record, now) for record in group)
+    return made.SerializeToString()
+
+
+def _resource(body: Mapping[str, Any], sender: Sender) -> tuple[tuple[str, str], ...]:
+    workload = body["workload"]
+    kind = workload["kind"]
+    is_cluster = kind in _KINDS
+    told = {
+        "service.name": "ethogram",
+        "host.name": sender.host,
+        "k8s.cluster.name": workload.get("cluster") or sender.cluster,
+        "k8s.namespace.name": workload.get("namespace"),
+        f"k8s.{kind.lower()}.name" if is_cluster else "ethogram.workload.name": workload["name"],
+        "k8s.container.name" if is_cluster else "container.name": workload.get("container"),
+        "ethogram.workload.kind": kind,
+        "container.id": body.get("container_id"),
+    }
+    return tuple((name, value) for name, value in told.items() if value)
+
+
+def _log_record(record: Record, now: datetime) -> LogRecord:
+    body = record.body
+    evidence, process = body["evidence"], body.get("process") or {}
+    attributes = {
+        "process.pid": process.get("pid"),
+        "process.executable.path": process.get("exe"),
+        "process.command_args": process.get("argv"),
+        "ethogram.process.exec_id": process.get("exec_id"),
+        "ethogram.process.ancestry": [one["exe"] for one in process.get("ancestry", ())],
+        "ethogram.fingerprint": body["fingerprint"],
+        "ethogram.is_new": record.is_new,
+        "ethogram.layer": body["layer"],
+        "ethogram.rule": body["rule"],
+        "ethogram.reason": body["reason"],
+        "ethogram.dimension": evidence["dimension"],
+        "ethogram.observed": evidence["observed"],
+        "ethogram.expected": evidence.get("expected"),
+        "ethogram.attack": [one["technique"] for one in body["attack"]],
+        "ethogram.workload.state": body["workload_state"],
+        "ethogram.baseline": body.get("baseline"),
+        "ethogram.count": body["count"],
+        "ethogram.first_seen": body["first_seen"],
+        "ethogram.last_seen": body["last_seen"],
+    }
+    return LogRecord(
+        time_unix_nano=_nanoseconds(datetime.fromisoformat(body["time"])),
+        observed_time_unix_nano=_nanoseconds(now),
+        severity_number=_NUMBERS[body["severity"]],  # type: ignore[arg-type]  # an enum's number
+        severity_text=body["severity"],
+        body=_value(f"{body['title']}: {evidence['observed']}"),
+        attributes=_pairs(attributes),
+        event_name=EVENT_NAME,
+    )
+
+
+def _nanoseconds(time: datetime) -> int:
+    """Return *time* since 1970, to the microsecond, without a float in between."""
+    since = time - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86400 + since.seconds) * 10**9 + since.microseconds * 1000
+
+
+def _pairs(told: Mapping[str, Any]) -> list[KeyValue]:
+    return [
+        KeyValue(key=name, value=_value(value))
+        for name, value in told.items()
+        if value is not None and value != []
+    ]
+
+
+def _value(value: Any) -> AnyValue:
+    match value:
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case list():
+            return AnyValue(array_value=ArrayValue(values=[_value(one) for one in value]))
+        case _:
+            # Protobuf's text is UTF-8, which has no lone surrogates.
+            text = str(value).encode("utf-8", "backslashreplace").decode()
+            return AnyValue(string_value=text)
+
+
+def rejected(answer: bytes) -> int:
+    """Return how many log records *answer* says were rejected; 0 where it says nothing."""
+    try:
+        return ExportLogsServiceResponse.FromString(answer).partial_success.rejected_log_records
+    except DecodeError:
+        return 0  # whatever a proxy says of what it took
