@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "relax": "Let exported policies log instead of deny, at once, and back.",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "accept": "Allow what a finding showed, by an overlay with author, reason and end.",
+        "query": "Ask recordings and findings in SQL.",
         "schema": "Print the schema of a recording's tables.",
     }
 )

@@ -1,0 +1,1 @@
+"""Asks recordings and findings in SQL, and draws process trees: DuckDB, an extra of its own."""
