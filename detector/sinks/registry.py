@@ -27,6 +27,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "alertmanager": "detector.sinks.alertmanager",
         "file": "detector.sinks.file",
+        "ocsf": "detector.sinks.ocsf",
         "otlp": "detector.sinks.otlp",
         "syslog": "detector.sinks.syslog",
         "webhook": "detector.sinks.webhook",

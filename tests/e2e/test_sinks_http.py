@@ -89,6 +89,18 @@ def test_a_receiver_that_is_down_and_comes_back_gets_it(tmp_path: Path) -> None:
     assert len(receiver.posts) == 1
 
 
+def test_events_of_ocsf_are_posted_in_a_list_or_in_lines() -> None:
+    with http_receiver() as receiver:
+        for body in ("array", "lines"):
+            outlet = outlet_to(f"ocsf+http://127.0.0.1:{receiver.port}/#body={body}")
+            outlet.send([make_record(1), make_record(2)])
+            outlet.close()
+    array, lines = receiver.posts
+    assert [event["class_uid"] for event in array.json] == [2004, 2004]
+    assert [json.loads(line) for line in lines.body.splitlines()] == array.json
+    assert lines.headers["Content-Type"] == "application/x-ndjson"
+
+
 # --- credentials ----------------------------------------------------------------------------------
 
 
