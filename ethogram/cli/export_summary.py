@@ -6,6 +6,7 @@ to be there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["summary_of", "write_summary"]
 
 _LARGEST_BYTES = 16 << 20
+# A profile's name ends in a digest of its bytes: whenever it changes, pods are asked for another.
+_PROFILE = re.compile(r"[\w./-]*\b[0-9a-f]{12}\.json\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,33 @@ class _Policy:
     @property
     def lets_in(self) -> list[Grant]:
         """Return what is allowed now, and what is not asked any more."""
+        asked = {new for _, new in self.renamed}
         return [
             *(one for one in _more(self.new, self.old) if not one.is_demand),
-            *(one for one in _more(self.old, self.new) if one.is_demand and self.new),
+            *(
+                one
+                for one in _more(self.old, self.new)
+                if one.is_demand and self.new and _nameless(one) not in map(_nameless, asked)
+            ),
         ]
 
     @property
     def shuts_out(self) -> list[Grant]:
         """Return what is not allowed any more, and what is asked now."""
+        asked = {new for _, new in self.renamed}
         return [
             *(one for one in _more(self.old, self.new) if not one.is_demand and self.new),
-            *(one for one in _more(self.new, self.old) if one.is_demand),
+            *(one for one in _more(self.new, self.old) if one.is_demand and one not in asked),
+        ]
+
+    @property
+    def renamed(self) -> list[tuple[Grant, Grant]]:
+        """Return what is asked as before but for the name of the profile, the old and the new."""
+        before = {_nameless(one): one for one in _more(self.old, self.new) if one.is_demand}
+        return [
+            (before[_nameless(one)], one)
+            for one in _more(self.new, self.old)
+            if one.is_demand and _nameless(one) in before and _PROFILE.search(one.words)
         ]
 
     @property
@@ -153,6 +172,10 @@ def _more(one: Told | None, other: Told | None) -> list[Grant]:
     return sorted(more, key=_order)
 
 
+def _nameless(grant: Grant) -> tuple[str, str]:
+    return (grant.kind, _PROFILE.sub("*", grant.words))
+
+
 def _order(grant: Grant) -> tuple[int, str, str]:
     return (-SEVERITIES.index(_severity(grant)), grant.kind, grant.words)
 
@@ -190,6 +213,9 @@ def _section(one: _Policy) -> Iterator[str]:
     is_new = one.old is None
     if is_new and one.new is not None:
         yield "A new policy: before, nothing was restricted by it."
+    for old, new in one.renamed:
+        names = [code(found[0]) for each in (old, new) if (found := _PROFILE.search(each.words))]
+        yield f"- the {new.kind} asks for another profile: {names[1]} in place of {names[0]}"
     titles = ("It allows", "It asks") if is_new else ("Lets in", "Shuts out")
     for title, grants in zip(titles, (one.lets_in, one.shuts_out), strict=True):
         if not grants:

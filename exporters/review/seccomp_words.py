@@ -47,7 +47,7 @@ def _machine(profile: Mapping[str, Any]) -> str:
 
 def _grants(profile: Mapping[str, Any], machine: str) -> Iterator[Grant]:
     for word in listed(profile, "architectures"):
-        yield Grant("architecture", f"calls through {str(word).removeprefix('SCMP_ARCH_')}")
+        yield Grant("calls through", str(word).removeprefix("SCMP_ARCH_"))
     is_open = profile.get("defaultAction") in _PERMITTING
     for rule in listed(profile, "syscalls"):
         if not isinstance(rule, Mapping):

@@ -50,11 +50,28 @@ def test_that_it_denies_now_is_said_first(capsys: pytest.CaptureFixture[str]) ->
     assert export(make_baseline("read"), *words) == 0
     text = Path("summary.md").read_text()
     assert "> It denies now; before, it logs." in text
-    assert "calls through X86" in text
+    assert "calls through `X32`, `X86`" in text
     assert export(make_baseline("read"), *words, "--check") == 0
     assert Path("summary.md").read_text() == (
         "### Policy: nothing changes\n\n\n1 policy says the same.\n"
     )
+
+
+@pytest.mark.parametrize("to", ["admission", "kyverno", "gatekeeper", "securitycontext"])
+def test_another_profile_is_not_told_as_let_in(to: str, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (
+        make_admission_baseline().model_copy(update={"rules": make_baseline(*calls).rules})
+        for calls in (("read",), ("read", "ptrace"))
+    )
+    assert export(first, "--to", to, "--allow", "inexpressible") == 0
+    capsys.readouterr()
+    words = ["--to", to, "--allow", "inexpressible", "--dry-run", "--summary", "-"]
+    assert export(second, *words) == 0
+    text = capsys.readouterr().out
+    assert "asks for another profile: `ethogram/checkout-nginx-" in text
+    assert "not asked any more" not in text
+    assert "Lets in" not in text
+    assert text.startswith("### Policy: changed\n")
 
 
 @pytest.mark.parametrize("to", ["admission", "kyverno", "gatekeeper"])
