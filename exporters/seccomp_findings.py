@@ -27,6 +27,8 @@ _STATES: Mapping[str, str] = {
     " refused again",
     "partial": "the baseline is partial: it has not seen enough to be called complete",
 }
+# Kinds of workloads that are no containers.
+_OF_HOST = frozenset({"Command", "Unit"})
 
 
 def findings_about(
@@ -45,6 +47,8 @@ def findings_about(
 
 def _privileged(baseline: Baseline) -> Iterator[Finding]:
     bounding = baseline.observation.bounding
+    if baseline.subject.kind in _OF_HOST:
+        return  # every root of a host has them all
     if bounding is not None and frozenset(bounding) >= OF_PRIVILEGED:
         yield Finding(
             "warning",

@@ -9,6 +9,7 @@ import pytest
 from ethogram.contracts.baseline import Evidence, Observation, Quarantined
 from ethogram.contracts.policy_seccomp import Verdict, verdict
 from ethogram.errors import ExportError, UsageError
+from exporters.admission_privileged import OF_PRIVILEGED
 from exporters.protocol import Artifact, Finding
 from exporters.provenance import provenance_artifact, provenance_of
 from exporters.registry import parse_options
@@ -395,3 +396,12 @@ def test_an_installed_name_leads_nowhere_else():
     name = installed_as(name="../x", container="a/../b")["seccomp"]
     assert re.fullmatch(r"ethogram/[A-Za-z0-9_.-]+\.json", name)
     assert ".." not in name.split("/")
+
+
+@pytest.mark.parametrize(("kind", "is_said"), [("Deployment", True), ("Command", False)])
+def test_only_a_container_is_said_to_be_privileged(kind, is_said):
+    who = {} if is_said else {"namespace": None, "kind": kind, "name": "sh", "container": None}
+    baseline = make_baseline("read", subject=who)
+    seen = baseline.observation.model_copy(update={"bounding": tuple(sorted(OF_PRIVILEGED))})
+    _, findings = export(baseline=baseline.model_copy(update={"observation": seen}))
+    assert any("ran with every capability" in one.message for one in findings) is is_said
