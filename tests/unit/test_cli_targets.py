@@ -108,3 +108,15 @@ def test_try_runs_nothing_for_a_runtime_that_nobody_knows(
     assert run(["try", "--runtime", "rnc", "--", "touch", str(made)]) == 2
     assert "nothing is known about the runtime `rnc`" in capsys.readouterr().err
     assert not made.exists()
+
+
+def test_try_asks_the_host_for_its_runtimes_as_export_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    made = tmp_path / "made"
+    assert run(["try", "--runtime", "auto,rnc", "--", "/bin/touch", str(made)]) in (2, 3)
+    told = capsys.readouterr().err
+    assert "an exporter reads nothing" not in told
+    assert "asks the runtimes of this host" in told or "the runtime `rnc`" in told
+    assert not made.exists()
