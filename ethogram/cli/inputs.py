@@ -97,14 +97,20 @@ def _kind_of(path: Path) -> Kind:
     if what is not None:
         raise UsageError(
             f"`{path}` is {what}, not a recording, summary or baseline",
-            hint="a recording is a directory: name that"
-            if path.name == "manifest.json"
-            else "`ethogram record`, `summarize` and `learn` write those",
+            hint=_hint_of(path, what),
         )
     raise EthogramError(
         f"`{path}` is no recording, summary or baseline",
         hint="`ethogram record`, `summarize` and `learn` write those",
     )
+
+
+def _hint_of(path: Path, what: str) -> str:
+    if path.name == "manifest.json":
+        return "a recording is a directory: name that"
+    if what == "the provenance of a policy":
+        return "`ethogram explain POLICY RULE` reads it: name the policy that it stands beside"
+    return "`ethogram record`, `summarize` and `learn` write those"
 
 
 def use_of(kind: Kind, path: Path | RecordingUrl) -> str:

@@ -100,6 +100,10 @@ def test_a_map_that_means_nothing_is_refused_by_field(text: str, cause: str, hin
         ("apiVersion: v1\nkind: A\n---\napiVersion: v1\n", "a Kubernetes object"),
         ('{"defaultAction": "SCMP_ACT_ERRNO"}', "a seccomp profile"),
         ('[{"path": "x", "baseline_sha256": "0"}]', "the index of an export"),
+        (
+            '{\n  "schema": "ethogram.provenance/1",\n  "made_from": {"baseline_sha256": "0"}}',
+            "the provenance of a policy",
+        ),
         ('{"schema": "ethogram.recording/1"}', "the manifest of a recording"),
         (
             '{"schema": "ethogram.finding/1"}\n{"schema": "ethogram.finding/1"}\n',
