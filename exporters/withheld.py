@@ -32,7 +32,8 @@ def withheld_findings(baseline: Baseline, dimensions: Collection[Dimension]) -> 
     if chosen:
         yield Finding(
             "info",
-            f"{_rules(chosen)} left out when the baseline was learnt:"
+            f"{'1 rule was' if len(chosen) == 1 else f'{len(chosen)} rules were'} left out when the"
+            " baseline was learnt:"
             f" {shown([in_words(one.value) for one in chosen])}",
             hint="`ethogram explain BASELINE RULE` says by what",
         )

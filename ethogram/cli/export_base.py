@@ -122,7 +122,7 @@ class Bases:
         yield from refined.findings
         if isinstance(reviewer, Tellable):
             told = reviewer.tell(refined.documents)
-            yield Finding("info", f"as refined it {told.mode}: {told.tightness}")
+            yield Finding("info", f"refined, it comes to {told.tightness}; it {told.mode}")
 
 
 def _is_named(item: Artifact | Finding) -> bool:

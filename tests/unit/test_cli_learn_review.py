@@ -174,7 +174,7 @@ def test_an_export_leaves_out_what_an_overlay_no_longer_allows_and_says_so(
     capsys.readouterr()
     assert run([*words, "-o", str(tmp_path / "with")]) == 0
     told = capsys.readouterr().err
-    assert "info: seccomp: 1 rule is left out when the baseline was learnt: brk" in told
+    assert "info: seccomp: 1 rule was left out when the baseline was learnt: brk" in told
     assert "info: seccomp: 1 rule rests on an overlay alone, never seen: ptrace" in told
     baseline = tmp_path / "b" / CHECKOUT
     baseline.write_text(baseline.read_text().replace("2999-01-01", "2020-01-01"))
