@@ -107,6 +107,7 @@ def _environment() -> str:
             "| variable | meaning |",
             "|---|---|",
             "| `ETHOGRAM_TRACEBACK=1` | print where an error came from, too |",
+            "| `ETHOGRAM_KEY_PASSPHRASE` | passphrase of the key of `sign` |",
             "| `NO_COLOR` | no colours on a terminal |",
             "",
         ]

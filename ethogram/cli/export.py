@@ -16,6 +16,7 @@ from ethogram.cli.options import examples, map_option
 from ethogram.cli.refusals import allow_options, told_to_allow, were_allowed
 from ethogram.cli.runtimes import portable
 from ethogram.cli.screen import next_command, shell
+from ethogram.cli.verify_key import baselines_in, verify_key_option
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ __all__ = ["command"]
 )
 @allow_options
 @review_options
+@verify_key_option
 def command(
     *,
     baseline: Path,
@@ -103,6 +105,7 @@ def command(
     settings: tuple[str, ...],
     allowances: tuple[tuple[str, ...], ...],
     allow_lossy: bool,
+    verify_keys: tuple[Path, ...],
     **review: Any,
 ) -> None:
     """Write policies for BASELINE, a file or a directory of `*.baseline.yaml`.
@@ -120,12 +123,12 @@ def command(
     pairs += ["bind-digest=true"] if bind_digest else []
     exporters = chosen_exporters(targets, pairs, enforce=enforce)
     for_peers = any("peers" in exporter.dimensions for exporter, _ in exporters)
-    loaded = _baselines(baseline, map_file, for_peers=for_peers)
+    loaded = _baselines(baseline, map_file, verify_keys, for_peers=for_peers)
     allowed = told_to_allow(allowances, allow_lossy=allow_lossy)
     were_allowed([one for _, one in loaded], allowed)
     made = artifacts(loaded, exporters, allowed=allowed, map_file=map_file, base=asked.base)
     planned = plan(output, made)
-    line = _Command(baseline, output, targets, map_file, allowed)
+    line = _Command(baseline, output, targets, map_file, allowed, verify_keys)
     pairs = portable(pairs, [one for _, one in loaded])
     written = asked.answer(
         planned,
@@ -166,6 +169,7 @@ class _Command:
     targets: tuple[str, ...]
     map_file: Path | None
     allowed: tuple[str, ...]
+    verify_keys: tuple[Path, ...] = ()
 
     def words(self, pairs: Sequence[str], *, enforce: bool) -> list[str | Path]:
         """Return its words with the settings *pairs*."""
@@ -174,18 +178,18 @@ class _Command:
         words += ["--map", self.map_file] if self.map_file is not None else []
         words += [word for pair in pairs for word in _option_of(pair)]
         words += ["--allow", ",".join(self.allowed)] if self.allowed else []
+        words += [word for file in self.verify_keys for word in ("--verify-key", file)]
         words += ["-o", self.output]
         return words + (["--enforce"] if enforce else [])
 
 
 def _baselines(
-    path: Path, map_file: Path | None, *, for_peers: bool
+    path: Path, map_file: Path | None, verify_keys: tuple[Path, ...], *, for_peers: bool
 ) -> list[tuple[Path, Baseline]]:
     """Return the baselines in *path* as they are in force today, and as the map carries them."""
     from datetime import UTC, datetime
 
     from ethogram.cli.environments import carried
-    from ethogram.contracts.baseline import load_baselines
     from ethogram.contracts.overlays import in_force
 
     kind = kind_of(path)
@@ -197,7 +201,8 @@ def _baselines(
     if kind not in {"baseline", "baselines"}:
         raise UsageError(f"`{path}` is {WORDS[kind]}, not a baseline", hint=use_of(kind, path))
     today = datetime.now(UTC).date()
-    loaded = [(file, in_force(baseline, today)) for file, baseline in load_baselines(path)]
+    found = baselines_in(path, verify_keys)
+    loaded = [(file, in_force(baseline, today)) for file, baseline in found]
     return carried(map_file, loaded, for_peers=for_peers)
 
 

@@ -12,6 +12,7 @@ from ethogram.cli.inputs import WORDS, kind_of, use_of
 from ethogram.cli.next_steps import export_command, learn_command
 from ethogram.cli.options import Location, examples, format_option
 from ethogram.cli.screen import next_command, output, shell
+from ethogram.cli.verify_key import baselines_in, require_baseline, verify_key_option
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
@@ -27,12 +28,15 @@ SHOW_SCHEMA = "ethogram.show/1"
 )
 @click.argument("path", metavar="REC|SUMMARY|BASELINE", type=Location())
 @format_option("text", "json")
-def command(path: Path | RecordingUrl, output_format: str) -> None:
+@verify_key_option
+def command(path: Path | RecordingUrl, output_format: str, verify_keys: tuple[Path, ...]) -> None:
     """Print what workloads did, how completely it was seen, or what a baseline allows.
 
     A recording may also be named by its URL.
     """
     kind = kind_of(path)
+    if kind not in ("baseline", "baselines"):
+        require_baseline(WORDS[kind], verify_keys)
     if isinstance(path, RecordingUrl) or kind == "recording":
         _show_recording(path, output_format)
         return
@@ -40,7 +44,7 @@ def command(path: Path | RecordingUrl, output_format: str) -> None:
         case "summary":
             _show_summary(path, output_format)
         case "baseline" | "baselines":
-            _show_baselines(path, output_format)
+            _show_baselines(path, output_format, verify_keys)
         case kind:
             raise UsageError(
                 f"`{path}` is {WORDS[kind]}, not a recording, summary or baseline",
@@ -108,15 +112,14 @@ def _show_summary(path: Path, output_format: str) -> None:
     next_command(shell("ethogram", "learn", path, "-o", "baselines"))
 
 
-def _show_baselines(path: Path, output_format: str) -> None:
+def _show_baselines(path: Path, output_format: str, verify_keys: tuple[Path, ...]) -> None:
     from datetime import UTC, datetime
 
     from ethogram.cli.baseline_screen import print_baseline
-    from ethogram.contracts.baseline import load_baselines
     from ethogram.contracts.overlays import in_force
 
     today = datetime.now(UTC).date()
-    loaded = load_baselines(path)
+    loaded = baselines_in(path, verify_keys)
     if output_format == "json":
         content = {
             "baselines": [

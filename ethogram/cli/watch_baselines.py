@@ -10,10 +10,12 @@ import click
 
 from ethogram.cli.options import Duration, Location
 from ethogram.cli.screen import count, say
+from ethogram.cli.verify_key import verify_key_option
 from ethogram.contracts.remote import RecordingUrl
+from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
-    from detector.baselines import Baselines
+    from detector.baselines import Baselines, Verify
     from detector.library import Library
     from detector.reload import Update
 
@@ -43,6 +45,14 @@ def baseline_options(command: Any) -> Any:
                 show_default=True,
                 help="How often URLs are asked whether baselines changed; local ones say so.",
             ),
+            verify_key_option,
+            click.option(
+                "--verify-state",
+                metavar="FILE",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Which versions of signed baselines were taken: older ones are refused."
+                "  [default: /var/lib/ethogram/signed.json]",
+            ),
         )
     ):
         command = option(command)
@@ -58,7 +68,19 @@ def baselines_of(values: dict[str, Any]) -> Baselines:
     return Baselines(
         values["baselines"],
         environment=None if map_file is None else load_environment(map_file),
+        verify=_verify(values["verify_keys"], values["verify_state"]),
     )
+
+
+def _verify(keys: tuple[Path, ...], state: Path | None) -> Verify | None:
+    if not keys:
+        if state is not None:
+            raise UsageError("`--verify-state` is for `--verify-key`", hint="name both")
+        return None
+    from detector.rollback import STATE_PATH, SignedOnly
+    from ethogram.contracts.signing_keys import public_key
+
+    return SignedOnly([public_key(file) for file in keys], state or STATE_PATH)
 
 
 def loaded(baselines: Baselines, map_file: Path | None) -> Library:

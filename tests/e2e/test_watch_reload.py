@@ -127,3 +127,37 @@ def test_it_takes_what_changes_in_a_store_and_gives_up_its_privileges(
         until(process, "took 1 baseline anew")
         until_found(process, "/usr/bin/id")
         end(process)
+
+
+def test_it_takes_what_was_signed_and_nothing_else_that_comes(learnt: Path, tmp_path: Path) -> None:
+    place, key = tmp_path / "baselines", tmp_path / "my.key"
+    place.mkdir()
+    assert ethogram("sign", "--new-key", key).returncode == 0
+    listed = place / "baselines.sig"
+
+    def put(name: str, version: int) -> bytes:
+        (place / FILE).write_text(text(learnt, name))
+        done = ethogram("sign", place, "--key", key, "--sequence", str(version))
+        assert done.returncode == 0, done.stderr
+        return listed.read_bytes()
+
+    first = put("wide", 1)
+    checked = ["--verify-key", f"{key}.pub", "--verify-state", tmp_path / "state.json"]
+    command = [*words(tmp_path, place), *checked, "--", *LOOP]
+    with running("watch", *command, ready=tmp_path / "ready") as process:
+        until(process, "watching Command/sh by")
+        (place / FILE).write_text(text(learnt, "narrow"))
+        assert f"`{place / FILE}` is altered" in until(process, "stay as they were")
+        put("narrow", 2)
+        until(process, "took 1 baseline anew")
+        until_found(process, "/usr/bin/id")
+        # What attackers would have: the older baselines, which allowed more.
+        (place / FILE).write_text(text(learnt, "wide"))
+        listed.write_bytes(first)
+        until(process, "is older than what was taken: version 1, after 2")
+        end(process)
+    standing = json.loads((tmp_path / "status.json").read_text())["baselines"]
+    assert "is older than what was taken" in standing["trouble"]
+    done = ethogram("watch", "--baseline", place, *checked, "--", "true")
+    assert done.returncode == 5
+    assert "version 1, after 2" in done.stderr
