@@ -13,6 +13,7 @@ from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
 from detector.states import StateChange, States
+from detector.tally import Tally
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.recording import Recording
@@ -29,6 +30,7 @@ class Replay:
     baselines: Path
     findings: list[Finding] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self.watched = Watched(
@@ -37,7 +39,7 @@ class Replay:
             host_id=make_manifest().host_id,
             on_state=self.changes.append,
         )
-        self.judge = Judge(self.watched, self.findings.append)
+        self.judge = Judge(self.watched, self.findings.append, self.tally)
         self.live = Live(make_manifest(), self.judge.judge)
 
     def rows(self, window: int, **tables: Iterable[Mapping[str, Any]]) -> list[Finding]:

@@ -14,6 +14,7 @@ from learner.summary import summarize
 from tests.recordings import START_NS, make_recording, shop_recording
 from tests.replay import Replay
 from tests.shop import SHOP_TABLES
+from tests.telemetry import BASELINES
 
 pytestmark = pytest.mark.unit
 
@@ -46,6 +47,12 @@ def shop(baselines: Path, tmp_path: Path) -> Replay:
 def file_row(path: str, **columns: Any) -> dict[str, Any]:
     row = {"workload": 1, "instance": 1, "exe": NGINX, "path": path.encode(), "calls": 1}
     return row | {"access": int(Access.READ)} | columns
+
+
+def tallied(replay: Replay) -> tuple[dict[tuple[str, str], int], int]:
+    """Return the findings by layer and severity, and how many lines were timed."""
+    reading = replay.tally.reading(BASELINES)
+    return {key: one for key, one in reading.findings.items() if one}, sum(reading.latency.counts)
 
 
 def test_what_was_learnt_raises_nothing(shop: Replay) -> None:
@@ -87,6 +94,7 @@ def test_the_same_in_another_replica_is_the_same_finding_told_there(shop: Replay
     assert there.first_seen == first.first_seen
     assert shop.rows(10, files=[file_row("/etc/hosts.deny", instance=2)]) == []
     assert shop.judge.findings.total == 1
+    assert tallied(shop) == ({("deviation", "low"): 1}, 2)
 
 
 def test_another_program_that_does_it_is_another_finding(shop: Replay) -> None:
@@ -148,6 +156,7 @@ def test_a_flood_of_graver_ones_is_fifty_and_one_that_counts(shop: Replay) -> No
     assert found[-1].evidence.observed == "more of severity high than is told one by one"
     assert found[-1].count == 450
     assert shop.rows(9, files=[file_row("/usr/bin/late", access=write)]) == []
+    assert tallied(shop) == ({("deviation", "high"): 51}, 50)
     row = file_row("/usr/bin/later", access=write)
     later, counted = shop.rows(500, instances=[container(1)], files=[row])
     assert counted.count == 451
@@ -213,6 +222,8 @@ def test_what_gets_graver_is_told_again_and_counts_for_the_worst(shop: Replay) -
     (graver,) = shop.rows(9, files=[file_row("/usr/bin/x", access=int(Access.WRITE))])
     assert (graver.severity, graver.count) == ("high", 2)
     assert graver.fingerprint == shop.findings[0].fingerprint
+    found, lines = tallied(shop)
+    assert (found[graver.layer, "high"], lines) == (1, 2)
     assert shop.judge.findings.worst == "high"
 
 
