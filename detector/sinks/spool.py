@@ -78,7 +78,7 @@ class SpoolWriter:
         self._number = max(self._number, position_of(directory).number)
         self._descriptor = -1
         self._written = 0
-        self._full_size = 0
+        self._full_size = self._size_on_disk()
         self.added = 0
         self.dropped = self._told_dropped = _number_in(directory / "dropped")
 
@@ -120,8 +120,11 @@ class SpoolWriter:
             limit -= limit // _RESERVED
         if self._full_size + size <= limit:
             return True
-        self._full_size = sum(_size(path) for _, path in _segments(self._directory))
+        self._full_size = self._size_on_disk()  # something may have been sent
         return self._full_size + size <= limit
+
+    def _size_on_disk(self) -> int:
+        return sum(_size(path) for _, path in _segments(self._directory))
 
     def _append(self, data: bytes) -> bool:
         if self._descriptor < 0 or self._written + len(data) > self._segment_bytes:

@@ -153,15 +153,15 @@ def _watch(
         if telemetry:
             telemetry.take_sinks(sink_readings(sinks))
 
-    def close_sinks() -> None:
-        if outbox:
-            for line in ending(outbox.close()):
-                say(line)
+    def close() -> None:
+        sinks = outbox.close() if outbox else ()
+        for line in ending(sinks):
+            say(line)
+        if status:
+            status.end(sinks)
 
     with ExitStack() as stack:
-        if status:
-            stack.callback(status.end)
-        stack.callback(close_sinks)
+        stack.callback(close)
         telemetry = stack.enter_context(telemetry_of(values, command="watch"))
         stop = stack.enter_context(stop_on_signals())
         stack.callback(screen.close)

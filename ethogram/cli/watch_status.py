@@ -53,8 +53,10 @@ class StatusFile:
         self._write("watching")
         self._is_kept = True
 
-    def end(self) -> None:
-        """Say that nobody watches any more."""
+    def end(self, sinks: Sequence[SinkStatus] = ()) -> None:
+        """Say that nobody watches any more, and how the *sinks* were left."""
+        if sinks:
+            self._last["sinks"] = [asdict(one) for one in sinks]
         self._is_kept = True  # whatever ended the watch is what to tell
         self._write("ended")
 

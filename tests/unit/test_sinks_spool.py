@@ -93,6 +93,7 @@ def test_beyond_its_size_findings_are_dropped_counted_and_the_count_stays(tmp_pa
     writer.close()
     again = SpoolWriter(tmp_path, 256 * 1024)
     assert again.dropped == dropped
+    assert not again.add(line, is_new=True, severity="low")  # it is as full as it was
     again.close()
 
 
