@@ -80,6 +80,8 @@ def review(
 
 
 _FAILED = "the expression failed"
+# Of the request, which is known: a pod is created.
+_NOT_OF_THE_POD = frozenset({"orValue", "operation", "dryRun", "subResource"})
 
 
 def _unanimous(expression: str, pod: Pod, variables: Mapping[str, str]) -> _Answer:
@@ -133,4 +135,4 @@ def _unknown_fields(expression: str, variables: Mapping[str, str], pod: Pod) -> 
     needed = _closure(expression, variables)
     texts = [expression, *(variables[name] for name in needed)]
     asked = {name for text in texts for name in members(text)}
-    return sorted(asked - pod.known - variables.keys() - {"orValue"})
+    return sorted(asked - pod.known - variables.keys() - _NOT_OF_THE_POD)

@@ -23,6 +23,8 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
     {
         "admission": "exporters.replay.admission",
         "cilium": "exporters.replay.cilium",
+        "gatekeeper": "exporters.replay.gatekeeper",
+        "kyverno": "exporters.replay.kyverno",
         "networkpolicy": "exporters.replay.networkpolicy",
         "seccomp": "exporters.replay.seccomp",
     }
