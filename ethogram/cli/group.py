@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "sign": "Sign baselines, so that `watch --verify-key` takes no others.",
         "accept": "Allow what a finding showed, by an overlay with author, reason and end.",
         "query": "Ask recordings and findings in SQL.",
+        "tree": "Draw a process tree with files, connections and ends.",
         "schema": "Print the schema of a recording's tables.",
     }
 )
