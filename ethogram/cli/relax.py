@@ -125,12 +125,15 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
             yield _patch(place.directory / one.path, one.relaxed.documents[0], place, one.path)
     drop_ins = [one for one in done if route(one) == "systemd"]
     for one in drop_ins:
-        yield from _drop_in(place.directory / one.path, place.entries.get(one.path))
+        yield _drop_in(place.directory / one.path, place.entries.get(one.path))
     if drop_ins:
         yield "systemctl daemon-reload"
-    restarts: dict[str | None, None] = {}
+    # A service that is restarted before the reload starts with what it had.
+    restarts = dict.fromkeys(_restart_of_unit(place.entries.get(one.path)) for one in drop_ins)
     for one in done:
         path = place.directory / one.path
+        if one.relaxed and one.relaxed.needs_restart and one.path in place.entries:
+            restarts[_restart(place.entries[one.path].workload_key)] = None
         if route(one) != "node":
             continue
         entry = place.entries.get(one.path)
@@ -139,18 +142,21 @@ def _commands(place: Place, done: Sequence[Done]) -> Iterator[str]:
             yield shell("install", "-D", "-m", "0644", path, f"{_NODE_FOLDER}/{entry.installs_as}")
         else:
             yield f"# {shell(path)}: where a container's seccomp profile is, then start it again"
-        restarts |= dict.fromkeys([_restart(entry.workload_key)] if entry else [])
     yield from (line for line in restarts if line)
 
 
-def _drop_in(path: Path, entry: IndexEntry | None) -> Iterator[str]:
-    """Yield what installs a drop-in, and as a comment what starts its service anew."""
+def _drop_in(path: Path, entry: IndexEntry | None) -> str:
+    """Return what installs a drop-in."""
     if entry is None or not entry.installs_as:
-        yield f"# {shell(path)}: where the drop-in is"
-        return
-    unit = entry.installs_as.partition(".d/")[0]
-    yield shell("install", "-D", "-m", "0644", path, f"{_UNITS}/{entry.installs_as}")
-    yield "# " + shell("systemctl", "restart", unit)
+        return f"# {shell(path)}: where the drop-in is"
+    return shell("install", "-D", "-m", "0644", path, f"{_UNITS}/{entry.installs_as}")
+
+
+def _restart_of_unit(entry: IndexEntry | None) -> str | None:
+    """Return, as a comment, the command that starts the service of a drop-in anew."""
+    if entry is None or not entry.installs_as:
+        return None
+    return "# " + shell("systemctl", "restart", entry.installs_as.partition(".d/")[0])
 
 
 def _patch(path: Path, patch: Mapping[str, Any], place: Place, name: str) -> str:

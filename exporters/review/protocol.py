@@ -33,13 +33,15 @@ class Relaxed:
     """A policy that refuses nothing any more.
 
     *documents* in the place of those that were given; *effect* is what it does now, in a few words
-    that end a sentence, and *notes* are what whoever applies it has to know.
+    that end a sentence, and *notes* are what whoever applies it has to know. *needs_restart*: what
+    runs keeps what it was started with.
     """
 
     documents: Documents
     effect: str
     route: Route
     notes: tuple[str, ...] = ()
+    needs_restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ class SeccompReviewer:
         if document.get("kind") == _KIND:
             copy = annotated(document, reason)
             copy["spec"] = _logging(part(document, "spec"))
-            return Relaxed([copy], effect, "kubectl", notes)
-        return Relaxed([_logging(document)], effect, "node", notes)
+            return Relaxed([copy], effect, "kubectl", notes, needs_restart=True)
+        return Relaxed([_logging(document)], effect, "node", notes, needs_restart=True)
 
 
 def reviewer() -> SeccompReviewer:

@@ -10,6 +10,7 @@ import pytest
 from ethogram.cli.run import run
 from ethogram.contracts.baseline import dump_baseline
 from tests.baselines import make_baseline
+from tests.systemd import make_unit
 
 pytestmark = pytest.mark.unit
 
@@ -173,3 +174,20 @@ def test_a_foreign_state_is_refused(
     assert run(["relax", "p"]) == 2
     assert "is not the state of relaxed policies" in capsys.readouterr().err
     assert action() == "SCMP_ACT_ERRNO"
+
+
+def test_what_is_restarted_starts_with_what_is_in_force(
+    exported: dict[str, bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("u.baseline.yaml").write_text(dump_baseline(make_unit("CAP_CHOWN", calls=("read",))))
+    assert run(["export", "u.baseline.yaml", "--to", "systemd", "--enforce", "-o", "u"]) == 0
+    export = ["export", "b.baseline.yaml", "--to", "seccomp", "--dialect", "spo", "-o", "o"]
+    assert run(export) == 0
+    capsys.readouterr()
+    assert run(["relax", "u"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == ["systemctl daemon-reload", "# systemctl restart web.service"]
+    assert run(["relax", "o"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("kubectl apply -f o/")
+    assert lines[1:] == ["# kubectl -n shop-staging rollout restart deployment/checkout"]
