@@ -230,7 +230,10 @@ def _actions(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _remarks(document: Mapping[str, Any], host: PolicyHost) -> Iterator[str]:
     entries = [each for each in document.get("syscalls") or () if isinstance(each, Mapping)]
-    listed = {name for each in entries for name in each.get("names") or () if isinstance(name, str)}
+    # A name that is left out gets the default: who refuses it either way is not told of it.
+    is_open = document.get("defaultAction") in _PERMITTING
+    telling = [each for each in entries if (each.get("action") in _PERMITTING) != is_open]
+    listed = {name for each in telling for name in each.get("names") or () if isinstance(name, str)}
     if host.known_calls is None:
         yield "libseccomp is not here: which names it would leave out is not known"
     elif unknown := sorted(listed - host.known_calls):

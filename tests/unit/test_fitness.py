@@ -133,6 +133,11 @@ def test_a_name_that_libseccomp_does_not_know_is_said():
     base = {name for one in load_runtime_bases() for name in one.calls(None)}
     verdict, reasons = judged(document, known_calls=known | base)
     assert (verdict, "does not know mseal" in reasons) == ("starts but", True)
+    # Refused by its rule, and by the default without it: nothing changes.
+    document["syscalls"][0]["names"].remove("mseal")
+    refusal = {"names": ["mseal"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}
+    document["syscalls"].append(refusal)
+    assert "mseal" not in judged(document, known_calls=known | base)[1]
 
 
 def test_a_call_that_libseccomp_leaves_out_is_not_allowed():
