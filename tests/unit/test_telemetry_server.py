@@ -1,5 +1,6 @@
 """The server and the probes: whoever asks gets one answer, and nobody else has to wait for it."""
 
+import re
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -9,7 +10,7 @@ import click
 import pytest
 
 from detector.sinks.outbox import SinkState, SinkStatus
-from ethogram.cli.listening import AddressType, ListenAddress, sink_readings
+from ethogram.cli.listening import AddressType, ListenAddress, sink_readings, telemetry_of
 from profiler.telemetry.families import exposition
 from profiler.telemetry.probes import not_alive, not_ready
 from profiler.telemetry.server import Answer, Server
@@ -79,7 +80,7 @@ def test_head_has_the_length_and_no_body(place: str) -> None:
         (b"GET /x\r\n\r\n", b"400"),
         (b"GET http://other/x HTTP/1.1\r\n\r\n", b"400"),
         (b"\x16\x03\x01\x00\r\n\r\n", b"400"),
-        (b"GET /x HTTP/1.1\r\nA: " + b"a" * 8192, b"431"),
+        (b"GET /x HTTP/1.1\r\nA: " + b"a" * 20_000, b"431"),
     ],
 )
 def test_what_is_no_request_is_refused(place: str, request_: bytes, status: bytes) -> None:
@@ -196,3 +197,15 @@ def test_a_sink_is_named_without_its_place() -> None:
         ("file", 1, True), ("webhook", 2, False),
     ]  # fmt: skip
     assert b"s3cr3t" not in exposition(make_reading(sinks=readings))
+
+
+@pytest.mark.parametrize(("text", "is_warned"), [("127.0.0.1:0", False), ("0.0.0.0:0", True)])
+def test_an_address_that_others_reach_is_warned_of(
+    text: str, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"listen": address_of(text), "window": 1000, "tier": "full"}
+    with telemetry_of(values, command="watch") as telemetry:
+        assert telemetry is not None
+    said = capsys.readouterr().err
+    assert re.match(r"metrics on http://[0-9.]+:[1-9][0-9]*/metrics\n", said)
+    assert ("warning: whoever reaches" in said) is is_warned
