@@ -34,16 +34,35 @@ def print_report(report: Report, *, unread: Sequence[str], idle: Sequence[str]) 
     denied, logged = report.of("denied"), report.of("logged")
     _print_refusals(console, denied)
     _print_logged(console, logged)
-    _print_open(console, report, unread, idle)
-    judged: dict[str, int] = defaultdict(int)
-    for (_, _, what), number in report.judged.items():
-        judged[what] += number
-    words = ", ".join(f"{number:,} {what}" for what, number in sorted(judged.items()))
+    questions = _questions(report)
+    _print_open(console, questions)
+    _print_left(console, report, unread, idle)
+    words = ", ".join(f"{number:,} {what}" for what, number in sorted(_amounts(report).items()))
     say(
         f"judged {words} of {count(len(report.covered), 'workload')}: "
         f"{count(len(denied), 'rule')} denied, {len(logged)} logged,"
-        f" {count(len(report.left_open), 'question')} open"
+        f" {count(len(questions), 'question')} open"
     )
+
+
+def _amounts(report: Report) -> dict[str, int]:
+    """Return how much was judged of each thing; what several targets judged counts once."""
+    by_target: dict[tuple[str, str], int] = defaultdict(int)
+    for (target, _, what), number in report.judged.items():
+        by_target[what, target] += number
+    found: dict[str, int] = defaultdict(int)
+    for (what, _), number in by_target.items():
+        found[what] = max(found[what], number)
+    return found
+
+
+def _questions(report: Report) -> list[tuple[str, int]]:
+    """Return what could not be judged, with how often; what several policies ask is one."""
+    found: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
+    for one in sorted(report.left_open.values(), key=lambda o: (str(o.workload), o.reason)):
+        who = f"{words_of(one.workload)}: " if one.workload else ""
+        found[f"{who}{printable(one.reason)}"][one.policy] += one.count
+    return [(what, max(counts.values())) for what, counts in found.items()]
 
 
 def words_of(key: WorkloadKey) -> str:
@@ -114,15 +133,16 @@ def _print_logged(console: Console, found: Sequence[Refusal]) -> None:
         _print_line(console, f"and {more:,} more that are logged and not denied")
 
 
-def _print_open(
-    console: Console, report: Report, unread: Sequence[str], idle: Sequence[str]
-) -> None:
-    found = sorted(report.left_open.values(), key=lambda o: (str(o.workload), o.reason))
-    for one in found[:_SHOWN_OPEN]:
-        who = f"{words_of(one.workload)}: " if one.workload else ""
-        _print_line(console, f"not judged: {who}{printable(one.reason)} ({one.count:,})")
+def _print_open(console: Console, found: Sequence[tuple[str, int]]) -> None:
+    for what, number in found[:_SHOWN_OPEN]:
+        _print_line(console, f"not judged: {what} ({number:,})")
     if (more := len(found) - _SHOWN_OPEN) > 0:
         _print_line(console, f"and {more:,} more that were not judged")
+
+
+def _print_left(
+    console: Console, report: Report, unread: Sequence[str], idle: Sequence[str]
+) -> None:
     for path in unread:
         _print_line(console, f"not judged: `{escape(path)}` is of no kind that can be replayed")
     for path in idle:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any
 
+from ethogram.contracts.keys import WorkloadKey
 from ethogram.errors import ExportError
 from exporters.replay.admission_review import Claim
 from exporters.replay.observations import Observations
 from exporters.replay.pod_rules import Rules, judged, matches, picks
 from exporters.replay.pods import Pod, pods_of
-from exporters.replay.protocol import Outcome, Policy, Unjudged
+from exporters.replay.protocol import Judged, Outcome, Picked, Policy, Unjudged
 
 __all__ = ["GatekeeperReplayer", "replayer"]
 
@@ -55,10 +57,13 @@ class GatekeeperReplayer:
                 path = one.path
                 if one.document["kind"] == _TEMPLATE:
                     templates[one.document["spec"]["crd"]["spec"]["names"]["kind"]] = one
+            parts: list[list[Outcome]] = []
             for policy in policies:
                 path = policy.path
                 if policy.document["kind"] != _TEMPLATE:
-                    yield from _of_constraint(policy, templates.get(policy.document["kind"]), pods)
+                    template = templates.get(policy.document["kind"])
+                    parts.append(list(_of_constraint(policy, template, pods)))
+            yield from _once(parts)
             used = {policy.document["kind"] for policy in policies}
             for kind in sorted(templates.keys() - used):
                 about = f"`{kind}` has no constraint here: alone it does nothing"
@@ -92,7 +97,24 @@ def _of_constraint(
         rules = _rules(policy, source, spec.get("parameters") or {})
         for pod in pods:
             if _is_matched(match, pod):
+                yield Picked(template.path)
                 yield from judged(rules, pod, [action])
+
+
+def _once(parts: Sequence[Sequence[Outcome]]) -> Iterator[Outcome]:
+    """Yield the outcomes of constraints; a pod that several of one file judged counts once."""
+    amounts: dict[tuple[str | None, int | WorkloadKey], int] = {}
+    for outcomes in parts:
+        mine: dict[tuple[str | None, int | WorkloadKey], int] = defaultdict(int)
+        for one in outcomes:
+            if isinstance(one, Judged):
+                mine[one.policy, one.workload] += one.count
+            else:
+                yield one
+        for whom, number in mine.items():
+            amounts[whom] = max(number, amounts.get(whom, 0))
+    for (path, workload), number in amounts.items():
+        yield Judged("pods", number, workload, path)
 
 
 def _source(template: Policy) -> Mapping[str, Any] | None:

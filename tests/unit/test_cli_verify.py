@@ -154,6 +154,25 @@ def test_policies_that_pick_something_are_not_called_idle(shop, verify):
     assert document["for_nothing_recorded"] == []
 
 
+def test_what_several_engines_are_asked_counts_once(shop, verify, capsys):
+    words = ["--to", "admission", "--to", "kyverno", "--to", "gatekeeper"]
+    export = ["export", "baselines", *words, "--allow", "thin,inexpressible", "-o", "more"]
+    assert run(export) == 0
+    _, document = verify("more", "--against", "shop.rec")
+    amounts = {}
+    for one in document["judged"]:
+        amounts[one["target"]] = amounts.get(one["target"], 0) + one["count"]
+    assert len(set(amounts.values())) == 1
+    assert set(amounts) == {"admission", "gatekeeper", "kyverno"}
+    capsys.readouterr()
+    assert run(["verify", "more", "--against", "shop.rec"]) == 0
+    out, err = capsys.readouterr()
+    assert f"judged {amounts['admission']} pods of" in err
+    questions = [line for line in out.splitlines() if line.startswith("not judged: ")]
+    assert questions
+    assert len(questions) == len(set(questions))
+
+
 def test_losses_are_counted_and_shown(shop, verify):
     lost = [{"workload": 1, "instance": 1, "kind": "quota", "place": "syscalls", "count": 23}]
     make_recording(shop / "lossy.rec", **(SHOP_TABLES | {"losses": lost}))
