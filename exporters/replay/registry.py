@@ -27,6 +27,7 @@ _BUILT_IN: Mapping[str, str] = MappingProxyType(
         "kyverno": "exporters.replay.kyverno",
         "networkpolicy": "exporters.replay.networkpolicy",
         "seccomp": "exporters.replay.seccomp",
+        "systemd": "exporters.replay.systemd",
     }
 )
 
