@@ -102,6 +102,7 @@ _PROCESSES = View(
             *_WHOSE,
             _EXE,
             ("sha256", "str?", "digest of the executable", "e.sha256"),
+            ("pid", "u32", "process id on the host: `tgid`", "t.tgid"),
             ("command", "str", "the arguments in one line",
              "array_to_string(list_transform(t.argv, lambda one: escaped(one)), ' ')"),
             ("started", "ts", "when it executed: `start`", "t.start"),
