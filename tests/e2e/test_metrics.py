@@ -59,7 +59,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         "record", "-o", place / "r", "--window", "100ms", "--", "sh", "-c", PROCESSES[0]
     )
     assert done.returncode == 0, done.stderr
-    done = ethogram("learn", "--allow", "thin", "--no-model", "r", "-o", "b", cwd=place)
+    done = ethogram("learn", "--allow", "thin,lossy", "--no-model", "r", "-o", "b", cwd=place)
     assert done.returncode == 0, done.stderr
     with running(
         "watch", "--baseline", place / "b", "--listen", "0", "--window", "200ms",
