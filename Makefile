@@ -56,7 +56,7 @@ unit: objects $(INSTALLED) ## the quick tests alone
 	$(PYTHON) $(PYTEST) -q tests/unit
 
 test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel and on real containers (as root)
-	$(NO_NETWORK) $(PYTHON) $(PYTEST) $(wildcard $(QUIET_TIERS))
+	$(NO_NETWORK) $(PYTHON) $(PYTEST) -n auto --dist loadscope $(wildcard $(QUIET_TIERS))
 	@.ci/second-kernel
 	ETHOGRAM_REQUIRE=$${ETHOGRAM_REQUIRE:-bpf,e2e} $(PYTHON) $(PYTEST) $(wildcard tests/bpf tests/e2e)
 

@@ -45,7 +45,7 @@ def test_a_null_where_none_may_be_is_named():
 @pytest.mark.parametrize(
     "values",
     [[-1], [2**32], ["one"], [b"1"], np.array([2**40]), np.array([-1]), pa.array(["x"])],
-    ids=repr,
+    ids=lambda values: str(values if isinstance(values, list) else values.tolist()),
 )
 def test_a_value_that_does_not_fit_is_named(values):
     with pytest.raises(ValueError, match=r"column `windows.window`: "):
