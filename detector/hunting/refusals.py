@@ -16,11 +16,17 @@ __all__ = ["ENDED", "refusal_of", "require_reading"]
 ENDED = "name a table and columns that say less, add a condition, or pass a longer `--timeout`"
 _LOOK = "`ethogram query --views` lists views and columns, DuckDB's documentation has the rest"
 # DuckDB makes several statements of a PIVOT, and runs what it explains with ANALYZE.
-_COMPOUND = frozenset({"MULTI", "EXPLAIN"})
-_WRITES = re.compile(
-    r"\b(copy|export|import|attach|detach|insert|update|delete|merge|create|drop|alter|truncate"
-    r"|install|load|set|reset|pragma|call|prepare|execute|vacuum|checkpoint)\b",
-    re.IGNORECASE,
+_READING = frozenset({"SELECT", "MULTI", "EXPLAIN"})
+# They may stand inside a statement that reads, too: `WITH x AS (COPY ...)`.
+_WRITING = frozenset(
+    {
+        "ALTER", "ATTACH", "CALL", "COPY", "CREATE", "DELETE", "DETACH", "DROP", "EXPORT",
+        "IMPORT", "INSERT", "INSTALL", "LOAD", "MERGE", "PRAGMA", "TRUNCATE", "UPDATE",
+    }
+)  # fmt: skip
+# These run what a string says, with their names in quotes, too.
+_RUNNING = frozenset(
+    {"QUERY", "JSON_EXECUTE_SERIALIZED_SQL", "FROM_SUBSTRAIT", "PYTHON_MAP_FUNCTION"}
 )
 _KIND = re.compile(r"\A[A-Z][A-Za-z ]* Error: ")
 _EXPLAIN = "EXPLAIN "
@@ -41,10 +47,20 @@ def require_reading(connection: DuckDBPyConnection, sql: str) -> None:
             hint="`WITH name AS (...)` names parts",
         )
     kind = statements[0].type.name
-    reads = kind == "SELECT" or (kind in _COMPOUND and not _WRITES.search(sql))
-    if not reads:
+    if kind not in _READING:
         raise UsageError(
             f"a query only reads: {kind} is refused", hint="write SELECT, FROM, WITH or DESCRIBE"
+        )
+    words = _words(sql)
+    if running := sorted(_RUNNING & {word.strip('"') for word in words}):
+        raise UsageError(
+            f"a query only reads: {running[0].lower()}() is refused, which runs a string",
+            hint="write what it says as a part of the query",
+        )
+    if written := sorted(_WRITING & words):
+        raise UsageError(
+            f"a query only reads: {written[0]} is refused",
+            hint=f'a name of that kind goes in quotes: `"{written[0].lower()}"`',
         )
     if kind != "SELECT":
         return
@@ -52,6 +68,20 @@ def require_reading(connection: DuckDBPyConnection, sql: str) -> None:
         connection.execute(_EXPLAIN + sql)
     except Exception as error:
         raise refusal_of(error, _EXPLAIN + sql, 0, skipped=len(_EXPLAIN)) from error
+
+
+def _words(sql: str) -> set[str]:
+    """Return the words of *sql* outside of strings, quoted names and comments, as DuckDB does."""
+    import duckdb  # noqa: PLC0415  70 MB, and optional
+
+    data = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    ends = [*(offset for offset, _ in tokens[1:]), len(data)]
+    return {
+        data[offset:end].decode("utf-8", "replace").strip().upper()
+        for (offset, kind), end in zip(tokens, ends, strict=True)
+        if kind not in (duckdb.token_type.string_const, duckdb.token_type.comment)
+    }
 
 
 def refusal_of(error: Exception, sql: str, memory_bytes: int, *, skipped: int = 0) -> EthogramError:

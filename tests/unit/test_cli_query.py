@@ -217,6 +217,13 @@ def test_no_control_reaches_a_screen(hostile, capsys, kind):
         "COPY (SELECT 1) TO 'out.csv'",
         "EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'",
         "COPY (SELECT 1) TO '{file}'",
+        "WITH x AS (COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)) FROM x",
+        "WITH x AS (/* */ cOpY/**/(SELECT 1) TO '{file}' (USE_TMP_FILE false)) FROM x",
+        "FROM query($$WITH x AS (COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)) FROM x$$)",
+        "FROM \"Query\"('SELECT 1')",
+        "FROM query($$COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)$$)",
+        "PIVOT (FROM query($$COPY (SELECT 1) TO '{file}'$$)) ON a",
+        "WITH x AS (INSERT INTO recordings FROM recordings RETURNING 1) FROM x",
         "ATTACH 'new.db'",
         "INSTALL httpfs",
         "SET memory_limit = '100GB'",
@@ -244,6 +251,12 @@ def test_sql_neither_writes_nor_reaches_anything(ask, shop, sql):
     assert "internal error" not in said
     assert {path: path.read_bytes() for path in shop.iterdir()} == before
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["shop.rec"]
+
+
+def test_words_that_write_may_stand_in_text_and_names(ask, shop):
+    sql = "SELECT 'copy' AS \"update\", $$drop$$ AS b -- delete"
+    assert ask(sql, shop) == (0, [{"update": "copy", "b": "drop"}])
+    assert ask("PIVOT (SELECT 1 AS a, 2 AS b) ON a USING sum(b)", shop) == (0, [{"1": 2}])
 
 
 def test_an_error_names_line_and_column(ask, shop):
