@@ -273,9 +273,16 @@ def map_reduced(
     patience_s: float = PATIENCE_S,
 ) -> Made:
     """Return *reduce* of what *function* makes of *items*, some at a time, in any order."""
-    with _explained():
-        pending: set[Future[Any]] = {executor.submit(function, *item) for item in items}
-    mapping = set(pending)
+    pending: set[Future[Any]] = set()
+    mapping: set[Future[Any]] = set()
+    for item in items:
+        with _explained():
+            future = executor.submit(function, *item)
+        pending.add(future)
+        if future.done():  # as whoever works in this process is at once
+            done()
+        else:
+            mapping.add(future)
     ready: list[Made] = []
     while pending or len(ready) != 1:
         for future in _first_done(pending, patience_s) if pending else ():

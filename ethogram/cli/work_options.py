@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.screen import count
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["progress", "work_options", "workers"]
 
 # Up to here one process is done before others would have started.
 _ALONE_ROWS = 2_000_000
+_CLEAR = "\r\x1b[K"
 
 
 def work_options(command: Any) -> Any:
@@ -44,8 +46,13 @@ def workers(jobs: int | None, dask: str | None, *, rows: int) -> Iterator[Execut
         raise UsageError("`--dask` names no scheduler", hint="write `--dask local`, or its address")
     if jobs is None:
         jobs = 1 if rows <= _ALONE_ROWS and dask is None else processors()
-    with executor_of(jobs=jobs, dask=dask) as executor:
-        yield executor
+    try:
+        with executor_of(jobs=jobs, dask=dask) as executor:
+            yield executor
+    except BaseException:
+        if sys.stderr.isatty():  # what is said next is not to stand behind how far they came
+            print(_CLEAR, end="", file=sys.stderr, flush=True)
+        raise
 
 
 def progress(what: str) -> Callable[[int], Callable[[], None]]:
@@ -57,15 +64,18 @@ def progress(what: str) -> Callable[[int], Callable[[], None]]:
         return lambda _: lambda: None
 
     def told(pieces: int) -> Callable[[], None]:
-        count = 0
+        number = 0
+
+        def show() -> None:
+            text = f"{what}: {number:,} of {count(pieces, 'piece')}" if number < pieces else ""
+            print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)
 
         def done() -> None:
-            nonlocal count
-            count += 1
-            is_last = count >= pieces
-            text = "" if is_last else f"{what}: {count:,} of {pieces:,} pieces"
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            nonlocal number
+            number += 1
+            show()
 
+        show()  # the first piece may take the longest
         return done
 
     return told

@@ -210,6 +210,18 @@ def test_a_reduction_is_that_of_all() -> None:
         assert map_reduced(InThisProcess(), abs, given, reduce=sum) == sum(range(count))
 
 
+def test_who_waits_is_told_of_each_piece_before_the_next_begins() -> None:
+    told: list[str] = []
+
+    def work(number: int) -> int:
+        told.append(f"begin {number}")
+        return number
+
+    items = [(1,), (2,)]
+    map_reduced(InThisProcess(), work, items, reduce=sum, done=lambda: told.append("done"))
+    assert told == ["begin 1", "done", "begin 2", "done"]
+
+
 def test_what_was_united_can_be_united_again_where_nothing_is_known(whole: pa.Table) -> None:
     some = whole.slice(0, 3)
     nulls = {name: pa.nulls(3, some.schema.field(name).type) for name in ("exe_path", "exec_id")}
