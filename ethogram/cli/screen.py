@@ -108,7 +108,9 @@ def subject_words(subject: Subject) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration as people say it: `5.0 s`, `2 min 10 s`, `3 h 5 min`."""
+    """Return a duration as people say it: `23 ms`, `5.0 s`, `2 min 10 s`, `3 h 5 min`."""
+    if 0 < value < 0.1:
+        return f"{max(1, round(value * 1000))} ms"
     if value < 60:
         return f"{value:.1f} s"
     whole = round(value)
