@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from ethogram.cli.places import owned
 from ethogram.cli.screen import shell
 from ethogram.cli.work_options import progress, workers
 from ethogram.contracts.escape import escape
@@ -53,13 +54,8 @@ def kind_of(path: Path | RecordingUrl) -> Kind:
     if isinstance(path, RecordingUrl):
         # Its reader says what is missing.
         return "summary" if str(path).endswith(SUMMARY_SUFFIX) else "recording"
-    try:
+    with owned(path):
         return _kind_of(path)
-    except PermissionError as error:
-        raise RecordingError(
-            f"`{escape(str(path))}` cannot be read: permission denied",
-            hint="a recording is its owner's alone: run this as its owner, or `chown -R` it",
-        ) from error
 
 
 def _kind_of(path: Path) -> Kind:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ethogram.contracts.escape import escape
 from ethogram.contracts.file_names import MANIFEST_NAME, SUMMARY_SUFFIX
 from ethogram.contracts.remote import RecordingUrl, Remote
-from ethogram.errors import UsageError
+from ethogram.errors import RecordingError, UsageError
 
-__all__ = ["expanded"]
+__all__ = ["expanded", "owned"]
 
 _PATTERN = re.compile(r"[*?\[]")
 _URL_PATTERN = re.compile(r"[*\[]")  # behind a `?` of a URL is no path
@@ -32,6 +33,18 @@ def expanded(places: Iterable[Path | RecordingUrl]) -> list[Path | RecordingUrl]
     return list(found.values())
 
 
+@contextmanager
+def owned(path: Path) -> Iterator[None]:
+    """Say whose *path* is where this process may not look into it."""
+    try:
+        yield
+    except PermissionError as error:
+        raise RecordingError(
+            f"`{escape(str(path))}` cannot be read: permission denied",
+            hint="a recording is its owner's alone: run this as its owner, or `chown -R` it",
+        ) from error
+
+
 def _of_path(path: Path) -> Iterator[Path]:
     if _PATTERN.search(str(path)) and not path.exists():
         matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207  it keeps what is before the pattern as it was written
@@ -45,16 +58,15 @@ def _of_path(path: Path) -> Iterator[Path]:
 
 def _of_directory(path: Path) -> Iterator[Path]:
     """Yield the recordings and summaries right below *path*, or itself where it is none of such."""
-    if path.is_dir() and not (path / MANIFEST_NAME).exists():
-        below = [
-            one
-            for one in sorted(path.iterdir())
-            if (one / MANIFEST_NAME).exists() or one.name.endswith(SUMMARY_SUFFIX)
-        ]
-        if below:
-            yield from below
-            return
-    yield path
+    with owned(path):
+        below = sorted(path.iterdir()) if path.is_dir() and not _is_recording(path) else []
+    below = [one for one in below if one.name.endswith(SUMMARY_SUFFIX) or _is_recording(one)]
+    yield from below or [path]
+
+
+def _is_recording(path: Path) -> bool:
+    with owned(path):
+        return (path / MANIFEST_NAME).exists()
 
 
 def _of_url(url: RecordingUrl) -> Iterator[RecordingUrl]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +137,22 @@ def test_without_the_library_dask_is_refused_by_name(
     out = str(tmp_path / "x.summary.parquet")
     assert run(["summarize", f"{shelf}/monday", "--dask", "local", "-o", out]) == 2
     assert "pip install 'ethogram[dask]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["learn", "summarize"])
+def test_a_recording_of_somebody_else_is_said_to_be_his(
+    command: str, shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = shelf / "monday"
+    recording.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # who may look everywhere
+        os.seteuid(65534)
+    try:
+        assert run([command, str(recording), "-o", "nowhere/out"]) == 1
+    finally:
+        os.seteuid(user)
+        recording.chmod(0o700)
+    said = capsys.readouterr().err
+    assert f"`{recording}` cannot be read: permission denied" in said
+    assert "a recording is its owner's alone" in said
