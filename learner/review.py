@@ -67,7 +67,7 @@ def reviewed(
     the decisions stand.
     """
     baselines = list(baselines)
-    _refuse_unknown(review, baselines)
+    _refuse_unknown(review, baselines, today)
     notes = list(_notes(review, baselines, today))
     return [_reviewed(baseline, review, today) for baseline in baselines], notes
 
@@ -260,13 +260,16 @@ def _choices(
     return choices if choices != Choices() else None
 
 
-def _refuse_unknown(review: Review, baselines: Sequence[Baseline]) -> None:
-    """Raise `UsageError` for a name of a rule that is nowhere, or that is no one rule's."""
+def _refuse_unknown(review: Review, baselines: Sequence[Baseline], today: date) -> None:
+    """Raise `UsageError` for a name of a rule that is nowhere, or that is no one rule's.
+
+    An entry that is over decides nothing: what it named may be gone.
+    """
     states = [_State.of(baseline) for baseline in baselines]
     names = [(f"`--without {name}`", name, states) for name in review.without]
     for file in review.overlays:
         for entry in file.entries:
-            if entry.target.rule is None:
+            if entry.target.rule is None or entry.expires < today:
                 continue
             mine = [
                 state
@@ -288,7 +291,9 @@ def _refuse_name(who: str, name: str, states: Sequence[_State]) -> None:
         guess = RuleNames(known).closest(name)
         raise UsageError(
             f"{who}: no rule has this name",
-            hint=f"did you mean `{guess}`?" if guess else "`ethogram show` names rules",
+            hint=f"did you mean `{guess}`?"
+            if guess
+            else "`ethogram show BASELINE --format json` has every rule",
         )
     if is_id(name) and len(found) > 1:
         raise UsageError(

@@ -83,7 +83,7 @@ def command(path: Path, rule: str, baselines: Path | None, output_format: str) -
             f"no rule of `{path}` is `{printable(rule)}`",
             hint=f"did you mean `{printable(guess)}`?"
             if guess
-            else f"`{shell('ethogram', 'show', path)}` names rules",
+            else f"`{shell('ethogram', 'show', path, '--format', 'json')}` has every rule",
         )
     if output_format == "json":
         _print_json(found, loaded)

@@ -90,7 +90,7 @@ def test_several_rules_are_listed(place: Path, capsys: pytest.CaptureFixture[str
     [
         ("syscalls:acept4", "did you mean `syscalls:accept4`?"),
         ("ls", "did you mean `execs:/usr/bin/ls`?"),
-        ("files-000000000000", "names rules"),
+        ("files-000000000000", "has every rule"),
         ("bad\x1b[31m", "no rule of"),
     ],
 )

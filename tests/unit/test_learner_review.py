@@ -104,7 +104,7 @@ def test_leaving_out_twice_is_leaving_out_once(checkout: Baseline) -> None:
         ("syscalls:acept4", "did you mean `syscalls:accept4`?"),
         ("syscall:accept4", "did you mean `syscalls:accept4`?"),
         ("/usr/sbin/ngin", "did you mean `execs:/usr/sbin/nginx`?"),
-        ("~~~~", "`ethogram show` names rules"),
+        ("~~~~", "`ethogram show BASELINE --format json` has every rule"),
     ],
 )
 def test_a_name_of_no_rule_is_refused(shop: list[Baseline], name: str, hint: str) -> None:
@@ -217,6 +217,7 @@ def test_an_expired_entry_is_not_applied_and_said(checkout: Baseline) -> None:
     past = overlay(
         {"allow": "files:/etc/shadow", "expires": "2026-11-22"},
         {"deny": "execs:/usr/bin/ls", "expires": "2026-11-22"},
+        {"deny": "execs:/usr/bin/gone-since", "expires": "2026-11-22"},
     )
     (found,), notes = reviewed([checkout], Review(overlays=(past,)), today=TODAY)
     assert found == checkout
@@ -225,6 +226,8 @@ def test_an_expired_entry_is_not_applied_and_said(checkout: Baseline) -> None:
         " applied",
         "overlay `reviewed.yaml`: entry 2, deny `execs:/usr/bin/ls`: expired on 2026-11-22, not"
         " applied",
+        "overlay `reviewed.yaml`: entry 3, deny `execs:/usr/bin/gone-since`: expired on"
+        " 2026-11-22, not applied",
     ]
 
 
