@@ -18,6 +18,7 @@ from ethogram.cli.refusals import allow_option, as_allowed
 from ethogram.cli.review_options import applied, review_of, review_options
 from ethogram.cli.screen import count, next_command, output, say, shell
 from ethogram.cli.work_options import work_options
+from ethogram.contracts.file_names import MANIFEST_NAME
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
@@ -212,6 +213,11 @@ def _files(place: Path, baselines: Sequence[Baseline]) -> dict[Path, Baseline]:
     if not _is_file(place):
         if place.exists() and not place.is_dir():
             raise UsageError(f"`{place}` is not a directory", hint="name a directory")
+        if (place / MANIFEST_NAME).exists():
+            raise UsageError(
+                f"`{place}` is a recording: baselines have no place in it",
+                hint="name another directory, such as `-o baselines`",
+            )
         return {place / baseline_filename(one.subject): one for one in baselines}
     if len(baselines) > 1:
         raise UsageError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ethogram.cli.work_options import progress, workers
+from ethogram.contracts.file_names import MODEL_NAME
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import BaselineError
 
@@ -25,7 +27,6 @@ def with_models(
     dask: str | None = None,
 ) -> tuple[dict[Path, Baseline], dict[Path, bytes]]:
     """Return the baselines with references to their models, and the models' files."""
-    from ethogram.contracts.baseline import baseline_filename
     from ethogram.contracts.recording import Recording
     from learner.anomaly import modelled_all
     from learner.identity import identity_of_subject
@@ -36,10 +37,8 @@ def with_models(
     for file, baseline in files.items():
         mine = windows.get(identity_of_subject(baseline.subject))
         if mine is not None:
-            # Named after the workload: a reference holds no name that somebody typed.
-            name = baseline_filename(baseline.subject).removesuffix(".yaml")
             owners.append(file)
-            work.append((mine, f"{name}.skops", budget))
+            work.append((mine, _name_beside(file, baseline), budget))
     rows = sum(mine.rows for mine, _, _ in work) if len(work) > 1 else 0
     baselines, models = dict(files), {}
     with workers(jobs if len(work) > 1 else 1, dask if work else None, rows=rows) as executor:
@@ -67,8 +66,28 @@ def models_beside(
                 f"`{source}` is missing: a baseline names it as its model",
                 hint="put it back, or learn the recordings again",
             )
-        models[file.with_name(baseline.model.file)] = source.read_bytes()
+        data = source.read_bytes()
+        if sha256(data).hexdigest() != baseline.model.sha256:
+            raise BaselineError(
+                f"`{source}` is not the model that the baseline names: its sha256 differs",
+                hint="restore the file, leave it out by `--no-model`, or learn again",
+            )
+        models[file.with_name(baseline.model.file)] = data
     return models
+
+
+def _name_beside(file: Path, baseline: Baseline) -> str:
+    """Return what the model of *baseline* is called beside *file*.
+
+    As the file is, so that several versions of a workload fit in one directory; as the workload is
+    where a reference cannot hold what somebody typed.
+    """
+    from ethogram.contracts.baseline import baseline_filename
+
+    name = f"{file.stem}.skops"
+    if MODEL_NAME.fullmatch(name):
+        return name
+    return f"{baseline_filename(baseline.subject).removesuffix('.yaml')}.skops"
 
 
 def without_models(files: Mapping[Path, Baseline]) -> dict[Path, Baseline]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ethogram.contracts.baseline_values import Count, Digest, Frozen, Real, Text
+from ethogram.contracts.file_names import MODEL_NAME
 
 __all__ = ["AlertBudget", "ModelReference", "RealisedRate"]
 
@@ -60,7 +61,7 @@ class ModelReference(Frozen):
     *used* how many of them it was made with, where these were too many.
     """
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops$")]
+    file: Annotated[str, Field(pattern=f"^{MODEL_NAME.pattern}$")]
     sha256: Digest
     sklearn: Text
     detectors: tuple[Text, ...] = ()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 
-__all__ = ["MANIFEST_NAME", "SUMMARY_SUFFIX", "safe_part"]
+__all__ = ["MANIFEST_NAME", "MODEL_NAME", "SUMMARY_SUFFIX", "safe_part"]
 
 MANIFEST_NAME = "manifest.json"
+# What a baseline may call the model beside it: never a path.
+MODEL_NAME = re.compile(r"[A-Za-z0-9_%+-][A-Za-z0-9._%+-]*\.skops")
 SUMMARY_SUFFIX = ".summary.parquet"
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")

@@ -128,15 +128,35 @@ def test_what_is_no_budget_is_refused_where_no_model_comes_of_it_too(
     assert not (tmp_path / "b").exists()
 
 
-def test_the_model_is_named_after_the_workload_whatever_the_file_is_called(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "model"),
+    [
+        ("version-2.yaml", "version-2.skops"),
+        ("checkout.baseline.yaml", "checkout.baseline.skops"),
+        ("what I typed.yaml", "shop-staging.Deployment-checkout.nginx.baseline.skops"),
+    ],
+)
+def test_the_model_is_named_after_the_file_or_else_after_the_workload(
+    file: str, model: str, tmp_path: Path
+) -> None:
     one = make_recording(
         tmp_path / "r",
         **{name: [dict(row) for row in rows] for name, rows in _without_loadgen().items()},
     )
-    assert run([*LEARN, str(one), "-o", str(tmp_path / "what I typed.yaml")]) == 0
-    model = load_baselines(tmp_path / "what I typed.yaml")[0][1].model
-    assert model is not None
-    assert (tmp_path / model.file).exists()
+    assert run([*LEARN, str(one), "-o", str(tmp_path / file)]) == 0
+    reference = load_baselines(tmp_path / file)[0][1].model
+    assert reference is not None
+    assert reference.file == model
+    assert (tmp_path / model).exists()
+
+
+def test_baselines_have_no_place_in_a_recording(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(shop)
+    assert run([*LEARN, str(shop), "-o", str(shop)]) == 2
+    assert f"`{shop}` is a recording" in capsys.readouterr().err
+    assert files_of(shop) == before
 
 
 def _without_loadgen() -> dict[str, list[dict[str, object]]]:

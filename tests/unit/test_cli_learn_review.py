@@ -94,6 +94,18 @@ def test_the_model_of_a_baseline_comes_along(shop: Path, tmp_path: Path) -> None
     assert run(["learn", str(tmp_path / "a"), "-o", str(tmp_path / "c")]) == 5
 
 
+def test_a_model_that_is_damaged_does_not_come_along(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["learn", "--allow", "thin", str(shop), "-o", str(tmp_path / "a")]) == 0
+    model = (tmp_path / "a" / CHECKOUT).with_suffix(".skops")
+    model.write_bytes(model.read_bytes()[:1000])
+    capsys.readouterr()
+    assert run(["learn", str(tmp_path / "a"), "--without", "brk", "-o", str(tmp_path / "b")]) == 5
+    assert "its sha256 differs" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_baseline_can_lose_its_model(shop: Path, tmp_path: Path) -> None:
     assert run(["learn", "--allow", "thin", str(shop), "-o", str(tmp_path / "a")]) == 0
     assert load_baseline(tmp_path / "a" / CHECKOUT).model is not None
