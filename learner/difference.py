@@ -24,6 +24,7 @@ from ethogram.contracts.baseline import (
     FileValue,
     Match,
     Overlay,
+    WithheldBy,
 )
 from ethogram.contracts.matching import Allowlist
 from learner.argument_notes import argument_notes
@@ -45,7 +46,8 @@ class Change:
     *way* is `wider` where the new one allows it, `narrower` where the old one did, and `apart`
     where neither does: it is newly quarantined. *rule* is the id of the rule that has it, *value*
     a file with the letters alone that changed. *indicators* fired while it was seen; *was_apart*,
-    the old baseline had it in quarantine; *is_apart*, the new one has.
+    the old baseline had it in quarantine; *is_apart*, the new one has. *left_out* is by what people
+    left it out of the old one.
     """
 
     way: Way
@@ -57,6 +59,7 @@ class Change:
     indicators: tuple[str, ...] = ()
     was_apart: bool = False
     is_apart: bool = False
+    left_out: WithheldBy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,7 @@ def _changes(way: Way, without: Baseline, having: Baseline) -> Iterator[Change]:
     allowlist = Allowlist(_own(without))
     unseen = without.observation.not_observed or ()
     apart = {(one.dimension, one.id): one for one in without.quarantined}
+    left_out = {(one.dimension, one.id): one.by for one in without.withheld or ()}
     for dimension, rule in having.rules.of_workload().all():
         value = _beyond(allowlist, dimension, rule.value)
         if value is None or dimension in unseen:
@@ -159,6 +163,7 @@ def _changes(way: Way, without: Baseline, having: Baseline) -> Iterator[Change]:
             rule.indicators or (held.indicators if held else ()),
             was_apart=held is not None and way == "wider",
             is_apart=held is not None and way == "narrower",
+            left_out=left_out.get((dimension, rule.id)) if way == "wider" else None,
         )
 
 

@@ -169,10 +169,13 @@ def started_words(difference: Difference) -> str:
     who = subject_words(difference.baseline.subject)
     if difference.old is None:
         return f"{who}: no earlier baseline"
-    ways = Counter(change.way for change in difference.changes)
+    new = [change for change in difference.changes if change.way == "wider"]
+    carried = sum(one.way == "narrower" and not one.is_apart for one in difference.changes)
+    decided = sum(change.left_out is not None for change in new)
+    left_out = f" ({decided:,} of them left out of the earlier one)" if decided else ""
     notes = "".join(f"; {note}" for note in difference.notes)
     return (
-        f"{who}: {count(ways['wider'], 'rule')} new, {ways['narrower']:,} carried that were not "
+        f"{who}: {count(len(new), 'rule')} new{left_out}, {carried:,} carried that were not "
         f"shown again{notes}"
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from detector.grading import Grade, grade
 from ethogram.cli.screen import count
-from ethogram.contracts.baseline import DIMENSIONS, Evidence
+from ethogram.contracts.baseline import DIMENSIONS, Evidence, WithheldBy
 from ethogram.contracts.finding import SEVERITIES, Severity
 from ethogram.contracts.wording import in_words
 
@@ -19,6 +20,17 @@ __all__ = ["Ranked", "evidence_words", "ranked", "verdict"]
 
 _WAYS: tuple[Way, ...] = ("wider", "apart", "narrower")
 _NAMED = 3
+# What somebody decided about this one value, and not about all that were seen like it.
+_DECIDED = ("without", "overlay")
+_LEFT_OUT: Mapping[WithheldBy, str] = MappingProxyType(
+    {
+        "without": "`--without` left it out before",
+        "only-phase": "`--only-phase` left it out before",
+        "min-replicas": "`--min-replicas` left it out before",
+        "overlay": "an overlay denied it before",
+        "expired": "an overlay had allowed it, and was over",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,8 @@ class Ranked:
             reason += f"; seen while it fired: {fired}"
         if self.change.was_apart:
             reason += "; it was in quarantine before"
+        if self.change.left_out:
+            reason += f"; {_LEFT_OUT[self.change.left_out]}"
         if overlay := self.change.overlay:
             until = f", until {overlay.expires}" if overlay.expires else ""
             reason += f"; allowed by {overlay.author}{until}: {overlay.reason}"
@@ -74,7 +88,7 @@ def _ranked(change: Change) -> Ranked:
     if change.way == "narrower":
         return Ranked(change, "info", replace(found, severity="info"))
     severity = found.severity
-    if change.indicators or change.was_apart:
+    if change.indicators or change.was_apart or change.left_out in _DECIDED:
         severity = max(severity, "high", key=SEVERITIES.index)
     return Ranked(change, severity, found)
 

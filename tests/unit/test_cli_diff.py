@@ -21,6 +21,7 @@ from ethogram.contracts.baseline import (
     load_baseline,
     rule_id,
 )
+from ethogram.contracts.overlays import withheld_rule
 from learner.rollout import started_from
 from tests.baselines import make_baseline, syscall_rule
 from tests.recordings import shop_recording
@@ -382,6 +383,32 @@ def test_what_the_workload_did_is_carried_and_what_its_runtime_did_is_not():
     found = {one.id: one.evidence.phases for one in after.rules.operations}
     assert found == {of_workload.id: EVIDENCE.phases, by_runtime("c").id: ("runtime",)}
     assert dump_baseline(after)
+
+
+@pytest.mark.parametrize(
+    ("by", "severity", "words"),
+    [
+        ("without", "high", "`--without` left it out before"),
+        ("overlay", "high", "an overlay denied it before"),
+        ("min-replicas", "low", "`--min-replicas` left it out before"),
+    ],
+)
+def test_what_somebody_had_left_out_says_so_when_it_comes_back(diff, by, severity, words):
+    call = syscall_rule("statx")
+    out = withheld_rule("syscalls", call, by=by)
+    old, new = make_baseline("read", withheld=(out,)), make_baseline("read", call)
+    code, document = diff([old], [new])
+    [change] = document["workloads"][0]["changes"]
+    assert (code, change["severity"]) == (11, severity)
+    assert change["reason"].endswith(f"; {words}")
+
+
+def test_a_new_version_says_how_much_of_it_was_left_out_of_the_old_one(tmp_path, capsys):
+    recording = str(shop_recording(tmp_path / "rec"))
+    learnt(tmp_path / "old", recording, "--without", "brk")
+    capsys.readouterr()
+    learnt(tmp_path / "new", recording, "--base", str(tmp_path / "old"))
+    assert "1 rule new (1 of them left out of the earlier one)" in capsys.readouterr().err
 
 
 def test_baselines_do_not_start_from_baselines(tmp_path, capsys):
