@@ -204,6 +204,8 @@ struct slot_record {
 	__u32 tgid;
 	__u32 host_namespace_bits;
 	__u32 flags;
+	__u32 mntns_inode; // 0: not known
+	__u32 pad;
 };
 
 struct cgroup_record {
@@ -496,7 +498,7 @@ struct instance {
 	__u32 is_shutting_down;
 };
 
-_Static_assert(sizeof(struct slot_record) == 56, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct slot_record) == 64, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct cgroup_record) == 32, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct process_record) == 272, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct stdio_peer) == 44, "mirrored by contracts/events.py");

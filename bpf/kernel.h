@@ -18,8 +18,8 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct list_head { struct list_head *next; }; // also stands for any one pointer in memory
-struct ns_common { unsigned int inum; };
-struct mnt_namespace { struct ns_common ns; };
+struct ns_common { unsigned int inum; __u64 ns_id; };
+struct mnt_namespace { struct ns_common ns; __u64 seq; };
 struct pid_namespace { struct ns_common ns; };
 struct uts_namespace { struct ns_common ns; };
 struct ipc_namespace { struct ns_common ns; };

@@ -45,7 +45,7 @@ __u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
 // Process 1's: mnt pid net uts ipc user cgroup time. Filled by host_seed before anything attaches.
 volatile __u32 host_namespaces[8];
-#define host_mntns host_namespaces[0]
+volatile __u32 host_mntns; // as mntns_of() has it
 
 #define NGRAM_CACHE 128
 #define NGRAM_NONE 0x0fffffffffffffffull // six times 1023: no call yet

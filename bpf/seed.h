@@ -22,7 +22,7 @@ static long climb_step(__u32 index, void *context)
 	struct task_struct *at = climb->at, *parent = BPF_CORE_READ(at, real_parent);
 
 	if (ns_tgid_of(at) == 1 ||
-	    BPF_CORE_READ(parent, nsproxy, mnt_ns, ns.inum) != climb->mntns)
+	    probed_mntns_of(parent) != climb->mntns)
 		return 1;
 	climb->at = parent;
 	return 0;
@@ -86,6 +86,7 @@ int host_seed(struct bpf_iter__task *context)
 	inums[5] = BPF_CORE_READ(task, cred, user_ns, ns.inum);
 	inums[6] = BPF_CORE_READ(task, nsproxy, cgroup_ns, ns.inum);
 	inums[7] = BPF_CORE_READ(task, nsproxy, time_ns, ns.inum);
+	host_mntns = probed_mntns_of(task);
 	for (int i = 0; i < 8; i++)
 		host_namespaces[i] = inums[i];
 	return 0;

@@ -22,11 +22,30 @@ static __always_inline __u64 cgroup_of(struct task_struct *task)
 	return READABLE(task_struct, task)->cgroups->dfl_cgrp->kn->id;
 }
 
+// Which mount namespace: what the kernel counts them by, of which 32 bits are enough. The inode of one
+// that is gone is given to the next. Linux v6.18 gave all namespaces one count.
+#define MNTNS_OF(namespace, read)                                                               \
+	(bpf_core_field_exists((namespace)->ns.ns_id) ? (__u32)read(namespace, ns.ns_id) :      \
+	 bpf_core_field_exists((namespace)->seq) ? (__u32)read(namespace, seq) :                \
+						   (__u32)read(namespace, ns.inum))
+#define LOAD(pointer, field) ((pointer)->field)
+
 static __always_inline __u32 mntns_of(struct task_struct *task)
 {
 	struct nsproxy *proxy = READABLE(task_struct, task)->nsproxy; // gone while a task exits
 
-	return proxy ? proxy->mnt_ns->ns.inum : 0;
+	return proxy ? MNTNS_OF(proxy->mnt_ns, LOAD) : 0;
+}
+
+// The same of a task that the verifier does not know.
+static __always_inline __u32 probed_mntns_of(struct task_struct *task)
+{
+	struct mnt_namespace *mnt_ns;
+
+	if (has_rdonly_cast)
+		return mntns_of(task);
+	mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	return MNTNS_OF(mnt_ns, BPF_CORE_READ);
 }
 
 // Names one exec of one process on this boot: the same wherever it is computed from the task.
@@ -99,14 +118,6 @@ static __always_inline __u32 bits_of(const __u32 *inums)
 	return bits;
 }
 
-static __always_inline __u32 host_namespace_bits(struct task_struct *task)
-{
-	__u32 inums[8] = {};
-
-	namespaces_of(task, inums);
-	return bits_of(inums);
-}
-
 static __always_inline __u32 ns_tgid_of(struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
@@ -173,6 +184,7 @@ __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 	struct task_struct *task = (void *)address;
 	struct slot_key copy, *key = &copy; // see add_file() in names.h
 	struct slot_record *record;
+	__u32 inums[8] = {};
 	long error;
 
 	if (!given)
@@ -197,13 +209,18 @@ __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 	record->tgid = 0;
 	record->host_namespace_bits = 0;
 	record->flags = 0;
+	record->mntns_inode = 0;
+	record->pad = 0;
 	if (task) {
 		const struct cred *cred = PEEK(task_struct, task, cred);
 
 		bpf_core_read(&record->caps_bounding, 8, &cred->cap_bset);
-		record->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+		namespaces_of(task, inums);
+		record->netns = inums[2];
 		record->tgid = PEEK(task_struct, task, tgid);
-		record->host_namespace_bits = host_namespace_bits(task);
+		// It may have left the one that its owner has.
+		record->mntns_inode = key->mntns == probed_mntns_of(task) ? inums[0] : 0;
+		record->host_namespace_bits = bits_of(inums);
 		record->flags |= PEEK(task_struct, task, seccomp.mode) ? EVENT_SECCOMP_FILTER : 0;
 		record->flags |= PEEK(task_struct, task, atomic_flags) &
 						 (1 << PFA_NO_NEW_PRIVS_BIT) ?
@@ -252,8 +269,7 @@ static __always_inline bool is_same_instance(__u64 cgroup_id, const struct owner
 	return target && target->instance_cgroup == owner->cgroup_id;
 }
 
-// Who joins this namespace is seen from now on. The kernel gives the number of one that is gone to
-// the next: it is the last owner's, whose end forgets it.
+// Who joins this namespace is seen from now on. It is the last owner's, whose end forgets it.
 static __always_inline void claim_mntns(const struct owner *owner)
 {
 	__u64 *known = bpf_map_lookup_elem(&target_mntns, &owner->mntns);

@@ -2,7 +2,8 @@
 
 A slot is (cgroup, mount namespace, phase). Several slots are one instance: a container's cgroup
 under several phases, its mount namespace before and after the runtime set it up, a process that
-has joined its mount namespace but not yet its cgroup.
+has joined its mount namespace but not yet its cgroup. A mount namespace is known by a number that
+the kernel never gives to another, as it does with the inode of one that is gone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Instance:
     identity: Identity
     started_ns: int
     mntns: int
+    mntns_inode: int  # 0 where it is not known
     netns: int
     pid: int
     is_live: bool
@@ -188,7 +190,7 @@ class Registry:
         phase = int(head["phase"])
         joined = self._by_mntns.get(mntns) if mntns != self.host_mntns else None
         if joined is not None and joined.ended_ns is not None:
-            joined = None  # the kernel gives the number of a namespace that is gone to the next
+            joined = None  # it only outlived the container
         instance = self._instances.get(cgroup_id)
         identity = instance.identity if instance else self._resolve(cgroup_id, head)
         if joined is not None and joined is not instance and identity.container_id is None:
@@ -217,7 +219,7 @@ class Registry:
         return self._resolver.resolve(
             self._paths.get(cgroup_id),
             cgroup_id=cgroup_id,
-            mntns=int(head["mntns"]),
+            mntns=int(head["mntns_inode"]),
             pid=int(head["tgid"]) or None,
         )
 
@@ -230,6 +232,7 @@ class Registry:
             identity=identity,
             started_ns=int(head["time_ns"]),
             mntns=int(head["mntns"]),
+            mntns_inode=int(head["mntns_inode"]),
             netns=int(head["netns"]),
             pid=tgid,
             is_live=is_live,
@@ -256,6 +259,8 @@ class Registry:
             return
         if int(head["phase"]) in _OWN:
             instance.main_pid = tgid
+        if mntns != instance.mntns or int(head["mntns_inode"]):
+            instance.mntns_inode = int(head["mntns_inode"])
         instance.mntns, instance.netns = mntns, int(head["netns"])
         instance.caps_bounding = int(head["caps_bounding"])
         instance.host_bits = int(head["host_namespace_bits"])
@@ -340,7 +345,7 @@ class Registry:
             identity = self._resolver.resolve(
                 instance.path,
                 cgroup_id=instance.cgroup_id,
-                mntns=instance.mntns,
+                mntns=instance.mntns_inode,
                 pid=instance.pid or None,
             )
             if instance.identity.state != "pending":
@@ -446,7 +451,7 @@ class Registry:
             "runtime_id": [i.identity.runtime_id for i in chosen],
             "pod_uid": [i.identity.pod_uid for i in chosen],
             "cgroup_id": [i.cgroup_id for i in chosen],
-            "mntns": [i.mntns for i in chosen],
+            "mntns": [i.mntns_inode or None for i in chosen],
             "netns": [i.netns for i in chosen],
             "started": [utc(i.started_ns) for i in chosen],
             "ended": [None if i.ended_ns is None else utc(i.ended_ns) for i in chosen],

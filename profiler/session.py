@@ -208,7 +208,7 @@ class Session:
 
     def _set_targets(self) -> None:
         """Tell the kernel side what to record, before what runs already is seeded."""
-        self._registry.host_mntns = self._attached.host_namespaces[0]
+        self._registry.host_mntns = self._attached.host_mntns
         for path, number in self._hierarchy.walk():
             self._registry.cgroup_made(number, path)
         for _, number in self._cgroups:

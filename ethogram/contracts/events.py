@@ -105,10 +105,10 @@ def _struct(name: str, doc: str, *groups: tuple[str, str]) -> Struct:
 _ALL = (
     _struct(
         "slot_record",
-        "A slot came into use: one instance in one phase.",
+        "A slot came into use: one instance in one phase. `mntns` is no inode: see `mntns_of()`.",
         ("u32", "kind slot"),
         ("u64", "time_ns cgroup_id caps_bounding"),
-        ("u32", "phase mntns netns tgid host_namespace_bits flags"),
+        ("u32", "phase mntns netns tgid host_namespace_bits flags mntns_inode pad"),
     ),
     _struct(
         "cgroup_record",

@@ -80,6 +80,7 @@ class Loader(Protocol):
     programs: list[ProgramState]
     # Inodes of the host's mnt, pid, net, uts, ipc, user, cgroup, time; known once attached.
     host_namespaces: tuple[int, ...]
+    host_mntns: int  # as `slot_record` has it
     # What it cannot know: tables that stay empty (`files`), columns of null (`network.cookie`).
     unknown: frozenset[str]
 

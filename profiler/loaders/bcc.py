@@ -144,6 +144,7 @@ class BccLoader:
         self._config = config
         self.programs: list[ProgramState] = []
         self.host_namespaces: tuple[int, ...] = ()
+        self.host_mntns = 0
         self.unknown = UNKNOWN
         if config.tier == "light":
             self.unknown |= {"syscalls", "processes.argv", "coverage.calls"}
@@ -163,6 +164,7 @@ class BccLoader:
                 f"the BCC loader does not know the registers of `{platform.machine()}`"
             )
         self.host_namespaces = host_namespaces()
+        self.host_mntns = self.host_namespaces[0]
         require_tracefs()
         self._bpf = self._compiled()
         self._maps = {name: _FdMap(self._bpf, name) for name in _MAPS}

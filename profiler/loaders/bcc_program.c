@@ -150,6 +150,7 @@ static __always_inline void announce_slot(u64 cgroup_id, u32 slot)
 		.cgroup_id = cgroup_id,
 		.phase = PHASE_UNKNOWN,
 		.mntns = HOST_MNTNS,
+		.mntns_inode = HOST_MNTNS,
 		.tgid = bpf_get_current_pid_tgid() >> 32,
 	};
 

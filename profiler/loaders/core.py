@@ -83,6 +83,7 @@ class CoreLoader:
         self.programs: list[ProgramState] = []
         self.unknown = _UNKNOWN[config.tier]
         self.host_namespaces: tuple[int, ...] = ()
+        self.host_mntns = 0
         self._sections: dict[str, str] = {}
         self._links: list[Link] = []
         self._object: Object | None = None
@@ -112,6 +113,7 @@ class CoreLoader:
         self._open_maps()
         self._live[_HOST].run_iterator()
         self.host_namespaces = struct.unpack("<8I", self._switch_bytes("host_namespaces"))
+        (self.host_mntns,) = struct.unpack("<I", self._switch_bytes("host_mntns"))
         self._attach_all()
         self._tell_of_rings()
         set_targets()
@@ -297,7 +299,7 @@ class CoreLoader:
         return True
 
     def _release_mntns(self, cgroup_id: int, mntns: int) -> None:
-        """Forget who joins a mount namespace, unless its number is another's by now."""
+        """Forget who joins a mount namespace, unless it is another's by now."""
         assert self._object is not None
         claims, key = self._object.maps["target_mntns"], struct.pack("<I", mntns)
         claim = (c_char * claims.value_size)()

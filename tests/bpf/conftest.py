@@ -54,7 +54,7 @@ class Kernel:
                 if cgroup.exists():
                     cgroup.rmdir()
             for identifier in identifiers:
-                self.loader.forget(identifier, self.loader.host_namespaces[0], [])
+                self.loader.forget(identifier, self.loader.host_mntns, [])
 
     def run_in_windows(self, *parts: list[list[object]]) -> list[Seen]:
         """Run the known workload, with the end of a window between each two of *parts*."""
@@ -83,7 +83,7 @@ class Kernel:
             return [*seen, Seen(self.loader.end_window(), [identifier], after=seen)]
         finally:
             cgroup.rmdir()
-            self.loader.forget(identifier, self.loader.host_namespaces[0], [])
+            self.loader.forget(identifier, self.loader.host_mntns, [])
 
     def known_cgroups(self) -> int:
         """Return how many cgroups the kernel side has a word about."""

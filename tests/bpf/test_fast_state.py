@@ -56,7 +56,7 @@ def cgroups(kernel: Kernel) -> Iterator[list[Path]]:
     finally:
         for cgroup, number in zip(both, numbers, strict=True):
             cgroup.rmdir()
-            kernel.loader.forget(number, kernel.loader.host_namespaces[0], [])
+            kernel.loader.forget(number, kernel.loader.host_mntns, [])
 
 
 def _calls_by_cgroup(drained: Drained, nr: int) -> Counter[int]:
@@ -190,7 +190,7 @@ def test_a_slot_that_is_given_back_is_nobody_else_s_while_it_is_in_use(
             forgotten, taker = (cgroup.stat().st_ino for cgroup in cgroups)
             _go_on(one, is_last=False)
             slots = [int(head["slot"]) for head in heads if int(head["cgroup_id"]) == forgotten]
-            loader.forget(forgotten, loader.host_namespaces[0], slots[-1:])
+            loader.forget(forgotten, loader.host_mntns, slots[-1:])
             _go_on(other, is_last=True)
             _go_on(one, is_last=True)
         second = loader.end_window()
@@ -228,7 +228,7 @@ def test_namespaces_of_containers_are_joined_without_end(
         _go_on(process, is_last=True)
     drained = kernel.loader.end_window()
     heads = [head for batch in drained.records[RecordKind.SLOT] for head in batch.heads]
-    slots = [int(head["slot"]) for head in heads if int(head["mntns"]) == joined]
+    slots = [int(head["slot"]) for head in heads if int(head["mntns_inode"]) == joined]
     rows = drained.calls[(drained.calls["nr"] == GETPPID) & np.isin(drained.calls["slot"], slots)]
     assert int(rows["calls"].sum()) == 40
 
