@@ -26,6 +26,7 @@ __all__ = ["ASKED_OF_PODS", "Exported", "export_all", "unfounded"]
 # What an admission policy asks pods to say from now on, and pods did not say while they were
 # recorded: nothing that they did is refused by it.
 ASKED_OF_PODS = ("allowPrivilegeEscalation: false", "runs under the seccomp profile learnt from it")
+_OF_PODS = ("admission", "gatekeeper", "kyverno")
 
 
 @dataclass
@@ -90,5 +91,5 @@ def unfounded(made: Exported, report: Report) -> list[Refusal]:
         one
         for one in report.of("denied")
         if not made.losses[one.target]
-        and not (one.target == "admission" and any(words in one.rule for words in ASKED_OF_PODS))
+        and not (one.target in _OF_PODS and any(words in one.rule for words in ASKED_OF_PODS))
     ]

@@ -48,9 +48,10 @@ CANNOT_BE_JUDGED = (
     "once it has installed the filter was not measured",
     "nobody in the recording's inventory has that address",
     "its arguments decide, and the recording does not tell them all",
+    "it depends on whether the pod names its image by digest",
 )
-# Their policies are judged by no engine here: their own tests are all there is.
-NEVER_REPLAYED = {"gatekeeper", "kyverno", "securitycontext", "systemd"}
+# Its patches refuse nothing by themselves: its own tests are all there is.
+NEVER_REPLAYED = {"securitycontext"}
 
 
 def is_possible(one: Row) -> bool:
