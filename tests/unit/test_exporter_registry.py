@@ -4,8 +4,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from ethogram.contracts import plugins
 from ethogram.errors import ExportError, UsageError
-from exporters import registry
 from exporters.registry import GROUP, exporters, find_exporter, parse_options
 from exporters.seccomp import exporter
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 def with_points(monkeypatch, **points):
     """Install entry points for one test, as a package on the path would."""
     made = [EntryPoint(name, value, GROUP) for name, value in points.items()]
-    monkeypatch.setattr(registry, "entry_points", lambda group: made if group == GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: made if group == GROUP else [])
 
 
 def second():

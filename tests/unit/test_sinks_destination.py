@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from detector.sinks import file, registry
+from detector.sinks import file
 from detector.sinks.destination import Destination
 from detector.sinks.registry import GROUP, check, find_sink, sinks
+from ethogram.contracts import plugins
 from ethogram.errors import UsageError
 from tests.sinks import outlet_to
 
@@ -79,14 +80,14 @@ def test_every_sink_says_what_it_is() -> None:
 
 def test_another_package_adds_one_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint("other", f"{__name__}:other", GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == GROUP else [])
     assert check(Destination.parse("other+file:/tmp/x")).name == "other"
 
 
 @pytest.mark.parametrize("value", ["no.such:thing", f"{__name__}:broken", f"{__name__}:GROUP"])
 def test_one_that_does_not_load_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     points = [EntryPoint("other", value, GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == GROUP else [])
     assert find_sink("file").name == "file"
     with pytest.raises(UsageError, match="sink `other` does not load"):
         find_sink("other")
