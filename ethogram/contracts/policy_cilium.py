@@ -16,10 +16,11 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal, TypeAlias
 
 from ethogram.contracts.cilium_labels import identity_labels
-from ethogram.errors import ExportError
+from ethogram.contracts.policy_reading import PolicyReading
 
 __all__ = ["Direction", "Identity", "allows", "allows_name", "selects"]
 
+_READING = PolicyReading("CiliumNetworkPolicy")
 Direction: TypeAlias = Literal["in", "out"]
 _SECTIONS: Mapping[Direction, tuple[str, str, str]] = {
     "in": ("ingress", "ingressDeny", "from"),
@@ -76,11 +77,11 @@ def allows(
     def matches(rule: Any) -> bool:
         return _is_peer(rule, side, peer, pod, mine) and _is_port(rule, receiver, protocol, port)
 
-    if any(matches(rule) for each in mine for rule in _list(each, denied)):
+    if any(matches(rule) for each in mine for rule in _READING.list(each, denied)):
         return False
     if not any(_denies_by_default(each, section, denied) for each in mine):
         return True
-    return any(matches(rule) for each in mine for rule in _list(each, section))
+    return any(matches(rule) for each in mine for rule in _READING.list(each, section))
 
 
 def allows_name(
@@ -100,9 +101,9 @@ def allows_name(
     found = [
         ports
         for each in mine
-        for rule in _list(each, "egress")
+        for rule in _READING.list(each, "egress")
         if _is_peer(rule, "to", resolver, pod, mine)
-        for ports in _list(rule, "toPorts") or [{}]
+        for ports in _READING.list(rule, "toPorts") or [{}]
         if _is_port({"toPorts": [ports]} if ports else {}, resolver, "UDP", 53)
     ]
     return any("rules" not in ports for ports in found) or any(
@@ -120,23 +121,23 @@ def _rules(
 ) -> Iterator[tuple[Mapping[str, Any], str | None]]:
     """Yield what `spec` and `specs` hold, with the namespace that it is for."""
     for policy in policies:
-        namespace = _mapping(policy, "metadata").get("namespace")
-        yield from ((rule, namespace) for rule in _list(policy, "specs"))
+        namespace = _READING.mapping(policy, "metadata").get("namespace")
+        yield from ((rule, namespace) for rule in _READING.list(policy, "specs"))
         if "spec" in policy:
-            yield _mapping(policy, "spec"), namespace
+            yield _READING.mapping(policy, "spec"), namespace
 
 
 def _picks(rule: Mapping[str, Any], namespace: str | None, pod: Identity) -> bool:
     if "endpointSelector" not in rule:
-        raise _malformed("it has no `endpointSelector`: policies for nodes are not read")
+        raise _READING.malformed("it has no `endpointSelector`: policies for nodes are not read")
     return pod.namespace == namespace and _matches(rule["endpointSelector"], pod, pod.namespace)
 
 
 def _denies_by_default(rule: Mapping[str, Any], section: str, denied: str) -> bool:
-    has_rules = bool(_list(rule, section) or _list(rule, denied))
-    stated = _mapping(rule, "enableDefaultDeny").get(section)
+    has_rules = bool(_READING.list(rule, section) or _READING.list(rule, denied))
+    stated = _READING.mapping(rule, "enableDefaultDeny").get(section)
     if not isinstance(stated, bool | None):
-        raise _malformed(f"`enableDefaultDeny.{section}` is neither true nor false")
+        raise _READING.malformed(f"`enableDefaultDeny.{section}` is neither true nor false")
     # A direction without rules is open, whatever `enableDefaultDeny` says (cilium#35558).
     return has_rules and stated is not False
 
@@ -146,13 +147,13 @@ def _is_peer(
 ) -> bool:
     """Return whether *rule* names *peer*: without peers it is anybody, without ports too nobody."""
     if unread := [f"{side}{word}" for word in _UNKNOWN if f"{side}{word}" in rule]:
-        raise _malformed(f"`{unread[0]}` is not read")
+        raise _READING.malformed(f"`{unread[0]}` is not read")
     stated = [word for word in _PEERS if f"{side}{word}" in rule]
     if len(stated) > 1:
-        raise _malformed(f"`{side}{stated[0]}` and `{side}{stated[1]}` in one rule")
+        raise _READING.malformed(f"`{side}{stated[0]}` and `{side}{stated[1]}` in one rule")
     if not stated:
-        return bool(_list(rule, "toPorts") or _list(rule, "icmps"))
-    items = _list(rule, f"{side}{stated[0]}")
+        return bool(_READING.list(rule, "toPorts") or _READING.list(rule, "icmps"))
+    items = _READING.list(rule, f"{side}{stated[0]}")
     match stated[0]:
         case "Endpoints":
             return any(_is_endpoint(item, peer, pod) for item in items)
@@ -182,14 +183,14 @@ def _is_entity(entity: Any, peer: Identity) -> bool:
         case "host" | "remote-node" | "kube-apiserver" | "health" | "init" | "unmanaged" | "none":
             return entity in peer.entities
         case other:
-            raise _malformed(f"the entity {other!r}")
+            raise _READING.malformed(f"the entity {other!r}")
 
 
 def _in_set(item: Any, address: str | None) -> bool:
     if "cidr" not in item:
-        raise _malformed("groups of CIDRs are not read")
+        raise _READING.malformed("groups of CIDRs are not read")
     return _holds(item["cidr"], address) and not any(
-        _holds(cidr, address) for cidr in _list(item, "except")
+        _holds(cidr, address) for cidr in _READING.list(item, "except")
     )
 
 
@@ -197,7 +198,7 @@ def _holds(cidr: Any, address: str | None) -> bool:
     try:
         network = ip_network(cidr)
     except ValueError as error:
-        raise _malformed(f"the CIDR {cidr!r}") from error
+        raise _READING.malformed(f"the CIDR {cidr!r}") from error
     try:
         found = ip_address(address or "")
     except ValueError:
@@ -211,14 +212,14 @@ def _is_proxied(name: str, mine: Sequence[Mapping[str, Any]]) -> bool:
     return any(
         _is_named(item, {name})
         for each in mine
-        for rule in _list(each, "egress")
-        for ports in _list(rule, "toPorts")
+        for rule in _READING.list(each, "egress")
+        for ports in _READING.list(rule, "toPorts")
         for item in _dns_names(ports)
     )
 
 
 def _dns_names(ports: Any) -> list[Any]:
-    return _list(_mapping(ports, "rules"), "dns")
+    return _READING.list(_READING.mapping(ports, "rules"), "dns")
 
 
 def _is_named(item: Any, names: Iterable[str]) -> bool:
@@ -235,7 +236,7 @@ def _is_named(item: Any, names: Iterable[str]) -> bool:
             text = text.replace(r"\*", "[-a-z0-9_]*")
             return any(re.fullmatch(text, _bare(name)) for name in names)
         case other:
-            raise _malformed(f"the name {other!r}")
+            raise _READING.malformed(f"the name {other!r}")
 
 
 def _bare(name: str) -> str:
@@ -244,13 +245,13 @@ def _bare(name: str) -> str:
 
 def _is_port(rule: Any, receiver: Identity, protocol: str, port: int) -> bool:
     """Return whether *rule* allows *port*; without ports and types it allows them all."""
-    if icmps := _list(rule, "icmps"):
-        fields = [item for each in icmps for item in _list(each, "fields")]
+    if icmps := _READING.list(rule, "icmps"):
+        fields = [item for each in icmps for item in _READING.list(each, "fields")]
         return any(_is_type(item, protocol, port) for item in fields)
-    rules = _list(rule, "toPorts")
+    rules = _READING.list(rule, "toPorts")
     if not rules:
         return True
-    items = [item for each in rules for item in _list(each, "ports")]
+    items = [item for each in rules for item in _READING.list(each, "ports")]
     return protocol in _TRANSPORTS and any(
         _is_stated(item, receiver, protocol, port) for item in items
     )
@@ -261,7 +262,7 @@ def _is_type(item: Any, protocol: str, number: int) -> bool:
     if isinstance(stated, str):
         stated = _ECHO.get((family, stated), int(stated) if stated.isdecimal() else None)
     if family not in _ICMP or not isinstance(stated, int):
-        raise _malformed(f"the ICMP type {item!r}")
+        raise _READING.malformed(f"the ICMP type {item!r}")
     return _ICMP[family] == protocol and stated == number
 
 
@@ -275,18 +276,18 @@ def _is_stated(item: Any, receiver: Identity, protocol: str, port: int) -> bool:
         case str(name):
             return receiver.named_ports.get((protocol, name)) == port
         case other:
-            raise _malformed(f"the port {other!r}, which is no text")
+            raise _READING.malformed(f"the port {other!r}, which is no text")
 
 
 def _matches(selector: Any, pod: Identity, namespace: str | None) -> bool:
     """Return whether *pod* is picked; one that names no namespace is for *namespace* alone."""
     labels = {**identity_labels(pod.labels), _NAMESPACE: pod.namespace}
-    stated = {_key(key): value for key, value in _mapping(selector, "matchLabels").items()}
-    expressions = _list(selector, "matchExpressions")
+    stated = {_key(key): value for key, value in _READING.mapping(selector, "matchLabels").items()}
+    expressions = _READING.list(selector, "matchExpressions")
     if _NAMESPACE not in {*stated, *(_key(each["key"]) for each in expressions)}:
         stated[_NAMESPACE] = namespace
     return all(labels.get(key) == value for key, value in stated.items()) and all(
-        _meets(each, labels) for each in expressions
+        _READING.meets(each, labels.get(_key(each["key"]))) for each in expressions
     )
 
 
@@ -294,36 +295,3 @@ def _key(key: str) -> str:
     """Return a label's key without where it comes from."""
     source, has_source, rest = key.partition(":")
     return rest if has_source and source in ("k8s", "any") else key
-
-
-def _meets(expression: Any, labels: Mapping[str, Any]) -> bool:
-    value, values = labels.get(_key(expression["key"])), _list(expression, "values")
-    match expression["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case other:
-            raise _malformed(f"the operator {other!r}")
-
-
-def _mapping(document: Any, key: str) -> Mapping[str, Any]:
-    value = document.get(key) if isinstance(document, Mapping) else None
-    if not isinstance(value, Mapping | None) or not isinstance(document, Mapping):
-        raise _malformed(f"`{key}` is no mapping")
-    return value or {}
-
-
-def _list(document: Any, key: str) -> list[Any]:
-    value = document.get(key) if isinstance(document, Mapping) else None
-    if not isinstance(value, list | None) or not isinstance(document, Mapping):
-        raise _malformed(f"`{key}` is no list")
-    return value or []
-
-
-def _malformed(what: str) -> ExportError:
-    return ExportError(f"the CiliumNetworkPolicy is malformed: {what}")

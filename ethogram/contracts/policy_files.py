@@ -5,7 +5,6 @@ What stands in them may be anybody's: bounded in size and depth, no anchors, no 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from ethogram.contracts.escape import escape
 from ethogram.contracts.exports import INDEX_NAME, IndexEntry, read_index
 from ethogram.contracts.plain_file import open_plain
+from ethogram.contracts.strict_json import load_json
 from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml_documents
 from ethogram.errors import ExportError, UsageError
 
@@ -105,7 +105,7 @@ def _parsed(path: Path, text: str) -> Iterator[Any]:
     shown = escape(str(path))
     try:
         if text.lstrip()[:1] in ("{", "["):
-            documents = [json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)]
+            documents = [load_json(text)]
         else:
             documents = load_yaml_documents(text)
     except (ValueError, RecursionError) as error:
@@ -125,16 +125,3 @@ def _items(document: Any) -> list[Any]:
         items = document.get("items")
         return items if isinstance(items, list) else [document]
     return [document]
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the key `{name}` stands twice")
-        found[name] = value
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"`{name}` is no value of JSON")

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Literal, TypeAlias
 
-from ethogram.errors import ExportError
+from ethogram.contracts.policy_reading import PolicyReading
 
 __all__ = ["Direction", "Endpoint", "allows", "connects", "selects"]
 
+_READING = PolicyReading("NetworkPolicy")
 Direction: TypeAlias = Literal["in", "out"]
 _SIDES: Mapping[Direction, tuple[str, str, str]] = {
     "in": ("Ingress", "ingress", "from"),
@@ -78,50 +79,50 @@ def allows(
         _picks_peer(rule, side, peer, str(pod.namespace))
         and _picks_port(rule, receiver, protocol, port)
         for policy in mine
-        for rule in _list(_spec(policy), section)
+        for rule in _READING.list(_spec(policy), section)
     )
 
 
 def selects(policy: Mapping[str, Any], pod: Endpoint) -> bool:
     """Return whether *policy* is for *pod*."""
-    namespace = _mapping(policy, "metadata").get("namespace")
+    namespace = _READING.mapping(policy, "metadata").get("namespace")
     return pod.namespace == namespace and _matches(
-        _mapping(_spec(policy), "podSelector"), pod.labels
+        _READING.mapping(_spec(policy), "podSelector"), pod.labels
     )
 
 
 def _spec(policy: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(policy, "spec")
+    return _READING.mapping(policy, "spec")
 
 
 def _types(spec: Mapping[str, Any]) -> list[Any]:
     """Return the directions that a policy restricts; egress is inferred from its section only."""
-    stated = _list(spec, "policyTypes")
-    return stated or ["Ingress", *(["Egress"] if _list(spec, "egress") else [])]
+    stated = _READING.list(spec, "policyTypes")
+    return stated or ["Ingress", *(["Egress"] if _READING.list(spec, "egress") else [])]
 
 
 def _picks_peer(rule: Any, side: str, peer: Endpoint, namespace: str) -> bool:
     """Return whether *peer* is in `from` or `to`; without a list, or an empty one, anybody is."""
-    items = _list(rule, side)
+    items = _READING.list(rule, side)
     return not items or any(_is_peer(item, peer, namespace) for item in items)
 
 
 def _is_peer(item: Any, peer: Endpoint, namespace: str) -> bool:
     if "ipBlock" in item:
-        block = _mapping(item, "ipBlock")
-        excluded = [_in_network(peer.address, cidr) for cidr in _list(block, "except")]
+        block = _READING.mapping(item, "ipBlock")
+        excluded = [_in_network(peer.address, cidr) for cidr in _READING.list(block, "except")]
         return _in_network(peer.address, block.get("cidr")) and not any(excluded)
     if peer.namespace is None:
         return False
     if "namespaceSelector" in item:
         labels = {_NAMESPACE_NAME: peer.namespace} | dict(peer.namespace_labels)
-        if not _matches(_mapping(item, "namespaceSelector"), labels):
+        if not _matches(_READING.mapping(item, "namespaceSelector"), labels):
             return False
     elif peer.namespace != namespace:
         return False
     elif "podSelector" not in item:
-        raise _malformed("a peer without `podSelector`, `namespaceSelector` or `ipBlock`")
-    return _matches(_mapping(item, "podSelector"), peer.labels)
+        raise _READING.malformed("a peer without `podSelector`, `namespaceSelector` or `ipBlock`")
+    return _matches(_READING.mapping(item, "podSelector"), peer.labels)
 
 
 def _in_network(address: str | None, cidr: Any) -> bool:
@@ -129,7 +130,7 @@ def _in_network(address: str | None, cidr: Any) -> bool:
     try:
         network = ip_network(cidr)
     except ValueError as error:
-        raise _malformed(f"the CIDR {cidr!r}") from error
+        raise _READING.malformed(f"the CIDR {cidr!r}") from error
     try:
         found = ip_address(address or "")
     except ValueError:
@@ -139,7 +140,7 @@ def _in_network(address: str | None, cidr: Any) -> bool:
 
 
 def _picks_port(rule: Any, receiver: Endpoint, protocol: str, port: int) -> bool:
-    items = _list(rule, "ports")
+    items = _READING.list(rule, "ports")
     return not items or any(_is_port(item, receiver, protocol, port) for item in items)
 
 
@@ -154,44 +155,14 @@ def _is_port(item: Any, receiver: Endpoint, protocol: str, port: int) -> bool:
         case str(name):
             return receiver.named_ports.get((protocol, name)) == port
         case other:
-            raise _malformed(f"the port {other!r}")
+            raise _READING.malformed(f"the port {other!r}")
 
 
 def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
     """Return whether *labels* meet all of *selector*; an empty one is met by any."""
     return all(
-        labels.get(key) == value for key, value in _mapping(selector, "matchLabels").items()
-    ) and all(_meets(each, labels) for each in _list(selector, "matchExpressions"))
-
-
-def _meets(expression: Any, labels: Mapping[str, str]) -> bool:
-    value, values = labels.get(expression["key"]), _list(expression, "values")
-    match expression["operator"]:
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case other:
-            raise _malformed(f"the operator {other!r}")
-
-
-def _mapping(document: Any, key: str) -> Mapping[str, Any]:
-    value = document.get(key) if isinstance(document, Mapping) else None
-    if not isinstance(value, Mapping | None) or not isinstance(document, Mapping):
-        raise _malformed(f"`{key}` is no mapping")
-    return value or {}
-
-
-def _list(document: Any, key: str) -> list[Any]:
-    value = document.get(key) if isinstance(document, Mapping) else None
-    if not isinstance(value, list | None) or not isinstance(document, Mapping):
-        raise _malformed(f"`{key}` is no list")
-    return value or []
-
-
-def _malformed(what: str) -> ExportError:
-    return ExportError(f"the NetworkPolicy is malformed: {what}")
+        labels.get(key) == value for key, value in _READING.mapping(selector, "matchLabels").items()
+    ) and all(
+        _READING.meets(each, labels.get(each["key"]))
+        for each in _READING.list(selector, "matchExpressions")
+    )

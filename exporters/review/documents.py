@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from ethogram.contracts.escape import escape
+from ethogram.contracts.strict_json import load_json
 from ethogram.contracts.strict_yaml import dump_yaml, load_yaml_documents
 from ethogram.errors import ExportError
 from exporters.review.protocol import Documents
@@ -41,7 +42,7 @@ def load(content: bytes, path: str = "") -> Documents:
         if path.endswith(_TEXT):
             return [{"text": text}]
         if text.lstrip()[:1] in ("{", "["):
-            found = [json.loads(text, object_pairs_hook=_object, parse_constant=_refused)]
+            found = [load_json(text)]
         else:
             found = [one for one in load_yaml_documents(text) if one is not None]
     except UnicodeDecodeError as error:
@@ -103,16 +104,3 @@ def annotated(document: Mapping[str, Any], reason: str) -> dict[str, Any]:
 def annotated_with(document: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the Kubernetes object *document* with just the annotations *notes*."""
     return changed(document, "metadata", annotations=dict(notes))
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the key `{name}` stands twice")
-        found[name] = value
-    return found
-
-
-def _refused(name: str) -> Any:
-    raise ValueError(f"`{name}` is no value of JSON")
