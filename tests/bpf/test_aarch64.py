@@ -11,7 +11,7 @@ pytestmark = pytest.mark.bpf
 # What newer kernels call otherwise, and what a module has that is not loaded.
 OTHERWISE = (
     "inode.i_ctime_sec", "inode.i_ctime_nsec", "inode___v66.__i_ctime",
-    "kernfs_node___rcu.__parent", "ovl_inode",
+    "kernfs_node___rcu.__parent", "mnt_namespace.ns.ns_id", "ovl_inode",
 )  # fmt: skip
 
 
