@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.contracts.tables import ENUMS
 from learner.counting import numbered, whole
 
-__all__ = ["GROUP", "NOBODY", "NO_EDGE", "folded", "over_all_windows"]
+__all__ = ["GROUP", "LOSS", "NOBODY", "NO_EDGE", "folded", "over_all_windows"]
 
 NO_EDGE = -1
+LOSS = ENUMS["dimension"].index("loss")
 NOBODY = np.iinfo(np.int32).max
 GROUP = pa.schema(
     [

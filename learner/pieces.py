@@ -21,8 +21,9 @@ from ethogram.indicators.registry import indicators
 from learner.behaviour import BEHAVIOURS, Behaviour
 from learner.context import Context, context_of
 from learner.doers import BY_EXEC_ID, Doers
-from learner.extract import grouped, named
+from learner.extract import grouped
 from learner.judging import Suspects
+from learner.naming import named
 from learner.observation import observation_rows
 from learner.rows import coded, table_of
 from learner.suspects import taint_by
