@@ -1,4 +1,4 @@
-"""The windows that a model is fitted to, as bytes beside it: a sample that merges."""
+"""The windows that a model is fitted to, as bytes beside it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 
 from ethogram.errors import BaselineError
 from learner.grams import ORDER, GramWindows
-from learner.sampling import INDEX, SAMPLE, sampled
-from learner.windows import SteadyWindows, joined
+from learner.sampling import INDEX
+from learner.windows import SteadyWindows
 
-__all__ = ["merge_samples", "read_sample", "sample_bytes"]
+__all__ = ["read_sample", "sample_bytes"]
 
 _SCHEMA = pa.schema(
     [
@@ -30,12 +30,6 @@ _SCHEMA = pa.schema(
         ("table", pa.list_(pa.int32(), ORDER)),
     ]
 )
-
-
-def merge_samples(samples: list[SteadyWindows], *, most: int = SAMPLE) -> SteadyWindows:
-    """Return the sample of all windows that *samples* were taken of."""
-    whole = joined(samples)
-    return whole.take(np.flatnonzero(sampled(whole, most=most)))
 
 
 def sample_bytes(windows: SteadyWindows) -> bytes:

@@ -27,7 +27,7 @@ from learner.alerts import MIN_WINDOWS, held_out_blocks, time_folds
 from learner.anomaly import AnomalyModel, attach_model, fit_model, load_model
 from learner.detectors.registry import detectors
 from learner.ensemble import DEFAULT_ALONE, DEFAULT_COUNTS, DEFAULT_GRAMS
-from learner.features import feature_frames
+from learner.features import feature_frame
 from learner.grams import GramWindows
 from learner.identity import identity_of_subject
 from learner.learn import learn
@@ -294,19 +294,19 @@ def test_a_model_that_the_baseline_does_not_name_is_refused() -> None:
         load_model(data, reference(b"another"))
 
 
-def test_features_are_calls_a_second_and_grams_seen(tmp_path: Path) -> None:
+def test_features_are_calls_in_a_window_and_grams_seen(tmp_path: Path) -> None:
     recording = Recording.open(shop_recording(tmp_path / "r"))
-    frames = feature_frames([recording])
-    (checkout, loadgen) = frames.values()
+    windows = steady_windows([recording])
+    checkout, loadgen = map(feature_frame, windows.values())
     assert checkout.shape[0] == 12
     assert loadgen.shape[0] == 6
-    assert set(checkout["call/x86_64/accept4"]) == {8.0}
+    assert set(checkout["call/x86_64/accept4"]) == {40.0}  # in 5 s
     grams = checkout.loc[:, checkout.columns.str.startswith("gram/")]
     assert grams.shape[1]
     assert set(grams.to_numpy().ravel()) == {1.0}
     assert list(checkout.columns) == sorted(checkout.columns)
-    few = feature_frames([recording], grams=2)
-    assert all(frame.columns.str.startswith("gram/").sum() == 2 for frame in few.values())
+    few = [feature_frame(each, grams=2) for each in windows.values()]
+    assert all(frame.columns.str.startswith("gram/").sum() == 2 for frame in few)
 
 
 def test_a_model_goes_beside_its_baseline(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_what_is_no_budget_is_refused(tmp_path: Path) -> None:
 
 def test_learning_an_allowlist_does_not_load_scikit_learn() -> None:
     code = (
-        "import sys, learner.learn, learner.summary, learner.coverage, learner.features, "
+        "import sys, learner.learn, learner.summary, learner.coverage, "
         "learner.anomaly; print([m for m in ('sklearn', 'skops', 'scipy') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

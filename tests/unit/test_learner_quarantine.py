@@ -12,9 +12,10 @@ from ethogram.contracts.baseline import Baseline, FileValue
 from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.matching import Allowlist
 from ethogram.contracts.recording import Recording
-from learner.features import feature_frames
+from learner.features import feature_frame
 from learner.learn import learn
 from learner.summary import summarize
+from learner.windows import steady_windows
 from tests.recordings import START_NS, WINDOW_NS, make_recording
 
 pytestmark = pytest.mark.unit
@@ -310,7 +311,7 @@ def test_another_recording_can_show_that_it_is_normal(tmp_path: Path) -> None:
 
 def test_a_model_is_not_fitted_on_windows_in_which_an_indicator_fired(tmp_path: Path) -> None:
     recording = Recording.open(make_recording(tmp_path / "recording", **attacked()))
-    (frame,) = feature_frames([recording]).values()
+    (frame,) = map(feature_frame, steady_windows([recording]).values())
     assert list(frame.index.get_level_values("window")) == [0, 1, 2, 3, 5, 6, 7]
     assert not frame.columns.str.contains("ptrace").any()
 

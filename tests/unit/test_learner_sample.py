@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ethogram.errors import BaselineError
-from learner.sample import merge_samples, read_sample, sample_bytes
+from learner.sample import read_sample, sample_bytes
 from learner.sampling import sampled
 from learner.windows import SteadyWindows, joined
 from tests.unit.test_learner_anomaly import steady
@@ -37,11 +37,11 @@ def test_a_sample_of_samples_is_the_sample_of_everything() -> None:
     first, second, third = (of(part, 40) for part in parts())
     everything = sample_bytes(of(joined(parts()), 40))
     for order in ([first, second, third], [third, first, second]):
-        assert sample_bytes(merge_samples(order, most=40)) == everything
-        nested = merge_samples([merge_samples(order[:2], most=40), order[2]], most=40)
+        assert sample_bytes(of(joined(order), 40)) == everything
+        nested = of(joined([of(joined(order[:2]), 40), order[2]]), 40)
         assert sample_bytes(nested) == everything
-    twice = sample_bytes(merge_samples([first, first], most=40))
-    assert twice == sample_bytes(merge_samples([first], most=40))
+    twice = sample_bytes(of(joined([first, first]), 40))
+    assert twice == sample_bytes(first)
 
 
 def test_a_sample_is_bounded_and_knows_every_call() -> None:
