@@ -188,7 +188,7 @@ def _withheld(withheld: Sequence[Withheld]) -> Iterator[str]:
     reasons = ", ".join(f"{_WITHHELD_BY[reason]} {number:,}" for reason, number in by.items())
     yield f"withheld: {count(len(withheld), 'rule')}, {reasons}"
     for one in withheld[:NAMED]:
-        yield f"  {printable(in_words(one.value))}"
+        yield f"  {one.dimension}: {printable(in_words(one.value))}"
     if more := max(0, len(withheld) - NAMED):
         yield f"  and {more:,} more"
 

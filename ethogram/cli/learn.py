@@ -109,10 +109,8 @@ def command(
     from ethogram.cli.settled import require_settled
     from ethogram.contracts.baseline import dump_baseline
     from ethogram.contracts.durable import replace_file
-    from learner.budget import Budget
 
-    # Refused before hours of work, and also where no model comes of it.
-    Budget.parse(_BUDGET if budget is None else budget)
+    _refuse_budget(budget, no_model=no_model)
     review = review_of(choices)
     places = expanded(inputs)
     known = _baselines(places, said={"--allow": bool(allowances), "--budget": budget is not None})
@@ -131,6 +129,7 @@ def command(
     elif not no_model:
         recordings = [path for path in places if kind_of(path) == "recording"]
         files, models = with_models(files, recordings, budget or _BUDGET, jobs=jobs, dask=dask)
+        _warn_of_budget(budget, recordings)
     if not force:
         _refuse_replacing(models, files)
     if not _is_file(place):
@@ -153,6 +152,23 @@ def command(
         export_command(place, files.values()),
         why="or `" + shell("ethogram", "show", place) + "`",
     )
+
+
+def _refuse_budget(budget: str | None, *, no_model: bool) -> None:
+    """Raise `UsageError` before hours of work, and also where no model comes of it."""
+    from learner.budget import Budget
+
+    Budget.parse(_BUDGET if budget is None else budget)
+    if no_model and budget is not None:
+        raise UsageError(
+            "`--budget` is the model's, and `--no-model` leaves it out",
+            hint="leave out one of them",
+        )
+
+
+def _warn_of_budget(budget: str | None, recordings: Sequence[Path | RecordingUrl]) -> None:
+    if budget is not None and not recordings:
+        say("warning: `--budget` does nothing: summaries hold no windows to fit a model to")
 
 
 def _since(

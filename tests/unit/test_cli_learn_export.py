@@ -128,6 +128,24 @@ def test_what_is_no_budget_is_refused_where_no_model_comes_of_it_too(
     assert not (tmp_path / "b").exists()
 
 
+def test_a_budget_of_no_model_is_refused(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*LEARN, str(shop), "-o", str(tmp_path / "b"), "--no-model", "--budget=2/day"]
+    assert run(command) == 2
+    assert "`--no-model` leaves it out" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_budget_for_summaries_alone_is_said_to_do_nothing(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = str(tmp_path / "s.summary.parquet")
+    assert run(["summarize", str(shop), "-o", summary]) == 0
+    assert run([*LEARN, summary, "-o", str(tmp_path / "b"), "--budget=2/day"]) == 0
+    assert "warning: `--budget` does nothing" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("file", "model"),
     [

@@ -287,4 +287,4 @@ def test_what_was_left_out_of_a_baseline_is_shown(
     assert run(words) == 0
     capsys.readouterr()
     assert run(["show", str(place / "shop-staging.Deployment-checkout.nginx.baseline.yaml")]) == 0
-    assert "withheld: 1 rule, `--without` 1\n    /usr/bin/ls\n" in capsys.readouterr().out
+    assert "withheld: 1 rule, `--without` 1\n    execs: /usr/bin/ls\n" in capsys.readouterr().out
