@@ -25,6 +25,8 @@ def argument_filters(
     baseline: Baseline, calls: Mapping[str, Call], archs: Sequence[str], choices: Choices
 ) -> dict[str, ArgumentFilter]:
     """Return the filters for those of *calls* that are asked for and that were told whole."""
+    if baseline.observation.losses:  # what was lost may have been a call with another argument
+        return {}
     by_runtime = {name for base in choices.bases for name in base.calls(choices.no_new_privs)}
     found = {
         name: _filter(baseline.arguments or (), calls[name], archs)
@@ -77,7 +79,8 @@ def argument_findings(baseline: Baseline, choices: Choices, content: Content) ->
         yield Finding(
             "info",
             f"allowed with any arguments, as not all of them are known: {', '.join(whole)}",
-            hint="the runtime makes them too, or more values were seen than a recording tells",
+            hint="the runtime makes them too, more values were seen than a recording tells, or"
+            " events were lost",
             of_whole=True,
         )
     if "clone" in filters and "clone3" in calls:

@@ -70,6 +70,16 @@ def test_without_all_values_a_call_is_allowed_whole(arguments):
     assert profile.verdict("x86_64", "socket", {0: VSOCK}).is_permitted
 
 
+def test_where_events_were_lost_a_call_is_allowed_whole():
+    baseline = make_baseline("socket", arguments=(told("socket", INET),))
+    observation = baseline.observation.model_copy(update={"losses": {"ring_full": 3}})
+    profile, findings, _ = export(
+        arguments=None, baseline=baseline.model_copy(update={"observation": observation})
+    )
+    assert profile.verdict("x86_64", "socket", {0: VSOCK}).is_permitted
+    assert said(findings, "allowed with any arguments")[0].hint.endswith("events were lost")
+
+
 def test_values_of_every_architecture_that_made_the_call_are_allowed():
     calls = ["socket", syscall_rule("socket", arch="i386")]
     both = [told("socket", INET), told("socket", NETLINK, arch="i386")]
