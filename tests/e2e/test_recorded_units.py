@@ -150,6 +150,6 @@ def test_a_name_that_comes_a_second_late_is_that_of_every_row(tmp_path: Path) ->
     assert (workload["kind"], workload["name"]) == ("Pod", POD.name)
     assert (workload["container"], workload["namespace"]) == (POD.container, POD.namespace)
     assert (workload["source"], workload["state"]) == ("cri", "resolved")
-    # What entered later is a session.
-    assert (seen.calls("getpgrp"), seen.calls("getppid")) == ({"startup": 23}, {"exec": 11})
+    # What came later has a mount namespace of its own: a start like the first, no session.
+    assert (seen.calls("getpgrp"), seen.calls("getppid")) == ({"startup": 23}, {"startup": 11})
     assert "/etc/passwd" in {row["path"].decode() for row in seen.rows("files")}
