@@ -21,12 +21,17 @@ from exporters.replay.verdicts import Refusal, Report, replayed
 from learner.learn import learn
 from learner.summary import summarize
 
-__all__ = ["ASKED_OF_PODS", "Exported", "export_all", "unfounded"]
+__all__ = ["Exported", "export_all", "is_asked_of_pods", "unfounded"]
 
 # What an admission policy asks pods to say from now on, and pods did not say while they were
 # recorded: nothing that they did is refused by it.
-ASKED_OF_PODS = ("allowPrivilegeEscalation: false", "runs under the seccomp profile learnt from it")
+_ASKED = ("allowPrivilegeEscalation: false", "runs under the seccomp profile learnt from it")
 _OF_PODS = ("admission", "gatekeeper", "kyverno")
+
+
+def is_asked_of_pods(target: str, rule: str) -> bool:
+    """Return whether *rule* of *target* is about what pods say, and not about what they did."""
+    return target in _OF_PODS and any(words in rule for words in _ASKED)
 
 
 @dataclass
@@ -90,6 +95,5 @@ def unfounded(made: Exported, report: Report) -> list[Refusal]:
     return [
         one
         for one in report.of("denied")
-        if not made.losses[one.target]
-        and not (one.target in _OF_PODS and any(words in one.rule for words in ASKED_OF_PODS))
+        if not made.losses[one.target] and not is_asked_of_pods(one.target, one.rule)
     ]

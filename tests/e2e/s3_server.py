@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from s3fs import S3FileSystem
+
 __all__ = ["Gate", "s3_gate"]
 
 _SERVER = """
@@ -133,6 +135,8 @@ def s3_gate() -> Iterator[Gate]:
             yield gate
         finally:
             gate.close()
+            # It would be asked for the next server, which listens elsewhere.
+            S3FileSystem.clear_instance_cache()
     finally:
         process.kill()
         process.wait()
