@@ -123,12 +123,12 @@ def _bare_proc(baseline: Baseline, privilege: Privilege, container: str) -> Iter
 
 def _may_need_bare_proc(baseline: Baseline) -> bool:
     """Return whether anything covered or read-only was used, which may as well have been empty."""
-    own = [rule for rule in baseline.rules.files if rule.evidence.phases != ("runtime",)]
+    own = [rule for rule in baseline.rules.files if not rule.evidence.is_the_runtimes]
     return any(
         _COVERED.fullmatch(rule.value.path)
         or (_READ_ONLY.fullmatch(rule.value.path) and set(rule.value.access) & set("wat"))
         for rule in own
     ) or any(
-        rule.value.operation in _MOUNTS and rule.evidence.phases != ("runtime",)
+        rule.value.operation in _MOUNTS and not rule.evidence.is_the_runtimes
         for rule in baseline.rules.operations
     )

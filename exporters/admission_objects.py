@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ethogram.contracts.artifacts import Artifact, Reason, artifact_path
+from ethogram.contracts.artifacts import Artifact, Reason
 from ethogram.contracts.baseline import Baseline
 from exporters.admission_model import RESOURCES, PodPolicy
-from exporters.kubernetes import dump_documents, kind_part, object_name, subject_key
+from exporters.files import artifact_of
+from exporters.kubernetes import dump_documents, kind_part, object_name
 
 __all__ = ["LABEL_LENGTH", "match_resources", "policy_artifact", "policy_metadata"]
 
@@ -55,13 +56,5 @@ def policy_artifact(
     reasons: tuple[Reason, ...],
 ) -> Artifact:
     """Return *documents* as the file of *target* for the container of *baseline*."""
-    subject = baseline.subject
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target=target,
-        suffix="yaml",
-    )
-    return Artifact(path, target, subject_key(subject), dump_documents(documents), reasons=reasons)
+    content = dump_documents(documents)
+    return artifact_of(baseline.subject, target, "yaml", content, reasons=reasons)

@@ -74,7 +74,7 @@ def privilege_of(baseline: Baseline, wanted: frozenset[str]) -> Privilege:
 def _of_the_host(baseline: Baseline) -> Iterator[FileValue]:
     for rule in baseline.rules.files:
         path, access = rule.value.path, rule.value.access
-        if rule.evidence.phases == ("runtime",) or not access:
+        if rule.evidence.is_the_runtimes or not access:
             continue
         is_device = path.startswith("/dev/") and not _ORDINARY_DEVICE.fullmatch(path)
         if is_device or (_KERNEL_SETTING.fullmatch(path) and set(access) & set("wat")):

@@ -106,7 +106,7 @@ def _capabilities(baseline: Baseline, container: str) -> Iterator[Claim | Consta
 
 
 def _is_only_the_runtimes(rule: Rule[CapabilityValue]) -> bool:
-    return rule.evidence.phases == ("runtime",)
+    return rule.evidence.is_the_runtimes
 
 
 def _escalation(

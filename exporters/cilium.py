@@ -14,20 +14,19 @@ from typing import Any, Literal
 from ethogram.contracts.baseline import Baseline, Dimension, PeerValue, Rule
 from ethogram.contracts.cilium_labels import identity_labels
 from ethogram.contracts.escape import escape, printable
-from ethogram.contracts.exports import artifact_path
 from ethogram.errors import UsageError
 from exporters.cilium_findings import findings_about, refused
 from exporters.cilium_model import CiliumNetworkPolicy, is_name
 from exporters.cilium_peers import Fqdn, Reach, cluster_dns, reaches_of
 from exporters.cilium_reasons import reasons_of
 from exporters.cilium_rules import NOBODY, rules_of
+from exporters.files import artifact_of
 from exporters.kubernetes import (
     annotations_of,
     dump_documents,
     kind_part,
     object_name,
     stable_selector,
-    subject_key,
 )
 from exporters.kubernetes_objects import check_object
 from exporters.kubernetes_parts import (
@@ -159,16 +158,7 @@ def _unnamed(baseline: Baseline) -> Iterator[Finding]:
 
 
 def _artifact(baseline: Baseline, documents: Sequence[Mapping[str, Any]]) -> Artifact:
-    subject = baseline.subject
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target="cilium",
-        suffix="yaml",
-    )
-    return Artifact(path, "cilium", subject_key(subject), dump_documents(documents))
+    return artifact_of(baseline.subject, "cilium", "yaml", dump_documents(documents))
 
 
 def _policies(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ethogram.contracts.baseline import Baseline, Dimension, PeerValue, Rule
-from ethogram.contracts.exports import artifact_path
+from exporters.files import artifact_of
 from exporters.kubernetes import (
     NAMESPACE_LABEL,
     annotations_of,
@@ -20,7 +20,6 @@ from exporters.kubernetes import (
     kind_part,
     object_name,
     stable_selector,
-    subject_key,
 )
 from exporters.kubernetes_objects import check_object
 from exporters.kubernetes_parts import (
@@ -130,16 +129,7 @@ def _order(rule: Rule[PeerValue]) -> tuple[str, str, str, int, str]:
 
 
 def _artifact(baseline: Baseline, documents: Sequence[Mapping[str, Any]]) -> Artifact:
-    subject = baseline.subject
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target="networkpolicy",
-        suffix="yaml",
-    )
-    return Artifact(path, "networkpolicy", subject_key(subject), dump_documents(documents))
+    return artifact_of(baseline.subject, "networkpolicy", "yaml", dump_documents(documents))
 
 
 def _policies(

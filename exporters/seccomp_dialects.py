@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ethogram.contracts.artifacts import Artifact, artifact_path
+from ethogram.contracts.artifacts import Artifact
 from ethogram.contracts.baseline import Baseline, Subject
 from ethogram.contracts.file_names import safe_part
 from ethogram.contracts.policy_seccomp import ARCHITECTURES
+from exporters.files import artifact_of
 from exporters.kubernetes import (
     annotations_of,
     dump_documents,
     is_dns_label,
     kind_part,
     object_name,
-    subject_key,
 )
 from exporters.protocol import Finding, Options
 from exporters.seccomp_choices import Choices
@@ -54,7 +54,7 @@ def profile_artifact(
         return _operators(baseline, options, choices, content, target)
     profile = _head(choices, content) | {"syscalls": _entries(choices, content)}
     text = json.dumps(profile, indent=2) + "\n"
-    artifact = _artifact(baseline.subject, target, "json", text.encode())
+    artifact = artifact_of(baseline.subject, target, "json", text.encode())
     return replace(artifact, installs_as=_installed(artifact, baseline.subject))
 
 
@@ -167,22 +167,10 @@ def _operators(
         "metadata": metadata,
         "spec": spec,
     }
-    artifact = _artifact(subject, target, "yaml", dump_documents([document]))
+    artifact = artifact_of(subject, target, "yaml", dump_documents([document]))
     if not is_v1 and namespace is None:
         return artifact
     return replace(artifact, installs_as="/".join((*place, f"{name}.json")))
-
-
-def _artifact(subject: Subject, target: str, suffix: str, content: bytes) -> Artifact:
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target=target,
-        suffix=suffix,
-    )
-    return Artifact(path, target, subject_key(subject), content)
 
 
 def _installed(profile: Artifact, subject: Subject) -> str:

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ethogram.contracts.artifacts import artifact_path
 from ethogram.contracts.baseline import Baseline, Dimension
 from ethogram.contracts.escape import printable
 from ethogram.contracts.strict_yaml import dump_yaml
 from ethogram.errors import ExportError
 from exporters import seccomp
 from exporters.admission_privileged import privilege_of
-from exporters.kubernetes import subject_key
+from exporters.files import artifact_of
 from exporters.observed import require_observed
 from exporters.protocol import Artifact, Finding, Options
 from exporters.provenance import facts_about
@@ -144,14 +143,6 @@ def _artifact(
     baseline: Baseline, options: Options, choices: Choices, fields: Sequence[Field]
 ) -> Artifact:
     subject = baseline.subject
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target="securitycontext",
-        suffix="yaml",
-    )
     is_init = subject.container_kind in ("init", "sidecar")
     containers = "initContainers" if is_init else "containers"
     place = ".".join((*OWNERS[subject.kind][1], f"{containers}[{subject.container}]"))
@@ -163,7 +154,7 @@ def _artifact(
         )
     )
     reasons = tuple(each.reason(f"{place}.securityContext") for each in fields)
-    return Artifact(path, "securitycontext", subject_key(subject), text.encode(), reasons=reasons)
+    return artifact_of(subject, "securitycontext", "yaml", text.encode(), reasons=reasons)
 
 
 def _document(

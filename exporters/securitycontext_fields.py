@@ -86,7 +86,7 @@ def _root(baseline: Baseline) -> Iterator[Field | Finding]:
         {
             rule.value.path.rpartition("/")[0] or "/"
             for rule in baseline.rules.files
-            if rule.evidence.phases != ("runtime",)
+            if not rule.evidence.is_the_runtimes
             and set(rule.value.access) & _WRITES
             and not _OF_THE_KERNEL.fullmatch(rule.value.path)
         }
@@ -155,7 +155,7 @@ def capability_fields(baseline: Baseline) -> Iterator[Field | Finding]:
 
 def is_only_the_runtimes(rule: Rule[CapabilityValue]) -> bool:
     """Return whether only the container runtime used the capability, before the entrypoint."""
-    return rule.evidence.phases == ("runtime",)
+    return rule.evidence.is_the_runtimes
 
 
 def _name(rule: Rule[CapabilityValue]) -> str:
@@ -178,7 +178,7 @@ def _unmasked(baseline: Baseline) -> Sequence[str]:
     found = {
         rule.value.path
         for rule in baseline.rules.files
-        if rule.evidence.phases != ("runtime",)
+        if not rule.evidence.is_the_runtimes
         and (
             _MASKED.fullmatch(rule.value.path)
             or (_READ_ONLY.fullmatch(rule.value.path) and set(rule.value.access) & _WRITES)
@@ -188,6 +188,6 @@ def _unmasked(baseline: Baseline) -> Sequence[str]:
     mounts = {
         f"`{rule.value.operation}`"
         for rule in baseline.rules.operations
-        if rule.value.operation in ("mount", "move_mount") and rule.evidence.phases != ("runtime",)
+        if rule.value.operation in ("mount", "move_mount") and not rule.evidence.is_the_runtimes
     }
     return sorted(found | mounts)

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ethogram.contracts.artifacts import artifact_path
 from ethogram.contracts.baseline import Baseline, Dimension
 from ethogram.contracts.escape import printable, unescape
 from ethogram.errors import ExportError
-from exporters.kubernetes import subject_key
+from exporters.files import artifact_of
 from exporters.observed import require_observed
 from exporters.protocol import Artifact, Finding, Options
 from exporters.provenance import facts_about
@@ -134,15 +133,6 @@ def _artifact(
     settings: Sequence[Setting],
     left_out: Sequence[LeftOut],
 ) -> Artifact:
-    subject = baseline.subject
-    path = artifact_path(
-        namespace=subject.namespace,
-        kind=subject.kind,
-        name=subject.name,
-        unit=subject.container,
-        target="systemd",
-        suffix="conf",
-    )
     lines = [
         f"# Put it to /etc/systemd/system/{service}.d/{FILE_NAME}, then `systemctl daemon-reload`",
         *(f"# {name}: {text}" for name, text in facts_about(baseline, options).items()),
@@ -151,10 +141,10 @@ def _artifact(
         *_lines(settings, enforce=options.enforce),
         *(f"# left out: {one.name}: {printable(one.evidence)}" for one in left_out),
     ]
-    return Artifact(
-        path,
+    return artifact_of(
+        baseline.subject,
         "systemd",
-        subject_key(subject),
+        "conf",
         ("\n".join(lines) + "\n").encode(),
         installs_as=f"{service}.d/{FILE_NAME}",
         reasons=tuple(one.reason() for one in settings),
