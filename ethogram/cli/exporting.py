@@ -234,4 +234,7 @@ def words_about_enforcing(
     }
     if len(exporters) == 1:
         return next(iter(changed.values()), None)
-    return "; ".join(f"{name}: {words}" for name, words in changed.items()) or None
+    alike: dict[str, list[str]] = {}
+    for name, words in changed.items():
+        alike.setdefault(words, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {words}" for words, names in alike.items()) or None

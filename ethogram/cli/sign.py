@@ -83,9 +83,9 @@ def command(
         _make_key(new_key, passphrase)
         return
     if not places or not key_files:
-        missing = "baselines to sign" if not places else "`--key`"
+        missing = "baselines to sign" if not places else "`--key`, the key to sign by"
         raise UsageError(
-            f"there is no {missing}",
+            f"`ethogram sign` needs {missing}",
             hint="`ethogram sign --new-key ethogram.key` makes a key; `ethogram sign baselines "
             "--key ethogram.key` signs by it",
         )

@@ -51,3 +51,7 @@ def test_of_several_targets_each_has_its_own():
         " seccomp: it logs; once nothing shows, let it deny"
     )
     assert words("networkpolicy") is None
+
+
+def test_what_is_said_of_several_targets_is_said_once():
+    assert str(words("kyverno", "seccomp", "admission")).startswith("kyverno, admission: it notes")

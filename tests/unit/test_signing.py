@@ -314,8 +314,8 @@ def test_a_passphrase_is_asked_of_a_file_or_the_environment(
 @pytest.mark.parametrize(
     ("words", "code", "cause"),
     [
-        ([], 2, "there is no baselines to sign"),
-        (["PLACE"], 2, "there is no `--key`"),
+        ([], 2, "`ethogram sign` needs baselines to sign"),
+        (["PLACE"], 2, "`ethogram sign` needs `--key`"),
         (["PLACE", "--key", "nowhere"], 2, "there is no key `nowhere`"),
         (["PLACE", "--key", "KEYS/one.key.pub"], 2, "is no private key in PEM"),
         (["PLACE", "--key", "/dev/zero"], 2, "key `/dev/zero` cannot be read"),
