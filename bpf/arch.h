@@ -14,10 +14,10 @@
 
 enum native_nr {
 	NR_read = 0, NR_open = 2, NR_poll = 7, NR_mmap = 9, NR_mprotect = 10, NR_brk = 12,
-	NR_rt_sigreturn = 15, NR_ioctl = 16, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_pause = 34,
+	NR_rt_sigreturn = 15, NR_ioctl = 16, NR_select = 23, NR_mremap = 25, NR_shmat = 30, NR_dup = 32, NR_dup2 = 33, NR_pause = 34,
 	NR_socket = 41, NR_connect = 42, NR_accept = 43, NR_sendto = 44, NR_sendmsg = 46,
 	NR_bind = 49, NR_listen = 50, NR_clone = 56, NR_fork = 57,
-	NR_vfork = 58, NR_execve = 59, NR_truncate = 76, NR_ftruncate = 77, NR_rename = 82,
+	NR_vfork = 58, NR_execve = 59, NR_fcntl = 72, NR_truncate = 76, NR_ftruncate = 77, NR_rename = 82,
 	NR_mkdir = 83, NR_rmdir = 84, NR_creat = 85, NR_link = 86, NR_unlink = 87, NR_symlink = 88,
 	NR_chmod = 90, NR_fchmod = 91, NR_chown = 92, NR_fchown = 93, NR_lchown = 94,
 	NR_ptrace = 101, NR_syslog = 103, NR_setuid = 105, NR_setgid = 106, NR_setreuid = 113,
@@ -32,14 +32,15 @@ enum native_nr {
 	NR_openat = 257, NR_mkdirat = 258, NR_mknodat = 259, NR_fchownat = 260, NR_unlinkat = 263,
 	NR_renameat = 264, NR_linkat = 265, NR_symlinkat = 266, NR_fchmodat = 268,
 	NR_pselect6 = 270, NR_ppoll = 271, NR_unshare = 272, NR_epoll_pwait = 281,
-	NR_accept4 = 288, NR_perf_event_open = 298, NR_sendmmsg = 307,
+	NR_accept4 = 288, NR_dup3 = 292, NR_perf_event_open = 298, NR_sendmmsg = 307,
 	NR_open_by_handle_at = 304, NR_setns = 308, NR_process_vm_writev = 311,
 	NR_finit_module = 313, NR_renameat2 = 316, NR_seccomp = 317, NR_memfd_create = 319,
 	NR_kexec_file_load = 320, NR_bpf = 321, NR_execveat = 322, NR_userfaultfd = 323,
 	NR_pkey_mprotect = 329,
 	NR_io_uring_setup = 425, NR_io_uring_enter = 426, NR_open_tree = 428, NR_move_mount = 429,
-	NR_clone3 = 435,
-	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
+	NR_fsopen = 430, NR_fsmount = 432, NR_fspick = 433, NR_clone3 = 435,
+	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_mount_setattr = 442,
+	NR_fchmodat2 = 452,
 };
 
 static __always_inline __u16 arch_of(struct task_struct *task, __u64 nr)
@@ -83,6 +84,26 @@ enum compat_nr {
 #define COMPAT_ARG4(regs) ((__u32)(regs)->si)
 #define COMPAT_ARG5(regs) ((__u32)(regs)->di)
 #define COMPAT_ARG6(regs) ((__u32)(regs)->bp)
+// The native numbers of calls of that table which need privilege or are unusual, with arguments alike.
+#define PAIR(compat, native) case compat: return native;
+#define COMPAT_OPERATIONS \
+	PAIR(15, NR_chmod) PAIR(14, NR_mknod) PAIR(21, NR_mount) PAIR(26, NR_ptrace) \
+	PAIR(41, NR_dup) PAIR(52, NR_umount2) PAIR(55, NR_fcntl) PAIR(61, NR_chroot) \
+	PAIR(63, NR_dup2) PAIR(74, NR_sethostname) PAIR(87, NR_swapon) PAIR(88, NR_reboot) \
+	PAIR(94, NR_fchmod) PAIR(125, NR_mprotect) PAIR(128, NR_init_module) \
+	PAIR(129, NR_delete_module) PAIR(172, NR_prctl) PAIR(192, NR_mmap) PAIR(213, NR_setuid) \
+	PAIR(214, NR_setgid) PAIR(217, NR_pivot_root) PAIR(226, NR_setxattr) \
+	PAIR(227, NR_lsetxattr) PAIR(228, NR_fsetxattr) PAIR(283, NR_kexec_load) \
+	PAIR(286, NR_add_key) PAIR(287, NR_request_key) PAIR(288, NR_keyctl) PAIR(297, NR_mknodat) \
+	PAIR(306, NR_fchmodat) PAIR(310, NR_unshare) PAIR(330, NR_dup3) \
+	PAIR(336, NR_perf_event_open) PAIR(342, NR_open_by_handle_at) PAIR(346, NR_setns) \
+	PAIR(348, NR_process_vm_writev) PAIR(350, NR_finit_module) PAIR(354, NR_seccomp) \
+	PAIR(356, NR_memfd_create) PAIR(357, NR_bpf) PAIR(362, NR_connect) PAIR(364, NR_accept4) \
+	PAIR(374, NR_userfaultfd) PAIR(380, NR_pkey_mprotect) PAIR(221, NR_fcntl) \
+	PAIR(NR_io_uring_setup, NR_io_uring_setup) PAIR(NR_open_tree, NR_open_tree) \
+	PAIR(NR_move_mount, NR_move_mount) PAIR(NR_fsopen, NR_fsopen) PAIR(NR_fsmount, NR_fsmount) \
+	PAIR(NR_fspick, NR_fspick) PAIR(NR_pidfd_getfd, NR_pidfd_getfd) \
+	PAIR(NR_mount_setattr, NR_mount_setattr)
 #define IS_EMULATED_BY_PTRACE(task) \
 	((task)->thread_info.syscall_work & (1ul << SYSCALL_WORK_BIT_SYSCALL_EMU))
 // enum syscall_work_bit in include/linux/thread_info.h
@@ -100,8 +121,9 @@ enum compat_nr {
 enum native_nr {
 	NR_open = 100001, NR_poll, NR_select, NR_pause, NR_fork, NR_vfork, NR_creat, NR_chmod,
 	NR_mknod, NR_link, NR_epoll_wait, NR_rename, NR_mkdir, NR_rmdir, NR_unlink, NR_symlink,
-	NR_chown, NR_lchown,
-	NR_setxattr = 5, NR_lsetxattr = 6, NR_fsetxattr = 7, NR_epoll_pwait = 22, NR_ioctl = 29,
+	NR_chown, NR_lchown, NR_dup2,
+	NR_setxattr = 5, NR_lsetxattr = 6, NR_fsetxattr = 7, NR_epoll_pwait = 22, NR_dup = 23, NR_dup3 = 24, NR_fcntl = 25,
+	NR_ioctl = 29,
 	NR_mknodat = 33, NR_mkdirat = 34, NR_unlinkat = 35, NR_symlinkat = 36, NR_linkat = 37,
 	NR_renameat = 38, NR_umount2 = 39, NR_mount = 40, NR_pivot_root = 41, NR_truncate = 45,
 	NR_ftruncate = 46, NR_chroot = 51, NR_fchmod = 52, NR_fchmodat = 53, NR_fchownat = 54,
@@ -121,8 +143,9 @@ enum native_nr {
 	NR_memfd_create = 279, NR_bpf = 280,
 	NR_execveat = 281, NR_userfaultfd = 282, NR_pkey_mprotect = 288, NR_kexec_file_load = 294,
 	NR_io_uring_setup = 425, NR_io_uring_enter = 426, NR_open_tree = 428, NR_move_mount = 429,
-	NR_clone3 = 435,
-	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_fchmodat2 = 452,
+	NR_fsopen = 430, NR_fsmount = 432, NR_fspick = 433, NR_clone3 = 435,
+	NR_openat2 = 437, NR_pidfd_getfd = 438, NR_epoll_pwait2 = 441, NR_mount_setattr = 442,
+	NR_fchmodat2 = 452,
 };
 
 static __always_inline __u16 arch_of(struct task_struct *task, __u64 nr)
@@ -163,6 +186,7 @@ enum compat_nr {
 #define COMPAT_ARG4(regs) ((__u32)(regs)->regs[3])
 #define COMPAT_ARG5(regs) ((__u32)(regs)->regs[4])
 #define COMPAT_ARG6(regs) ((__u32)(regs)->regs[5])
+#define COMPAT_OPERATIONS // none yet of this table
 #define IS_EMULATED_BY_PTRACE(task) ((task)->thread_info.flags & (1ul << TIF_SYSCALL_EMU))
 
 #endif

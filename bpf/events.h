@@ -127,6 +127,9 @@ enum operation {
 	OPERATION_NO_NEW_PRIVS,
 	OPERATION_LINK_UNUSED, // rows of files since ACCESS_LINK
 	OPERATION_IO_URING_REQUEST,
+	OPERATION_EXECUTABLE_MEMORY,
+	OPERATION_INPUT_SOCKET,
+	OPERATION_SET_NAME,
 };
 
 enum direction {
@@ -433,6 +436,10 @@ struct unix_key {
 
 // In the place of a capability: the opcode of a request of a ring, in the lowest byte.
 #define RING_REQUEST 0x100u
+// The same of memory made executable, with 1 where it can be written at that time, and of a socket
+// that became standard input, with its family.
+#define EXECUTABLE_MEMORY 0x200u
+#define INPUT_SOCKET 0x300u
 
 struct privilege_key {
 	__u64 exec_key;

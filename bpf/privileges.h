@@ -18,6 +18,7 @@
 	 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 #define SET_ID_BITS 06000
 #define CAP_SYS_ADMIN 21
+#define PR_SET_NAME 15
 #define PR_SET_SECCOMP 22
 #define PR_SET_NO_NEW_PRIVS 38
 #define NO_OPERATION 0xffff
@@ -84,7 +85,36 @@ static __always_inline __u64 clone3_flags(const void *arguments)
 	X(NR_setfsuid, w) X(NR_setgid, w) X(NR_setgroups, w) X(NR_sethostname, w) X(NR_setns, w) \
 	X(NR_setregid, w) X(NR_setresgid, w) X(NR_setresuid, w) X(NR_setreuid, w)                \
 	X(NR_settimeofday, w) X(NR_setuid, w) X(NR_setxattr, w) X(NR_swapoff, w) X(NR_swapon, w) \
-	X(NR_syslog, w) X(NR_umount2, w) X(NR_unshare, w) X(NR_userfaultfd, w)
+	X(NR_syslog, w) X(NR_umount2, w) X(NR_unshare, w) X(NR_userfaultfd, w)                   \
+	X(NR_fsopen, w) X(NR_fsmount, w) X(NR_fspick, w) X(NR_mount_setattr, w)
+
+// How names of kernel threads begin, that no program would have by chance.
+static __always_inline bool is_kernels_name(const char *name)
+{
+	char start[4] = {};
+
+	if (bpf_probe_read_user(start, sizeof(start), name))
+		return false;
+	switch ((__u32)start[0] | (__u32)start[1] << 8 | (__u32)start[2] << 16 |
+		(__u32)start[3] << 24) {
+	case 'k' | 'w' << 8 | 'o' << 16 | 'r' << 24: // kworker
+	case 'k' | 't' << 8 | 'h' << 16 | 'r' << 24: // kthreadd
+	case 'k' | 's' << 8 | 'o' << 16 | 'f' << 24: // ksoftirqd
+	case 'k' | 's' << 8 | 'w' << 16 | 'a' << 24: // kswapd
+	case 'k' | 'd' << 8 | 'e' << 16 | 'v' << 24: // kdevtmpfs
+	case 'k' | 'a' << 8 | 'u' << 16 | 'd' << 24: // kauditd
+	case 'k' | 'b' << 8 | 'l' << 16 | 'o' << 24: // kblockd
+	case 'k' | 'c' << 8 | 'o' << 16 | 'm' << 24: // kcompactd
+	case 'k' | 'h' << 8 | 'u' << 16 | 'g' << 24: // khugepaged
+	case 'r' | 'c' << 8 | 'u' << 16 | '_' << 24: // rcu_sched
+	case 'm' | 'i' << 8 | 'g' << 16 | 'r' << 24: // migration/0
+	case 'j' | 'b' << 8 | 'd' << 16 | '2' << 24: // jbd2/vda1-8
+	case 'i' | 'r' << 8 | 'q' << 16 | '/' << 24:
+	case 'c' | 'p' << 8 | 'u' << 16 | 'h' << 24: // cpuhp/0
+		return true;
+	}
+	return start[0] == '[';
+}
 
 // Which operation a native call is; NO_OPERATION for nearly all.
 static __always_inline __u32 operation_of(__u32 nr, const struct call_arguments *args,
@@ -108,6 +138,15 @@ static __always_inline __u32 operation_of(__u32 nr, const struct call_arguments 
 	case NR_mount:
 		call->argument = args->at[3];
 		call->target = (const char *)args->at[1];
+		return OPERATION_MOUNT;
+	case NR_fsopen:
+		call->target = (const char *)first; // the kind of file system
+		return OPERATION_MOUNT;
+	case NR_fspick:
+	case NR_mount_setattr:
+		call->target = (const char *)args->at[1];
+		return OPERATION_MOUNT;
+	case NR_fsmount:
 		return OPERATION_MOUNT;
 	case NR_umount2:
 		call->target = (const char *)first;
@@ -206,6 +245,10 @@ static __always_inline __u32 operation_of(__u32 nr, const struct call_arguments 
 	case NR_seccomp:
 		return first <= 1 ? OPERATION_SECCOMP : NO_OPERATION; // SECCOMP_SET_MODE_*
 	case NR_prctl:
+		call->target = (const char *)args->at[1];
+		if (first == PR_SET_NAME && is_kernels_name(call->target))
+			return OPERATION_SET_NAME;
+		call->target = NULL;
 		return first == PR_SET_SECCOMP	    ? OPERATION_SECCOMP :
 		       first == PR_SET_NO_NEW_PRIVS ? OPERATION_NO_NEW_PRIVS :
 						      NO_OPERATION;

@@ -7,6 +7,7 @@
 #include "changes.h"
 #include "privileges.h"
 #include "socket_calls.h"
+#include "unusual.h"
 
 #define GRAM_BITS 10
 #define GRAM_MASK ((1ull << 60) - 1)
@@ -21,14 +22,20 @@
 	X(NR_epoll_pwait, w) X(NR_epoll_pwait2, w) X(NR_pause, w) X(NR_accept, w)               \
 	X(NR_accept4, w) X(NR_rt_sigtimedwait, w)
 
+static const __u64 operation_calls[NATIVE_CALLS / 64] = CALL_SET(OPERATION_CALLS);
 static const __u64 looked_at_calls[NATIVE_CALLS / 64] = CALL_SET(LOOKED_AT_CALLS);
 
 static const __u64 waiting_calls[NATIVE_CALLS / 64] = CALL_SET(WAITING_CALLS);
 
-// Every native call whose exit means something here even where it succeeds.
-#define EXIT_CALLS(X, w)                                                                        \
+// Native calls whose exit means something here even where it succeeds, whatever their arguments.
+#define NOTED_CALLS(X, w)                                                                       \
 	LOOKED_AT_CALLS(X, w)                                                                   \
 	X(NR_openat, w) X(NR_open, w) X(NR_openat2, w) X(NR_creat, w) X(NR_listen, w)
+
+static const __u64 noted_calls[NATIVE_CALLS / 64] = CALL_SET(NOTED_CALLS);
+
+// Every one whose exit may mean something.
+#define EXIT_CALLS(X, w) NOTED_CALLS(X, w) UNUSUAL_CALLS(X, w)
 
 static const __u64 exit_calls[NATIVE_CALLS / 64] = CALL_SET(EXIT_CALLS);
 
@@ -333,6 +340,33 @@ static __always_inline void compat_socket_call(struct task_state *state, struct 
 		maybe_steady(state, NR_listen, result);
 }
 
+static __always_inline __u32 native_operation(__u32 nr)
+{
+	switch (nr) {
+		COMPAT_OPERATIONS
+	}
+	return NATIVE_CALLS;
+}
+
+static __noinline int compat_operation_done(struct task_state *state, struct pt_regs *regs, __s64 result)
+{
+	struct call_arguments args = {};
+	__u32 nr;
+
+	if (!state || !regs)
+		return 0;
+	nr = native_operation(state->nr);
+	if (nr == NATIVE_CALLS)
+		return 0;
+	args = (struct call_arguments){ { COMPAT_ARG1(regs), COMPAT_ARG2(regs), COMPAT_ARG3(regs),
+					  COMPAT_ARG4(regs), COMPAT_ARG5(regs) } };
+	if (is_unusual(nr, args.at[0], args.at[1], args.at[2], args.at[3], result))
+		record_unusual(state, nr, args.at[2]);
+	if (is_in(operation_calls, nr))
+		record_operation(state, &args, nr, result);
+	return 0;
+}
+
 // A call of the 32-bit table that just returned.
 static __always_inline void compat_done(struct task_state *state, struct pt_regs *regs, __s64 result)
 {
@@ -344,6 +378,7 @@ static __always_inline void compat_done(struct task_state *state, struct pt_regs
 		compat_change_done(state, regs, result);
 	else
 		compat_open_done(state, regs, result);
+	compat_operation_done(state, regs, result);
 }
 
 static __always_inline bool is_error(__s64 result)
@@ -409,6 +444,8 @@ static __noinline int exit_of_note(struct pt_regs *regs, __s64 result)
 		return 0;
 	}
 	maybe_steady(state, nr, result);
+	if (is_unusual(nr, ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs), result))
+		record_unusual(state, nr, ARG3(regs));
 	if (is_in(looked_at_calls, nr)) {
 		if (is_in(socket_calls, nr))
 			socket_call_done(state, regs, nr, result);
@@ -432,6 +469,10 @@ static __always_inline bool is_of_note(struct fast_state *fast, struct pt_regs *
 	if (fast->phase == PHASE_STARTUP && is_in(waiting_calls, nr))
 		return true;
 	if (!is_in(exit_calls, nr))
+		return false;
+	if (is_unusual(nr, ARG1(regs), ARG2(regs), ARG3(regs), ARG4(regs), result))
+		return true;
+	if (!is_in(noted_calls, nr))
 		return false;
 	if (!is_in(socket_calls, nr) || nr == NR_listen)
 		return true;

@@ -191,6 +191,21 @@ _OPERATIONS: Mapping[str, tuple[Severity, str, tuple[str, ...]]] = MappingProxyT
         "io_uring_request": ("medium", "rings do calls that filters do not see", ("T1106",)),
         "io_uring_setup": ("medium", "rings do calls that filters do not see", ("T1106",)),
         "memfd_create": ("medium", "a file in memory can be executed unseen", ("T1620",)),
+        "executable_memory": (
+            "low",
+            "code that no file has runs there; just-in-time compilers do it",
+            ("T1055", "T1027.002"),
+        ),
+        "input_socket": (
+            "low",
+            "what a process reads as its input comes from a socket",
+            ("T1059.004",),
+        ),
+        "set_name": (
+            "medium",
+            "a process took the name of a thread of the kernel",
+            ("T1036.004",),
+        ),
         "chmod_set_id": ("high", "who executes the file becomes its owner", ("T1548.001",)),
         "set_file_capability": ("high", "who executes the file gets capabilities", ("T1548.001",)),
         "set_user": ("medium", _RIGHTS, ("T1548",)),

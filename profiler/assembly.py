@@ -10,10 +10,10 @@ import numpy as np
 from ethogram.contracts.events import ARCHES, EventFlag
 from ethogram.contracts.syscall_names import name_of
 from profiler.clock import BootClock
+from profiler.counted_operations import operation_and_target
 from profiler.file_paths import PathRecords
 from profiler.processes import ExecIds, Executables
 from profiler.ring import Records
-from profiler.ring_requests import RING_REQUEST, opcode_name
 
 __all__ = [
     "denied_columns",
@@ -124,20 +124,21 @@ def _in_image(flags: int) -> str:
 
 
 def privileges_columns(keys: np.ndarray, values: np.ndarray, ids: ExecIds) -> Columns:
-    """Return columns of `privileges` for capabilities that were checked and requests of rings.
+    """Return columns of `privileges` for capabilities and for operations that are counted.
 
-    A request is granted when it is submitted: what comes of it, the other tables tell.
+    A request of a ring is granted when it is submitted: what comes of it, the other tables tell.
     """
     granted = keys["granted"] != 0
     numbers = keys["capability"].tolist()
-    is_request = [number >= RING_REQUEST for number in numbers]
+    named = [operation_and_target(number) for number in numbers]
     return {
         "exec_id": [ids.of(int(key)) for key in keys["exec_key"]],
-        "operation": ["io_uring_request" if is_one else "capability" for is_one in is_request],
-        "capability": [None if number >= RING_REQUEST else number for number in numbers],
-        "target": [
-            opcode_name(number).encode() if number >= RING_REQUEST else None for number in numbers
+        "operation": [operation for operation, _ in named],
+        "capability": [
+            number if operation == "capability" else None
+            for number, (operation, _) in zip(numbers, named, strict=True)
         ],
+        "target": [target for _, target in named],
         "granted": granted,
         "errno": [None if ok else 1 for ok in granted],  # EPERM is the only refusal there is
         "untrusted_arg": np.zeros(len(keys), bool),

@@ -58,7 +58,7 @@ ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "open_by_handle", "pidfd_getfd", "set_user", "set_group", "set_capabilities",
             "chmod_set_id", "set_file_capability", "io_uring_setup", "reboot", "swap",
             "set_hostname", "set_time", "syslog", "quota", "mknod", "seccomp", "no_new_privs",
-            "link", "io_uring_request",
+            "link", "io_uring_request", "executable_memory", "input_socket", "set_name",
         ),
         "loss": (
             "ring_full", "map_full", "quota", "read_fault", "truncated", "recursion", "storage",

@@ -14,6 +14,7 @@ from ethogram.contracts.events import ARCHES, EventFlag, LossPlace, RecordKind
 from ethogram.contracts.flags import Access, is_open
 from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS
+from profiler.counted_operations import operation_and_target
 from profiler.file_paths import path_of
 from profiler.flows import begun
 from profiler.loaders.base import Drained
@@ -275,9 +276,19 @@ class Seen:
             {
                 opcode_name(int(key["capability"])): int(value)
                 for key, value in self._keys("privileges")
-                if key["capability"] >= RING_REQUEST
+                if key["capability"] >> 8 == RING_REQUEST >> 8
             }
         )
+
+    @property
+    def unusual(self) -> Counter[tuple[str, str]]:
+        """Return how often memory became executable and a socket standard input, by target."""
+        counted: Counter[tuple[str, str]] = Counter()
+        for key, value in self._keys("privileges"):
+            operation, target = operation_and_target(int(key["capability"]))
+            if operation in ("executable_memory", "input_socket"):
+                counted[operation, (target or b"").decode()] += int(value)
+        return counted
 
     @property
     def operations(self) -> Counter[tuple[str, str, int]]:
