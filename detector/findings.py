@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, cast
 
 from detector.processes import ProcessTree
@@ -19,6 +20,7 @@ from ethogram.contracts.finding import (
     MOST_VALUES,
     SEVERITIES,
     Attack,
+    Compliance,
     Finding,
     FindingEvidence,
     SensorState,
@@ -26,6 +28,7 @@ from ethogram.contracts.finding import (
     WorkloadState,
     fingerprint_of,
 )
+from ethogram.indicators.compliance import Tags
 
 __all__ = ["Findings", "Whose"]
 
@@ -198,6 +201,8 @@ class Findings:
             attack=tuple(
                 Attack(technique=one.technique, version=one.version) for one in sighting.attack
             ),
+            confidence=sighting.confidence,
+            compliance=_compliance(sighting.compliance),
             workload=whose.subject,
             instance_key=whose.instance_key,
             container_id=whose.container_id,
@@ -235,6 +240,17 @@ def _beyond(sighting: Sighting) -> Sighting:
         value=None,
         values=(),
         identity=_BEYOND,
+    )
+
+
+@cache
+def _compliance(tags: tuple[Tags, ...]) -> tuple[Compliance, ...] | None:
+    return (
+        tuple(
+            Compliance(standard=one.standard, version=one.version, requirements=one.requirements)
+            for one in tags
+        )
+        or None
     )
 
 

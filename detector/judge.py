@@ -153,6 +153,8 @@ def _sighting_of(found: Indication) -> Sighting:
         count=found.count,
         value=found.value,
         identity=found.identity,
+        confidence=metadata.confidence,
+        compliance=metadata.compliance,
     )
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from detector.library import Known
 from ethogram.contracts.baseline import AnyValue
-from ethogram.contracts.finding import Layer, Severity
+from ethogram.contracts.finding import Confidence, Layer, Severity
+from ethogram.indicators.compliance import Tags
 from ethogram.indicators.protocol import Technique
 
 __all__ = ["Sighting"]
@@ -41,3 +42,5 @@ class Sighting:
     value: AnyValue | None = None
     values: tuple[AnyValue, ...] = ()
     identity: str | None = None
+    confidence: Confidence | None = None
+    compliance: tuple[Tags, ...] = ()

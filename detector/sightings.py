@@ -19,6 +19,7 @@ from detector.words import in_words
 from ethogram.contracts.baseline import ExecValue
 from ethogram.contracts.escape import unescape
 from ethogram.contracts.finding import WorkloadState
+from ethogram.indicators.compliance import BY_DIMENSION
 
 __all__ = ["sightings"]
 
@@ -77,6 +78,7 @@ def _sighting(one: Deviation, grading: Grade, instance: int) -> Sighting:
         first_ns=one.first_ns,
         last_ns=one.last_ns,
         count=one.count,
+        compliance=BY_DIMENSION[one.dimension],
     )
 
 

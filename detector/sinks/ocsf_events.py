@@ -23,6 +23,7 @@ _SEVERITIES = {
 _ANALYTICS = {
     "indicator": (1, "Rule"), "deviation": (2, "Behavioral"), "anomaly": (3, "Statistical"),
 }  # fmt: skip
+_CONFIDENCES = {"low": (1, "Low"), "medium": (2, "Medium"), "high": (3, "High")}
 _REGULAR_FILE = 1
 _DEVICE_UNKNOWN = 0
 
@@ -58,6 +59,8 @@ def detection_finding(record: Record, sender: Sender) -> dict[str, Any]:
         "device": {"hostname": sender.host, "type_id": _DEVICE_UNKNOWN, "type": "Unknown"},
         "unmapped": _unmapped(body),
     }
+    if confidence := body.get("confidence"):
+        made["confidence_id"], made["confidence"] = _CONFIDENCES[confidence]
     if body["layer"] == "deviation":
         made["anomaly_analyses"] = [_analysis(body)]
     return made
@@ -77,7 +80,7 @@ def _metadata(body: Mapping[str, Any], sender: Sender) -> dict[str, Any]:
 
 def _finding_info(body: Mapping[str, Any]) -> dict[str, Any]:
     type_id, kind = _ANALYTICS[body["layer"]]
-    return {
+    made = {
         "uid": body["fingerprint"],
         "title": body["title"],
         "desc": body["reason"],
@@ -89,6 +92,14 @@ def _finding_info(body: Mapping[str, Any]) -> dict[str, Any]:
         },
         "attacks": [_attack(one) for one in body["attack"]],
     }  # fmt: skip
+    if tags := [_tag(one) for one in body.get("compliance", ())]:
+        made["tags"] = tags
+    return made
+
+
+def _tag(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return requirements as a tag: an object of its own is for Compliance Findings alone."""
+    return {"name": f"{one['standard']} {one['version']}", "values": list(one["requirements"])}
 
 
 def _attack(one: Mapping[str, str]) -> dict[str, Any]:

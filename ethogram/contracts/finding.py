@@ -30,6 +30,8 @@ __all__ = [
     "SEVERITIES",
     "Ancestor",
     "Attack",
+    "Compliance",
+    "Confidence",
     "Finding",
     "FindingEvidence",
     "FindingProcess",
@@ -43,6 +45,7 @@ __all__ = [
 FINDING_SCHEMA: Literal["ethogram.finding/1"] = "ethogram.finding/1"
 
 Layer = Literal["deviation", "anomaly", "indicator"]
+Confidence = Literal["low", "medium", "high"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 # A finding has so many values at most.
@@ -56,6 +59,14 @@ class Attack(Frozen):
 
     technique: Annotated[str, Field(pattern=r"^T\d{4}(\.\d{3})?$")]
     version: Text
+
+
+class Compliance(Frozen):
+    """Requirements of a standard, by their ids in that version of it, that this is evidence for."""
+
+    standard: Text
+    version: Text
+    requirements: tuple[Text, ...]
 
 
 class Ancestor(Frozen):
@@ -106,7 +117,9 @@ class Finding(Frozen):
 
     *state* is how well the sensor saw, *workload_state* also says how far the baseline applies.
     *count* is how often since *first_seen*; a line with a known *fingerprint* brings it up to date.
-    *process* is absent where the kernel side only knows the container, as for system calls.
+    *confidence* is an indicator's: how likely it is what its title says. *compliance* says for
+    which requirements of standards it is evidence. *process* is absent where the kernel side only
+    knows the container, as for system calls.
     """
 
     schema_name: Literal["ethogram.finding/1"] = Field(FINDING_SCHEMA, alias="schema")
@@ -118,6 +131,8 @@ class Finding(Frozen):
     reason: Text
     severity: Severity
     attack: tuple[Attack, ...]
+    confidence: Confidence | None = None
+    compliance: tuple[Compliance, ...] | None = None
     workload: Subject
     instance_key: Text
     container_id: Text | None = None

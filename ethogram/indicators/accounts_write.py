@@ -1,5 +1,6 @@
 """The list of accounts, written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1136.001"), Technique("T1098")),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/etc/(?:passwd|group|g?shadow|subuid|subgid)[-+]?$|/etc/n(?:passwd|group|shadow)$",

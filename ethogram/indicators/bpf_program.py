@@ -1,5 +1,6 @@
 """A call of bpf(2), or an attempt."""
 
+from ethogram.indicators.compliance import KERNEL
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="high",
         attack=(Technique("T1014"),),
+        confidence="high",
+        compliance=KERNEL,
         gate="baseline",
     ),
     "bpf",

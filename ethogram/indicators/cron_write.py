@@ -1,5 +1,6 @@
 """A job for later that was written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1053.003"),),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/etc/(?:ana)?crontab$|/etc/cron\.(?:d|hourly|daily|weekly|monthly|yearly)/[^/]+$",

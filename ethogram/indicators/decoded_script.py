@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.pipes import on_pipes
 from ethogram.indicators.predicates import Mask, matching, runs, words
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
@@ -30,6 +31,8 @@ INDICATOR = on_pipes(
         table="processes",
         severity="medium",
         attack=(Technique("T1140"), Technique("T1027"), Technique("T1059.004")),
+        confidence="medium",
+        compliance=EXECUTION,
     ),
     source=_decodes,
 )

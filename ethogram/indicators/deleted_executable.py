@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import ProcessFlag
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import Mask, entering, executed, has_any
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -32,6 +33,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1070.004"),),
+        confidence="medium",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

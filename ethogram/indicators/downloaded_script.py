@@ -1,5 +1,6 @@
 """A shell that executes what is being downloaded."""
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.pipes import on_pipes
 from ethogram.indicators.predicates import runs
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
@@ -14,6 +15,8 @@ INDICATOR = on_pipes(
         table="processes",
         severity="medium",
         attack=(Technique("T1105"), Technique("T1059.004")),
+        confidence="medium",
+        compliance=EXECUTION,
     ),
     source=lambda rows: runs(rows, "curl|wget|fetch|aria2c|lwp-download|ftp"),
 )

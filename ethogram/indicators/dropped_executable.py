@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import ProcessFlag
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import SYSTEM_DIRECTORIES, Mask, executed, has_any, matching
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -28,6 +29,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1105"), Technique("T1036")),
+        confidence="high",
+        compliance=EXECUTION,
         gate="baseline",
     ),
     bad=_bad,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import (
     INTERPRETERS,
     Mask,
@@ -48,6 +49,8 @@ INDICATOR = Rule(
         table="processes",
         severity="medium",
         attack=(Technique("T1140"), Technique("T1027"), Technique("T1059")),
+        confidence="medium",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

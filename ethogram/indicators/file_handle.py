@@ -1,5 +1,6 @@
 """A container that opens files by their handles, or tries to."""
 
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="high",
         attack=(Technique("T1611"),),
+        confidence="high",
+        compliance=CONTAINMENT,
     ),
     "open_by_handle",
     in_containers=True,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import Mask, asked_or_path, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -30,6 +31,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1611"),),
+        confidence="medium",
+        compliance=CONTAINMENT,
     ),
     bad=_bad,
     suspect=everything,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1611"), Technique("T1006")),
+        confidence="high",
+        compliance=CONTAINMENT,
         gate="baseline",
     ),
     bad=_bad,

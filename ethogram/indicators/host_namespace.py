@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import NAMESPACES
 from ethogram.indicators.predicates import Mask, entering, executed, has_any
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -32,6 +33,8 @@ INDICATOR = Rule(
         table="processes",
         severity="critical",
         attack=(Technique("T1611"),),
+        confidence="high",
+        compliance=NAMESPACES,
     ),
     bad=_bad,
     suspect=everything,

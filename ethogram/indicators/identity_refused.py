@@ -1,5 +1,6 @@
 """A change of user or group that the kernel refused."""
 
+from ethogram.indicators.compliance import PRIVILEGE
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="low",
         attack=(Technique("T1548"),),
+        confidence="low",
+        compliance=PRIVILEGE,
     ),
     "set_user",
     "set_group",

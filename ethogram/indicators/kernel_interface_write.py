@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import Mask, has_any, matching, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -48,6 +49,8 @@ INDICATOR = Rule(
         table="files",
         severity="critical",
         attack=(Technique("T1611"),),
+        confidence="high",
+        compliance=CONTAINMENT,
     ),
     bad=_bad,
     suspect=everything,

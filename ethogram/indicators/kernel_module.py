@@ -1,5 +1,6 @@
 """A kernel module that was loaded or removed, or an attempt to."""
 
+from ethogram.indicators.compliance import KERNEL
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="critical",
         attack=(Technique("T1547.006"), Technique("T1014")),
+        confidence="high",
+        compliance=KERNEL,
     ),
     "load_module",
 )

@@ -1,5 +1,6 @@
 """A kernel that is to be replaced by another, or an attempt to."""
 
+from ethogram.indicators.compliance import KERNEL
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="critical",
         attack=(Technique("T1014"), Technique("T1542")),
+        confidence="high",
+        compliance=KERNEL,
     ),
     "kexec",
 )

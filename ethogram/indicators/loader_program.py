@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import Mask, among, base_name_is, executed, matching, words
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -36,6 +37,8 @@ INDICATOR = Rule(
         table="processes",
         severity="medium",
         attack=(Technique("T1574"), Technique("T1036")),
+        confidence="medium",
+        compliance=EXECUTION,
         gate="baseline",
     ),
     bad=_bad,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import LOGS
 from ethogram.indicators.predicates import Mask, has_any, matching, opened, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, renumbered
 from ethogram.indicators.rule import Rule
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="files",
         severity="low",
         attack=renumbered("T1685.006", before="T1070.002"),
+        confidence="low",
+        compliance=LOGS,
         gate="baseline",
     ),
     bad=_bad,

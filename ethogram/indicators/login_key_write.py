@@ -1,5 +1,6 @@
 """A key to log in with that was written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1098.004"),),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/\.ssh/(?:authorized_keys2?|rc|environment)$|/etc/ssh/(?:sshd_config(?:\.d/[^/]+)?|sshrc)$",

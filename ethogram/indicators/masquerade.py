@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import Mask, among, executed, matching, words
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -26,6 +27,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1036.011"), Technique("T1036.004")),
+        confidence="high",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

@@ -7,6 +7,7 @@ import ipaddress
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import Mask, by_tool, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -47,6 +48,8 @@ INDICATOR = Rule(
         table="network",
         severity="high",
         attack=(Technique("T1552.005"),),
+        confidence="high",
+        compliance=NETWORK,
         gate="baseline",
     ),
     bad=_bad,

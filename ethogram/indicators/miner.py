@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import (
     Mask,
     among,
@@ -50,6 +51,8 @@ INDICATOR = Rule(
         table="processes",
         severity="critical",
         attack=(Technique("T1496"), Technique("T1496.001")),
+        confidence="high",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import Mask, matching
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -32,6 +33,8 @@ INDICATOR = Rule(
         table="dns",
         severity="high",
         attack=(Technique("T1496"), Technique("T1496.001")),
+        confidence="high",
+        compliance=NETWORK,
     ),
     bad=_bad,
 )

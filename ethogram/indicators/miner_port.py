@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import Mask, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="network",
         severity="low",
         attack=(Technique("T1496"), Technique("T1571")),
+        confidence="low",
+        compliance=NETWORK,
         gate="baseline",
     ),
     bad=_bad,

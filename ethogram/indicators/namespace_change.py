@@ -1,5 +1,6 @@
 """A namespace that was made or joined, or an attempt to."""
 
+from ethogram.indicators.compliance import NAMESPACES
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="medium",
         attack=(Technique("T1611"), Technique("T1068")),
+        confidence="medium",
+        compliance=NAMESPACES,
         gate="baseline",
     ),
     "unshare",

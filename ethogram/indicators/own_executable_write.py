@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import (
     SYSTEM_DIRECTORIES,
     Mask,
@@ -47,6 +48,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1611"),),
+        confidence="medium",
+        compliance=CONTAINMENT,
     ),
     bad=_bad,
     suspect=everything,

@@ -1,5 +1,6 @@
 """A process that wants to answer page faults itself, or an attempt to."""
 
+from ethogram.indicators.compliance import KERNEL
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="medium",
         attack=(Technique("T1068"),),
+        confidence="medium",
+        compliance=KERNEL,
         gate="baseline",
     ),
     "userfaultfd",

@@ -1,5 +1,6 @@
 """The list of libraries that every program loads, written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1574.006"),),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/etc/ld\.so\.(?:preload|conf|conf\.d/[^/]+)$|/etc/ld-musl-[a-z0-9_]+\.path$",

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import SECRETS
 from ethogram.indicators.predicates import Mask, by_tool, matching, opened
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -36,6 +37,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1552.004"),),
+        confidence="medium",
+        compliance=SECRETS,
         gate="baseline",
     ),
     bad=_bad,

@@ -1,5 +1,6 @@
 """A file that gives privileges to who executes it."""
 
+from ethogram.indicators.compliance import PRIVILEGE
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="medium",
         attack=(Technique("T1548.001"),),
+        confidence="medium",
+        compliance=PRIVILEGE,
         gate="baseline",
     ),
     "chmod_set_id",

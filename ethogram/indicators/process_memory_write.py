@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import PRIVILEGE
 from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -32,6 +33,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1055.009"), Technique("T1055")),
+        confidence="high",
+        compliance=PRIVILEGE,
     ),
     bad=_bad,
     suspect=everything,

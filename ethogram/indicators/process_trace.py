@@ -1,5 +1,6 @@
 """A process that traces another, or tries to."""
 
+from ethogram.indicators.compliance import PRIVILEGE
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="high",
         attack=(Technique("T1055.008"),),
+        confidence="medium",
+        compliance=PRIVILEGE,
         gate="baseline",
     ),
     "ptrace",

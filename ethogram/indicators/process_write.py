@@ -1,5 +1,6 @@
 """A process that writes into another or takes its files, or tries to."""
 
+from ethogram.indicators.compliance import PRIVILEGE
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="high",
         attack=(Technique("T1055"),),
+        confidence="high",
+        compliance=PRIVILEGE,
         gate="baseline",
     ),
     "process_vm_write",

@@ -12,8 +12,11 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from ethogram.indicators.compliance import Tags
+
 __all__ = [
     "ATTACK_VERSION",
+    "Confidence",
     "Gate",
     "Indicator",
     "IndicatorMetadata",
@@ -28,6 +31,7 @@ _LAST_NUMBERING = "18"
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Gate = Literal["always", "baseline"]
+Confidence = Literal["low", "medium", "high"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,9 @@ class IndicatorMetadata:
     """What an indicator says of itself.
 
     *table* is the table whose rows it judges, as `rows.completed` completes them. *reason* says in
-    one sentence what a match means. The first technique is the main one.
+    one sentence what a match means. The first technique is the main one. *confidence* is how
+    likely a match is what the title says, and not something harmless that looks like it.
+    *compliance* is what it is evidence for.
 
     *gate* `always`: it fires whatever was learnt, and what matches is not learnt. `baseline`: it
     fires where the baseline does not have the same behaviour; what matches may be what the
@@ -63,6 +69,8 @@ class IndicatorMetadata:
     table: str
     severity: Severity
     attack: tuple[Technique, ...]
+    confidence: Confidence
+    compliance: tuple[Tags, ...]
     gate: Gate = "always"
 
 

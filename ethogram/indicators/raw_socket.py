@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.capabilities import capability_number
+from ethogram.indicators.compliance import NETWORK_RAW
 from ethogram.indicators.predicates import Mask, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -29,6 +30,8 @@ INDICATOR = Rule(
         table="privileges",
         severity="medium",
         attack=(Technique("T1040"),),
+        confidence="medium",
+        compliance=NETWORK_RAW,
         gate="baseline",
     ),
     bad=_bad,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ethogram.indicators.compliance import TOOLS
 from ethogram.indicators.predicates import Mask, among, executed, runs
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="processes",
         severity="medium",
         attack=(Technique("T1046"), Technique("T1595")),
+        confidence="medium",
+        compliance=TOOLS,
         gate="baseline",
     ),
     bad=_bad,

@@ -1,5 +1,6 @@
 """A container that changes its root directory, or tries to."""
 
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.operations import on_operations
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 
@@ -13,6 +14,8 @@ INDICATOR = on_operations(
         table="privileges",
         severity="medium",
         attack=(Technique("T1611"),),
+        confidence="medium",
+        compliance=CONTAINMENT,
         gate="baseline",
     ),
     "chroot",

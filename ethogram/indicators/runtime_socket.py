@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import Mask, among, by_tool, matching, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -35,6 +36,8 @@ INDICATOR = Rule(
         table="network",
         severity="high",
         attack=(Technique("T1611"), Technique("T1609")),
+        confidence="high",
+        compliance=CONTAINMENT,
         gate="baseline",
     ),
     bad=_bad,

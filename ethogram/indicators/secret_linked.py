@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import SECRETS
 from ethogram.indicators.predicates import Mask, has_any, matching, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1003.008"), Technique("T1552.004")),
+        confidence="medium",
+        compliance=SECRETS,
     ),
     bad=_bad,
     suspect=everything,

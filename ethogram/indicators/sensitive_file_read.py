@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import SECRETS
 from ethogram.indicators.predicates import Mask, by_tool, matching, opened, truth
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -44,6 +45,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1003.008"),),
+        confidence="high",
+        compliance=SECRETS,
     ),
     bad=_bad,
     suspect=by_tool,

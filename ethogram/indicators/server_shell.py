@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import SHELLS, Mask, among, base_name_is, executed, runs
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -36,6 +37,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1505.003"), Technique("T1190"), Technique("T1059.004")),
+        confidence="high",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import TOKENS
 from ethogram.indicators.predicates import Mask, by_tool, matching, opened
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="files",
         severity="high",
         attack=(Technique("T1528"), Technique("T1552.007")),
+        confidence="medium",
+        compliance=TOKENS,
         gate="baseline",
     ),
     bad=_bad,

@@ -1,5 +1,6 @@
 """A definition of a service that was written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1543.002"), Technique("T1053.006")),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/systemd/(?:system|user)/(?:[^/]+\.(?:d|wants|requires)/)?[^/]+"

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.indicators.arguments import runs_script_below
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import Mask, executed, matching, truth
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -31,6 +32,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1059.004"), Technique("T1036.005")),
+        confidence="high",
+        compliance=EXECUTION,
     ),
     bad=_bad,
     suspect=everything,

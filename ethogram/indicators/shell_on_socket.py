@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.indicators.arguments import takes_commands
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import Mask, among, executed, matching, stream_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -38,6 +39,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1059.004"), Technique("T1059.006")),
+        confidence="high",
+        compliance=NETWORK,
     ),
     bad=_bad,
     suspect=everything,

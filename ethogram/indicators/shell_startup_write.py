@@ -1,5 +1,6 @@
 """A file that shells read when they start, written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1546.004"),),
+        confidence="medium",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/etc/(?:profile|bash\.bashrc|bashrc|bash\.bash_logout|zshrc|csh\.(?:cshrc|login)|environment)$",

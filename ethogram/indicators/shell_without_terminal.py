@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.indicators.arguments import is_interactive, takes_commands
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import SHELLS, Mask, among, executed, runs, stream_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -34,6 +35,8 @@ INDICATOR = Rule(
         table="processes",
         severity="medium",
         attack=(Technique("T1059.004"),),
+        confidence="medium",
+        compliance=NETWORK,
     ),
     bad=_bad,
     suspect=everything,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.indicators.compliance import NETWORK
 from ethogram.indicators.predicates import SHELLS, Mask, among, executed, matching, runs, words
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
@@ -38,6 +39,8 @@ INDICATOR = Rule(
         table="processes",
         severity="high",
         attack=(Technique("T1059.004"), Technique("T1095")),
+        confidence="medium",
+        compliance=NETWORK,
     ),
     bad=_bad,
     suspect=everything,

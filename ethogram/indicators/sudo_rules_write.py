@@ -1,5 +1,6 @@
 """The rules of sudo, written."""
 
+from ethogram.indicators.compliance import CHANGE
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.writes import on_writes
 
@@ -13,6 +14,8 @@ INDICATOR = on_writes(
         table="files",
         severity="high",
         attack=(Technique("T1548.003"),),
+        confidence="high",
+        compliance=CHANGE,
         gate="baseline",
     ),
     r"/etc/sudoers$|/etc/sudoers\.d/[^/]+$|/etc/doas\.(?:conf|d/[^/]+)$|/etc/sudo\.conf$",

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
+from ethogram.indicators.compliance import EXECUTION
 from ethogram.indicators.predicates import (
     INTERPRETERS,
     SHELLS,
@@ -46,6 +47,8 @@ INDICATOR = Rule(
             Technique("T1059.006"),
             Technique("T1105"),
         ),
+        confidence="medium",
+        compliance=EXECUTION,
         gate="baseline",
     ),
     bad=_bad,

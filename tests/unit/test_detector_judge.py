@@ -107,6 +107,8 @@ def test_what_an_indicator_tells_is_not_told_twice(shop: Replay) -> None:
     assert (found.layer, found.rule) == ("indicator", "sensitive-file-read")
     assert found.severity == "high"
     assert {attack.technique for attack in found.attack} >= {"T1003.008"}
+    assert found.confidence == "high"
+    assert {"NIST CSF", "ISO/IEC 27001"} <= {one.standard for one in found.compliance or ()}
 
 
 def test_what_the_runtime_does_on_its_way_in_is_not_judged(shop: Replay) -> None:

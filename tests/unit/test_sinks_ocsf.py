@@ -70,6 +70,15 @@ def test_a_deviation_is_an_alert_with_its_evidence_and_what_was_learnt() -> None
     assert analysis["baselines"][0]["observations"] == [{"value": "/usr/sbin/nginx"}]
 
 
+def test_an_indicator_says_how_sure_it_is_and_which_requirements_it_concerns() -> None:
+    tags = {"standard": "NIST CSF", "version": "2.0", "requirements": ["DE.CM-09", "PR.PS-05"]}
+    made = event(layer="indicator", confidence="high", compliance=[tags])
+    assert (made["confidence_id"], made["confidence"]) == (3, "High")
+    assert made["finding_info"]["tags"] == [
+        {"name": "NIST CSF 2.0", "values": ["DE.CM-09", "PR.PS-05"]}
+    ]
+
+
 def test_one_that_is_told_again_is_an_update_of_the_same_finding() -> None:
     first, again = event(), event(is_new=False, count=9, last_seen="2026-11-23T07:00:00Z")
     assert (again["activity_id"], again["type_uid"]) == (2, 200402)

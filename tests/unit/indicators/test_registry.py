@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ethogram.contracts.baseline import DIMENSIONS
 from ethogram.contracts.tables import TABLES
+from ethogram.indicators.compliance import BY_DIMENSION, PRIVILEGED
 from ethogram.indicators.protocol import ATTACK_VERSION, Indicator, Technique, renumbered
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
@@ -30,6 +32,29 @@ def test_an_indicator_says_what_it_is(rule: Indicator) -> None:
     assert metadata.title[0].isupper()
     assert not metadata.reason.endswith(".")
     assert metadata.severity != "info"
+
+
+@ALL
+def test_an_indicator_says_whom_of_auditors_it_concerns(rule: Indicator) -> None:
+    tags = {(one.standard, one.version): one.requirements for one in rule.metadata.compliance}
+    assert all(re.fullmatch(r"[A-Z]{2}\.[A-Z]{2}-\d\d", one) for one in tags["NIST CSF", "2.0"])
+    assert all(re.fullmatch(r"A\.[58]\.\d+", one) for one in tags["ISO/IEC 27001", "2022"])
+    older = tags.get(("ISO/IEC 27001", "2013"), ())
+    assert all(re.fullmatch(r"A\.\d+\.\d\.\d", one) for one in older)
+    for (standard, _), checks in tags.items():
+        if standard.startswith("CIS"):
+            assert all(re.fullmatch(r"5\.\d\.\d+", one) for one in checks)
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_a_deviation_of_every_dimension_concerns_some_auditor(dimension: str) -> None:
+    standards = {one.standard for one in BY_DIMENSION[dimension]}
+    assert standards >= {"NIST CSF", "ISO/IEC 27001"}
+
+
+def test_a_check_that_moved_in_the_benchmark_is_told_by_both_numbers() -> None:
+    tags = {one.version: one.requirements for one in PRIVILEGED if one.standard.startswith("CIS")}
+    assert tags == {"1.12": ("5.2.2", "5.2.9"), "1.10": ("5.2.2", "5.2.10")}
 
 
 @ALL
@@ -89,6 +114,7 @@ def test_there_is_no_second_indicator_of_one_name() -> None:
     shared = {
         "__init__",
         "arguments",
+        "compliance",
         "operations",
         "pipes",
         "predicates",
