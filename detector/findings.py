@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any, cast
 
+from detector.details import Details
+from detector.moments import moment
 from detector.processes import ProcessTree
 from detector.room import Room
 from detector.sighting import Sighting
@@ -28,6 +29,7 @@ from ethogram.contracts.finding import (
     WorkloadState,
     fingerprint_of,
 )
+from ethogram.contracts.finding_parts import FindingInstance, FindingProcess
 from ethogram.indicators.compliance import Tags
 
 __all__ = ["Findings", "Whose"]
@@ -49,6 +51,7 @@ class Whose:
     state: SensorState
     workload_state: WorkloadState
     baseline: str | None
+    instance: FindingInstance | None = None
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class _Told:
         """Return the finding with what came since."""
         before = self.finding.evidence
         evidence = _evidence(before.dimension, self.observed, self.values, before.expected)
-        update = {"count": self.count, "last_seen": _time(self.last_ns), "evidence": evidence}
+        update = {"count": self.count, "last_seen": moment(self.last_ns), "evidence": evidence}
         return self.finding.model_copy(update=update)
 
 
@@ -84,8 +87,10 @@ class Findings:
         tree: ProcessTree,
         on_finding: Callable[[Finding], None],
         tally: Tally | None = None,
+        details: Details | None = None,
     ) -> None:
         self._tree = tree
+        self._details = details or Details()
         self._tally = tally or Tally()
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
@@ -139,7 +144,7 @@ class Findings:
     def tell_again(self, now_ns: int, *, is_last: bool = False) -> None:
         """Bring up to date what was counted since it was told."""
         for told in self._stale(now_ns, is_last=is_last):
-            told.finding = told.so_far().model_copy(update={"time": _time(now_ns)})
+            told.finding = told.so_far().model_copy(update={"time": moment(now_ns)})
             told.told_ns, told.is_current = now_ns, True
             self._on_finding(told.finding)
 
@@ -185,13 +190,11 @@ class Findings:
     def _finding(
         self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int
     ) -> Finding:  # fmt: skip
-        process = self._tree.get(sighting.exec_id) if sighting.exec_id else None
-        process = process or self._tree.doer(
-            sighting.instance, sighting.exe, sighting.first_ns, sighting.last_ns
-        )
+        is_container = whose.container_id is not None
+        details = self._details.of(sighting)
         return Finding(
             schema=FINDING_SCHEMA,
-            time=_time(now_ns),
+            time=moment(now_ns),
             fingerprint=fingerprint,
             layer=sighting.layer,
             rule=sighting.rule,
@@ -206,7 +209,12 @@ class Findings:
             workload=whose.subject,
             instance_key=whose.instance_key,
             container_id=whose.container_id,
-            process=None if process is None else self._tree.described(process),
+            instance=whose.instance,
+            container_root=self._tree.root(sighting.instance) if is_container else None,
+            process=self._process(sighting, whose.subject.kind),
+            file=details.file,
+            peer=details.peer,
+            dns=details.dns,
             evidence=_evidence(
                 sighting.dimension, sighting.observed, _values(sighting), _nearest(sighting)
             ),
@@ -214,10 +222,23 @@ class Findings:
             workload_state=whose.workload_state,
             phase=sighting.phase,
             baseline=whose.baseline,
-            first_seen=_time(sighting.first_ns),
-            last_seen=_time(sighting.last_ns),
+            first_seen=moment(sighting.first_ns),
+            last_seen=moment(sighting.last_ns),
             count=sighting.count,
         )
+
+    def _process(self, sighting: Sighting, kind: str) -> FindingProcess | None:
+        """Return who did it, and of how many that may have done it where that is not known."""
+        process = self._tree.get(sighting.exec_id) if sighting.exec_id else None
+        if process is not None:
+            return self._tree.described(process, kind)
+        times = sighting.first_ns, sighting.last_ns
+        process = self._tree.doer(sighting.instance, sighting.exe, *times)
+        if process is None:
+            return None
+        number = self._tree.candidates(process, *times)
+        told = self._tree.described(process, kind)
+        return told.model_copy(update={"candidates": number}) if number > 1 else told
 
 
 def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
@@ -278,9 +299,3 @@ def _nearest(sighting: Sighting) -> tuple[str, ...]:
 
 def _rank(severity: Severity) -> int:
     return SEVERITIES.index(severity)
-
-
-def _time(utc_ns: int) -> str:
-    seconds, nanoseconds = divmod(utc_ns, 10**9)
-    whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{whole}.{nanoseconds // 1000:06d}Z"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from detector.details import Details
 from detector.deviations import Deviation, Deviations
 from detector.findings import Findings, Whose
 from detector.grading import Grade, grade
@@ -46,11 +47,13 @@ class Judge:
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
-        self.findings = Findings(self._tree, on_finding, tally)
+        self._details = Details()
+        self.findings = Findings(self._tree, on_finding, tally, self._details)
 
     def judge(self, live: Live, between: Callable[[], None]) -> None:
         """Judge the window of *live*; *between* is called between steps that take their time."""
         began_ns, now_ns = _span(live)
+        self._details.begin(live)
         context = context_of(live)
         self._tree.take(live.changed_processes(), live.table("executables"))
         self._watched.take(live, time=_iso(now_ns))

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ethogram.contracts.escape import escape
-from ethogram.contracts.finding import Ancestor, FindingProcess
-from ethogram.contracts.flags import ProcessFlag
+from detector.process_facts import Facts, Process, processes_of
+from detector.process_words import ancestor, executable_of, process_words
+from ethogram.contracts.finding_parts import Ancestor, FindingProcess
 
 __all__ = ["Process", "ProcessTree"]
 
-_ANCESTORS = 8
-_ARGUMENTS, _ARGUMENT_LENGTH = 32, 512
+# So many are named; a longer chain is somebody's intent.
+_ANCESTORS = 32
+_CHAIN = 1024
 _LIMIT = 100_000
-
-
-@dataclass(slots=True)
-class Process:
-    """One exec, or a fork that never executed; times in nanoseconds UTC, None while it lives."""
-
-    exec_id: str
-    parent: str | None
-    pid: int
-    instance: int
-    exe: bytes
-    argv: tuple[bytes, ...]
-    start_ns: int
-    end_ns: int | None
-    is_fork: bool
+_SHARED = 10_000
 
 
 class ProcessTree:
@@ -40,18 +28,45 @@ class ProcessTree:
         self._limit = limit
         self._known: dict[str, Process] = {}
         self._living: dict[tuple[int, bytes], dict[str, Process]] = {}
+        self._by_pid: dict[tuple[int, int], str] = {}  # instance and process id -> the newest
+        self._roots: dict[int, str] = {}  # instance -> its first process
+        self._paths: dict[int, bytes] = {}
+        self._shared: dict[Facts, Facts] = {}
+        self._executables: pa.Table | None = None
 
     def take(self, rows: pa.Table, executables: pa.Table) -> None:
         """Take *rows* of table `processes`: new ones, and old ones that ended meanwhile."""
-        for process in _processes(rows, executables):
+        self._executables = executables
+        for process in self.read(rows, executables):
+            if process.errno is not None:
+                continue  # nothing was executed
             before = self._known.get(process.exec_id)
             if before is not None:
                 before.end_ns = process.end_ns
+                before.exit_code, before.signal = process.exit_code, process.signal
                 continue
             self._known[process.exec_id] = process
+            self._by_pid[process.instance, process.pid] = process.exec_id
+            if not process.has_entered and process.session:
+                self._roots.setdefault(process.instance, process.session)
             self._living.setdefault((process.instance, process.exe), {})[process.exec_id] = process
         if len(self._known) > self._limit:
             self._make_room()
+
+    def read(self, rows: pa.Table, executables: pa.Table) -> Iterator[Process]:
+        """Yield what *rows* of table `processes` say, those of execs that failed as well."""
+        if not rows.num_rows:
+            return
+        unknown = pc.invert(pc.is_in(rows.column("exe"), value_set=self._numbers()))
+        if pc.any(unknown).as_py():
+            numbers = executables.column("exe").to_pylist()
+            self._paths = dict(zip(numbers, executables.column("path").to_pylist(), strict=True))
+        if len(self._shared) > _SHARED:
+            self._shared.clear()
+        yield from processes_of(rows, self._paths, self._shared)
+
+    def _numbers(self) -> pa.Array:
+        return pa.array(self._paths, pa.uint32())
 
     def forget_ended(self, before_ns: int) -> None:
         """Let those that ended before *before_ns* no longer be what did something now."""
@@ -69,7 +84,12 @@ class ProcessTree:
         by_age = sorted(self._known.values(), key=lambda process: process.end_ns is None)
         for process in by_age[: len(self._known) - self._limit * 9 // 10]:
             del self._known[process.exec_id]
+            key = process.instance, process.pid
+            if self._by_pid.get(key) == process.exec_id:
+                del self._by_pid[key]
             self._bury(process)
+        instances = {process.instance for process in self._known.values()}
+        self._roots = {one: root for one, root in self._roots.items() if one in instances}
 
     def _bury(self, process: Process) -> None:
         key = (process.instance, process.exe)
@@ -95,28 +115,80 @@ class ProcessTree:
         return max(group.values(), key=lambda one: _likelihood(one, first_ns, last_ns),
                    default=None)  # fmt: skip
 
-    def described(self, process: Process) -> FindingProcess:
-        """Return *process* with its ancestors, the nearest first, as a finding has them."""
-        return FindingProcess(
-            exec_id=process.exec_id,
-            pid=process.pid,
-            exe=escape(process.exe),
-            argv=tuple(escape(word[:_ARGUMENT_LENGTH]) for word in process.argv[:_ARGUMENTS]),
-            ancestry=tuple(
-                Ancestor(exec_id=one.exec_id, exe=escape(one.exe)) for one in self._above(process)
-            ),
+    def candidates(self, process: Process, first_ns: int, last_ns: int) -> int:
+        """Return how many processes of its instance ran what *process* runs between these times."""
+        group = self._living.get((process.instance, process.exe), {})
+        return sum(_likelihood(one, first_ns, last_ns)[1] for one in group.values())
+
+    def root(self, instance: int) -> Ancestor | None:
+        """Return the first process of *instance*, None where it is not known."""
+        process = self._known.get(self._roots.get(instance, ""))
+        return None if process is None else Ancestor.model_validate(ancestor(process))
+
+    def described(self, process: Process, kind: str = "Container") -> FindingProcess:
+        """Return *process* with its ancestors, the nearest first, as a finding has them.
+
+        *kind* is that of its workload.
+        """
+        return FindingProcess.model_validate(self.words(process, kind))
+
+    def words(self, process: Process, kind: str) -> dict[str, Any]:
+        """Return what `described` does, as JSON has it."""
+        above = list(self._above(process))
+        told = process_words(process, above[:_ANCESTORS])
+        if len(above) > _ANCESTORS:
+            told["more_ancestors"] = len(above) - _ANCESTORS
+        told["entry"] = self._entry(process, above, kind)
+        leader = self._leader(process)
+        if leader is not None:
+            told["session_leader"] = ancestor(leader)
+        if executable := executable_of(self._executables, process.number):
+            told["file"] = executable
+        return told
+
+    def _leader(self, process: Process) -> Process | None:
+        sid = process.facts.sid
+        if not sid:
+            return None
+        return self._known.get(self._by_pid.get((process.instance, sid), ""))
+
+    def _entry(self, process: Process, above: list[Process], kind: str) -> dict[str, Any]:
+        """Return where the tree of *process* began; a login is where its session did."""
+        session, facts = process.session or process.exec_id, process.facts
+        root = self._known.get(self._roots.get(process.instance, ""))
+        is_login = facts.loginuid is not None and (
+            kind == "Unit" or (root is not None and root.facts.loginuid != facts.loginuid)
         )
+        if process.has_entered:
+            word = "exec"
+        elif is_login:
+            word = "login"
+            for one in above:
+                if one.facts.sessionid != facts.sessionid:
+                    break
+                session = one.exec_id
+            else:
+                session = above[-1].exec_id if above else process.exec_id
+        else:
+            word = {"Unit": "unit", "Command": "command"}.get(kind, "service")
+        first = self._known.get(session)
+        told = {"exec_id": session} if first is None else ancestor(first)
+        return {"type": word, **{name: told[name] for name in told if name != "is_fork"}}
 
     def _above(self, process: Process) -> Iterator[Process]:
         seen = {process.exec_id}
-        parent = process.parent
-        while parent is not None and parent not in seen and len(seen) <= _ANCESTORS:
-            seen.add(parent)
-            found = self._known.get(parent)
-            if found is None or found.instance != process.instance:
+        found = self._parent(process)
+        while found is not None and found.exec_id not in seen and len(seen) <= _CHAIN:
+            if found.instance != process.instance:
                 return
+            seen.add(found.exec_id)
             yield found
-            parent = found.parent
+            found = self._parent(found)
+
+    def _parent(self, process: Process) -> Process | None:
+        """Return who forked *process*, else who was its parent when it executed."""
+        found = self._known.get(process.parent or "")
+        return found or self._known.get(process.parent_exec_id or "")
 
 
 def _likelihood(process: Process, first_ns: int, last_ns: int) -> tuple[bool, bool, bool, int]:
@@ -124,25 +196,3 @@ def _likelihood(process: Process, first_ns: int, last_ns: int) -> tuple[bool, bo
     ran_first = process.start_ns <= first_ns <= end_ns
     ran_at_all = process.start_ns <= last_ns and first_ns <= end_ns
     return ran_first, ran_at_all, not process.is_fork, process.start_ns
-
-
-def _processes(rows: pa.Table, executables: pa.Table) -> Iterable[Process]:
-    numbers = executables.column("exe").to_pylist()
-    path_of = dict(zip(numbers, executables.column("path").to_pylist(), strict=True))
-    columns = ["exec_id", "parent_exec_id", "fork_parent_exec_id", "tgid", "instance", "exe",
-               "argv", "flags", "errno"]  # fmt: skip
-    times = [rows.column(name).cast(pa.int64()).to_pylist() for name in ("start", "end")]
-    for row, start, end in zip(rows.select(columns).to_pylist(), *times, strict=True):
-        if row["errno"] is not None:
-            continue  # nothing was executed
-        yield Process(
-            exec_id=row["exec_id"],
-            parent=row["parent_exec_id"] or row["fork_parent_exec_id"],
-            pid=row["tgid"],
-            instance=row["instance"],
-            exe=path_of.get(row["exe"]) or b"",
-            argv=tuple(row["argv"]),
-            start_ns=start,
-            end_ns=end,
-            is_fork=bool(row["flags"] & ProcessFlag.FORKED),
-        )

@@ -15,7 +15,9 @@ from detector.states import Judged, StateChange, States
 from detector.visibility import visibilities
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
+from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import SensorState, WorkloadState
+from ethogram.contracts.finding_parts import FindingInstance
 from ethogram.contracts.keys import instance_key, workload_key_of
 
 __all__ = ["Watched", "Workload"]
@@ -194,6 +196,7 @@ class Watched:
             state=_SENSOR.get(state, "ok"),
             workload_state=state,
             baseline=workload.known.file.name if workload.known else None,
+            instance=_instance(row),
         )
 
     # --- what to say of them -----------------------------------------------------------------
@@ -216,3 +219,13 @@ class Watched:
         """Yield the files of baselines that were for no workload."""
         used = {one.known.file for one in self._workloads.values() if one.known}
         yield from (one.file for one in self._library.known if one.file not in used)
+
+
+def _instance(row: Mapping[str, Any]) -> FindingInstance:
+    return FindingInstance(
+        runtime_id=escape(row["runtime_id"]) or "?",
+        pod_uid=escape(row["pod_uid"]) if row["pod_uid"] else None,
+        runtime=escape(row["runtime"]) if row["runtime"] else None,
+        cgroup_id=row["cgroup_id"] or None,
+        started=row["started"].strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    )

@@ -19,11 +19,48 @@ from ethogram.contracts.finding import (
     fingerprint_of,
 )
 
-__all__ = ["HOSTILE", "SENDER", "filled", "make_finding", "make_record", "outlet_to"]
+__all__ = ["HOSTILE", "SENDER", "WHOLE", "filled", "make_finding", "make_record", "outlet_to"]
 
 SENDER = Sender(host="node-7", version="0.1.0", pid=4711, cluster="prod")
 # What `escape` leaves in a name, and each format has a meaning for.
 HOSTILE = """/tmp/a"b'c]d[e=f|g<h>&amp;{{ .Labels }}${x}%s<34>1 \\x0a\\x1b[2J,é"""
+
+# Every field that a finding may have besides.
+WHOLE: dict[str, Any] = {
+    "workload": {"namespace": "shop", "kind": "Deployment", "name": "checkout",
+                 "container": "nginx", "container_kind": "main",
+                 "image": "registry.example:5000/shop/nginx:1.27",
+                 "image_digest": "sha256:" + "a" * 64},
+    "instance": {"runtime_id": "3f2a9c81d0b4" * 5, "runtime": "runc",
+                 "pod_uid": "0b8f3c52-6d0e-4f7e-9c1d-2a3b4c5d6e7f",
+                 "cgroup_id": 4001, "started": "2026-11-23T05:00:00.000000Z"},
+    "container_root": {"exec_id": "e0", "exe": "/usr/sbin/nginx", "pid": 4700},
+    "process": {
+        "exec_id": "e1", "pid": 4711, "exe": "/usr/bin/dash", "argv": ["sh", "-c", HOSTILE],
+        "ancestry": [{"exec_id": "e3", "exe": "/usr/bin/dash", "pid": 4710, "is_fork": True},
+                     {"exec_id": "e0", "exe": "/usr/sbin/nginx", "pid": 4700}],
+        "more_ancestors": 2, "entry": {"type": "exec", "exec_id": "e3", "exe": "/usr/bin/dash",
+                                       "pid": 4710},
+        "ns_pid": 17, "parent_exec_id": "e0", "fork_parent_exec_id": "e3", "uid": 33, "euid": 0,
+        "gid": 33, "egid": 33, "loginuid": 1000, "sessionid": 3, "pgid": 4711, "sid": 4710,
+        "session_leader": {"exec_id": "e3", "exe": "/usr/bin/dash", "pid": 4710},
+        "stdio": ["tty", "socket", "pipe"], "has_tty": True, "cwd": "/tmp", "script": "/tmp/x.sh",
+        "interpreter": "/bin/sh", "started": "2026-11-23T06:00:00.000000Z",
+        "ended": "2026-11-23T06:00:01.000000Z", "exit_code": 0, "was_there_before": True,
+        "file": {"dev": 43, "ino": 9003, "ctime": "2026-11-23T05:00:00.000000Z", "nlink": 0,
+                 "in_image": False, "memfd": True, "sha256": "b" * 64},
+        "candidates": 3,
+    },
+    "file": {"path": "/tmp/x", "asked": "x", "dev": 43, "ino": 7, "access": "rw",
+             "in_image": False, "errno": 13, "is_truncated": True},
+    "peer": {"direction": "out", "protocol": "tcp", "address": "203.0.113.7", "port": 4444,
+             "local_address": "10.0.0.11", "local_port": 40000, "nat_address": "10.0.0.31",
+             "nat_port": 8080, "name": "evil.example", "name_trust": "resolver",
+             "kind": "service", "workload": "shop/redis", "container_id": "c" * 64,
+             "exec_id": "e9"},
+    "dns": {"name": "evil.example", "type": 28, "rcode": 0, "answers": ["203.0.113.7"],
+            "resolver": "10.96.0.10", "is_trusted": False},
+}  # fmt: skip
 
 
 def make_finding(number: int = 1, **fields: Any) -> Finding:

@@ -52,6 +52,14 @@ def alert(record: Record, sender: Sender, *, now: datetime, firing: timedelta) -
         "process": process.get("exe"),
         "arguments": json.dumps(process["argv"], ensure_ascii=False) if process.get("argv") else "",
         "ancestry": " <- ".join(one["exe"] for one in process.get("ancestry", ())),
+        "entry": _entry(process),
+        "user": str(process["uid"]) if "uid" in process else "",
+        "login_user": str(process["loginuid"]) if "loginuid" in process else "",
+        "image": workload.get("image"),
+        "image_digest": workload.get("image_digest"),
+        "pod_uid": (body.get("instance") or {}).get("pod_uid"),
+        "peer": _peer(body.get("peer") or {}),
+        "file": (body.get("file") or {}).get("path"),
         "expected": ", ".join(body["evidence"].get("expected", ())),
         "container_id": body.get("container_id"),
         "attack": " ".join(one["technique"] for one in body["attack"]),
@@ -64,6 +72,19 @@ def alert(record: Record, sender: Sender, *, now: datetime, firing: timedelta) -
         "startsAt": body["first_seen"],
         "endsAt": (max(last_seen, now) + firing).isoformat(timespec="milliseconds"),
     }
+
+
+def _entry(process: Mapping[str, Any]) -> str:
+    entry = process.get("entry") or {}
+    return " ".join(entry[name] for name in ("type", "exe") if entry.get(name))
+
+
+def _peer(peer: Mapping[str, Any]) -> str:
+    where = peer.get("address") or peer.get("unix_path") or peer.get("local_address") or ""
+    port = peer.get("port") or peer.get("local_port")
+    words = (f"[{where}]" if ":" in where else where) + (f":{port}" if port else "")
+    names = [peer[name] for name in ("name", "workload") if peer.get(name)]
+    return f"{words} ({', '.join(names)})" if names else words
 
 
 def _told(fields: Mapping[str, str | None]) -> dict[str, str]:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from detector.sinks.ocsf_objects import (
+    container,
+    ends,
+    file,
+    milliseconds,
+    process,
+    query,
+    unmapped_of,
+)
 from detector.sinks.protocol import Record, Sender
 
 __all__ = ["OCSF_VERSION", "detection_finding"]
@@ -24,7 +32,6 @@ _ANALYTICS = {
     "indicator": (1, "Rule"), "deviation": (2, "Behavioral"), "anomaly": (3, "Statistical"),
 }  # fmt: skip
 _CONFIDENCES = {"low": (1, "Low"), "medium": (2, "Medium"), "high": (3, "High")}
-_REGULAR_FILE = 1
 _DEVICE_UNKNOWN = 0
 
 
@@ -42,9 +49,9 @@ def detection_finding(record: Record, sender: Sender) -> dict[str, Any]:
         "class_name": "Detection Finding",
         "type_uid": _CLASS * 100 + activity,
         "type_name": f"Detection Finding: {name}",
-        "time": _milliseconds(body["time"]),
-        "start_time": _milliseconds(body["first_seen"]),
-        "end_time": _milliseconds(body["last_seen"]),
+        "time": milliseconds(body["time"]),
+        "start_time": milliseconds(body["first_seen"]),
+        "end_time": milliseconds(body["last_seen"]),
         "count": body["count"],
         "severity_id": severity_id,
         "severity": severity,
@@ -84,8 +91,8 @@ def _finding_info(body: Mapping[str, Any]) -> dict[str, Any]:
         "uid": body["fingerprint"],
         "title": body["title"],
         "desc": body["reason"],
-        "first_seen_time": _milliseconds(body["first_seen"]),
-        "last_seen_time": _milliseconds(body["last_seen"]),
+        "first_seen_time": milliseconds(body["first_seen"]),
+        "last_seen_time": milliseconds(body["last_seen"]),
         "types": [body["layer"]],
         "analytic": {
             "uid": body["rule"], "name": body["title"], "type_id": type_id, "type": kind,
@@ -114,33 +121,14 @@ def _evidence(body: Mapping[str, Any]) -> dict[str, Any]:
     evidence = body["evidence"]
     made: dict[str, Any] = {
         "data": {"dimension": evidence["dimension"], "observed": evidence["observed"]},
-        "container": _container(body),
-        "process": _process(body),
+        "container": container(body),
+        "process": process(body),
+        "file": file(body.get("file")),
+        **ends(body.get("peer")),
     }
+    if body.get("dns"):
+        made["query"] = query(body["dns"])
     return {name: value for name, value in made.items() if value}
-
-
-def _container(body: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"uid": body.get("container_id"), "name": body["workload"].get("container")}
-    return {name: value for name, value in told.items() if value}
-
-
-def _process(body: Mapping[str, Any]) -> dict[str, Any]:
-    process = body.get("process")
-    if not process:
-        return {}
-    made = _entity(process["exec_id"], process["exe"])
-    made["pid"] = process["pid"]
-    made["file"] = {"name": made["name"], "path": process["exe"], "type_id": _REGULAR_FILE}
-    if process.get("argv"):
-        made["cmd_line"] = " ".join(process["argv"])
-    if process.get("ancestry"):
-        made["ancestry"] = [_entity(one["exec_id"], one["exe"]) for one in process["ancestry"]]
-    return made
-
-
-def _entity(exec_id: str, exe: str) -> dict[str, Any]:
-    return {"uid": exec_id, "path": exe, "name": exe.rpartition("/")[2] or exe}
 
 
 def _resource(body: Mapping[str, Any], sender: Sender) -> dict[str, Any]:
@@ -182,18 +170,12 @@ def _analysis(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unmapped(body: Mapping[str, Any]) -> dict[str, Any]:
-    process = body.get("process") or {}
     told = {
         "state": body["state"],
         "workload_state": body["workload_state"],
         "phase": body["phase"],
         "baseline": body.get("baseline"),
         "p_value": body["evidence"].get("p_value"),
-        "argv": process.get("argv"),
+        **unmapped_of(body),
     }
     return {name: value for name, value in told.items() if value is not None}
-
-
-def _milliseconds(text: str) -> int:
-    since = datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000

@@ -41,7 +41,7 @@ def request(records: Sequence[Record], sender: Sender, *, now: datetime) -> byte
 
 
 def _resource(body: Mapping[str, Any], sender: Sender) -> tuple[tuple[str, str], ...]:
-    workload = body["workload"]
+    workload, instance = body["workload"], body.get("instance") or {}
     kind = workload["kind"]
     is_cluster = kind in _KINDS
     told = {
@@ -53,19 +53,22 @@ def _resource(body: Mapping[str, Any], sender: Sender) -> tuple[tuple[str, str],
         "k8s.container.name" if is_cluster else "container.name": workload.get("container"),
         "ethogram.workload.kind": kind,
         "container.id": body.get("container_id"),
+        "container.image.name": workload.get("image"),
+        "oci.manifest.digest": workload.get("image_digest"),
+        "container.runtime": instance.get("runtime"),
+        "k8s.pod.uid": instance.get("pod_uid"),
     }
     return tuple((name, value) for name, value in told.items() if value)
 
 
 def _log_record(record: Record, now: datetime) -> LogRecord:
     body = record.body
-    evidence, process = body["evidence"], body.get("process") or {}
+    evidence = body["evidence"]
     attributes = {
-        "process.pid": process.get("pid"),
-        "process.executable.path": process.get("exe"),
-        "process.command_args": process.get("argv"),
-        "ethogram.process.exec_id": process.get("exec_id"),
-        "ethogram.process.ancestry": [one["exe"] for one in process.get("ancestry", ())],
+        **_of_process(body),
+        **_of_peer(body),
+        "file.path": (body.get("file") or {}).get("path"),
+        "dns.question.name": (body.get("dns") or {}).get("name"),
         "ethogram.fingerprint": body["fingerprint"],
         "ethogram.is_new": record.is_new,
         "ethogram.layer": body["layer"],
@@ -90,6 +93,49 @@ def _log_record(record: Record, now: datetime) -> LogRecord:
         attributes=_pairs(attributes),
         event_name=EVENT_NAME,
     )
+
+
+def _of_process(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the process by the names of the semantic conventions, and by ours where they end."""
+    process = body.get("process") or {}
+    entry, ancestry = process.get("entry") or {}, process.get("ancestry") or ()
+    told = {
+        "process.pid": process.get("pid"),
+        "process.vpid": process.get("ns_pid"),
+        "process.parent_pid": ancestry[0].get("pid") if ancestry else None,
+        "process.executable.path": process.get("exe"),
+        "process.command_args": process.get("argv"),
+        "process.working_directory": process.get("cwd"),
+        "process.creation.time": process.get("started"),
+        "process.exit.code": process.get("exit_code"),
+        "process.interactive": process.get("has_tty"),
+        "process.real_user.id": process.get("uid"),
+        "process.user.id": process.get("euid"),
+        "process.session_leader.pid": process.get("sid"),
+        "ethogram.process.exec_id": process.get("exec_id"),
+        "ethogram.process.ancestry": [one["exe"] for one in ancestry],
+        "ethogram.process.entry.type": entry.get("type"),
+        "ethogram.process.entry.exec_id": entry.get("exec_id"),
+        "ethogram.process.login_user.id": process.get("loginuid"),
+        "ethogram.process.login_session.id": process.get("sessionid"),
+        "ethogram.process.candidates": process.get("candidates"),
+        "ethogram.container_root.exec_id": (body.get("container_root") or {}).get("exec_id"),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _of_peer(body: Mapping[str, Any]) -> dict[str, Any]:
+    peer = body.get("peer") or {}
+    return {
+        "network.transport": peer.get("protocol"),
+        "network.peer.address": peer.get("address") or peer.get("unix_path"),
+        "network.peer.port": peer.get("port"),
+        "network.local.address": peer.get("local_address"),
+        "network.local.port": peer.get("local_port"),
+        "ethogram.peer.direction": peer.get("direction"),
+        "ethogram.peer.name": peer.get("name"),
+        "ethogram.peer.workload": peer.get("workload"),
+    }
 
 
 def _nanoseconds(time: datetime) -> int:

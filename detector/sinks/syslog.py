@@ -47,6 +47,8 @@ _POLL_S = 0.01
 # What a message does without where it would be too long, the first first.
 _SPARE = (
     ("process", "ancestry"),
+    ("process", "session_leader"),
+    ("process", "stdio"),
     ("evidence", "values"),
     ("evidence", "expected"),
     ("process", "argv"),

@@ -10,7 +10,9 @@ from ethogram.cli.screen import count, output, shell, subject_words
 from ethogram.contracts.escape import printable
 
 if TYPE_CHECKING:
-    from ethogram.contracts.finding import Finding, FindingProcess
+    from ethogram.contracts.baseline import Subject
+    from ethogram.contracts.finding import Finding
+    from ethogram.contracts.finding_parts import FindingProcess
 
 __all__ = ["FORMATS", "Format", "block", "printer", "repeat"]
 
@@ -115,7 +117,11 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "process", _process(finding.process) if finding.process else "not known"
     if finding.process and finding.process.ancestry:
         yield "", "".join(f"<- {one.exe} " for one in finding.process.ancestry).rstrip()
+    if finding.process and (words := _whose(finding.process)):
+        yield "user", words
     yield "workload", _workload(finding)
+    if finding.workload.image:
+        yield "image", _image(finding.workload)
     yield "rule", _rule(finding)
     if finding.workload_state != "ok":
         yield "state", f"{finding.workload_state}: {_STATES[finding.workload_state]}"
@@ -125,7 +131,32 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
 
 def _process(process: FindingProcess) -> str:
     words = f"{process.exe}, pid {process.pid}"
+    if process.candidates:
+        words += f" or another of {process.candidates:,}"
     return f"{words}: {shell(*process.argv)}" if process.argv else words
+
+
+def _whose(process: FindingProcess) -> str:
+    """Return as whom it ran and how it came in, where that is not as the workload itself did."""
+    words = [] if process.uid is None else [f"uid {process.uid}"]
+    if process.euid is not None and process.euid != process.uid:
+        words.append(f"effective {process.euid}")
+    if process.loginuid is not None:
+        session = "" if process.sessionid is None else f", session {process.sessionid}"
+        words.append(f"login uid {process.loginuid}{session}")
+    if process.entry and process.entry.type in {"exec", "login"}:
+        entry = process.entry
+        through = f" {entry.exe}, pid {entry.pid}" if entry.exe else ""
+        words.append(f"entered by {entry.type}:{through}" if through else f"by {entry.type}")
+    if process.has_tty:
+        words.append("on a terminal")
+    return ", ".join(words)
+
+
+def _image(workload: Subject) -> str:
+    image, _, digest = (workload.image or "").partition("@")
+    digest = workload.image_digest or digest
+    return f"{image}, {digest[:19]}" if digest else image
 
 
 def _workload(finding: Finding) -> str:

@@ -23,6 +23,14 @@ from ethogram.contracts.baseline_values import (
     Text,
     Time,
 )
+from ethogram.contracts.finding_parts import (
+    Ancestor,
+    FindingDns,
+    FindingFile,
+    FindingInstance,
+    FindingPeer,
+    FindingProcess,
+)
 
 __all__ = [
     "FINDING_SCHEMA",
@@ -69,23 +77,6 @@ class Compliance(Frozen):
     requirements: tuple[Text, ...]
 
 
-class Ancestor(Frozen):
-    """One step up the process tree, the nearest first."""
-
-    exec_id: Text
-    exe: str
-
-
-class FindingProcess(Frozen):
-    """The process that did it, as it was recorded; *ancestry* ends at the container's first."""
-
-    exec_id: Text
-    pid: Count
-    exe: str
-    argv: tuple[str, ...] = ()
-    ancestry: tuple[Ancestor, ...] = ()
-
-
 class FindingEvidence(Frozen):
     """What was seen, and what the baseline has that is nearest to it.
 
@@ -119,7 +110,9 @@ class Finding(Frozen):
     *count* is how often since *first_seen*; a line with a known *fingerprint* brings it up to date.
     *confidence* is an indicator's: how likely it is what its title says. *compliance* says for
     which requirements of standards it is evidence. *process* is absent where the kernel side only
-    knows the container, as for system calls.
+    knows the container, as for system calls. *container_root* is the container's first
+    process. *file*, *peer* and *dns* are the row that showed it, where it has one: of what is
+    counted, as it was when it was told last.
     """
 
     schema_name: Literal["ethogram.finding/1"] = Field(FINDING_SCHEMA, alias="schema")
@@ -136,7 +129,12 @@ class Finding(Frozen):
     workload: Subject
     instance_key: Text
     container_id: Text | None = None
+    instance: FindingInstance | None = None
+    container_root: Ancestor | None = None
     process: FindingProcess | None = None
+    file: FindingFile | None = None
+    peer: FindingPeer | None = None
+    dns: FindingDns | None = None
     evidence: FindingEvidence
     state: SensorState
     workload_state: WorkloadState

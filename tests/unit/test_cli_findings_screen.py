@@ -15,6 +15,7 @@ from ethogram.cli.watch import SEVERITIES
 from ethogram.contracts import finding as contract
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.finding import Finding
+from tests.sinks import WHOLE
 
 pytestmark = pytest.mark.unit
 
@@ -72,6 +73,17 @@ GOLDEN = r"""MEDIUM  Shell outside the baseline
 
 def finding(**fields: Any) -> Finding:
     return Finding.model_validate(FINDING | fields)
+
+
+def test_whose_it_is_and_how_it_came_in_has_a_line_where_it_is_known() -> None:
+    lines = block(finding(process=WHOLE["process"], workload=WHOLE["workload"]))
+    assert (
+        "  user      uid 33, effective 0, login uid 1000, session 3, entered by exec: "
+        "/usr/bin/dash, pid 4710, on a terminal" in lines
+    )
+    assert any(", pid 4711 or another of 3: sh -c" in line for line in lines)
+    image = "  image     registry.example:5000/shop/nginx:1.27, sha256:aaaaaaaaaaaa"
+    assert image in lines
 
 
 class Terminal(io.StringIO):

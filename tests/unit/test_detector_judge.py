@@ -11,7 +11,7 @@ from ethogram.contracts.flags import Access
 from ethogram.contracts.recording import Recording
 from learner.learn import learn
 from learner.summary import summarize
-from tests.recordings import START_NS, make_recording, shop_recording
+from tests.recordings import START_NS, WINDOW_NS, make_recording, shop_recording
 from tests.replay import Replay
 from tests.shop import SHOP_TABLES
 from tests.telemetry import BASELINES
@@ -70,6 +70,40 @@ def test_a_file_that_was_never_opened_is_told_with_its_process(shop: Replay) -> 
     assert found.process is not None
     assert found.process.exe.endswith("nginx")
     assert found.count == 1
+
+
+def test_a_finding_has_the_container_the_file_and_as_whom_it_was_opened(shop: Replay) -> None:
+    seen = {"first": START_NS + 8 * WINDOW_NS, "dev": 43, "ino": 7, "asked": b"hosts.deny"}
+    row = file_row("/etc/hosts.deny", in_image="no", **seen)
+    (found,) = shop.rows(8, files=[row])
+    assert found.file is not None
+    assert found.file.model_dump(exclude_none=True) == {
+        "path": "/etc/hosts.deny", "asked": "hosts.deny", "dev": 43, "ino": 7, "access": "r",
+        "in_image": False,
+    }  # fmt: skip
+    assert found.workload.image_digest == "sha256:" + "a" * 64
+    assert found.instance is not None
+    assert found.instance.pod_uid == "00000000-0000-4000-8000-000000000001"
+    assert found.container_root is not None
+    assert found.container_root.exec_id == "1-main"
+    assert found.process is not None
+    assert found.process.uid == 0
+
+
+def test_a_peer_is_told_with_both_ends_and_a_name_with_its_answers(shop: Replay) -> None:
+    row = peer_row(bytes([203, 0, 113, 7]), 3333) | {"name": "evil.example", "cookie": 5}
+    asked = {"workload": 1, "instance": 1, "exe": NGINX, "qname": b"evil.example", "qtype": 1,
+             "rcode": 0, "answers": [bytes([203, 0, 113, 7])], "resolver": bytes([10, 96, 0, 10]),
+             "trusted": True}  # fmt: skip
+    found = {one.evidence.dimension: one for one in shop.rows(8, network=[row], dns=[asked])}
+    peer, dns = found["peers"].peer, found["dns"].dns
+    assert peer is not None
+    assert (peer.direction, peer.address, peer.port) == ("out", "203.0.113.7", 3333)
+    assert peer.name == "evil.example"
+    assert dns is not None
+    assert (dns.name, dns.answers, dns.resolver) == (
+        "evil.example", ("203.0.113.7",), "10.96.0.10",
+    )  # fmt: skip
 
 
 def test_a_repeat_is_counted_and_told_at_the_end(shop: Replay) -> None:

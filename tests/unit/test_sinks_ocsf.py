@@ -15,7 +15,7 @@ from detector.sinks.ocsf_events import OCSF_VERSION, detection_finding
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.finding import Attack
 from ethogram.errors import UsageError
-from tests.sinks import HOSTILE, SENDER, make_record, outlet_to
+from tests.sinks import HOSTILE, SENDER, WHOLE, make_record, outlet_to
 
 pytestmark = pytest.mark.unit
 
@@ -96,10 +96,42 @@ def test_every_severity_and_layer_is_valid(severity: str, layer: str) -> None:
     {"process": None}, {"container_id": None, "process": None, "attack": ()},
     {"workload": Subject(kind="Unit", name="ssh.service"), "container_id": None},
     {"title": HOSTILE, "reason": HOSTILE}, {"attack": (Attack(technique="T1611", version="19"),)},
-    {"baseline": None, "workload_state": "unknown"},
+    {"baseline": None, "workload_state": "unknown"}, WHOLE,
+    {"peer": {"direction": "out", "protocol": "unix", "unix_path": "/run/x.sock"}},
+    {"peer": {"direction": "listen", "protocol": "tcp", "local_address": "::", "local_port": 80}},
+    {"instance": {"runtime_id": "3f", "pod_uid": "0123456789abcdef"}},
+    {"peer": {"direction": "bind", "protocol": "packet"}},
+    {"peer": {"direction": "in", "protocol": "udp", "address": "10.0.0.1"}},
 ])  # fmt: skip
 def test_it_is_valid_whatever_is_not_known(fields: dict[str, Any]) -> None:
     event(**fields)
+
+
+def test_whatever_is_known_of_process_container_file_and_peer_is_told() -> None:
+    made = event(**WHOLE)
+    (evidence,) = made["evidences"]
+    assert evidence["container"]["image"] == {
+        "uid": "sha256:" + "a" * 64, "name": "registry.example:5000/shop/nginx", "tag": "1.27",
+    }  # fmt: skip
+    assert (evidence["container"]["pod_uuid"], evidence["container"]["runtime"]) == (
+        "0b8f3c52-6d0e-4f7e-9c1d-2a3b4c5d6e7f", "runc",
+    )  # fmt: skip
+    process = evidence["process"]
+    assert process["user"] == {"uid": "33"}
+    assert process["session"] == {"uid": "3"}
+    assert (process["namespace_pid"], process["working_directory"]) == (17, "/tmp")
+    assert process["parent_process"]["uid"] == "e3"
+    assert [one["pid"] for one in process["ancestry"]] == [4710, 4700]
+    assert process["file"]["hashes"][0]["value"] == "b" * 64
+    assert process["file"]["is_deleted"]
+    assert (evidence["file"]["path"], evidence["file"]["uid"]) == ("/tmp/x", "43:7")
+    assert evidence["dst_endpoint"]["ip"] == "203.0.113.7"
+    assert evidence["src_endpoint"] == {"ip": "10.0.0.11", "port": 40000}
+    assert evidence["connection_info"]["protocol_num"] == 6
+    assert evidence["query"] == {"hostname": "evil.example", "type": "AAAA"}
+    told = made["unmapped"]
+    assert (told["entry"]["type"], told["loginuid"], told["candidates"]) == ("exec", 1000, 3)
+    assert told["container_root"]["exec_id"] == "e0"
 
 
 def test_a_file_gets_a_line_for_each(tmp_path: Path) -> None:
