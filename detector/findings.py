@@ -8,10 +8,12 @@ from functools import cache
 from typing import Any, cast
 
 from detector.details import Details
+from detector.incidents import Incidents
 from detector.moments import moment
 from detector.processes import ProcessTree
 from detector.room import Room
 from detector.sighting import Sighting
+from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.words import nearest
 from ethogram.contracts.baseline import AnyValue, Dimension, Subject
@@ -30,6 +32,7 @@ from ethogram.contracts.finding import (
     fingerprint_of,
 )
 from ethogram.contracts.finding_parts import FindingInstance, FindingProcess
+from ethogram.contracts.incident import Incident
 from ethogram.indicators.compliance import Tags
 
 __all__ = ["Findings", "Whose"]
@@ -88,10 +91,15 @@ class Findings:
         on_finding: Callable[[Finding], None],
         tally: Tally | None = None,
         details: Details | None = None,
+        *,
+        suppressions: Suppressions | None = None,
+        on_incident: Callable[[Incident], None] = lambda _: None,
     ) -> None:
         self._tree = tree
         self._details = details or Details()
+        self._suppressions = suppressions or Suppressions()
         self._tally = tally or Tally()
+        self.incidents = Incidents(self._tally, on_incident)
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
         self._room = Room()
@@ -101,12 +109,18 @@ class Findings:
     def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> None:
         """Tell of *sighting*, or count it where it was told; *now_ns* is UTC."""
         fingerprint = fingerprint_of(_identity(sighting, whose.subject))
+        if self._suppressions.is_any and self._is_suppressed(
+            sighting, whose, fingerprint, now_ns
+        ):  # fmt: skip
+            return
         if fingerprint not in self._told and not self._has_room(sighting, whose, now_ns):
             sighting = _beyond(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
         told = self._told.get(fingerprint)
         if told is None:
             finding = self._finding(sighting, whose, fingerprint, now_ns)
+            if sighting.identity != _BEYOND:
+                finding = self._in_incident(finding, sighting)
             self._tell_new(finding, sighting, now_ns)
             return
         told.count += sighting.count
@@ -115,12 +129,33 @@ class Findings:
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
-            self._tell_more(told, self._finding(sighting, whose, fingerprint, now_ns), now_ns)
+            finding = self._finding(sighting, whose, fingerprint, now_ns)
+            finding = self._in_incident(finding, sighting)
+            self._tell_more(told, finding, now_ns)
             if is_graver:
                 self._tally.count(told.finding)
             self._tally.told(sighting.first_ns)
         else:
             told.is_current = False
+            self.incidents.goes_on(told.finding, sighting.last_ns)
+
+    def _is_suppressed(
+        self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int
+    ) -> bool:  # fmt: skip
+        """Return whether somebody said not to tell of *sighting*, and count it then."""
+        known = self._suppressions
+        found = known.answer(fingerprint, sighting.phase, whose.workload_state)
+        if found is False:
+            found = known.about(self._finding(sighting, whose, fingerprint, now_ns))
+        if found is None:
+            return False
+        if known.count(fingerprint, found):
+            self._tally.suppressed(sighting.layer, sighting.severity)
+        return True
+
+    def _in_incident(self, finding: Finding, sighting: Sighting) -> Finding:
+        times = {"first_ns": sighting.first_ns, "last_ns": sighting.last_ns}
+        return self.incidents.take(finding, **times)
 
     def _has_room(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
         kind = (whose.subject.namespace, whose.subject.kind, whose.subject.name,
@@ -147,6 +182,7 @@ class Findings:
             told.finding = told.so_far().model_copy(update={"time": moment(now_ns)})
             told.told_ns, told.is_current = now_ns, True
             self._on_finding(told.finding)
+        self.incidents.tell(now_ns, moment(now_ns))
 
     def _stale(self, now_ns: int, *, is_last: bool) -> Iterator[_Told]:
         for told in self._told.values():

@@ -20,10 +20,12 @@ from detector.live import Live
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
 from detector.sightings import sightings
+from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding
+from ethogram.contracts.incident import Incident
 from learner.context import Context, context_of
 
 __all__ = ["Judge"]
@@ -42,13 +44,24 @@ class Judge:
         watched: Watched,
         on_finding: Callable[[Finding], None],
         tally: Tally | None = None,
+        *,
+        suppressions: Suppressions | None = None,
+        on_incident: Callable[[Incident], None] = lambda _: None,
     ) -> None:
         self._watched = watched
+        self._suppressions = suppressions or Suppressions()
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
         self._details = Details()
-        self.findings = Findings(self._tree, on_finding, tally, self._details)
+        self.findings = Findings(
+            self._tree,
+            on_finding,
+            tally,
+            self._details,
+            suppressions=self._suppressions,
+            on_incident=on_incident,
+        )
 
     def judge(self, live: Live, between: Callable[[], None]) -> None:
         """Judge the window of *live*; *between* is called between steps that take their time."""
@@ -57,6 +70,7 @@ class Judge:
         context = context_of(live)
         self._tree.take(live.changed_processes(), live.table("executables"))
         self._watched.take(live, time=_iso(now_ns))
+        self._suppressions.take_day(datetime.fromtimestamp(now_ns / 1e9, UTC).date())
         between()
         instances = self._watched.instances()
         indications = list(self._indications.of(live, context, instances))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from detector.suppressions import SuppressionsStatus
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.finding import Severity, WorkloadState
@@ -57,6 +58,8 @@ class WindowStatus:
     findings: int
     workloads: tuple[WorkloadStatus, ...]
     baselines: BaselinesStatus | None = None
+    incidents: int = 0
+    suppressions: SuppressionsStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,5 @@ class WatchResult:
     workloads: tuple[WorkloadStatus, ...]
     unmatched: tuple[BaselineFile, ...]
     command_exit: int | None
+    incidents: int = 0
+    suppressions: SuppressionsStatus | None = None

@@ -17,6 +17,7 @@ from detector.baselines import Baselines
 from detector.file_watch import FileWatch
 from detector.library import Library
 from ethogram.contracts.baseline_places import BaselineFile
+from ethogram.contracts.suppression_file import Suppression, load_suppressions
 from ethogram.errors import EthogramError
 
 __all__ = ["Reloader", "Update"]
@@ -30,16 +31,30 @@ _MOST_DIRECTORIES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """New baselines, or the *trouble* for which the old ones stay; neither: trouble is over."""
+    """New baselines, or the *trouble* for which the old ones stay; neither: trouble is over.
+
+    With *is_of_suppressions* the same of their file. *expired* are those whose last day is past.
+    """
 
     library: Library | None = None
     trouble: str | None = None
+    suppressions: tuple[Suppression, ...] | None = None
+    is_of_suppressions: bool = False
+    expired: tuple[Suppression, ...] = ()
 
 
 class Reloader:
-    """Looks after *baselines*, which were loaded; local ones at once, others every *poll_s*."""
+    """Looks after *baselines*, which were loaded; local ones at once, others every *poll_s*.
 
-    def __init__(self, baselines: Baselines, *, poll_s: float) -> None:
+    Also after the file of *suppressions*, which was loaded as well.
+    """
+
+    def __init__(
+        self, baselines: Baselines, *, poll_s: float, suppressions: Path | None = None
+    ) -> None:
+        self._suppressions = suppressions
+        self._stamp = _stamp(suppressions)
+        self._suppressions_trouble: str | None = None
         self._baselines = baselines
         self._poll_s = poll_s
         self._files = FileWatch()
@@ -76,7 +91,10 @@ class Reloader:
         while not self._is_over:
             for place in self._baselines.places:
                 self._files.follow(_directories(place))
+            if self._suppressions:
+                self._files.follow(_directories(self._suppressions))
             self.look()
+            self.look_at_suppressions()
             is_changed = self._files.wait(self._poll_s)
             waited = 0.0
             while is_changed and not self._is_over and waited < _LONGEST_S:
@@ -98,6 +116,23 @@ class Reloader:
             self._trouble = None
             self._tell(Update(library=library))
 
+    def look_at_suppressions(self) -> None:
+        """Load the suppressions where they are others than those that were loaded."""
+        if self._suppressions is None:
+            return
+        stamp = _stamp(self._suppressions)
+        if stamp == self._stamp and self._suppressions_trouble is None:
+            return
+        try:
+            found = load_suppressions(self._suppressions)
+        except EthogramError as error:
+            if error.message != self._suppressions_trouble:
+                self._suppressions_trouble = error.message
+                self._tell(Update(trouble=error.message, is_of_suppressions=True))
+            return
+        self._stamp, self._suppressions_trouble = stamp, None
+        self._tell(Update(suppressions=found, is_of_suppressions=True))
+
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:
             self._trouble = trouble
@@ -108,6 +143,15 @@ class Reloader:
             if update.library is not None:  # what nobody took yet is old already
                 self._updates = [one for one in self._updates if one.library is None]
             self._updates = [*self._updates[-_MOST_UPDATES:], update]
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """Return what is another where *path* was replaced or written to."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if found else None
 
 
 def _directories(place: BaselineFile) -> Iterator[tuple[Path, frozenset[str] | None]]:

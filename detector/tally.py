@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from detector.options import BaselinesStatus
-from ethogram.contracts.finding import SEVERITIES, Finding, Layer
+from ethogram.contracts.finding import SEVERITIES, Finding, Layer, Severity
 from profiler.telemetry.reading import Distribution, WatchReading
 
 __all__ = ["LATENCY_BOUNDS_S", "Tally"]
@@ -27,6 +27,8 @@ class Tally:
         self._findings: dict[tuple[str, str], int] = {
             (layer, severity): 0 for layer in get_args(Layer) for severity in SEVERITIES
         }
+        self._suppressed = dict(self._findings)
+        self._incidents: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
         self._last_s: dict[str, float] = {}
         self._latencies = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self._latency_s = 0.0
@@ -35,6 +37,14 @@ class Tally:
         """Take a finding that is new, or that became graver."""
         self._findings[finding.layer, finding.severity] += 1
         self._last_s[finding.severity] = self._now_ns() / 1e9
+
+    def suppressed(self, layer: Layer, severity: Severity) -> None:
+        """Take a finding that somebody said not to tell of."""
+        self._suppressed[layer, severity] += 1
+
+    def incident(self, severity: Severity) -> None:
+        """Take an incident that is new, or that became graver."""
+        self._incidents[severity] += 1
 
     def told(self, first_ns: int) -> None:
         """Take a line that was just written about what happened at *first_ns*."""
@@ -49,6 +59,8 @@ class Tally:
             baseline_changes=baselines.changes,
             is_refused=baselines.trouble is not None,
             findings=dict(self._findings),
+            suppressed=dict(self._suppressed),
+            incidents={(severity,): count for severity, count in self._incidents.items()},
             last_s=dict(self._last_s),
             latency=Distribution(LATENCY_BOUNDS_S, tuple(self._latencies), self._latency_s),
         )

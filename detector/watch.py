@@ -15,9 +15,11 @@ from detector.live import Live
 from detector.options import BaselinesStatus, WatchOptions, WatchResult, WindowStatus
 from detector.reload import Reloader, Update
 from detector.states import StateChange, States
+from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding, WorkloadState
+from ethogram.contracts.incident import Incident
 from ethogram.contracts.reach import not_looked_at
 from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, Session
@@ -37,6 +39,8 @@ def watch(
     on_state: Callable[[StateChange], None],
     on_window: Callable[[WindowStatus], None] | None = None,
     on_update: Callable[[Update], None] = lambda _: None,
+    on_incident: Callable[[Incident], None] = lambda _: None,
+    suppressions: Suppressions | None = None,
     reloader: Reloader | None = None,
     stop: threading.Event,
     telemetry: Telemetry | None = None,
@@ -49,7 +53,8 @@ def watch(
     """
     watcher = _Watcher(
         options, library, on_finding, on_state,
-        on_update=on_update, reloader=reloader, telemetry=telemetry,
+        on_update=on_update, on_incident=on_incident,
+        suppressions=suppressions or Suppressions(), reloader=reloader, telemetry=telemetry,
     )  # fmt: skip
     grace_s = GRACE_S / 3
     try:
@@ -78,10 +83,14 @@ class _Watcher:
         on_state: Callable[[StateChange], None],
         *,
         on_update: Callable[[Update], None],
+        on_incident: Callable[[Incident], None],
+        suppressions: Suppressions,
         reloader: Reloader | None,
         telemetry: Telemetry | None,
     ) -> None:
         self._on_update = on_update
+        self._on_incident = on_incident
+        self._suppressions = suppressions
         self._reloader = reloader
         self._telemetry = telemetry
         self._options = options
@@ -113,7 +122,10 @@ class _Watcher:
         self._watched = Watched(
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state
         )
-        self._judge = Judge(self._watched, self._on_finding, self._tally)
+        self._judge = Judge(
+            self._watched, self._on_finding, self._tally,
+            suppressions=self._suppressions, on_incident=self._on_incident,
+        )  # fmt: skip
         manifest = first_manifest(self._options, session.facts, session.clock)
         return Live(manifest, self._judge.judge)
 
@@ -125,6 +137,8 @@ class _Watcher:
         def tell(report: WindowReport) -> None:
             for update in self._reloader.take() if self._reloader else ():
                 self._update(update)
+            if over := self._suppressions.newly_over():
+                self._on_update(Update(expired=over))
             status = self._status(report.window)
             if on_window:
                 on_window(status)
@@ -134,7 +148,11 @@ class _Watcher:
 
     def _update(self, update: Update) -> None:
         assert self._watched is not None
-        if update.library is None:
+        if update.suppressions is not None:
+            self._suppressions.replace(update.suppressions)
+        elif update.is_of_suppressions:
+            self._suppressions.refuse(update.trouble)
+        elif update.library is None:
             self._baselines = replace(self._baselines, trouble=update.trouble)
         else:
             self._watched.replace(update.library)
@@ -169,6 +187,8 @@ class _Watcher:
             findings=self._judge.findings.total,
             workloads=self._watched.statuses(),
             baselines=self._baselines,
+            incidents=self._judge.findings.incidents.total,
+            suppressions=self._suppressions.status(),
         )
 
     def finish(self, on_window: Callable[[WindowStatus], None] | None) -> WatchResult:
@@ -187,4 +207,6 @@ class _Watcher:
             workloads=self._watched.statuses(),
             unmatched=tuple(self._watched.unmatched()),
             command_exit=session.command_exit,
+            incidents=findings.incidents.total,
+            suppressions=self._suppressions.status(),
         )

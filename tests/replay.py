@@ -13,9 +13,11 @@ from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
 from detector.states import StateChange, States
+from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding
+from ethogram.contracts.incident import Incident
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import TABLES
 from tests.recordings import START_NS, WINDOW_NS, columns_of, make_manifest
@@ -31,6 +33,8 @@ class Replay:
     findings: list[Finding] = field(default_factory=list)
     changes: list[StateChange] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    suppressions: Suppressions = field(default_factory=Suppressions)
+    incidents: list[Incident] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.watched = Watched(
@@ -39,7 +43,13 @@ class Replay:
             host_id=make_manifest().host_id,
             on_state=self.changes.append,
         )
-        self.judge = Judge(self.watched, self.findings.append, self.tally)
+        self.judge = Judge(
+            self.watched,
+            self.findings.append,
+            self.tally,
+            suppressions=self.suppressions,
+            on_incident=self.incidents.append,
+        )
         self.live = Live(make_manifest(), self.judge.judge)
 
     def rows(self, window: int, **tables: Iterable[Mapping[str, Any]]) -> list[Finding]:

@@ -59,6 +59,7 @@ FINDINGS = Table(
             ("first_seen", "ts", "first seen"),
             ("last_seen", "ts", "last seen"),
             ("count", "u64", "how often since `first_seen`"),
+            ("incident", "str?", "shared by findings of one process tree"),
             ("is_last", "bool", "no later line here has this fingerprint: how it stands now"),
             ("document", "str", "the whole line, JSON: `document->>'$.key'`"),
         )
@@ -163,7 +164,7 @@ def _columns(document: Mapping[str, Any]) -> dict[str, Any]:
     process = document.get("process") or {}
     evidence = document.get("evidence") or {}
     names = ("fingerprint", "layer", "rule", "title", "reason", "severity", "state")
-    maybe = ("instance_key", "container_id", "workload_state", "phase", "baseline")
+    maybe = ("instance_key", "container_id", "workload_state", "phase", "baseline", "incident")
     return {
         **{name: _text(document[name]) for name in names},
         **{name: _text(document.get(name)) for name in maybe},

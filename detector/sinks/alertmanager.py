@@ -49,6 +49,7 @@ def alert(record: Record, sender: Sender, *, now: datetime, firing: timedelta) -
         "description": body["reason"],
         "count": str(body["count"]),
         "fingerprint": body["fingerprint"],
+        "incident": body.get("incident"),
         "process": process.get("exe"),
         "arguments": json.dumps(process["argv"], ensure_ascii=False) if process.get("argv") else "",
         "ancestry": " <- ".join(one["exe"] for one in process.get("ancestry", ())),

@@ -99,8 +99,17 @@ def _finding_info(body: Mapping[str, Any]) -> dict[str, Any]:
         },
         "attacks": [_attack(one) for one in body["attack"]],
     }  # fmt: skip
-    if tags := [_tag(one) for one in body.get("compliance", ())]:
+    tags = [_tag(one) for one in body.get("compliance", ())]
+    if incident := body.get("incident"):
+        tags.append({"name": "incident", "value": incident})
+    if tags:
         made["tags"] = tags
+    if related := body.get("related"):
+        made["related_events"] = [
+            {"uid": one, "type_uid": _CLASS * 100 + _CREATE, "type": "Detection Finding: Create"}
+            for one in related
+        ]
+        made["related_events_count"] = len(related)
     return made
 
 

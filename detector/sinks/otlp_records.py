@@ -70,6 +70,7 @@ def _log_record(record: Record, now: datetime) -> LogRecord:
         "file.path": (body.get("file") or {}).get("path"),
         "dns.question.name": (body.get("dns") or {}).get("name"),
         "ethogram.fingerprint": body["fingerprint"],
+        "ethogram.incident": body.get("incident"),
         "ethogram.is_new": record.is_new,
         "ethogram.layer": body["layer"],
         "ethogram.rule": body["rule"],

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_LONGEST = 1024
-
 
 @click.command(
     "accept",
@@ -75,11 +73,12 @@ def command(
     baseline was learnt there. Nothing is allowed yet: `learn --overlay` applies it to baselines.
     """
     from ethogram.cli.accept_findings import found
+    from ethogram.cli.decisions import author_of, day_of_option, text_of
     from ethogram.contracts.overlay_append import append_entries
 
     # Refused before a long file is read.
-    until, why = _day(expires), _text(reason, "--reason")
-    who = _author(author)
+    until, why = day_of_option(expires), text_of(reason, "--reason")
+    who = author_of(author)
     chosen = found(finding, files)
     _require_acceptable(chosen, even_indicator=even_indicator)
     entries = _entries(chosen, author=who, reason=why, expires=until)
@@ -160,51 +159,3 @@ def _match(finding: Finding) -> OverlayMatch:
         container=subject.container,
         namespace=subject.namespace if is_home else None,
     )
-
-
-def _day(text: str) -> date:
-    from datetime import UTC, datetime
-
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
-        raise UsageError(f"`--expires {text}` is no day", hint="write it like `2027-06-30`")
-    if day < datetime.now(UTC).date():
-        raise UsageError(f"`--expires {text}` is over", hint="name the last day that it holds")
-    return day
-
-
-def _text(text: str, option: str) -> str:
-    """Return *text* as it goes into an overlay: something, on one line, bounded."""
-    words = " ".join(text.split())
-    if not words or not words.isprintable() or len(words) > _LONGEST:
-        raise UsageError(
-            f"`{option}` is empty, holds odd characters or more than {_LONGEST:,} of them",
-            hint="write a sentence that tells the next reader enough",
-        )
-    return words
-
-
-def _author(given: str | None) -> str:
-    import subprocess
-
-    if given is not None:
-        return _text(given, "--author")
-    names = []
-    for key in ("user.name", "user.email"):
-        try:
-            done = subprocess.run(  # noqa: S603  fixed words
-                ["git", "config", "--get", key],  # noqa: S607  as people have it
-                capture_output=True, text=True, errors="replace", check=False, timeout=10,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired):
-            break
-        names.append(done.stdout.strip() if done.returncode == 0 else "")
-    words = " ".join(f"<{one}>" if "@" in one else one for one in names if one)
-    if not words:
-        raise UsageError(
-            "nobody is named who decides", hint="pass `--author NAME`, or set git's `user.name`"
-        )
-    return _text(words, "--author")

@@ -42,6 +42,8 @@ def found(asked: str, files: Sequence[Path]) -> Finding:
     known: dict[str, Finding] = {}
     for file in files:
         for where, line in _lines(file, f'"{asked}'.encode()):
+            if _is_incident(line):
+                continue
             one = _parsed(line, where)
             if one.fingerprint.startswith(asked):
                 known[one.fingerprint] = one
@@ -74,6 +76,11 @@ def _bounded(stream: BinaryIO, name: str) -> Iterator[bytes]:
         if len(line) > _LONGEST_LINE:
             raise UsageError(f"`{name}` is no file of findings: a line is longer than 4 MiB")
         yield line
+
+
+def _is_incident(line: bytes) -> bool:
+    """Return whether *line* tells of several findings, which have lines of their own."""
+    return line.startswith(b'{"schema": "ethogram.incident/')
 
 
 def _parsed(line: bytes, where: str) -> Finding:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from ethogram.contracts.baseline import Subject
     from ethogram.contracts.finding import Finding
     from ethogram.contracts.finding_parts import FindingProcess
+    from ethogram.contracts.incident import Incident
 
-__all__ = ["FORMATS", "Format", "block", "printer", "repeat"]
+__all__ = ["FORMATS", "Format", "block", "incident_block", "incident_printer", "printer", "repeat"]
 
 Format = Literal["text", "jsonl"]
 FORMATS: tuple[Format, ...] = ("text", "jsonl")
@@ -44,6 +45,44 @@ def printer(output_format: Format | None) -> Callable[[Finding], None]:
     """
     chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
     return _print_json if chosen == "jsonl" else _text_printer()
+
+
+def incident_printer(output_format: Format | None) -> Callable[[Incident], None]:
+    """Return what prints an incident each time that it grew, in the format of `printer`."""
+    chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
+    if chosen == "jsonl":
+        return lambda incident: print(incident.line(), flush=True)
+    write = _styled if sys.stdout.isatty() else _plain
+
+    def show(incident: Incident) -> None:
+        lines = [*incident_block(incident), ""]
+        write([printable(line) for line in lines], _STYLES[incident.severity])
+
+    return show
+
+
+def incident_block(incident: Incident) -> list[str]:
+    """Return *incident* in lines, its findings one below the other."""
+    where = subject_words(incident.workload)
+    if incident.container_id:
+        where += f", container {incident.container_id[:_CONTAINER_DIGITS]}"
+    fields = [("workload", where)]
+    if incident.root:
+        fields.append(("tree of", f"{incident.root.exe or 'a process'}, {incident.root.type}"))
+    fields += [
+        ("finding", f"{one.severity}: {one.title}: {one.observed}") for one in incident.findings
+    ]
+    if more := incident.count - len(incident.findings):
+        fields.append(("", f"and {more:,} more"))
+    techniques = " ".join(dict.fromkeys(one.technique for one in incident.attack))
+    if techniques:
+        fields.append(("attack", techniques))
+    fields.append(("incident", f"{incident.id}, until {_moment(incident.last_seen)}"))
+    return [
+        f"{incident.severity.upper()}  Incident: {incident.title}, one of "
+        f"{count(incident.count, 'finding')}",
+        *(f"  {name:<8}  {_cut(text)}" for name, text in fields),
+    ]
 
 
 def _print_json(finding: Finding) -> None:

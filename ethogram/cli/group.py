@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "watch": "Watch workloads, and report what strays from their baselines.",
         "sign": "Sign baselines, so that `watch --verify-key` takes no others.",
         "accept": "Allow what a finding showed, by an overlay with author, reason and end.",
+        "suppress": "Hear no more of a finding until a day: by a suppression with an owner.",
         "query": "Ask recordings and findings in SQL.",
         "tree": "Draw a process tree with files, connections and ends.",
         "schema": "Print the schema of a recording's tables.",

@@ -16,7 +16,13 @@ from ethogram.cli.screen import count, say, shell, subject_words
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
-from ethogram.cli.watch_baselines import baseline_options, baselines_of, loaded, telling
+from ethogram.cli.watch_baselines import (
+    baseline_options,
+    baselines_of,
+    loaded,
+    suppressions_of,
+    telling,
+)
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageError
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from detector.baselines import Baselines
     from detector.library import Library
     from detector.options import WatchOptions, WatchResult, WindowStatus
+    from detector.suppressions import Suppressions
     from ethogram.contracts.finding import Finding
 
 __all__ = ["DEVIATION", "SEVERITIES", "command", "conclude"]
@@ -86,9 +93,10 @@ def command(**values: Any) -> None:
     require_place("--status", values["status"])
     _require_two(values["ready_file"], values["status"])
     baselines = baselines_of(values)
+    suppressions = suppressions_of(values["suppressions"])
     library = loaded(baselines, values["map_file"])
     _warn(library, values)
-    result, library = _watch(values, target, baselines, library)
+    result, library = _watch(values, target, baselines, library, suppressions)
     for line in summary(result, library.known):
         say(line)
     if result.command_exit is not None:
@@ -125,19 +133,27 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
 
 
 def _watch(
-    values: dict[str, Any], target: Chosen, baselines: Baselines, library: Library
+    values: dict[str, Any],
+    target: Chosen,
+    baselines: Baselines,
+    library: Library,
+    suppressions: Suppressions,
 ) -> tuple[WatchResult, Library]:
     """Return what the watch came to, and the baselines that it ended with."""
     from detector.reload import Reloader
     from detector.watch import watch
-    from ethogram.cli.findings_screen import printer
+    from ethogram.cli.findings_screen import incident_printer, printer
     from ethogram.cli.watch_screen import WatchScreen
     from ethogram.cli.watch_status import StatusFile
 
     outbox, sink_screen = outbox_of(values), SinkScreen()
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
-    screen = WatchScreen(printer(values["output_format"]), has_progress=target.kind != "command")
+    screen = WatchScreen(
+        printer(values["output_format"]),
+        has_progress=target.kind != "command",
+        show_incident=incident_printer(values["output_format"]),
+    )
 
     def on_finding(finding: Finding) -> None:
         if outbox:
@@ -172,7 +188,13 @@ def _watch(
             on_state=screen.on_state,
             on_window=on_window,
             on_update=telling(screen.close, newest.append),
-            reloader=Reloader(baselines, poll_s=values["baseline_poll"] / 1000),
+            on_incident=screen.on_incident,
+            suppressions=suppressions,
+            reloader=Reloader(
+                baselines,
+                poll_s=values["baseline_poll"] / 1000,
+                suppressions=values["suppressions"],
+            ),
             stop=stop,
             telemetry=telemetry,
         )

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from detector.baselines import Baselines, Verify
     from detector.library import Library
     from detector.reload import Update
+    from detector.suppressions import Suppressions
 
-__all__ = ["baseline_options", "baselines_of", "loaded", "telling"]
+__all__ = ["baseline_options", "baselines_of", "loaded", "suppressions_of", "telling"]
 
 
 def baseline_options(command: Any) -> Any:
@@ -44,6 +45,13 @@ def baseline_options(command: Any) -> Any:
                 default="30s",
                 show_default=True,
                 help="How often URLs are asked whether baselines changed; local ones say so.",
+            ),
+            click.option(
+                "--suppressions",
+                metavar="FILE",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="Findings not to tell, each with an owner, a reason and a last day; what"
+                " changes there is taken while the watch runs.",
             ),
             verify_key_option,
             click.option(
@@ -70,6 +78,14 @@ def baselines_of(values: dict[str, Any]) -> Baselines:
         environment=None if map_file is None else load_environment(map_file),
         verify=_verify(values["verify_keys"], values["verify_state"]),
     )
+
+
+def suppressions_of(path: Path | None) -> Suppressions:
+    """Return what is not to be told, as file *path* has it."""
+    from detector.suppressions import Suppressions
+    from ethogram.contracts.suppression_file import load_suppressions
+
+    return Suppressions() if path is None else Suppressions(path, load_suppressions(path))
 
 
 def _verify(keys: tuple[Path, ...], state: Path | None) -> Verify | None:
@@ -118,6 +134,16 @@ def telling(
 
     def tell(update: Update) -> None:
         clear()
+        for one in update.expired:
+            say(f"warning: a suppression of {one.owner} is over since {one.expires}: {one}")
+        if update.expired:
+            return
+        if update.is_of_suppressions:
+            if update.suppressions is None:
+                say(f"warning: the suppressions stay as they were: {update.trouble}")
+            else:
+                say(f"took {count(len(update.suppressions), 'suppression')} anew: they had changed")
+            return
         if update.library is None:
             say(f"warning: the baselines stay as they were: {update.trouble}")
             return

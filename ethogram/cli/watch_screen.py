@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from detector.library import Known
     from detector.options import WatchResult, WindowStatus, WorkloadStatus
     from detector.states import StateChange
+    from detector.suppressions import SuppressionsStatus
     from ethogram.contracts.baseline import Baseline, Subject
     from ethogram.contracts.finding import Finding
+    from ethogram.contracts.incident import Incident
 
 __all__ = ["WatchScreen", "baseline_words", "listed", "summary"]
 
@@ -29,12 +31,18 @@ _CLEAR_LINE = "\r\x1b[2K"
 class WatchScreen:
     """Says states, and on a terminal one line of progress that findings push down.
 
-    *show* prints a finding. A command that writes to the same terminal wants no line between its
-    own: *has_progress* is false then.
+    *show* prints a finding, *show_incident* an incident. A command that writes to the same
+    terminal wants no line between its own: *has_progress* is false then.
     """
 
-    def __init__(self, show: Callable[[Finding], None], *, has_progress: bool) -> None:
-        self._show = show
+    def __init__(
+        self,
+        show: Callable[[Finding], None],
+        *,
+        has_progress: bool,
+        show_incident: Callable[[Incident], None] = lambda _: None,
+    ) -> None:
+        self._show, self._show_incident = show, show_incident
         self._has_progress = has_progress and sys.stderr.isatty()
         self._unknown: list[Subject] = []
 
@@ -42,6 +50,11 @@ class WatchScreen:
         """Print *finding* at once."""
         self._clear()
         self._show(finding)
+
+    def on_incident(self, incident: Incident) -> None:
+        """Print that *incident* grew."""
+        self._clear()
+        self._show_incident(incident)
 
     def on_state(self, change: StateChange) -> None:
         """Say *change*; named workloads that no baseline is for are said together."""
@@ -140,6 +153,8 @@ def summary(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
         yield f"  unknown   {listed(subject_words(one.subject) for one in others)}"
     if judged:
         yield from _unmatched(result, known)
+    if result.suppressions is not None:
+        yield _suppressed(result.suppressions)
     yield _outcome(result, judged)
 
 
@@ -152,9 +167,20 @@ def _unmatched(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
             )
 
 
+def _suppressed(status: SuppressionsStatus) -> str:
+    used = [one for one in status.suppressions if one.findings]
+    over = sum(one.is_over for one in status.suppressions)
+    words = f"{count(status.suppressed, 'finding')} suppressed"
+    if used:
+        owners = listed(f"{one.owner} until {one.expires}" for one in used)
+        words += f" by {count(len(used), 'suppression')} of {owners}"
+    return f"{words}; {count(over, 'suppression is', 'suppressions are')} over" if over else words
+
+
 def _outcome(result: WatchResult, judged: Sequence[WorkloadStatus]) -> str:
     if result.findings:
-        return f"{count(result.findings, 'finding')}, the worst of severity {result.worst}"
+        grouped = f" ({count(result.incidents, 'incident')})" if result.incidents else ""
+        return f"{count(result.findings, 'finding')}{grouped}, the worst of severity {result.worst}"
     if not judged:
         return "no findings"
     if all(one.state in _SEES_ALL for one in judged):

@@ -46,6 +46,8 @@ class StatusFile:
             "calls": status.calls,
             "lost": status.lost,
             "findings": status.findings,
+            "incidents": status.incidents,
+            "suppressions": None if status.suppressions is None else asdict(status.suppressions),
             "workloads": _workloads(status.workloads),
             "baselines": None if status.baselines is None else asdict(status.baselines),
             "sinks": [asdict(one) for one in sinks],

@@ -112,7 +112,8 @@ class Finding(Frozen):
     which requirements of standards it is evidence. *process* is absent where the kernel side only
     knows the container, as for system calls. *container_root* is the container's first
     process. *file*, *peer* and *dns* are the row that showed it, where it has one: of what is
-    counted, as it was when it was told last.
+    counted, as it was when it was told last. *incident* is shared by findings of one process
+    tree, *related* are fingerprints of those that were found before in it.
     """
 
     schema_name: Literal["ethogram.finding/1"] = Field(FINDING_SCHEMA, alias="schema")
@@ -143,6 +144,8 @@ class Finding(Frozen):
     first_seen: Time
     last_seen: Time
     count: Count
+    incident: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    related: tuple[Text, ...] | None = None
 
     def line(self) -> str:
         """Return this as one line of JSON, without the line end."""

@@ -14,6 +14,8 @@ _SCHEMAS = {
     "map": "a map of environments",
     "overlay": "an overlay",
     "finding": "a file of findings",
+    "incident": "a file of findings",
+    "suppressions": "a file of suppressions",
     "provenance": "the provenance of a policy",
     "recording": "the manifest of a recording",
     "show": "what `ethogram show --format json` printed",

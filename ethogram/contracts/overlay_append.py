@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ethogram.contracts.durable import replace_file
 from ethogram.contracts.overlay_file import OVERLAY_SCHEMA, Entry, load_overlay, parse_overlay
 from ethogram.contracts.strict_yaml import dump_yaml
 from ethogram.errors import UsageError
 
-__all__ = ["append_entries"]
+__all__ = ["alone_in", "append_entries", "extended"]
 
 # How far people indent the entries of a list.
 _INDENTS = (2, 0, 4)
@@ -29,7 +30,7 @@ def append_entries(path: Path, entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """
     path = path.resolve()  # a link stays one
     try:
-        with _alone(path.parent):
+        with alone_in(path.parent):
             return _append(path, entries)
     except OSError as error:
         raise UsageError(
@@ -67,27 +68,48 @@ def _has(known: Sequence[Entry], entry: Entry, path: Path) -> bool:
 def _with(text: str, before: tuple[Entry, ...], new: tuple[Entry, ...], path: Path) -> str:
     """Return *text* with the entries *new* at its end."""
     rows = [one.model_dump(mode="json", exclude_none=True) for one in new]
-    if not text:
-        return dump_yaml({"schema": OVERLAY_SCHEMA, "entries": rows})
-    block = dump_yaml({"entries": rows}).splitlines()[1:]
+    whole = extended(
+        text or None, "entries", rows, schema=OVERLAY_SCHEMA,
+        is_right=lambda made: parse_overlay(made, source=str(path)).entries == before + new,
+    )  # fmt: skip
+    if whole is None:
+        raise UsageError(
+            f"overlay `{path}` does not end with its entries, one below the other",
+            hint="write `entries:` last, each entry on lines of its own, or name another file",
+        )
+    return whole
+
+
+def extended(
+    text: str | None,
+    key: str,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    schema: str,
+    is_right: Callable[[str], bool],
+) -> str | None:
+    """Return *text* with *rows* at the end of its list *key*; None where that *is_right* of none.
+
+    Without *text* a document is begun.
+    """
+    if text is None:
+        return dump_yaml({"schema": schema, key: rows})
+    block = dump_yaml({key: rows}).splitlines()[1:]
     head = text if text.endswith("\n") else f"{text}\n"
     for indent in _INDENTS:
         lines = [f"{' ' * indent}{line[2:]}" for line in block]
         whole = head + "\n".join(lines) + "\n"
         try:
-            if parse_overlay(whole, source=str(path)).entries == before + new:
+            if is_right(whole):
                 return whole
         except UsageError:
             continue
-    raise UsageError(
-        f"overlay `{path}` does not end with its entries, one below the other",
-        hint="write `entries:` last, each entry on lines of its own, or name another file",
-    )
+    return None
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let nobody else append to an overlay in *directory* meanwhile."""
+def alone_in(directory: Path) -> Iterator[None]:
+    """Let nobody else append to a file in *directory* meanwhile."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

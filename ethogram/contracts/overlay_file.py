@@ -42,6 +42,7 @@ __all__ = [
     "OverlayFile",
     "OverlayMatch",
     "Target",
+    "day_of",
     "load_overlay",
     "parse_overlay",
 ]
@@ -54,7 +55,7 @@ _EXAMPLE = (
 )
 
 
-def _day(value: object) -> object:
+def day_of(value: object) -> object:
     """Return a day as YAML or a person wrote it; a number or a time of day is none."""
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
@@ -166,7 +167,7 @@ class Entry(Frozen):
     deny: Target | None = None
     author: Text
     reason: Text
-    expires: Annotated[date, BeforeValidator(_day)]
+    expires: Annotated[date, BeforeValidator(day_of)]
 
     @model_validator(mode="after")
     def _allows_or_denies(self) -> Self:

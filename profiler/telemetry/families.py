@@ -90,6 +90,14 @@ def _watch(watch: WatchReading | None) -> Iterator[Metric]:
         "findings", "Findings, each once, and again where it became graver.",
         ("layer", "severity"), watch.findings,
     )  # fmt: skip
+    yield _counter(
+        "findings_suppressed", "Findings that somebody said not to tell of, each once.",
+        ("layer", "severity"), watch.suppressed,
+    )  # fmt: skip
+    yield _counter(
+        "incidents", "Process trees with several findings, and again where it became graver.",
+        ("severity",), watch.incidents,
+    )  # fmt: skip
     yield _gauge(
         "last_finding_timestamp_seconds", "When a finding of this severity was last new.",
         ("severity",), _by_one(watch.last_s),

@@ -46,6 +46,8 @@ class WatchReading:
     baseline_changes: int
     is_refused: bool
     findings: Mapping[tuple[str, str], int]
+    suppressed: Mapping[tuple[str, str], int]
+    incidents: Mapping[tuple[str], int]
     last_s: Mapping[str, float]
     latency: Distribution
 

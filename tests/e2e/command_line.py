@@ -6,11 +6,13 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ETHOGRAM", "ethogram", "running"]
+from ethogram.contracts.finding import Finding
+
+__all__ = ["ETHOGRAM", "ethogram", "findings_in", "running"]
 
 # `-P`: the current directory is not on the path, as with the console script.
 ETHOGRAM = (sys.executable, "-P", "-c",
@@ -27,6 +29,13 @@ def ethogram(
         [*ETHOGRAM, *map(str, words)],
         capture_output=True, text=True, check=False, timeout=timeout_s, **options,
     )  # type: ignore[call-overload,no-any-return]  # fmt: skip
+
+
+def findings_in(lines: Iterable[str]) -> Iterator[Finding]:
+    """Yield the findings among *lines* that a watch printed; incidents are left out."""
+    for line in lines:
+        if line.startswith('{"schema": "ethogram.finding/'):
+            yield Finding.model_validate_json(line)
 
 
 @contextmanager

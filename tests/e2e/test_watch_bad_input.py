@@ -19,9 +19,8 @@ from ethogram.contracts.baseline import (
     load_baseline,
     rule_id,
 )
-from ethogram.contracts.finding import Finding
 from profiler.identity.hierarchy import unified_mount
-from tests.e2e.command_line import ETHOGRAM, ethogram, running
+from tests.e2e.command_line import ETHOGRAM, ethogram, findings_in, running
 
 pytestmark = pytest.mark.e2e
 
@@ -129,8 +128,7 @@ def test_a_finding_as_grave_as_asked_exits_with_12(learnt: Path) -> None:
     words = ["--baseline", "one", "--status", "status.json", "--format", "jsonl"]
     done = ethogram("watch", *words, "--fail-on", "low", "--", *STRAYS, cwd=learnt)
     assert done.returncode == 12, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    found = [Finding.model_validate_json(line) for line in lines]
+    found = list(findings_in(done.stdout.splitlines()))
     assert any("/usr/bin/id" in one.evidence.observed for one in found)
     assert "the command exited with status 0\nfailed: a finding of severity" in done.stderr
     status = json.loads((learnt / "status.json").read_text())
@@ -202,9 +200,7 @@ def test_a_cgroup_that_is_made_again_is_watched_again(learnt: Path, tmp_path: Pa
             process.send_signal(signal.SIGINT)
             out, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
-        observed = [
-            Finding.model_validate_json(line).evidence.observed for line in out.splitlines()
-        ]
+        observed = [one.evidence.observed for one in findings_in(out.splitlines())]
         assert any("/usr/bin/id" in one for one in observed), said
     finally:
         cgroup.rmdir()

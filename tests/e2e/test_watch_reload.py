@@ -12,7 +12,7 @@ import pytest
 
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.remote import RecordingUrl, Remote
-from tests.e2e.command_line import ethogram, running
+from tests.e2e.command_line import ethogram, findings_in, running
 from tests.e2e.s3_server import s3_gate
 
 pytestmark = pytest.mark.e2e
@@ -53,8 +53,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 def until_found(process: subprocess.Popen[str], words: str) -> Finding:
     """Return the finding whose evidence has *words*; what comes before is read."""
     assert process.stdout is not None
-    for line in process.stdout:
-        finding = Finding.model_validate_json(line)
+    for finding in findings_in(process.stdout):
         if words in finding.evidence.observed:
             return finding
     raise AssertionError(f"it ended and never found `{words}`")

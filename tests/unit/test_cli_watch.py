@@ -151,6 +151,8 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
         "calls": 1234,
         "lost": 0,
         "findings": 1,
+        "incidents": 0,
+        "suppressions": None,
         "baselines": {
             "files": 3, "loaded": "2026-11-23T06:00:00Z", "changes": 1, "trouble": "why not",
         },

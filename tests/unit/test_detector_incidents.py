@@ -1,0 +1,157 @@
+"""Incidents: findings of one process tree within a minute belong together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from detector.incidents import Incidents
+from detector.tally import Tally
+from ethogram.cli.findings_screen import incident_block, incident_printer
+from ethogram.contracts.finding import Attack, Finding
+from ethogram.contracts.finding_parts import ProcessEntry
+from ethogram.contracts.incident import MOST_MEMBERS, Incident
+from tests.sinks import HOSTILE, make_finding
+from tests.telemetry import BASELINES
+
+pytestmark = pytest.mark.unit
+
+TREE = ProcessEntry(type="service", exec_id="e0", exe="/usr/sbin/nginx")
+SESSION = ProcessEntry(type="exec", exec_id="s0", exe="/usr/bin/bash")
+MINUTE = 60 * 10**9
+TIME = "2026-11-23T06:00:01.000000Z"
+
+
+class Told:
+    """Incidents that were told, and what tells them."""
+
+    def __init__(self) -> None:
+        self.lines: list[Incident] = []
+        self.tally = Tally()
+        self.incidents = Incidents(self.tally, self.lines.append)
+
+    def take(
+        self, number: int, root: ProcessEntry | None = TREE, *, at_ns: int = 0, **fields: Any
+    ) -> Finding:
+        finding = make_finding(number, **fields)
+        process = finding.process and finding.process.model_copy(update={"entry": root})
+        finding = finding.model_copy(update={"process": process if root else None})
+        return self.incidents.take(finding, first_ns=at_ns, last_ns=at_ns)
+
+    def tell(self, now_ns: int = 0) -> None:
+        self.incidents.tell(now_ns, TIME)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def test_findings_of_one_tree_share_an_incident_which_names_those_before(told: Told) -> None:
+    first, second = told.take(1), told.take(2)
+    assert first.incident == second.incident
+    assert first.related is None
+    assert second.related == (first.fingerprint,)
+
+
+def test_a_finding_alone_is_no_incident_to_tell(told: Told) -> None:
+    told.take(1)
+    told.tell()
+    assert told.lines == []
+    assert told.incidents.total == 0
+
+
+def test_an_incident_is_told_once_when_it_grew_with_the_gravest_of_it(told: Told) -> None:
+    told.take(1)
+    told.take(2, severity="high", title="Shell started by a server", rule="server-shell",
+              attack=(Attack(technique="T1190", version="19"),))  # fmt: skip
+    told.take(3, severity="low")
+    told.tell()
+    told.tell()
+    (one,) = told.lines
+    assert (one.severity, one.title, one.count) == ("high", "Shell started by a server", 3)
+    assert [member.severity for member in one.findings] == ["medium", "high", "low"]
+    assert {attack.technique for attack in one.attack} == {"T1059.004", "T1190"}
+    assert one.root == TREE
+    assert Incident.model_validate_json(one.line()) == one
+
+
+def test_it_is_told_again_when_something_joins_and_counted_again_when_it_gets_graver(
+    told: Told,
+) -> None:
+    told.take(1)
+    told.take(2)
+    told.tell()
+    told.take(3, severity="critical")
+    told.tell()
+    assert [(one.count, one.severity) for one in told.lines] == [(2, "medium"), (3, "critical")]
+    assert told.lines[0].id == told.lines[1].id
+    assert told.incidents.total == 1
+    counted = told.tally.reading(BASELINES).incidents
+    assert {key for key, count in counted.items() if count} == {("medium",), ("critical",)}
+
+
+def test_after_a_minute_of_silence_another_begins(told: Told) -> None:
+    first = told.take(1)
+    near = told.take(2, at_ns=MINUTE)
+    later = told.take(3, at_ns=2 * MINUTE + 1)
+    assert first.incident == near.incident != later.incident
+    told.tell(2 * MINUTE + 1)
+    assert told.take(4, at_ns=2 * MINUTE + 2).incident == later.incident
+
+
+def test_what_is_seen_again_keeps_its_incident_open(told: Told) -> None:
+    first = told.take(1)
+    told.incidents.goes_on(first, MINUTE)
+    told.tell(MINUTE + 1)
+    assert told.take(2, at_ns=2 * MINUTE).incident == first.incident
+
+
+def test_a_session_is_not_the_service_and_another_container_is_neither(told: Told) -> None:
+    of_service, of_session = told.take(1), told.take(2, SESSION)
+    elsewhere = told.take(3, instance_key="another")
+    assert len({of_service.incident, of_session.incident, elsewhere.incident}) == 3
+
+
+def test_what_nobody_is_known_to_have_done_joins_what_its_container_did_last(told: Told) -> None:
+    told.take(1)
+    of_session = told.take(2, SESSION, at_ns=1)
+    assert told.take(3, None, at_ns=2).incident == of_session.incident
+
+
+def test_what_has_a_process_joins_what_nobody_was_known_to_have_done(told: Told) -> None:
+    assert told.take(1, None).incident == told.take(2).incident
+
+
+def test_ever_more_findings_are_counted_and_the_first_named(told: Told) -> None:
+    for number in range(100):
+        told.take(number)
+    told.tell()
+    (one,) = told.lines
+    assert (len(one.findings), one.count) == (MOST_MEMBERS, 100)
+    assert incident_block(one)[-3] == f"  {'':<8}  and {100 - MOST_MEMBERS} more"
+
+
+def test_an_incident_is_a_block_with_its_findings(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told.take(1)
+    told.take(2, severity="high", title="Server shell")
+    told.tell()
+    incident_printer("text")(told.lines[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "HIGH  Incident: Server shell, one of 2 findings"
+    assert "  tree of   /usr/sbin/nginx, service" in lines
+    assert "  finding   high: Server shell: /usr/bin/dash" in lines
+
+
+def test_an_incident_is_a_line_of_json_elsewhere(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told.take(1, title=HOSTILE)
+    told.take(2)
+    told.tell()
+    incident_printer("jsonl")(told.lines[0])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert Incident.model_validate_json(line) == told.lines[0]
