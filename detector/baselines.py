@@ -12,6 +12,7 @@ from ethogram.contracts.baseline_places import (
     BaselineFile,
     BaselinePlace,
     Stamps,
+    has_baselines,
     is_directory,
     parsed,
     read_place,
@@ -32,7 +33,8 @@ class Baselines:
     """The baselines in *places*: files, directories with those below them, URLs.
 
     A file whose bytes did not change stays the same `Known`, so that little is done anew when one
-    of many changes. *environment* is the map that all are carried by.
+    of many changes. *environment* is the map that all are carried by. *may_lack*: a directory may
+    be empty until there is a baseline.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class Baselines:
         *,
         environment: Environment | None = None,
         verify: Verify | None = None,
+        may_lack: bool = False,
     ) -> None:
         self.places = tuple(dict.fromkeys(places))
         self.environment = environment
         self._verify = verify
+        self._may_lack = may_lack
         self._known: dict[tuple[str, bytes], Known] = {}
         self.stamps: dict[BaselineFile, Stamps] = {}
 
@@ -55,7 +59,7 @@ class Baselines:
         """
         for _ in range(_TRIES):
             before = self.stamps_now()
-            found = [self._read(place) for place in self.places]
+            found = [self._read(place) for place in self.places if not self._is_empty(place)]
             if self.stamps_now() == before:
                 break
         else:
@@ -90,6 +94,16 @@ class Baselines:
                 hint=f"`ethogram learn {place} -o baselines` makes them of it",
             )
         return read_place(place, below=is_directory(place))
+
+    def _is_empty(self, place: BaselineFile) -> bool:
+        """Return whether *place* is a directory of this host without a baseline, as it may be.
+
+        Once there was a baseline anywhere it may not: what is missing then went by accident.
+        """
+        if not self._may_lack or self._known or not isinstance(place, Path):
+            return False
+        is_recording = (place / "manifest.json").exists()
+        return place.is_dir() and not is_recording and not has_baselines(place)
 
     def _made(self, one: BaselinePlace, name: str) -> Known:
         baseline = parsed(one, name)

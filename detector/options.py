@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from detector.suppressions import SuppressionsStatus
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.finding import Severity, WorkloadState
-from profiler.options import SessionOptions
+from profiler.options import Keeping, SessionOptions, Storage
 
-__all__ = ["BaselinesStatus", "WatchOptions", "WatchResult", "WindowStatus", "WorkloadStatus"]
+__all__ = [
+    "BaselinesStatus",
+    "Unknown",
+    "WatchOptions",
+    "WatchResult",
+    "WindowStatus",
+    "WorkloadStatus",
+]
+
+Unknown = Literal["ignore", "record", "alert"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchOptions(SessionOptions):
-    """Which baselines to watch by; *environment* is the map to where they are watched."""
+    """Which baselines to watch by; *environment* is the map to where they are watched.
+
+    *unknown*: what is done about workloads that no baseline is for. *storage*: where the watch is
+    recorded; of unknown workloads alone where *records_all* is false.
+    """
 
     baselines: tuple[BaselineFile, ...]
     environment: Path | None = None
+    unknown: Unknown = "ignore"
+    storage: Storage | None = None
+    records_all: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +77,7 @@ class WindowStatus:
     baselines: BaselinesStatus | None = None
     incidents: int = 0
     suppressions: SuppressionsStatus | None = None
+    recording: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +98,4 @@ class WatchResult:
     command_exit: int | None
     incidents: int = 0
     suppressions: SuppressionsStatus | None = None
+    recording: Keeping | None = None

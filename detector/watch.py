@@ -17,15 +17,21 @@ from detector.reload import Reloader, Update
 from detector.states import StateChange, States
 from detector.suppressions import Suppressions
 from detector.tally import Tally
+from detector.unknown import OnlyUnknown, UnknownWorkloads
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding, WorkloadState
 from ethogram.contracts.incident import Incident
+from ethogram.contracts.manifest import Stopped
 from ethogram.contracts.reach import not_looked_at
 from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, Session
+from profiler.sink import Both, Sink
 from profiler.window import WindowReport
 
 if TYPE_CHECKING:
+    from profiler.keeping import BesideWatch
+    from profiler.options import Keeping
+    from profiler.telemetry.reading import WatchReading
     from profiler.telemetry.telemetry import Telemetry
 
 __all__ = ["watch"]
@@ -61,13 +67,13 @@ def watch(
         watcher.start()
         if reloader:
             reloader.start()  # a thread, which has the privileges that are left
-        watcher.session.run(watcher.telling(on_window), stop)
-        return watcher.finish(on_window)
+        stopped = watcher.session.run(watcher.telling(on_window), stop)
+        return watcher.finish(on_window, stopped)
     except KeyboardInterrupt:
         grace_s = 0
         raise
     finally:
-        watcher.session.close(grace_s=grace_s)
+        watcher.close(grace_s=grace_s)
         if reloader:
             reloader.close()
 
@@ -103,14 +109,23 @@ class _Watcher:
         self._tally = Tally(lambda: clock.utc_ns(clock.boot_ns()))
         self._watched: Watched | None = None
         self._judge: Judge | None = None
+        self._unknown: UnknownWorkloads | None = None
+        self._recording: BesideWatch | None = None
+        if options.storage:
+            from profiler.keeping import BesideWatch  # noqa: PLC0415  of no use to who only watches
+
+            self._recording = BesideWatch(options.storage, options)
 
     def start(self) -> None:
-        self.session.start(self._open)
+        if self._recording:
+            self._recording.check()
+        dropped = self.session.start(self._open)
+        if self._recording:
+            self._recording.begin(dropped)
         if self._telemetry:
-            watch = self._tally.reading(self._baselines)
-            self._telemetry.begin(self.session, watch=watch)
+            self._telemetry.begin(self.session, watch=self._reading())
 
-    def _open(self) -> Live:
+    def _open(self) -> Sink:
         session = self.session
         refused = session.refused
         loader, tier = session.loader_name, self._options.tier
@@ -123,11 +138,33 @@ class _Watcher:
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state
         )
         self._judge = Judge(
-            self._watched, self._on_finding, self._tally,
+            self._watched, self._tell, self._tally,
             suppressions=self._suppressions, on_incident=self._on_incident,
         )  # fmt: skip
+        if self._options.unknown == "alert":
+            self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         manifest = first_manifest(self._options, session.facts, session.clock)
-        return Live(manifest, self._judge.judge)
+        live = Live(manifest, self._judge_window)
+        if self._recording is None:
+            return live
+        sink: Sink = self._recording.open(manifest, session)
+        if not self._options.records_all:
+            sink = OnlyUnknown(sink, live, self._watched)
+        return Both(live, sink)
+
+    def _judge_window(self, live: Live, between: Callable[[], None]) -> None:
+        assert self._judge is not None
+        self._judge.judge(live, between)
+        if self._unknown:
+            self._unknown.take(live)
+
+    def _tell(self, finding: Finding) -> None:
+        """Tell *finding*, and where else there is more to read of it."""
+        recording = self._recording
+        is_recorded = self._options.records_all or finding.baseline is None
+        if recording is not None and is_recorded and recording.is_kept:
+            finding = finding.model_copy(update={"recording_id": recording.recording_id})
+        self._on_finding(finding)
 
     def telling(
         self, on_window: Callable[[WindowStatus], None] | None
@@ -174,8 +211,18 @@ class _Watcher:
             self.session,
             report,
             workloads=counted,
-            watch=self._tally.reading(self._baselines),
+            watch=self._reading(),
         )
+
+    def _reading(self) -> WatchReading:
+        return replace(
+            self._tally.reading(self._baselines),
+            recording=self._recording_standing(),
+            may_lack_baselines=self._options.unknown != "ignore",
+        )
+
+    def _recording_standing(self) -> Keeping | None:
+        return self._recording.standing() if self._recording else None
 
     def _status(self, window: int) -> WindowStatus:
         assert self._judge is not None
@@ -189,15 +236,20 @@ class _Watcher:
             baselines=self._baselines,
             incidents=self._judge.findings.incidents.total,
             suppressions=self._suppressions.status(),
+            recording=self._recording_standing(),
         )
 
-    def finish(self, on_window: Callable[[WindowStatus], None] | None) -> WatchResult:
+    def finish(
+        self, on_window: Callable[[WindowStatus], None] | None, stopped: Stopped
+    ) -> WatchResult:
         """End the open window, and bring every finding up to date."""
         assert self._judge is not None
         assert self._watched is not None
         session, findings = self.session, self._judge.findings
         session.end(self.telling(on_window))
         findings.tell_again(session.clock.utc_ns(session.clock.boot_ns()), is_last=True)
+        if self._recording:
+            self._recording.end(session, stopped)
         return WatchResult(
             windows=session.windows,
             calls=session.calls,
@@ -209,4 +261,12 @@ class _Watcher:
             command_exit=session.command_exit,
             incidents=findings.incidents.total,
             suppressions=self._suppressions.status(),
+            recording=self._recording_standing(),
         )
+
+    def close(self, *, grace_s: float) -> None:
+        """Detach, and leave the recording readable, however it came to this."""
+        self.session.detach()
+        if self._recording:
+            self._recording.close(has_begun=self.session.has_begun)
+        self.session.close(grace_s=grace_s)

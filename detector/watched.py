@@ -177,6 +177,14 @@ class Watched:
             for number in one.living
         }
 
+    def unknown(self) -> list[Workload]:
+        """Return the workloads that no baseline is for, of which something runs."""
+        return [one for one in self._workloads.values() if one.known is None and one.living]
+
+    def row_of(self, instance: int) -> Mapping[str, Any]:
+        """Return the row of table `instances` of *instance*."""
+        return self._instances[instance]
+
     def of_instance(self, instance: int) -> Workload:
         """Return the workload that *instance* runs."""
         return self._workloads[self._instances[instance]["workload"]]

@@ -273,10 +273,11 @@ class Journal:
         rotation = self._rotation
         return bool(self._open.windows) and (
             self._now() - self._began >= rotation.every_s * rarer(len(self._all_files()))
-            or self._journal_bytes() >= rotation.size_bytes
+            or self.journal_bytes() >= rotation.size_bytes
         )
 
-    def _journal_bytes(self) -> int:
+    def journal_bytes(self) -> int:
+        """Return what the journal has on the disk, until it is rotated."""
         return sum(stream.size_bytes for stream in self._streams.values())
 
     def _rotate(self, between: Callable[[], None]) -> None:
@@ -306,7 +307,7 @@ class Journal:
             return
         # The newest windows stay, however much there is of what is never dropped.
         segments = self._segments if self._open.windows else self._segments[:-1]
-        listed = sum(file.size_bytes or 0 for file in self._all_files()) + self._journal_bytes()
+        listed = sum(file.size_bytes or 0 for file in self._all_files()) + self.journal_bytes()
         kept_bytes = listed - sum(segment.size_bytes for segment in segments)
         newest = self._open.end_ns or self._segments[-1].end_ns
         old = segments[: overdue(segments, retain, now_ns=newest, kept_bytes=kept_bytes)]
@@ -343,7 +344,7 @@ class Journal:
 
     def spooled_bytes(self) -> int:
         """Return what waits here: the journal, and files that have not arrived."""
-        return self._journal_bytes() + sum(file.size_bytes or 0 for file in self.manifest.files)
+        return self.journal_bytes() + sum(file.size_bytes or 0 for file in self.manifest.files)
 
     def _all_files(self) -> tuple[DataFile, ...]:
         sent = self.manifest.sent

@@ -12,7 +12,17 @@ from profiler.loaders.base import Tier
 from profiler.rotation import Rotation
 from profiler.targets import Targets
 
-__all__ = ["RecordOptions", "RecordResult", "SessionOptions", "UploadOptions"]
+__all__ = [
+    "Keeping",
+    "KeepingState",
+    "RecordOptions",
+    "RecordResult",
+    "SessionOptions",
+    "Storage",
+    "UploadOptions",
+]
+
+KeepingState = Literal["recording", "full", "failed", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +31,7 @@ class SessionOptions:
 
     *duration_s* None: until stopped, or until the command ends. *startup_ms*: what has not become
     steady by itself is taken for it then. *spares_stdout*: what the command prints goes to standard
-    error.
+    error. *is_recorded*: every row is wanted, whatever is known of it.
     """
 
     targets: Targets
@@ -35,6 +45,7 @@ class SessionOptions:
     ready_file: Path | None = None
     cluster: str | None = None
     spares_stdout: bool = False
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +55,16 @@ class UploadOptions:
     spool: Path | None = None
     spool_bytes: int = 1 << 30
     patience_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """Where a recording is written to, and how; *upload* is for a URL."""
+
+    output: Path | RecordingUrl
+    upload: UploadOptions = field(default_factory=UploadOptions)
+    rotation: Rotation = field(default_factory=Rotation)
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +80,14 @@ class RecordOptions(SessionOptions):
     max_loss: int | None = None
     until_settled: float | None = None
     force: bool = False
+    is_recorded: bool = True
+
+    @property
+    def storage(self) -> Storage:
+        """Return what of this is about files."""
+        return Storage(
+            output=self.output, upload=self.upload, rotation=self.rotation, force=self.force
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +109,19 @@ class RecordResult:
     clean: bool
     loader_reason: str | None = None
     stopped: Stopped = "asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a recording stands that is kept beside a watch.
+
+    *lost* and *waiting* are rows; *trouble* is why it failed. While it is `full`, rows are lost.
+    """
+
+    place: str
+    recording_id: str
+    state: KeepingState
+    windows: int
+    lost: int
+    waiting: int
+    trouble: str | None = None

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ethogram.contracts.manifest import Command, Stopped
-from ethogram.contracts.remote import RecordingUrl, Remote
-from profiler.destination import check_destination
-from profiler.journal import Journal
+from ethogram.contracts.manifest import Stopped
 from profiler.options import RecordOptions, RecordResult
-from profiler.preamble import first_manifest, shown_values
+from profiler.output import Output
+from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, OnWindow, Session
 from profiler.sink import Both, Sink, Until
-from profiler.spool import BoundedSpool, Outlet, default_spool
-from profiler.upload import Uploader
 from profiler.window import WindowReport
 
 if TYPE_CHECKING:
@@ -65,46 +60,17 @@ class _Recorder:
         self._until = until
         self._stopped: Stopped = "asked"
         self.session = Session(options)
-        self._journal: Journal | None = None
-        self._spool: BoundedSpool | None = None
+        self._output = Output(options.storage, options)
 
     def start(self) -> None:
-        remote = None
-        replaced: tuple[str, ...] = ()
-        if isinstance(self._options.output, RecordingUrl):
-            remote = Remote(self._options.output)
-            replaced = check_destination(remote, force=self._options.force)
-        dropped = self.session.start(lambda: self._open_journal(remote))
-        assert self._journal is not None
-        self._journal.update(privileges_dropped=dropped)
-        if remote is not None:
-            self._journal.begin_upload(replaced)
+        self._output.check()
+        dropped = self.session.start(self._open)
+        self._output.begin(dropped)
 
-    def _open_journal(self, remote: Remote | None) -> Sink:
-        options, session = self._options, self.session
-        first = first_manifest(options, session.facts, session.clock)
-        if remote is None:
-            assert isinstance(options.output, Path)
-            journal = Journal.create(
-                options.output, first, options.force, rotation=options.rotation
-            )
-        else:
-            upload = options.upload
-            place = upload.spool or default_spool(first.recording_id)
-            outlet = Outlet(Uploader(remote, place), upload.patience_s)
-            journal = Journal.create(place, first, rotation=options.rotation, outlet=outlet)
-            self._spool = BoundedSpool(journal, upload.spool_bytes)
-        self._journal = journal
-        self._journal.update(
-            loader=session.loader_name,
-            loader_reason=session.loader_reason,
-            until_settled=options.until_settled,
-            programs=session.programs,
-            # By the hooks on every call, which alone see them: at its end, and at its beginning.
-            file_changes=(session.loader_name == "core" and options.tier == "full") or None,
-            arguments=(session.loader_name == "core" and options.tier != "light") or None,
-        )
-        sink = self._spool or self._journal
+    def _open(self) -> Sink:
+        first = first_manifest(self._options, self.session.facts, self.session.clock)
+        first = first.model_copy(update={"until_settled": self._options.until_settled})
+        sink = self._output.open(first, self.session)
         return Both(sink, self._until) if self._until else sink
 
     def run(self, on_window: OnWindow | None, stop: threading.Event) -> None:
@@ -129,25 +95,22 @@ class _Recorder:
 
     @property
     def _lost(self) -> int:
-        return self.session.lost + (self._spool.lost if self._spool else 0)
+        return self.session.lost + self._unspooled
 
     @property
     def _losses(self) -> Mapping[tuple[str, str, str], int]:
-        unspooled = self._spool.lost if self._spool else 0
+        unspooled = self._unspooled
         return self.session.losses | ({("disk", "spool", ""): unspooled} if unspooled else {})
+
+    @property
+    def _unspooled(self) -> int:
+        return self._output.spool.lost if self._output.spool else 0
 
     def finish(self, on_window: OnWindow | None) -> RecordResult:
         """End the open window and the recording."""
-        journal, session = self._journal, self.session
-        assert journal is not None
+        session = self.session
         session.end(on_window)
-        if self._options.targets.kind == "command":
-            argv = shown_values(self._options)
-            journal.update(command=Command(argv=argv, exit_status=session.command_exit))
-        redaction = journal.manifest.redaction
-        journal.update(redaction=redaction.model_copy(update={"redacted": session.redacted}))
-        journal.update(stopped=self._stopped)
-        manifest = journal.close(ended=session.clock.datetime(session.clock.boot_ns()))
+        manifest = self._output.end(session, self._stopped)
         return RecordResult(
             recording=self._options.output,
             windows=session.windows,
@@ -164,10 +127,5 @@ class _Recorder:
     def close(self, *, grace_s: float) -> None:
         """Leave the recording readable; of one that did not even begin nothing is left."""
         self.session.detach()
-        if self._journal:
-            if self.session.has_begun:
-                self._journal.abandon()
-            else:
-                self._journal.discard()
-            self._journal = None
+        self._output.close(has_begun=self.session.has_begun)
         self.session.close(grace_s=grace_s)

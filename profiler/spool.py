@@ -1,4 +1,4 @@
-"""A recording on its way to a URL: what waits on this disk, and no more than it may be."""
+"""A recording on its way: what waits for a store or a disk, and no more than it may be."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from ethogram.contracts.columns import Values
 from ethogram.errors import CaptureError, UsageError
 from profiler.segments import has_windows
+from profiler.sink import Sink
 from profiler.upload import Uploader
 
 if TYPE_CHECKING:
     from profiler.journal import Journal
 
-__all__ = ["SPOOL_ROOT", "BoundedSpool", "Outlet", "default_spool", "not_sent"]
+__all__ = ["SPOOL_ROOT", "Bounded", "BoundedSpool", "Outlet", "default_spool", "not_sent"]
 
 SPOOL_ROOT = Path("/var/lib/ethogram/spool")
 # What a window is known by, and what says that it is not whole; some hundred bytes.
@@ -32,18 +33,19 @@ class Outlet:
     patience_s: float = 30.0
 
 
-class BoundedSpool:
-    """A sink in front of a journal that is a spool: while that is full, rows are counted as lost.
+class Bounded:
+    """A sink in front of *sink*: while that *is_full*, rows are counted as lost in *place*.
 
     The windows stay, and say so: their coverage is incomplete, table `losses` tells how many rows
-    they lack. Once the store has taken something, rows are kept again, from the next window on.
+    they lack. Once there is room, rows are taken again, from the next window on.
     """
 
-    def __init__(self, journal: Journal, limit_bytes: int) -> None:
+    def __init__(self, sink: Sink, is_full: Callable[[], bool], place: str) -> None:
         self.lost = 0
-        self._journal = journal
-        self._limit_bytes = limit_bytes
-        self._is_full = False
+        self._sink = sink
+        self._asks = is_full
+        self._place = place
+        self.is_full = False
         self._window_lost = 0
         self._window = 0
 
@@ -51,29 +53,36 @@ class BoundedSpool:
         """Take rows of *table* in the open window, or count them."""
         rows = len(next(iter(columns.values())))
         if table == "windows" and rows:
-            self._window = int(columns["window"][0])
-        if self._is_full and has_windows(table):
+            self._window = int(columns["window"][-1])
+        if self.is_full and has_windows(table):
             if table not in _KEPT:
                 self._window_lost += rows
                 return
             if table == "coverage":
                 columns = {**columns, "state": ["incomplete"] * rows}
-        self._journal.append(table, columns)
+        self._sink.append(table, columns)
 
     def flush(self, *, between: Callable[[], None] | None = None) -> None:
         """End the window."""
         if self._window_lost:
-            self._journal.append(
+            self._sink.append(
                 "losses",
                 {
                     "window": [self._window], "workload": [None], "instance": [None],
-                    "kind": ["disk"], "place": ["spool"], "count": [self._window_lost],
+                    "kind": ["disk"], "place": [self._place], "count": [self._window_lost],
                 },
             )  # fmt: skip
             self.lost += self._window_lost
             self._window_lost = 0
-        self._journal.flush(between=between)
-        self._is_full = self._journal.spooled_bytes() > self._limit_bytes
+        self._sink.flush(between=between)
+        self.is_full = self._asks()
+
+
+class BoundedSpool(Bounded):
+    """In front of a journal that is a spool: full while more than *limit_bytes* wait in it."""
+
+    def __init__(self, journal: Journal, limit_bytes: int) -> None:
+        super().__init__(journal, lambda: journal.spooled_bytes() > limit_bytes, "spool")
 
 
 def default_spool(recording_id: str) -> Path:

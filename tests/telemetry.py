@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import yaml
 
 from detector.options import BaselinesStatus
 from detector.tally import Tally
+from profiler.options import Keeping
 from profiler.telemetry.reading import Reading, SinkReading
 
 __all__ = [
     "BASELINES",
     "DASHBOARD",
     "DEPLOY",
+    "KEEPING",
     "RULES",
     "asked_for",
     "make_reading",
@@ -25,6 +28,7 @@ __all__ = [
     "queries",
 ]
 
+KEEPING = Keeping(place="/r", recording_id="r", state="recording", windows=7, lost=3, waiting=11)
 BASELINES = BaselinesStatus(3, "2026-11-23T06:00:00Z", changes=2)
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "ethogram.rules.yaml"
@@ -52,7 +56,7 @@ def make_reading(**fields: Any) -> Reading:
         "events": {"calls": 5, "execs": 4, "opens": 3, "connects": 2},
         "lost": 9, "losses": {("ring_full", "files"): 9},
         "workloads": {"ok": 2, "blind": 0, "degraded": 0},
-        "watch": tally.reading(BASELINES), "sinks": (make_sink(),),
+        "watch": replace(tally.reading(BASELINES), recording=KEEPING), "sinks": (make_sink(),),
     }  # fmt: skip
     return Reading(**whole | fields)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from profiler.rotation import Retention, Rotation
 
 __all__ = [
+    "require_lasting",
     "rotation_of",
+    "rotation_options",
     "send_wait_option",
     "storage_options",
     "upload_of",
@@ -61,7 +63,7 @@ def send_wait_option(command: Any) -> Any:
     )(command)
 
 
-def _require_lasting(url: RecordingUrl) -> None:
+def require_lasting(url: RecordingUrl) -> None:
     """Raise `UsageError` where what is uploaded ends with the process that uploads it."""
     if url.scheme == "memory":
         raise UsageError(
@@ -75,7 +77,7 @@ def upload_of(values: dict[str, Any]) -> UploadOptions:
 
     is_url = isinstance(values["output"], RecordingUrl)
     if is_url:
-        _require_lasting(values["output"])
+        require_lasting(values["output"])
     if values["spool"] is not None and not is_url:
         raise UsageError(
             "`--spool` is for recordings that go to a URL",
@@ -93,7 +95,7 @@ def upload_of(values: dict[str, Any]) -> UploadOptions:
     )
 
 
-def storage_options(command: Any) -> Any:
+def rotation_options(command: Any) -> Any:
     """Add the options that `rotation_of` reads."""
     options = (
         click.option(
@@ -119,6 +121,16 @@ def storage_options(command: Any) -> Any:
             help="Delete the oldest windows beyond an age such as `7d`, or beyond a size such as "
             "`10GB`, a file at a time; without it nothing is deleted.",
         ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def storage_options(command: Any) -> Any:
+    """Add the options that `rotation_of` and `upload_of` read."""
+    options = (
+        rotation_options,
         click.option(
             "--spool",
             metavar="DIR",

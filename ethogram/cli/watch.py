@@ -23,6 +23,12 @@ from ethogram.cli.watch_baselines import (
     suppressions_of,
     telling,
 )
+from ethogram.cli.watch_recording import (
+    RecordingScreen,
+    ending_of_recording,
+    learning_options,
+    storage_of,
+)
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import BaselineError, CaptureError, EthogramError, UsageError
 
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
     from detector.options import WatchOptions, WatchResult, WindowStatus
     from detector.suppressions import Suppressions
     from ethogram.contracts.finding import Finding
+    from profiler.options import Keeping, Storage
 
 __all__ = ["DEVIATION", "SEVERITIES", "command", "conclude"]
 
@@ -52,11 +59,14 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
         "ethogram watch --baseline baselines --all --to file:/var/log/ethogram/findings.jsonl",
         "ethogram watch --baseline baselines --all "
         "--to 'webhook+https://siem.example/in#token-file=/etc/ethogram/token&severity=medium'",
+        "ethogram watch --unknown record --learn /var/lib/ethogram/learn --retain 7d --all",
+        "ethogram watch --baseline baselines --unknown alert --all",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
 )
 @baseline_options
 @map_option
+@learning_options
 @click.option(
     "--format",
     "output_format",
@@ -89,6 +99,7 @@ def command(**values: Any) -> None:
     from ethogram.cli.watch_screen import summary
 
     target = chosen(values)
+    storage = storage_of(values)
     require_place("--ready-file", values["ready_file"])
     require_place("--status", values["status"])
     _require_two(values["ready_file"], values["status"])
@@ -96,12 +107,21 @@ def command(**values: Any) -> None:
     suppressions = suppressions_of(values["suppressions"])
     library = loaded(baselines, values["map_file"])
     _warn(library, values)
-    result, library = _watch(values, target, baselines, library, suppressions)
+    options = _options(values, target, storage)
+    result, library = _watch(values, options, baselines, library, suppressions)
     for line in summary(result, library.known):
+        say(line)
+    for line in ending_of_recording(result.recording):
         say(line)
     if result.command_exit is not None:
         say(describe_exit(result.command_exit))
-    conclude(result, library, fail_on=values["fail_on"], max_loss=values["max_loss"])
+    conclude(
+        result,
+        library,
+        fail_on=values["fail_on"],
+        max_loss=values["max_loss"],
+        may_lack=values["unknown"] != "ignore",
+    )
 
 
 def _require_two(ready_file: Path | None, status: Path | None) -> None:
@@ -134,7 +154,7 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
 
 def _watch(
     values: dict[str, Any],
-    target: Chosen,
+    options: WatchOptions,
     baselines: Baselines,
     library: Library,
     suppressions: Suppressions,
@@ -146,12 +166,13 @@ def _watch(
     from ethogram.cli.watch_screen import WatchScreen
     from ethogram.cli.watch_status import StatusFile
 
-    outbox, sink_screen = outbox_of(values), SinkScreen()
+    outbox, sink_screen, recording_screen = outbox_of(values), SinkScreen(), RecordingScreen()
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
+    ended: list[Keeping | None] = [None]
     screen = WatchScreen(
         printer(values["output_format"]),
-        has_progress=target.kind != "command",
+        has_progress=options.targets.kind != "command",
         show_incident=incident_printer(values["output_format"]),
     )
 
@@ -162,6 +183,9 @@ def _watch(
 
     def on_window(window: WindowStatus) -> None:
         screen.on_window(window)
+        for line in recording_screen.take(window.recording):
+            screen.close()
+            say(line)
         sinks = outbox.standing() if outbox else ()
         sink_screen.take(sinks)
         if status:
@@ -174,7 +198,7 @@ def _watch(
         for line in ending(sinks):
             say(line)
         if status:
-            status.end(sinks)
+            status.end(sinks, ended[-1])
 
     with ExitStack() as stack:
         stack.callback(close)
@@ -182,7 +206,7 @@ def _watch(
         stop = stack.enter_context(stop_on_signals())
         stack.callback(screen.close)
         result = watch(
-            _options(values, target),
+            options,
             library=library,
             on_finding=on_finding,
             on_state=screen.on_state,
@@ -198,29 +222,39 @@ def _watch(
             stop=stop,
             telemetry=telemetry,
         )
+        ended.append(result.recording)
         return result, newest[-1]
 
 
-def _options(values: dict[str, Any], target: Chosen) -> WatchOptions:
+def _options(values: dict[str, Any], target: Chosen, storage: Storage | None) -> WatchOptions:
     from detector.options import WatchOptions
 
     return WatchOptions(
         baselines=values["baselines"],
         environment=values["map_file"],
         spares_stdout=True,
+        unknown=values["unknown"],
+        storage=storage,
+        records_all=values["unknown_to"] is None,
+        is_recorded=storage is not None,
         **session_fields(values, target),
     )
 
 
 def conclude(
-    result: WatchResult, library: Library, *, fail_on: str | None, max_loss: int | None
+    result: WatchResult,
+    library: Library,
+    *,
+    fail_on: str | None,
+    max_loss: int | None,
+    may_lack: bool = False,
 ) -> None:
     """Exit as *result* asks: a finding as grave as *fail_on* goes before whatever else is wrong.
 
-    Raises `BaselineError` where no baseline was for anything, `CaptureError` where more than
-    *max_loss* events were lost.
+    Raises `BaselineError` where no baseline was for anything, unless they *may_lack*, and
+    `CaptureError` where more than *max_loss* events were lost.
     """
-    problem = _no_match(result, library)
+    problem = _no_match(result, library, may_lack=may_lack)
     if problem is None and max_loss is not None and result.lost > max_loss:
         problem = CaptureError(
             f"{count(result.lost, 'event')} lost, more than the {max_loss:,} allowed",
@@ -239,18 +273,19 @@ def conclude(
         raise problem
 
 
-def _no_match(result: WatchResult, library: Library) -> EthogramError | None:
+def _no_match(result: WatchResult, library: Library, *, may_lack: bool) -> EthogramError | None:
     """Return what is wrong where no baseline was for anything that ran."""
     from ethogram.cli.watch_screen import baseline_words, listed
 
-    if any(one.baseline is not None for one in result.workloads):
+    is_expected = may_lack and bool(result.workloads)
+    if is_expected or any(one.baseline is not None for one in result.workloads):
         return None
     meant = listed(baseline_words(known.baseline) for known in library.known)
     if not result.workloads:
         return BaselineError(
             "nothing of the target ran while it was watched",
             hint=f"`{shell('ethogram', 'record', '-o', 'everything', '--all', '--duration', '10s')}"
-            f"` says what runs on this host; the baselines are for {meant}",
+            f"` says what runs on this host; the baselines are for {meant or 'nothing'}",
         )
     ran = listed(subject_words(one.subject) for one in result.workloads)
     kinds = {known.baseline.match.kind for known in library.known}

@@ -30,13 +30,13 @@ def baseline_options(command: Any) -> Any:
             click.option(
                 "--baseline",
                 "baselines",
-                required=True,
                 multiple=True,
                 metavar="FILE|DIR|URL",
                 type=Location(),
                 help="A baseline, or a directory of `*.baseline.yaml` with those below it, such as "
                 "a git checkout, or a URL such as `s3://bucket/baselines`. May be repeated. What "
-                "changes there is taken while the watch runs.",
+                "changes there is taken while the watch runs. May be left out with "
+                "`--unknown record` and `--unknown alert`.",
             ),
             click.option(
                 "--baseline-poll",
@@ -72,11 +72,18 @@ def baselines_of(values: dict[str, Any]) -> Baselines:
     from detector.baselines import Baselines
     from ethogram.contracts.environment import load_environment
 
+    if not values["baselines"] and values["unknown"] == "ignore":
+        raise UsageError(
+            "nothing says what is normal: `--baseline` is missing",
+            hint="name baselines, or begin without: `--unknown record --learn DIR` records what "
+            "runs, so that baselines can be learnt",
+        )
     map_file: Path | None = values["map_file"]
     return Baselines(
         values["baselines"],
         environment=None if map_file is None else load_environment(map_file),
         verify=_verify(values["verify_keys"], values["verify_state"]),
+        may_lack=values["unknown"] != "ignore",
     )
 
 

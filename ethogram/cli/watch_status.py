@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from detector.options import WindowStatus, WorkloadStatus
     from detector.sinks.outbox import SinkStatus
+    from profiler.options import Keeping
 
 __all__ = ["STATUS_SCHEMA", "StatusFile"]
 
@@ -50,13 +51,16 @@ class StatusFile:
             "suppressions": None if status.suppressions is None else asdict(status.suppressions),
             "workloads": _workloads(status.workloads),
             "baselines": None if status.baselines is None else asdict(status.baselines),
+            "recording": None if status.recording is None else asdict(status.recording),
             "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")
         self._is_kept = True
 
-    def end(self, sinks: Sequence[SinkStatus] = ()) -> None:
-        """Say that nobody watches any more, and how the *sinks* were left."""
+    def end(self, sinks: Sequence[SinkStatus] = (), recording: Keeping | None = None) -> None:
+        """Say that nobody watches any more, and how the *sinks* and the *recording* were left."""
+        if recording is not None:
+            self._last["recording"] = asdict(recording)
         if sinks:
             self._last["sinks"] = [asdict(one) for one in sinks]
         self._is_kept = True  # whatever ended the watch is what to tell

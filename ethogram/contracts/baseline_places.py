@@ -18,8 +18,8 @@ from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.remote import RecordingUrl, Remote
 from ethogram.errors import BaselineError, EthogramError
 
-__all__ = ["LIST_NAME", "LIST_SUFFIX", "BaselineFile", "BaselinePlace", "Stamps", "is_directory",
-           "named_model", "parsed", "read_place", "stamps_of"]  # fmt: skip
+__all__ = ["LIST_NAME", "LIST_SUFFIX", "BaselineFile", "BaselinePlace", "Stamps", "has_baselines",
+           "is_directory", "named_model", "parsed", "read_place", "stamps_of"]  # fmt: skip
 
 BaselineFile: TypeAlias = Path | RecordingUrl
 Stamps: TypeAlias = Mapping[str, tuple[object, ...]]
@@ -56,6 +56,11 @@ def is_directory(place: Path | RecordingUrl) -> bool:
     if isinstance(place, RecordingUrl):
         return not str(place).endswith((".yaml", ".yml"))
     return place.is_dir()
+
+
+def has_baselines(directory: Path) -> bool:
+    """Return whether there is a baseline in *directory*, or below it."""
+    return bool(_names(directory, below=True))
 
 
 def read_place(place: Path | RecordingUrl, *, below: bool = False) -> BaselinePlace:

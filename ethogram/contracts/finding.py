@@ -113,7 +113,8 @@ class Finding(Frozen):
     knows the container, as for system calls. *container_root* is the container's first
     process. *file*, *peer* and *dns* are the row that showed it, where it has one: of what is
     counted, as it was when it was told last. *incident* is shared by findings of one process
-    tree, *related* are fingerprints of those that were found before in it.
+    tree, *related* are fingerprints of those that were found before in it. *recording_id* is of the
+    recording that the watch kept beside it.
     """
 
     schema_name: Literal["ethogram.finding/1"] = Field(FINDING_SCHEMA, alias="schema")
@@ -141,6 +142,7 @@ class Finding(Frozen):
     workload_state: WorkloadState
     phase: Text
     baseline: Text | None = None
+    recording_id: Text | None = None
     first_seen: Time
     last_seen: Time
     count: Count

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import (
@@ -22,6 +22,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from profiler.telemetry.reading import Distribution, Reading, SinkReading, WatchReading
+
+if TYPE_CHECKING:
+    from profiler.options import Keeping
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 
@@ -107,6 +110,23 @@ def _watch(watch: WatchReading | None) -> Iterator[Metric]:
         "From the event to the finding's line on standard output.",
         watch.latency,
     )
+    yield from _recording(watch.recording)
+
+
+def _recording(recording: Keeping | None) -> Iterator[Metric]:
+    if recording is None:
+        return
+    yield _gauge(
+        "recording_up", "1 while the recording takes rows, 0 where they are lost.", (),
+        {(): int(recording.state in {"recording", "ended"})},
+    )  # fmt: skip
+    yield _gauge(
+        "recording_waiting_rows", "Rows that wait to be written.", (), {(): recording.waiting}
+    )
+    yield _counter(
+        "recording_lost_rows", "Rows that the recording lacks, for want of time or room.", (),
+        {(): recording.lost},
+    )  # fmt: skip
 
 
 def _sinks(sinks: tuple[SinkReading, ...]) -> Iterator[Metric]:

@@ -31,7 +31,8 @@ def not_ready(reading: Reading, now_s: float) -> Iterator[str]:
         yield problem
     for name in reading.refused:
         yield f"the kernel refused the program `{name}`"
-    if reading.watch is not None and not reading.watch.baselines:
+    watch = reading.watch
+    if watch is not None and not watch.baselines and not watch.may_lack_baselines:
         yield "no baseline is loaded"
     if not reading.windows:
         yield "no window has ended yet"

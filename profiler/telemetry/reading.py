@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from profiler.options import Keeping
 
 __all__ = ["Distribution", "Reading", "SinkReading", "WatchReading"]
 
@@ -39,7 +43,8 @@ class SinkReading:
 class WatchReading:
     """What only a watch has. *last_s*: when a finding of that severity was last told, UTC.
 
-    *is_refused*: the baselines that are there now are not those that are judged by.
+    *is_refused*: the baselines that are there now are not those that are judged by. *recording*:
+    how the recording stands that is kept beside it. *may_lack_baselines*: it began without any.
     """
 
     baselines: int
@@ -50,6 +55,8 @@ class WatchReading:
     incidents: Mapping[tuple[str], int]
     last_s: Mapping[str, float]
     latency: Distribution
+    recording: Keeping | None = None
+    may_lack_baselines: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

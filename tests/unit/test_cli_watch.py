@@ -166,6 +166,7 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
                 "instances": 2, "findings": 0,
             }
         ],
+        "recording": None,
         "sinks": [],
     }  # fmt: skip
     status.take(window(window=5, lost=7))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,15 @@ from ethogram.contracts.finding import SEVERITIES, WorkloadState
 from profiler.telemetry.families import exposition
 from profiler.telemetry.reading import Reading
 from tests.sinks import make_finding
-from tests.telemetry import BASELINES, DASHBOARD, asked_for, make_reading, make_sink, queries
+from tests.telemetry import (
+    BASELINES,
+    DASHBOARD,
+    KEEPING,
+    asked_for,
+    make_reading,
+    make_sink,
+    queries,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -85,7 +94,8 @@ def test_the_document_lists_every_metric_with_its_type_and_labels() -> None:
             documented[name] = (kind, set(re.findall(r"`(\w+)`", of_each)))
     tally = Tally()
     tally.count(FINDING)
-    text = exposition(make_reading(watch=tally.reading(BASELINES))).decode()
+    watch = replace(tally.reading(BASELINES), recording=KEEPING)
+    text = exposition(make_reading(watch=watch)).decode()
     shown = {}
     for family in text_string_to_metric_families(text):
         name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -103,7 +113,8 @@ def exposed() -> dict[str, dict[str, set[str]]]:
     tally.count(FINDING)
     shown: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     states = dict.fromkeys(get_args(WorkloadState), 0)
-    for one in samples(make_reading(watch=tally.reading(BASELINES), workloads=states)):
+    watch = replace(tally.reading(BASELINES), recording=KEEPING)
+    for one in samples(make_reading(watch=watch, workloads=states)):
         shown[one.name].update({})
         for label, content in one.labels.items():
             shown[one.name][label].add(content)
