@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
 from detector.details import Details
 from detector.incidents import Incidents
-from detector.moments import moment
+from detector.moments import moment, moment_ns
 from detector.processes import ProcessTree
 from detector.room import Room
+from detector.sensor.kept_findings import KeptFinding
 from detector.sighting import Sighting
 from detector.suppressions import Suppressions
 from detector.tally import Tally
@@ -102,9 +103,31 @@ class Findings:
         self.incidents = Incidents(self._tally, on_incident)
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
+        self._kept: dict[str, KeptFinding] = {}
         self._room = Room()
         self.worst: Severity | None = None
         self.total = 0
+
+    def recall(self, kept: Mapping[str, KeptFinding]) -> None:
+        """Count on what an earlier watch told, by fingerprint, instead of telling it again."""
+        self._kept = dict(kept)
+
+    def _told_of(self, fingerprint: str) -> _Told | None:
+        """Return what was told of *fingerprint*, by this watch or by one before."""
+        kept = self._kept.pop(fingerprint, None)
+        finding = kept.finding() if kept else None
+        if kept and finding and fingerprint not in self._told:
+            self._told[fingerprint] = _Told(
+                finding,
+                told_ns=moment_ns(finding.time),
+                is_current=True,
+                instances=kept.instances,
+                count=finding.count,
+                last_ns=moment_ns(finding.last_seen),
+                observed=finding.evidence.observed,
+                values=finding.evidence.values or (),
+            )
+        return self._told.get(fingerprint)
 
     def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> None:
         """Tell of *sighting*, or count it where it was told; *now_ns* is UTC."""
@@ -113,16 +136,18 @@ class Findings:
             sighting, whose, fingerprint, now_ns
         ):  # fmt: skip
             return
-        if fingerprint not in self._told and not self._has_room(sighting, whose, now_ns):
+        told = self._told_of(fingerprint)
+        if told is None and not self._has_room(sighting, whose, now_ns):
             sighting = _beyond(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
-        told = self._told.get(fingerprint)
+            told = self._told_of(fingerprint)
         if told is None:
             finding = self._finding(sighting, whose, fingerprint, now_ns)
             if sighting.identity != _BEYOND:
                 finding = self._in_incident(finding, sighting)
             self._tell_new(finding, sighting, now_ns)
             return
+        self._is_worst(told.finding.severity)
         told.count += sighting.count
         told.last_ns = max(told.last_ns, sighting.last_ns)
         told.observed, told.values = sighting.observed, _values(sighting)
@@ -134,7 +159,7 @@ class Findings:
             self._tell_more(told, finding, now_ns)
             if is_graver:
                 self._tally.count(told.finding)
-            self._tally.told(sighting.first_ns)
+            self._timed(sighting)
         else:
             told.is_current = False
             self.incidents.goes_on(told.finding, sighting.last_ns)
@@ -209,6 +234,10 @@ class Findings:
         self._tally.count(finding)
         if is_told:
             self._on_finding(finding)
+            self._timed(sighting)
+
+    def _timed(self, sighting: Sighting) -> None:
+        if sighting.is_timed:
             self._tally.told(sighting.first_ns)
 
     def _is_worst(self, severity: Severity) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from detector.sensor.reading import SensorStatus
 from detector.suppressions import SuppressionsStatus
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
@@ -78,6 +79,7 @@ class WindowStatus:
     incidents: int = 0
     suppressions: SuppressionsStatus | None = None
     recording: Keeping | None = None
+    sensor: SensorStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

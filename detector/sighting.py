@@ -20,7 +20,7 @@ class Sighting:
     *exec_id* or else *exe* says who did it; both are None where only the instance is known. *known*
     and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
     one *identity* are the same although *observed* differs. *values* are all that it stands for,
-    where they are more than *value*.
+    where they are more than *value*. How late it is told says nothing where it is not *is_timed*.
     """
 
     layer: Layer
@@ -44,3 +44,4 @@ class Sighting:
     identity: str | None = None
     confidence: Confidence | None = None
     compliance: tuple[Tags, ...] = ()
+    is_timed: bool = True

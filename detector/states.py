@@ -213,6 +213,8 @@ class States:
         self._unseen = tuple(unseen)
         self._sees_denied = sees_denied
         self._current: dict[str, _Current] = {}
+        # Why nothing can be relied on any more: something was done to the sensor.
+        self.blinded: str | None = None
 
     def update(
         self,
@@ -231,6 +233,8 @@ class States:
             rivals=rivals, refused=self._refused, sees_denied=self._sees_denied,
             unseen=self._unseen,
         )  # fmt: skip
+        if self.blinded and judged.state != "unknown":
+            judged = Judged("blind", self.blinded)
         since = before.windows_since_loss + 1 if before else HEALED_AFTER
         if seen.lost or seen.unowned:
             since = 0

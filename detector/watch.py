@@ -14,6 +14,8 @@ from detector.library import Library
 from detector.live import Live
 from detector.options import BaselinesStatus, WatchOptions, WatchResult, WindowStatus
 from detector.reload import Reloader, Update
+from detector.sensor.guard import Guard
+from detector.sensor.kept import Kept
 from detector.states import StateChange, States
 from detector.suppressions import Suppressions
 from detector.tally import Tally
@@ -48,6 +50,8 @@ def watch(
     on_incident: Callable[[Incident], None] = lambda _: None,
     suppressions: Suppressions | None = None,
     reloader: Reloader | None = None,
+    kept: Kept | None = None,
+    on_begin: Callable[[], None] = lambda: None,
     stop: threading.Event,
     telemetry: Telemetry | None = None,
 ) -> WatchResult:
@@ -55,16 +59,19 @@ def watch(
 
     Findings and states are told as soon as the window in which they came about has ended, and
     *telemetry* after them. What *reloader* has is told to *on_update* between two windows, and
-    judged by from the next one on. Raises as `profiler.recorder.record` does.
+    judged by from the next one on. What *kept* has of the watch before is not told again, and
+    *on_begin* is called once the programs are attached. Raises as `profiler.recorder.record` does.
     """
     watcher = _Watcher(
         options, library, on_finding, on_state,
         on_update=on_update, on_incident=on_incident,
         suppressions=suppressions or Suppressions(), reloader=reloader, telemetry=telemetry,
+        kept=kept,
     )  # fmt: skip
     grace_s = GRACE_S / 3
     try:
         watcher.start()
+        on_begin()
         if reloader:
             reloader.start()  # a thread, which has the privileges that are left
         stopped = watcher.session.run(watcher.telling(on_window), stop)
@@ -93,7 +100,10 @@ class _Watcher:
         suppressions: Suppressions,
         reloader: Reloader | None,
         telemetry: Telemetry | None,
+        kept: Kept | None,
     ) -> None:
+        self._kept = kept
+        self._guard: Guard | None = None
         self._on_update = on_update
         self._on_incident = on_incident
         self._suppressions = suppressions
@@ -122,6 +132,8 @@ class _Watcher:
         dropped = self.session.start(self._open)
         if self._recording:
             self._recording.begin(dropped)
+        assert self._guard is not None
+        self._guard.begin()
         if self._telemetry:
             self._telemetry.begin(self.session, watch=self._reading())
 
@@ -141,6 +153,12 @@ class _Watcher:
             self._watched, self._tell, self._tally,
             suppressions=self._suppressions, on_incident=self._on_incident,
         )  # fmt: skip
+        if self._kept:
+            self._judge.findings.recall(self._kept.told)
+        self._guard = Guard(
+            session, self._judge.findings, self._watched, states,
+            window_ms=self._options.window_ms, kept=self._kept,
+        )  # fmt: skip
         if self._options.unknown == "alert":
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         manifest = first_manifest(self._options, session.facts, session.clock)
@@ -154,17 +172,21 @@ class _Watcher:
 
     def _judge_window(self, live: Live, between: Callable[[], None]) -> None:
         assert self._judge is not None
+        assert self._guard is not None
         self._judge.judge(live, between)
         if self._unknown:
             self._unknown.take(live)
+        self._guard.take(live)
 
     def _tell(self, finding: Finding) -> None:
-        """Tell *finding*, and where else there is more to read of it."""
+        """Tell *finding*, where else there is more to read of it, and keep that for the next."""
         recording = self._recording
         is_recorded = self._options.records_all or finding.baseline is None
         if recording is not None and is_recorded and recording.is_kept:
             finding = finding.model_copy(update={"recording_id": recording.recording_id})
         self._on_finding(finding)
+        if self._kept:
+            self._kept.add(finding)
 
     def telling(
         self, on_window: Callable[[WindowStatus], None] | None
@@ -176,6 +198,8 @@ class _Watcher:
                 self._update(update)
             if over := self._suppressions.newly_over():
                 self._on_update(Update(expired=over))
+            assert self._guard is not None
+            self._guard.check()
             status = self._status(report.window)
             if on_window:
                 on_window(status)
@@ -237,6 +261,7 @@ class _Watcher:
             incidents=self._judge.findings.incidents.total,
             suppressions=self._suppressions.status(),
             recording=self._recording_standing(),
+            sensor=self._guard.status() if self._guard else None,
         )
 
     def finish(
@@ -250,6 +275,8 @@ class _Watcher:
         findings.tell_again(session.clock.utc_ns(session.clock.boot_ns()), is_last=True)
         if self._recording:
             self._recording.end(session, stopped)
+        if self._guard:
+            self._guard.end()
         return WatchResult(
             windows=session.windows,
             calls=session.calls,
@@ -265,7 +292,9 @@ class _Watcher:
         )
 
     def close(self, *, grace_s: float) -> None:
-        """Detach, and leave the recording readable, however it came to this."""
+        """Detach, and leave the recording readable, however it came to this; say how it ended."""
+        if self._guard:
+            self._guard.close()
         self.session.detach()
         if self._recording:
             self._recording.close(has_begun=self.session.has_begun)

@@ -12,11 +12,11 @@ from typing import Self
 from ethogram.errors import PreflightError
 from profiler.identity.hierarchy import Hierarchy, unified_mount
 
-__all__ = ["OwnCgroup"]
+__all__ = ["PARENT", "OwnCgroup"]
 
 # Only one who may write anywhere can remove what stands in the root cgroup itself, and that
 # privilege is given up before the end. The directory between stays.
-_PARENT = "ethogram"
+PARENT = "ethogram"
 _RUN = re.compile(r"[0-9a-f]{16}")
 _TRIES = 3
 
@@ -29,8 +29,8 @@ class OwnCgroup:
 
     def __init__(self, mount: Path, run_id: str) -> None:
         self.run_id = run_id
-        self.path = f"/{_PARENT}/{run_id}"
-        self._directory = mount / _PARENT / run_id
+        self.path = f"/{PARENT}/{run_id}"
+        self._directory = mount / PARENT / run_id
         self._directory.mkdir(mode=0o755)
         self._lock = _lock(self._directory)
         self.id = self._directory.stat().st_ino
@@ -39,7 +39,7 @@ class OwnCgroup:
     def make(cls, hierarchy: Hierarchy) -> Self:
         """Make one, and remove those whose recorder was killed; `PreflightError` if it cannot."""
         mount = unified_mount() if hierarchy.mount is None else hierarchy.mount
-        parent = mount / _PARENT
+        parent = mount / PARENT
         try:
             parent.mkdir(mode=0o755, exist_ok=True)
             _sweep(parent)

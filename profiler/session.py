@@ -25,8 +25,10 @@ from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from profiler.loading import load_rest
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
+from profiler.own_cgroup import PARENT
 from profiler.preamble import redactor
 from profiler.processes import ExecIds, Executables, Processes
+from profiler.pulse import Pulse
 from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.sink import Sink
@@ -93,6 +95,7 @@ class Session:
         self._polls = 0
         self._asked_all = 0
         self._is_live = False
+        self.pulse = Pulse(unified_mount() / PARENT)
         self.command_exit: int | None = None
         self.windows = 0
         self.has_begun = False
@@ -143,6 +146,14 @@ class Session:
             for one in self._attached.programs
             if one.state == "refused" and one.name not in OPTIONAL_PROGRAMS
         ]
+
+    def tampered(self) -> tuple[tuple[str, str], ...]:
+        """Return the programs that are not attached as they were, and what was done to each."""
+        return tuple(self._attached.tampered())
+
+    def is_armed(self) -> bool:
+        """Say whether the kernel side still records."""
+        return self._attached.is_armed()
 
     @property
     def _attached(self) -> Loader:
@@ -288,6 +299,7 @@ class Session:
 
     def _take_new_names(self) -> dict[RecordKind, list[Records]]:
         taken = self._attached.poll()
+        self.pulse.take(taken, self.clock.boot_ns())
         self._registry.take(taken, is_live=self._is_live)
         return taken
 

@@ -70,11 +70,18 @@ class Outbox:
     """Where findings go beside standard output. `close` in every case.
 
     Made before the programs are attached: nothing of it is a thread, and the sender is a process
-    without any privilege. Raises `UsageError` where a sink cannot work as it is written.
+    without any privilege, which sends *last_words*, a finding, where this process is killed. Raises
+    `UsageError` where a sink cannot work as it is written.
     """
 
     def __init__(
-        self, urls: Sequence[str], *, sender: Sender, root: Path, patience_s: float
+        self,
+        urls: Sequence[str],
+        *,
+        sender: Sender,
+        root: Path,
+        patience_s: float,
+        last_words: str = "",
     ) -> None:
         destinations = [Destination.parse(url) for url in urls]
         for destination in destinations:
@@ -83,6 +90,7 @@ class Outbox:
         if len(set(keys)) < len(keys):
             raise UsageError("one sink is named twice", hint="leave one of them out")
         self._urls, self._sender, self._patience_s = urls, sender, patience_s
+        self._last_words = last_words
         self._told: set[str] = set()
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,6 +160,7 @@ class Outbox:
             ],
             "sender": asdict(self._sender),
             "patience_s": self._patience_s,
+            "last_words": self._last_words,
         }
         self._process = subprocess.Popen(
             # `-P`: the current directory is not on the path.

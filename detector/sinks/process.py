@@ -2,7 +2,7 @@
 
 It reads from standard input: one line of JSON that says where to, then a byte for whatever comes
 into a spool, and `E` for the end of the watch. Where its end comes without, the watch was killed:
-what waits stays on the disk for the next.
+that is sent as well, and what did not arrive soon stays on the disk for the next.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from detector.sinks.destination import Destination
+from detector.sinks.last_words import say_last
 from detector.sinks.protocol import Sender
 from detector.sinks.registry import check
 from detector.sinks.sending import Sending
@@ -77,11 +78,12 @@ def main() -> None:
         thread.start()
     while (read := os.read(0, 4096)) and END not in read:
         bell.ring()
-    if read:
-        bell.ring(is_over=True)
-        until = time.monotonic() + asked["patience_s"]
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+    if not read and asked["last_words"]:
+        say_last(asked["last_words"], asked["sinks"])
+    bell.ring(is_over=True)
+    until = time.monotonic() + asked["patience_s"]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
     os._exit(0)  # a thread may be in the middle of a connection
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
     from detector.sinks.outbox import Outbox, SinkStatus
+    from ethogram.contracts.finding import Finding
 
 __all__ = ["SinkScreen", "ending", "outbox_of", "sink_options"]
 
@@ -52,8 +53,11 @@ def sink_options(command: Any) -> Any:
     return command
 
 
-def outbox_of(values: dict[str, Any]) -> Outbox | None:
-    """Return what takes findings to the sinks of the option *values*; None where there are none."""
+def outbox_of(values: dict[str, Any], last_words: Callable[[], Finding]) -> Outbox | None:
+    """Return what takes findings to the sinks of the option *values*; None where there are none.
+
+    *last_words* are what they get where this process is killed.
+    """
     if not values["sinks"]:
         if values["spool"] is not None:
             raise UsageError("`--spool` is for findings that go somewhere", hint="add `--to URL`")
@@ -68,6 +72,7 @@ def outbox_of(values: dict[str, Any]) -> Outbox | None:
         sender=Sender(socket.gethostname(), __version__, os.getpid(), values["cluster"]),
         root=(values["spool"] or SPOOL_ROOT).absolute(),
         patience_s=values["send_wait"] / 1000,
+        last_words=last_words().line(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.keeping import kept_of, killed_finding, state_option
 from ethogram.cli.listening import listen_option, sink_readings, telemetry_of
 from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
 from ethogram.cli.record import describe_exit, stop_on_signals
 from ethogram.cli.screen import count, say, shell, subject_words
+from ethogram.cli.service_manager import ServiceManager
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
@@ -85,6 +88,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
     help="File to replace after each window with how things stand, as JSON.",
 )
 @sink_options
+@state_option
 @listen_option
 @session_options(window="1s", window_help="How long a window is; findings come at the end of each.")
 @target_options
@@ -163,10 +167,13 @@ def _watch(
     from detector.reload import Reloader
     from detector.watch import watch
     from ethogram.cli.findings_screen import incident_printer, printer
-    from ethogram.cli.watch_screen import WatchScreen
+    from ethogram.cli.watch_screen import WatchScreen, standing
     from ethogram.cli.watch_status import StatusFile
 
-    outbox, sink_screen, recording_screen = outbox_of(values), SinkScreen(), RecordingScreen()
+    kept = kept_of(values)
+    outbox, sink_screen = outbox_of(values, lambda: killed_finding(kept)), SinkScreen()
+    recording_screen = RecordingScreen()
+    manager = ServiceManager(os.environ, window_s=values["window"] / 1000)
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
     ended: list[Keeping | None] = [None]
@@ -190,15 +197,19 @@ def _watch(
         sink_screen.take(sinks)
         if status:
             status.take(window, sinks)
+        manager.lives(standing(window))
         if telemetry:
             telemetry.take_sinks(sink_readings(sinks))
 
     def close() -> None:
+        manager.close()
         sinks = outbox.close() if outbox else ()
         for line in ending(sinks):
             say(line)
         if status:
             status.end(sinks, ended[-1])
+        if kept:
+            kept.close()
 
     with ExitStack() as stack:
         stack.callback(close)
@@ -219,6 +230,8 @@ def _watch(
                 poll_s=values["baseline_poll"] / 1000,
                 suppressions=values["suppressions"],
             ),
+            kept=kept,
+            on_begin=manager.ready,
             stop=stop,
             telemetry=telemetry,
         )

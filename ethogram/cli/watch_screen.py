@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ethogram.contracts.finding import Finding
     from ethogram.contracts.incident import Incident
 
-__all__ = ["WatchScreen", "baseline_words", "listed", "summary"]
+__all__ = ["WatchScreen", "baseline_words", "listed", "standing", "summary"]
 
 _NAMED = 5
 _SEES_ALL = frozenset({"ok", "learning", "rollout"})
@@ -107,6 +108,16 @@ def _progress(status: WindowStatus) -> str:
         f"watching {count(len(status.workloads), 'workload')}: "
         f"{count(status.window + 1, 'window')}, {count(status.calls, 'call')}, "
         f"{_lost(status.lost)}; {count(status.findings, 'finding')}; Ctrl-C ends it"
+    )
+
+
+def standing(status: WindowStatus) -> str:
+    """Return in words how the watch stands, for a service manager."""
+    states = Counter(one.state for one in status.workloads)
+    grave = ", ".join(f"{states[one]:,} {one}" for one in ("blind", "degraded") if states[one])
+    return (
+        f"watching {count(len(status.workloads), 'workload')}{f' ({grave})' if grave else ''}, "
+        f"{count(status.findings, 'finding')}"
     )
 
 

@@ -52,6 +52,7 @@ class StatusFile:
             "workloads": _workloads(status.workloads),
             "baselines": None if status.baselines is None else asdict(status.baselines),
             "recording": None if status.recording is None else asdict(status.recording),
+            "sensor": None if status.sensor is None else asdict(status.sensor),
             "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -92,6 +92,12 @@ class Loader(Protocol):
 
     def arm(self) -> None:
         """Begin to record, after what ran before was seeded."""
+
+    def tampered(self) -> Iterator[tuple[str, str]]:
+        """Yield the programs that are not attached as they were, and what was done to each."""
+
+    def is_armed(self) -> bool:
+        """Say whether the kernel side still records: others may write its memory."""
 
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out, whatever the default is."""

@@ -12,7 +12,7 @@ import platform
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
@@ -231,6 +231,14 @@ class BccLoader:
     def arm(self) -> None:
         """Begin to record."""
         self._switch(armed=True)
+
+    def tampered(self) -> Iterator[tuple[str, str]]:
+        """Yield nothing: the links are bcc's."""
+        yield from ()
+
+    def is_armed(self) -> bool:
+        """Say that it records: its memory is bcc's."""
+        return True
 
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out."""

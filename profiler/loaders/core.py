@@ -8,7 +8,7 @@ import platform
 import select
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ctypes import c_char
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,7 @@ from ethogram.errors import CaptureError, PreflightError
 from profiler.grace import wait_for_programs
 from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
+from profiler.loaders.attached import Attached
 from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures
@@ -86,6 +87,7 @@ class CoreLoader:
         self.host_mntns = 0
         self._sections: dict[str, str] = {}
         self._links: list[Link] = []
+        self._attached_as = Attached(())
         self._object: Object | None = None
         self._rings: list[Ring] = []
         self._pending: dict[RecordKind, list[Records]] = defaultdict(list)
@@ -223,6 +225,7 @@ class CoreLoader:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
         mount = unified_mount()
         cgroup_fd = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+        named: list[tuple[str, Link]] = []
         try:
             for name, program in self._live.items():
                 if name == _HOST or name in _SEEDS:
@@ -235,9 +238,11 @@ class CoreLoader:
                     self._note(name, "refused", error.message)
                     continue
                 self._links.append(link)
+                named.append((name, link))
                 self._note(name, "attached")
         finally:
             os.close(cgroup_fd)
+        self._attached_as = Attached(named)
 
     def _attached(self, program: Program, cgroup_fd: int) -> Link:
         assert self._object is not None
@@ -265,6 +270,14 @@ class CoreLoader:
     def arm(self) -> None:
         """Begin to record."""
         self._set_switch("armed", 1)
+
+    def tampered(self) -> Iterator[tuple[str, str]]:
+        """Yield the programs that are not attached as they were, and what was done to each."""
+        yield from self._attached_as.changed()
+
+    def is_armed(self) -> bool:
+        """Say whether the kernel side still records: others may write its memory."""
+        return self._switch_bytes("armed")[0] == 1
 
     def set_target(self, cgroup_id: int, *, is_recorded: bool) -> None:
         """Record *cgroup_id* or leave it out."""

@@ -167,6 +167,7 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
             }
         ],
         "recording": None,
+        "sensor": None,
         "sinks": [],
     }  # fmt: skip
     status.take(window(window=5, lost=7))

@@ -1,0 +1,194 @@
+"""What is done to a watch itself: told, by it, by who outlives it, or by the next one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ethogram.contracts.baseline import dump_baseline, load_baseline
+from ethogram.contracts.finding import Finding
+from profiler.identity.hierarchy import unified_mount
+from tests.e2e.command_line import ethogram, running
+
+pytestmark = pytest.mark.e2e
+
+NAME = f"ethogram-test-tampering-{os.getpid()}"
+# Each line that is read is one round: what happens is what a test asked for.
+JOB = 'echo $$ > "$1"/cgroup.procs; while read -r go; do cat /etc/hostname; id; echo; done'
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baseline of a cgroup of ours, which runs `cat` and never `id`."""
+    place = tmp_path_factory.mktemp("learnt")
+    words = ("sh", "-c", "cat /etc/hostname")
+    done = ethogram("record", "-o", place / "r", "--window", "100ms", "--", *words)
+    assert done.returncode == 0, done.stderr
+    done = ethogram("learn", "--allow", "thin", "--no-model", "r", "-o", "b", cwd=place)
+    assert done.returncode == 0, done.stderr
+    (file,) = (place / "b").glob("*.baseline.yaml")
+    one = load_baseline(file)
+    match = one.match.model_copy(update={"kind": "Cgroup", "name": f"/{NAME}"})
+    file.write_text(dump_baseline(one.model_copy(update={"match": match})))
+    return file
+
+
+@pytest.fixture(scope="module")
+def job() -> Iterator[Callable[[], None]]:
+    """A workload that outlives watches: each call has it run `cat` and `id` once."""
+    cgroup = unified_mount() / NAME
+    cgroup.mkdir()
+    try:
+        with subprocess.Popen(
+            ["sh", "-c", JOB, "sh", str(cgroup)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as shell:  # fmt: skip
+            assert shell.stdin is not None
+            assert shell.stdout is not None
+
+            def go() -> None:
+                print(file=shell.stdin, flush=True)
+                while shell.stdout.readline().strip():  # type: ignore[union-attr]
+                    pass
+
+            yield go
+            shell.stdin.close()
+    finally:
+        cgroup.rmdir()
+
+
+@pytest.fixture
+def words(baseline: Path, tmp_path: Path) -> list[str | Path]:
+    return [
+        "--baseline", baseline, "--cgroup", f"/{NAME}", "--window", "200ms", "--format", "jsonl",
+        "--state", tmp_path / "state", "--status", tmp_path / "status.json",
+    ]  # fmt: skip
+
+
+def until(process: subprocess.Popen[str], rule: str, seen: str = "") -> Finding:
+    """Return the finding of *rule* that has *seen*; what comes before is read."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        finding = Finding.model_validate_json(line)
+        if finding.rule == rule and seen in finding.evidence.observed:
+            return finding
+    raise AssertionError(f"it ended and never told of {rule}")
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[list[Finding], str]:
+    """End the watch; return the findings that were not read yet, and what it said."""
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    return [Finding.model_validate_json(line) for line in out.splitlines()], said
+
+
+def standing(tmp_path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((tmp_path / "status.json").read_text())["sensor"]
+    return found
+
+
+def test_a_watch_that_is_killed_is_told_of_at_once_and_by_the_next_which_repeats_nothing(
+    words: list[str | Path], job: Callable[[], None], tmp_path: Path
+) -> None:
+    told = tmp_path / "told.jsonl"
+    words += ["--to", f"file:{told}", "--spool", tmp_path / "spool"]
+    with running("watch", *words, ready=tmp_path / "one") as process:
+        job()
+        before = until(process, "deviation-execs", "/usr/bin/id")
+        process.kill()
+        process.wait()
+    with running("watch", *words, ready=tmp_path / "two") as process:
+        killed = until(process, "sensor-killed")
+        job()
+        found, said = ended(process)
+    assert (killed.severity, killed.count, killed.workload.kind) == ("high", 1, "Sensor")
+    assert {one.technique for one in killed.attack} == {"T1685", "T1562.001"}
+    gap = re.search(r"not watched from .* UTC to .* UTC, ([0-9.]+) s: the watch before was killed",
+                    killed.evidence.observed)  # fmt: skip
+    assert gap
+    assert gap[0] in said
+    sensor = standing(tmp_path)
+    assert (sensor["gap_cause"], float(gap[1])) == (
+        "killed", pytest.approx(sensor["gap_seconds"], abs=0.06),
+    )  # fmt: skip
+    again = [one for one in found if one.fingerprint == before.fingerprint]
+    assert [one.count for one in again] == [before.count + 1], "counted on, in one line at the end"
+    assert again[0].first_seen == before.first_seen
+    lines = [Finding.model_validate_json(line) for line in told.read_text().splitlines()]
+    at_once, later = [one for one in lines if one.rule == "sensor-killed"]
+    assert at_once.evidence.observed.endswith("ended without having been asked to")
+    assert (at_once.fingerprint, at_once.instance_key) == (later.fingerprint, later.instance_key)
+    with running("watch", *words, ready=tmp_path / "three") as process:
+        clean = until(process, "sensor-gap")
+        ended(process)
+    assert (clean.severity, standing(tmp_path)["gap_cause"]) == ("info", "clean end")
+
+
+def cgroup_link(pid: int) -> tuple[int, str]:
+    """Return the id of a link to a cgroup that process *pid* has open."""
+    for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+        text = entry.read_text()
+        if "link_type:\tcgroup" in text:
+            number = re.search(r"link_id:\t(\d+)", text)
+            assert number
+            return int(number[1]), text
+    raise AssertionError("it has no link to a cgroup")
+
+
+def test_what_is_done_to_a_watch_that_runs_is_told_and_nobody_is_ok_any_more(
+    words: list[str | Path], job: Callable[[], None], tmp_path: Path
+) -> None:
+    with running("watch", *words, ready=tmp_path / "ready") as process:
+        job()
+        until(process, "deviation-execs", "/usr/bin/id")
+        process.send_signal(signal.SIGSTOP)
+        with subprocess.Popen(["sleep", "1.5"]) as pause:
+            pause.wait()
+        process.send_signal(signal.SIGCONT)
+        stalled = until(process, "sensor-stalled")
+        with (tmp_path / "state" / "findings.jsonl").open("a") as file:
+            file.write("x\n")
+        touched = until(process, "sensor-state")
+        number, _ = cgroup_link(process.pid)
+        subprocess.run(["bpftool", "link", "detach", "id", str(number)], check=True)
+        detached = until(process, "sensor-detached")
+        found, said = ended(process)
+    assert (stalled.severity, stalled.state) == ("high", "degraded")
+    assert stalled.evidence.observed.startswith("stopped by a signal, for up to ")
+    assert touched.severity == "high"
+    assert (detached.severity, detached.state) == ("critical", "blind")
+    assert detached.evidence.observed.endswith("`: it was detached")
+    assert f"Cgroup//{NAME}: learning -> blind: the program `" in said
+    assert [one.rule for one in found if one.rule.startswith("sensor-")] == []
+    sensor = standing(tmp_path)
+    assert sensor["troubles"] == {"sensor-stalled": 1, "sensor-state": 1, "sensor-detached": 1}
+    assert len(sensor["changed"]) == 1  # type: ignore[arg-type]
+    assert sensor["heard"], "the kernel side answered"
+
+
+def test_a_service_manager_is_told_once_the_programs_are_attached(
+    words: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+        monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        with running("watch", *words, ready=tmp_path / "ready") as process:
+            assert manager.recv(4096).decode() == "READY=1\nSTATUS=watching\n"
+            while "WATCHDOG=1" not in manager.recv(4096).decode():
+                pass
+            process.send_signal(signal.SIGTERM)
+            while manager.recv(4096).decode() != "STOPPING=1\n":
+                pass
+            process.communicate(timeout=60)
