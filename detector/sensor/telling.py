@@ -14,6 +14,7 @@ from ethogram.contracts.baseline import Subject
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import Finding, SensorState
 from ethogram.contracts.keys import instance_key
+from ethogram.indicators.compliance import LOGS
 
 __all__ = ["last_words", "sensor_whose", "sighting_of"]
 
@@ -41,6 +42,8 @@ def sighting_of(trouble: Trouble, *, is_ours: bool) -> Sighting:
         last_ns=trouble.last_ns,
         count=trouble.count,
         identity=trouble.identity or rule.id,
+        confidence="high",
+        compliance=LOGS,
         is_timed=False,
     )
 

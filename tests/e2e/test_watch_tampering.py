@@ -8,13 +8,13 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ethogram.contracts.baseline import dump_baseline, load_baseline
-from ethogram.contracts.finding import Finding
+from ethogram.contracts.finding import FINDING_SCHEMA, Finding
 from profiler.identity.hierarchy import unified_mount
 from tests.e2e.command_line import ethogram, running
 
@@ -73,11 +73,17 @@ def words(baseline: Path, tmp_path: Path) -> list[str | Path]:
     ]  # fmt: skip
 
 
+def findings(lines: Iterable[str]) -> Iterator[Finding]:
+    """Yield the findings of *lines*, without the incidents between them."""
+    for line in lines:
+        if json.loads(line)["schema"] == FINDING_SCHEMA:
+            yield Finding.model_validate_json(line)
+
+
 def until(process: subprocess.Popen[str], rule: str, seen: str = "") -> Finding:
     """Return the finding of *rule* that has *seen*; what comes before is read."""
     assert process.stdout is not None
-    for line in process.stdout:
-        finding = Finding.model_validate_json(line)
+    for finding in findings(process.stdout):
         if finding.rule == rule and seen in finding.evidence.observed:
             return finding
     raise AssertionError(f"it ended and never told of {rule}")
@@ -88,7 +94,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[list[Finding], str]:
     process.send_signal(signal.SIGTERM)
     out, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    return [Finding.model_validate_json(line) for line in out.splitlines()], said
+    return list(findings(out.splitlines())), said
 
 
 def standing(tmp_path: Path) -> dict[str, object]:
@@ -123,8 +129,8 @@ def test_a_watch_that_is_killed_is_told_of_at_once_and_by_the_next_which_repeats
     again = [one for one in found if one.fingerprint == before.fingerprint]
     assert [one.count for one in again] == [before.count + 1], "counted on, in one line at the end"
     assert again[0].first_seen == before.first_seen
-    lines = [Finding.model_validate_json(line) for line in told.read_text().splitlines()]
-    at_once, later = [one for one in lines if one.rule == "sensor-killed"]
+    lines = findings(told.read_text().splitlines())
+    at_once, later = (one for one in lines if one.rule == "sensor-killed")
     assert at_once.evidence.observed.endswith("ended without having been asked to")
     assert (at_once.fingerprint, at_once.instance_key) == (later.fingerprint, later.instance_key)
     with running("watch", *words, ready=tmp_path / "three") as process:
