@@ -436,10 +436,11 @@ struct unix_key {
 
 // In the place of a capability: the opcode of a request of a ring, in the lowest byte.
 #define RING_REQUEST 0x100u
-// The same of memory made executable, with 1 where it can be written at that time, and of a socket
-// that became standard input, with its family.
+// The same of memory made executable, with 1 where it can be written at that time and 2 where it was
+// made so when it was mapped, and of a socket that became standard input, with its family.
 #define EXECUTABLE_MEMORY 0x200u
 #define INPUT_SOCKET 0x300u
+#define BEFORE_EXEC 0x80u // in a fork that executed nothing yet
 
 struct privilege_key {
 	__u64 exec_key;

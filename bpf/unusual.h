@@ -10,6 +10,7 @@
 #define PROT_WRITE 2
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
+#define PF_FORKNOEXEC 0x40
 #define F_DUPFD 0
 #define F_DUPFD_CLOEXEC 1030
 
@@ -60,9 +61,12 @@ __noinline int record_unusual(struct task_state *state, __u32 nr, __u64 protecti
 
 		if (stdio_of(address) != STDIO_SOCKET)
 			return 0;
-		key.capability = INPUT_SOCKET | (family_of(socket_at(0)) & 0xff);
+		key.capability = INPUT_SOCKET | (family_of(socket_at(0)) & 0x7f);
+		if (READABLE(task_struct, bpf_get_current_task_btf())->flags & PF_FORKNOEXEC)
+			key.capability |= BEFORE_EXEC;
 	} else {
-		key.capability = EXECUTABLE_MEMORY | (protection & PROT_WRITE ? 1 : 0);
+		key.capability = EXECUTABLE_MEMORY | (protection & PROT_WRITE ? 1 : 0) |
+				 (nr == NR_mmap ? 2 : 0);
 	}
 	key.exec_key = state->owner.exec_key;
 	key.slot = state->slot;

@@ -96,6 +96,9 @@ _ENTRIES = (
            "T1528", "Token of the cluster read", "who has it can act as this workload"),
     _entry(_ANY, _CREDENTIALS, "medium", "T1552.001", "File with credentials read",
            "who has them can act elsewhere"),
+    _entry(frozenset("r"), r"^(?:/tmp|/var/tmp|/dev/shm|/run/shm)/.*\.so(?:\.[0-9.]+)?$", "medium",
+           "T1574.006 T1574", "Library among temporary files read",
+           "a program that loads it does what the library says"),
     # Whatever programs leave lying about while they work.
     _entry(_ANY, r"^/dev/(?:null|zero|full|u?random|tty|ptmx|pts/|std(?:in|out|err)$|fd/)", "info",
            "T1005", "Harmless device opened", "the baseline never opens it"),

@@ -219,9 +219,11 @@ def _indication(
 
 
 def _is_learnt(known: Known, found: Indication) -> bool:
-    """Return whether the baseline has the same behaviour, of a file also by the same program."""
+    """Return whether the baseline has the same behaviour; of files and calls, by whom."""
     if not known.allowlist.allows(found.dimension, found.value):
         return False
+    if isinstance(found.value, OperationValue):
+        return _did_so(known, found.value, found.exe)
     if not isinstance(found.value, FileValue) or found.exe is None:
         return True
     exe, path = escape(found.exe), found.value.path
@@ -232,4 +234,18 @@ def _is_learnt(known: Known, found: Indication) -> bool:
             programs = rule.evidence.executables
             if exe in programs or len(programs) >= _EVIDENCE_LIMIT or not programs:
                 return True
+    return False
+
+
+def _did_so(known: Known, value: OperationValue, exe: bytes | None) -> bool:
+    """Return whether *exe* is among those that did *value* when it was learnt."""
+    for rule in known.baseline.rules.operations:
+        programs = rule.evidence.executables
+        if rule.value == value and (
+            exe is None
+            or not programs
+            or len(programs) >= _EVIDENCE_LIMIT
+            or escape(exe) in programs
+        ):
+            return True
     return False

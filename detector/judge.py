@@ -18,6 +18,7 @@ from detector.grading import Grade, grade
 from detector.indications import Indication, Indications
 from detector.live import Live
 from detector.processes import ProcessTree
+from detector.relations import Relations
 from detector.sighting import Sighting
 from detector.sightings import sightings
 from detector.suppressions import Suppressions
@@ -53,6 +54,7 @@ class Judge:
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
+        self._relations = Relations(self._tree)
         self._details = Details()
         self.findings = Findings(
             self._tree,
@@ -77,8 +79,10 @@ class Judge:
         between()
         strayed = self._strayed(context)
         between()
-        indications, strayed = self._each_once(indications, strayed)
-        self._tell(chain(map(_sighting_of, indications), self._sightings(strayed)), now_ns)
+        related = self._relations.of(live, strayed, instances, now_ns)
+        indications, others = self._each_once(indications, strayed)
+        told = chain(map(_sighting_of, indications), related, self._sightings(others))
+        self._tell(told, now_ns)
         between()
         self._tree.forget_ended(began_ns)
         self.findings.tell_again(now_ns)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -114,6 +115,14 @@ class ProcessTree:
         group = self._living.get((instance, exe), {})
         return max(group.values(), key=lambda one: _likelihood(one, first_ns, last_ns),
                    default=None)  # fmt: skip
+
+    def running(self, instance: int, exe: bytes) -> Collection[Process]:
+        """Return the processes of *instance* that ran *exe* a short while ago."""
+        return self._living.get((instance, exe), {}).values()
+
+    def above(self, process: Process, generations: int) -> Iterator[Process]:
+        """Yield so many ancestors of *process* in its instance, the nearest first."""
+        return islice(self._above(process), generations)
 
     def candidates(self, process: Process, first_ns: int, last_ns: int) -> int:
         """Return how many processes of its instance ran what *process* runs between these times."""

@@ -7,6 +7,8 @@ from profiler.ring_requests import opcode_name
 __all__ = ["operation_and_target"]
 
 _OPERATIONS = {1: "io_uring_request", 2: "executable_memory", 3: "input_socket"}
+_BEFORE_EXEC = 0x80  # in a fork that executed nothing yet
+_MEMORY = (None, b"writable", b"mapped", b"mapped writable")
 _FAMILIES = {1: b"unix", 2: b"inet", 10: b"inet6", 40: b"vsock"}
 
 
@@ -18,7 +20,8 @@ def operation_and_target(number: int) -> tuple[str, bytes | None]:
         case "io_uring_request":
             return operation, opcode_name(number).encode()
         case "executable_memory":
-            return operation, b"writable" if low & 1 else None
+            return operation, _MEMORY[low & 3]
         case "input_socket":
-            return operation, _FAMILIES.get(low, b"%d" % low)
+            family = _FAMILIES.get(low & ~_BEFORE_EXEC, b"%d" % (low & ~_BEFORE_EXEC))
+            return operation, family + b" before an exec" if low & _BEFORE_EXEC else family
     return operation, None

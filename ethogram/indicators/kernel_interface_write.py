@@ -18,7 +18,8 @@ _FILES = (
     r"|proc/sysrq-trigger$|proc/sys/fs/binfmt_misc/[^/]+$|sys/kernel/uevent_helper$"
 )
 _OPENED = rf"(?:^|/)(?:{_FILES})"
-_TRIED = rf"^/(?:{_FILES}|sys/fs/cgroup/(?:.*/)?release_agent$)"
+_ROOTS = r"(?:proc/[^/]+/(?:task/[^/]+/)?(?:root|cwd)/)*"
+_TRIED = rf"^/{_ROOTS}(?:{_FILES}|sys/fs/cgroup/(?:.*/)?release_agent$)"
 _RELEASE_AGENT = r"/release_agent$"
 _FIRST_MAJOR = 1 << 20  # below it no disk is: procfs, cgroups, tmpfs
 

@@ -29,6 +29,7 @@ __all__ = [
     "matching",
     "opened",
     "outside_runtime",
+    "refused",
     "runs",
     "stream_is",
     "tried",
@@ -122,6 +123,16 @@ def executed(rows: pa.Table) -> Mask:
     """
     forked = has_any(rows.column("flags"), ProcessFlag.FORKED)
     return pc.and_not(pc.is_null(rows.column("errno")), forked)
+
+
+def refused(rows: pa.Table) -> Mask:
+    """Return which rows of `processes` are execs that were not allowed; what is not there is none.
+
+    What they asked for is in `script`.
+    """
+    return pc.is_in(
+        rows.column("errno"), value_set=pa.array([errno.EPERM, errno.EACCES], pa.uint16())
+    )
 
 
 def entering(rows: pa.Table) -> Mask:

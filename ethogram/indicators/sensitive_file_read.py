@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import SECRETS
-from ethogram.indicators.predicates import Mask, by_tool, matching, opened, truth
+from ethogram.indicators.predicates import Mask, by_tool, matching, opened, truth, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -18,6 +18,9 @@ _HASHES = (
     r"/etc/g?shadow-?$|/etc/master\.passwd$|/etc/security/opasswd$|/etc/tcb/[^/]+/shadow$"
     r"|/etc/krb5\.keytab$"
 )
+# A file of the image that was mounted elsewhere: programs that are called so lie beside others.
+_ELSEWHERE = r"/g?shadow-?$"
+_NO_HASHES = r"^/usr/(?:share|lib|include|src)/"
 # What logs people in reads them for a living. By the path: a copy elsewhere is none of these.
 _READERS = (
     r"^/(?:usr/)?s?bin/(?:su|sudo|login|passwd|chage|chpasswd|chfn|chsh|newgrp|gpasswd|unix_chkpwd"
@@ -30,7 +33,10 @@ _READERS = (
 
 def _bad(rows: pa.Table) -> Mask:
     """Judge resolved paths of successful opens for reading."""
-    is_secret = pc.and_(opened(rows, Access.READ), matching(rows.column("path"), _HASHES))
+    path = rows.column("path")
+    elsewhere = pc.and_not(matching(path, _ELSEWHERE), truth(matching(path, _NO_HASHES)))
+    mounted = pc.and_(elsewhere, word_is(rows.column("in_image"), "yes"))
+    is_secret = pc.and_(opened(rows, Access.READ), pc.or_(matching(path, _HASHES), mounted))
     # One that the container wrote itself is not the image's `su`.
     genuine = pc.invert(truth(rows.column("exe_upper")))
     reader = pc.and_(truth(matching(rows.column("exe_path"), _READERS)), genuine)

@@ -16,7 +16,7 @@ A_SOCKET = ["call", SOCKET, 1, UNIX, STREAM, 0]  # becomes descriptor 3
 
 def test_memory_that_can_be_written_and_executed_is_counted(kernel: Kernel) -> None:
     seen = kernel.run(["call", MMAP, 7, 0, 4096, ALL, ANONYMOUS, -1, 0])
-    assert seen.unusual == {("executable_memory", "writable"): 7}
+    assert seen.unusual == {("executable_memory", "mapped writable"): 7}
 
 
 def test_anonymous_memory_for_code_is_counted_and_other_memory_is_not(kernel: Kernel) -> None:
@@ -24,7 +24,7 @@ def test_anonymous_memory_for_code_is_counted_and_other_memory_is_not(kernel: Ke
         ["call", MMAP, 2, 0, 4096, READ_EXECUTE, ANONYMOUS, -1, 0],
         ["call", MMAP, 5, 0, 4096, READ_WRITE, ANONYMOUS, -1, 0],
     )
-    assert seen.unusual == {("executable_memory", ""): 2}
+    assert seen.unusual == {("executable_memory", "mapped"): 2}
 
 
 def test_memory_that_was_refused_is_not_counted(kernel: Kernel) -> None:
@@ -45,6 +45,11 @@ def test_a_socket_that_becomes_the_input_is_counted(
 ) -> None:
     seen = kernel.run(A_SOCKET, *moves)
     assert seen.unusual == {("input_socket", "unix"): 1}
+
+
+def test_a_child_that_will_execute_something_is_told_apart(kernel: Kernel) -> None:
+    seen = kernel.run(A_SOCKET, ["fork", 1, [["call", DUP2, 1, 3, 0]]])
+    assert seen.unusual == {("input_socket", "unix before an exec"): 1}
 
 
 def test_other_files_and_other_descriptors_are_not(kernel: Kernel) -> None:

@@ -24,9 +24,9 @@ from tests.cases.watching import watching
 
 __all__ = ["Campaign", "run_campaign"]
 
-AT_ONCE = 8
+AT_ONCE = 12
 # Behaviour is told when its window ends: the container is still there then, as a service would be.
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 1.2
 HOST_PAUSE_SECONDS = 3.0
 SETTLE_SECONDS = 3.0
 SCRIPT_SECONDS = 30

@@ -41,7 +41,7 @@ SHADOW = "root:*:19000:0:99999:7:::\nnobody:*:19000:0:99999:7:::\n"
 PASSWD_LINE = "app:x:1000:1000:app:/var/lib/app:/usr/sbin/nologin\n"
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6Y2FzZXM6YXBwIn0.\n"
 STUBS = {"scan": "usr/local/bin/nmap", "uring": "opt/tk/uring", "toctou": "opt/tk/toctou",
-         "fdrace": "opt/tk/fdrace"}  # fmt: skip
+         "fdrace": "opt/tk/fdrace", "compat": "opt/tk/compat"}  # fmt: skip
 
 
 def missing_tools() -> list[str]:

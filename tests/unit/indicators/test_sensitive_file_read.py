@@ -55,3 +55,14 @@ def test_a_reader_that_the_container_wrote_is_none() -> None:
     row = {"path": b"/etc/shadow", "exe_path": b"/usr/bin/su"} | READ
     rows = seen("files", row | {"exe_upper": True}, row | {"exe_upper": False}, row)
     assert fires(NAME, rows) == [True, False, False]
+
+
+def test_a_file_of_the_image_that_is_mounted_elsewhere_fires() -> None:
+    reader = READ | {"exe_path": b"/bin/cat"}
+    rows = seen(
+        "files",
+        reader | {"path": b"/tmp/b/shadow", "in_image": "yes"},
+        reader | {"path": b"/tmp/b/shadow", "in_image": "no"},
+        reader | {"path": b"/usr/share/doc/shadow", "in_image": "yes"},
+    )
+    assert fires(NAME, rows) == [True, False, False]

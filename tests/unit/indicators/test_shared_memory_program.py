@@ -43,6 +43,14 @@ def test_a_relative_script_is_where_the_process_is() -> None:
     assert fires_on(NAME, "processes", SHELL | {"cwd": b"/srv"}, "argv", given) == []
 
 
+def test_a_mount_that_refuses_it_does_not_hide_it() -> None:
+    tried = {"exe_path": b"/bin/dash", "cwd": b"/dev/shm", "errno": 13}
+    asked = [b"/dev/shm/a", b"./a", b"/app/a"]
+    assert fires_on(NAME, "processes", tried, "script", asked) == asked[:2]
+    absent = tried | {"errno": 2, "script": b"/dev/shm/a"}
+    assert fires(NAME, seen("processes", absent)) == [False]
+
+
 def test_data_there_is_what_it_is_for() -> None:
     row = {"exe_path": b"/usr/bin/postgres", "argv": [b"postgres", b"/dev/shm/x"]}
     forked = {"exe_path": b"/dev/shm/a", "flags": int(ProcessFlag.FORKED)}
