@@ -242,6 +242,7 @@ class _Watcher:
         return replace(
             self._tally.reading(self._baselines),
             recording=self._recording_standing(),
+            sensor=self._guard.reading() if self._guard else None,
             may_lack_baselines=self._options.unknown != "ignore",
         )
 

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from detector.options import BaselinesStatus
+from detector.sensor.troubles import RULES as RULES_OF_SENSOR
 from detector.tally import Tally
 from profiler.options import Keeping
-from profiler.telemetry.reading import Reading, SinkReading
+from profiler.telemetry.reading import Reading, SensorReading, SinkReading
 
 __all__ = [
     "BASELINES",
@@ -22,6 +23,7 @@ __all__ = [
     "DEPLOY",
     "KEEPING",
     "RULES",
+    "SENSOR",
     "asked_for",
     "make_reading",
     "make_sink",
@@ -30,6 +32,10 @@ __all__ = [
 
 KEEPING = Keeping(place="/r", recording_id="r", state="recording", windows=7, lost=3, waiting=11)
 BASELINES = BaselinesStatus(3, "2026-11-23T06:00:00Z", changes=2)
+SENSOR = SensorReading(
+    findings=dict.fromkeys(RULES_OF_SENSOR, 0), last_s={"sensor-killed": 7.0},
+    changed=1, gap_s={"killed": 12.5}, heard_s=8.0,
+)  # fmt: skip
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "ethogram.rules.yaml"
 DASHBOARD = DEPLOY / "grafana" / "ethogram.json"
@@ -56,7 +62,8 @@ def make_reading(**fields: Any) -> Reading:
         "events": {"calls": 5, "execs": 4, "opens": 3, "connects": 2},
         "lost": 9, "losses": {("ring_full", "files"): 9},
         "workloads": {"ok": 2, "blind": 0, "degraded": 0},
-        "watch": replace(tally.reading(BASELINES), recording=KEEPING), "sinks": (make_sink(),),
+        "watch": replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR),
+        "sinks": (make_sink(),),
     }  # fmt: skip
     return Reading(**whole | fields)
 

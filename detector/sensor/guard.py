@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from detector.sensor.troubles import RULES, Trouble
 from detector.states import States
 from detector.watched import Watched
 from ethogram.contracts.finding import Severity
+from profiler.telemetry.reading import SensorReading
 
 if TYPE_CHECKING:
     from profiler.session import Session
@@ -208,13 +209,16 @@ class Guard:
             heard=None if heard_ns is None else utc_words(self._session.clock.utc_ns(heard_ns)),
         )
 
-    def counts(self) -> Mapping[str, int]:
-        """Return how often each rule held, zeroes included."""
-        return dict(self._counts)
-
-    def last_s(self) -> Mapping[str, float]:
-        """Return when each rule last held, in seconds UTC."""
-        return dict(self._last_s)
+    def reading(self) -> SensorReading:
+        """Return the same in numbers."""
+        heard_ns, gap = self._session.pulse.heard_ns, self._gap
+        return SensorReading(
+            findings=dict(self._counts),
+            last_s=dict(self._last_s),
+            changed=len(self._changed),
+            gap_s={} if gap is None else {gap.cause: gap.seconds},
+            heard_s=None if heard_ns is None else self._session.clock.utc_ns(heard_ns) / 1e9,
+        )
 
 
 _CAUSES = {

@@ -21,7 +21,13 @@ from prometheus_client.metrics_core import (
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from profiler.telemetry.reading import Distribution, Reading, SinkReading, WatchReading
+from profiler.telemetry.reading import (
+    Distribution,
+    Reading,
+    SensorReading,
+    SinkReading,
+    WatchReading,
+)
 
 if TYPE_CHECKING:
     from profiler.options import Keeping
@@ -111,6 +117,7 @@ def _watch(watch: WatchReading | None) -> Iterator[Metric]:
         watch.latency,
     )
     yield from _recording(watch.recording)
+    yield from _sensor(watch.sensor)
 
 
 def _recording(recording: Keeping | None) -> Iterator[Metric]:
@@ -127,6 +134,32 @@ def _recording(recording: Keeping | None) -> Iterator[Metric]:
         "recording_lost_rows", "Rows that the recording lacks, for want of time or room.", (),
         {(): recording.lost},
     )  # fmt: skip
+
+
+def _sensor(sensor: SensorReading | None) -> Iterator[Metric]:
+    if sensor is None:
+        return
+    yield _counter(
+        "sensor_findings", "What was done to the sensor, by rule, each time.", ("rule",),
+        _by_one(sensor.findings),
+    )  # fmt: skip
+    yield _gauge(
+        "sensor_last_finding_timestamp_seconds", "When that was last so.", ("rule",),
+        _by_one(sensor.last_s),
+    )  # fmt: skip
+    yield _gauge(
+        "sensor_programs_changed", "Programs that do not run as they were attached.", (),
+        {(): sensor.changed},
+    )  # fmt: skip
+    yield _gauge(
+        "sensor_gap_seconds", "How long nobody watched before this watch, by why.", ("cause",),
+        _by_one(sensor.gap_s),
+    )  # fmt: skip
+    if sensor.heard_s is not None:
+        yield _gauge(
+            "sensor_sign_timestamp_seconds", "When the kernel side last gave the sign it is to.",
+            (), {(): sensor.heard_s},
+        )  # fmt: skip
 
 
 def _sinks(sinks: tuple[SinkReading, ...]) -> Iterator[Metric]:

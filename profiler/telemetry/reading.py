@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from profiler.options import Keeping
 
-__all__ = ["Distribution", "Reading", "SinkReading", "WatchReading"]
+__all__ = ["Distribution", "Reading", "SensorReading", "SinkReading", "WatchReading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,22 @@ class SinkReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SensorReading:
+    """What was done to the sensor: how often by rule, and when *last_s*, UTC; zeroes included.
+
+    *changed* counts programs that do not run as they were attached. *gap_s*: how long nobody
+    watched before this watch, by why; empty where that is not known. *heard_s*: when the last sign
+    of the kernel side came, UTC, None before the first.
+    """
+
+    findings: Mapping[str, int]
+    last_s: Mapping[str, float]
+    changed: int = 0
+    gap_s: Mapping[str, float] = field(default_factory=dict)
+    heard_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchReading:
     """What only a watch has. *last_s*: when a finding of that severity was last told, UTC.
 
@@ -56,6 +72,7 @@ class WatchReading:
     last_s: Mapping[str, float]
     latency: Distribution
     recording: Keeping | None = None
+    sensor: SensorReading | None = None
     may_lack_baselines: bool = False
 
 

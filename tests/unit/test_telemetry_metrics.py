@@ -20,6 +20,7 @@ from tests.telemetry import (
     BASELINES,
     DASHBOARD,
     KEEPING,
+    SENSOR,
     asked_for,
     make_reading,
     make_sink,
@@ -52,6 +53,9 @@ def test_a_reading_is_exposed_number_by_number() -> None:
     assert value(reading, "ethogram_sink_dropped_total", sink="file", number="1") == 2
     assert value(reading, "ethogram_baselines") == 3
     assert value(reading, "ethogram_baseline_changes_total") == 2
+    assert value(reading, "ethogram_sensor_findings_total", rule="sensor-killed") == 0
+    assert value(reading, "ethogram_sensor_gap_seconds", cause="killed") == 12.5
+    assert value(reading, "ethogram_sensor_programs_changed") == 1
     assert value(reading, "process_resident_memory_bytes") > 1_000_000
 
 
@@ -69,7 +73,7 @@ def test_before_the_first_window_its_time_is_absent_and_not_1970() -> None:
 
 def test_what_only_a_watch_has_a_recording_does_not_show() -> None:
     shown = samples(make_reading(command="record", watch=None, sinks=(), workloads={"recorded": 3}))
-    assert not [one.name for one in shown if re.search("finding|baseline|sink", one.name)]
+    assert not [one.name for one in shown if re.search("finding|baseline|sink|sensor", one.name)]
 
 
 def test_two_sinks_of_one_kind_are_two_series() -> None:
@@ -94,7 +98,7 @@ def test_the_document_lists_every_metric_with_its_type_and_labels() -> None:
             documented[name] = (kind, set(re.findall(r"`(\w+)`", of_each)))
     tally = Tally()
     tally.count(FINDING)
-    watch = replace(tally.reading(BASELINES), recording=KEEPING)
+    watch = replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR)
     text = exposition(make_reading(watch=watch)).decode()
     shown = {}
     for family in text_string_to_metric_families(text):
@@ -113,7 +117,7 @@ def exposed() -> dict[str, dict[str, set[str]]]:
     tally.count(FINDING)
     shown: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     states = dict.fromkeys(get_args(WorkloadState), 0)
-    watch = replace(tally.reading(BASELINES), recording=KEEPING)
+    watch = replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR)
     for one in samples(make_reading(watch=watch, workloads=states)):
         shown[one.name].update({})
         for label, content in one.labels.items():
@@ -121,6 +125,7 @@ def exposed() -> dict[str, dict[str, set[str]]]:
     return shown | {
         "up": {},
         "ethogram_last_finding_timestamp_seconds": {"severity": {*SEVERITIES}},
+        "ethogram_sensor_last_finding_timestamp_seconds": {"rule": {*SENSOR.findings}},
     }
 
 
