@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import loops, memory, pipeline, services, start, storms
+from benchmarks import loops, memory, pipeline, services, start, storms, watch_cost
 from benchmarks.machine import facts
 from benchmarks.progress import say
 from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
@@ -30,6 +30,7 @@ ROUNDS = {
     "start": (10, 1),
     "storms": (1, 1),
     "pipeline": (3, 1),
+    "watch-cost": (30, 5),
 }
 
 
@@ -60,7 +61,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", type=_names, metavar="PART[,PART...]", help=f"of {', '.join(ROUNDS)}"
     )
-    parser.add_argument("--rounds", type=_positive, metavar="N", help="for each part")
+    parser.add_argument(
+        "--rounds", type=_positive, metavar="N", help="for each part; of watch-cost, seconds"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="replace the blocks between markers in FILE"
@@ -102,6 +105,7 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
         "pipeline": lambda: pipeline.measure(
             SAMPLE, directory, times=2 if options.quick else 20, rounds=rounds("pipeline")
         ),
+        "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
     }
     for name, measure in others.items():
         if name in names:

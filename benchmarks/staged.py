@@ -37,6 +37,27 @@ def _told(stage: str, owner: type, name: str) -> None:
     setattr(owner, name, staticmethod(call) if is_bound else call)
 
 
+def _tell_of_watch() -> None:
+    """Let the stages of a watch note their seconds."""
+    from detector.judge import Judge  # noqa: PLC0415
+    from detector.live import Live  # noqa: PLC0415
+    from detector.watched import Watched  # noqa: PLC0415
+    from profiler.loaders.core import CoreLoader  # noqa: PLC0415
+    from profiler.registry import Registry  # noqa: PLC0415
+    from profiler.session import Session  # noqa: PLC0415
+    from profiler.window import WindowWriter  # noqa: PLC0415
+
+    _told("rings between windows", Session, "_take")
+    _told("window", Session, "_end_window")
+    _told("  drain", CoreLoader, "end_window")
+    _told("  names", Registry, "resolve_pending")
+    _told("  rows", WindowWriter, "write")
+    _told("    appending", Live, "append")
+    _told("    judging", Live, "flush")
+    _told("      states", Watched, "take")
+    _told("      deviations", Judge, "_strayed")
+
+
 def main() -> None:
     """Run the command line with what it does timed."""
     began = float(sys.argv[1])
@@ -56,6 +77,8 @@ def main() -> None:
     _told("drain", CoreLoader, "end_window")
     _told("write", WindowWriter, "write")
     _told("host", Session, "__init__")
+    if "watch" in sys.argv[2:3]:
+        _tell_of_watch()
     begin = Session.__init__
 
     def noted(self: Session, *args: Any, **options: Any) -> None:
