@@ -35,6 +35,7 @@ __all__ = [
     "HEALED_AFTER",
     "NAME_TO_COME",
     "NO_BASELINE",
+    "RECORDED",
     "Judged",
     "StateChange",
     "States",
@@ -45,6 +46,7 @@ __all__ = [
 HEALED_AFTER = 5
 # Reasons of `unknown`.
 NO_BASELINE = "no baseline is for it"
+RECORDED = f"{NO_BASELINE}; it is recorded, so that one can be learnt"
 NAME_TO_COME = "its name is still to come"
 # More new values than this are expected of as many windows again as the baseline was learnt from.
 _SETTLED = 1.0
@@ -85,15 +87,16 @@ def judge(
     refused: Sequence[str] = (),
     sees_denied: bool = True,
     unseen: Sequence[Dimension] = (),
+    is_recorded: bool = False,
 ) -> Judged:
     """Return the state of a row of table `workloads` in a window that was seen as *seen* says.
 
     *known* is its baseline; *rivals* are those of which none applies. *refused* names the programs
     that the kernel refused. *sees_denied*: calls that a filter refuses are recorded.
-    *unseen*: dimensions that are not looked at.
+    *unseen*: dimensions that are not looked at. *is_recorded*: the watch writes a recording.
     """
     if known is None:
-        return Judged("unknown", _why_unknown(workload, rivals))
+        return Judged("unknown", _why_unknown(workload, rivals, is_recorded=is_recorded))
     for state, reason in (
         ("blind", _why_blind(seen, refused, sees_denied=sees_denied)),
         ("degraded", _why_degraded(seen)),
@@ -108,13 +111,13 @@ def judge(
     return Judged("ok", "everything was seen")
 
 
-def _why_unknown(workload: Mapping[str, Any], rivals: Sequence[Known]) -> str:
+def _why_unknown(workload: Mapping[str, Any], rivals: Sequence[Known], *, is_recorded: bool) -> str:
     if rivals:
         files = " and ".join(f"`{one.file}`" for one in rivals)
         return f"{files} apply equally: `match.namespace` of each can say where"
     if workload.get("state") == "pending":
         return NAME_TO_COME
-    return NO_BASELINE
+    return RECORDED if is_recorded else NO_BASELINE
 
 
 def _why_blind(seen: Visibility, refused: Sequence[str], *, sees_denied: bool) -> str | None:
@@ -197,7 +200,7 @@ class _Current:
 
 
 class States:
-    """Keeps the state of every workload. *refused*, *sees_denied*, *unseen*: see `judge`.
+    """Keeps the state of every workload. The keywords are those of `judge`.
 
     A loss is over after `HEALED_AFTER` windows without one, so that states do not flicker.
     """
@@ -208,7 +211,9 @@ class States:
         refused: Sequence[str] = (),
         sees_denied: bool = True,
         unseen: Sequence[Dimension] = (),
+        is_recorded: bool = False,
     ) -> None:
+        self._is_recorded = is_recorded
         self._refused = tuple(refused)
         self._unseen = tuple(unseen)
         self._sees_denied = sees_denied
@@ -231,7 +236,7 @@ class States:
         judged = judge(
             workload, known, seen,
             rivals=rivals, refused=self._refused, sees_denied=self._sees_denied,
-            unseen=self._unseen,
+            unseen=self._unseen, is_recorded=self._is_recorded,
         )  # fmt: skip
         if self.blinded and judged.state != "unknown":
             judged = Judged("blind", self.blinded)

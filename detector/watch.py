@@ -145,6 +145,7 @@ class _Watcher:
             refused=refused,
             sees_denied=loader == "core" and tier == "full",
             unseen=not_looked_at(loader, tier),
+            is_recorded=self._recording is not None,
         )
         self._watched = Watched(
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ethogram.contracts.columns import Values
@@ -20,6 +21,7 @@ from ethogram.errors import EthogramError
 from profiler.journal import Journal
 from profiler.options import Keeping, KeepingState, SessionOptions, Storage
 from profiler.output import Output
+from profiler.runs import drop_earlier
 from profiler.segments import has_windows
 from profiler.sink import Sink
 from profiler.spool import Bounded
@@ -281,8 +283,11 @@ class BesideWatch:
         self._keeper: Keeper | None = None
 
     def check(self) -> None:
-        """See `Output.check`."""
+        """See `Output.check`; what earlier runs left and is not to be kept is deleted."""
         self._output.check()
+        place, retain = self._output.storage.output, self._output.storage.rotation.retain
+        if isinstance(place, Path) and retain is not None:
+            drop_earlier(place.parent, retain, now_ns=time.time_ns())
 
     def open(self, first: Manifest, session: Session) -> Keeper:
         """Return what takes the rows of *session*, whose recording begins with *first*."""

@@ -99,7 +99,9 @@ def _require_acceptable(finding: Finding, *, even_indicator: bool) -> None:
     if not finding.evidence.values:
         raise UsageError(
             "the finding names nothing that a baseline could allow",
-            hint="it stands for what is only counted, or an earlier version wrote it",
+            hint="a baseline for the workload makes it go away: `ethogram learn`"
+            if finding.rule == "unknown-workload"
+            else "it stands for what is only counted, or an earlier version wrote it",
         )
     if finding.layer != "indicator":
         return

@@ -115,7 +115,8 @@ def command(**values: Any) -> None:
     result, library = _watch(values, options, baselines, library, suppressions)
     for line in summary(result, library.known):
         say(line)
-    for line in ending_of_recording(result.recording):
+    is_any_unknown = any(one.baseline is None for one in result.workloads)
+    for line in ending_of_recording(result.recording, teaches=is_any_unknown):
         say(line)
     if result.command_exit is not None:
         say(describe_exit(result.command_exit))

@@ -96,7 +96,9 @@ def _require_sense(values: dict[str, Any], *, has_place: bool) -> None:
 
 def _new_in(place: Path | RecordingUrl) -> Path | RecordingUrl:
     """Return a new recording in *place*, which is made where it is a directory that is missing."""
-    name = f"{datetime.now(UTC):%Y-%m-%dT%H%M%S.%fZ}"
+    from profiler.runs import name_of_run
+
+    name = name_of_run(datetime.now(UTC))
     if isinstance(place, RecordingUrl):
         require_lasting(place)
         return RecordingUrl(f"{place.given.rstrip('/')}/{name}")
@@ -140,13 +142,16 @@ class RecordingScreen:
             yield f"`{recording.place}` takes rows again, {count(recording.lost, 'row')} later"
 
 
-def ending_of_recording(recording: Keeping | None) -> Iterator[str]:
-    """Yield what came of *recording*, and what to do with it."""
+def ending_of_recording(recording: Keeping | None, *, teaches: bool) -> Iterator[str]:
+    """Yield what came of *recording*, and what to do with it where it *teaches* something new.
+
+    Where all that ran has a baseline, what strayed is first to be reviewed.
+    """
     if recording is None:
         return
     lost = f"{count(recording.lost, 'row')} lost" if recording.lost else "nothing lost"
     yield f"recorded `{recording.place}`: {count(recording.windows, 'window')}; {lost}"
     if recording.trouble is not None:
         yield f"warning: the recording did not end well: {recording.trouble}"
-    elif recording.windows:
+    elif recording.windows and teaches:
         yield f"next: {shell('ethogram', 'learn', recording.place, '-o', 'baselines')}"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from detector.states import NAME_TO_COME, NO_BASELINE
+from detector.states import NAME_TO_COME, NO_BASELINE, RECORDED
 from ethogram.cli.screen import count, say, subject_words
 from ethogram.contracts.escape import printable
 
@@ -61,7 +61,7 @@ class WatchScreen:
         """Say *change*; named workloads that no baseline is for are said together."""
         if change.before is None and change.reason == NAME_TO_COME:
             return
-        if change.before is None and change.reason == NO_BASELINE:
+        if change.before is None and change.reason in {NO_BASELINE, RECORDED}:
             self._unknown.append(change.subject)
             return
         self._clear()

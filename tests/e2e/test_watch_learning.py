@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.recording import Recording
 from tests.e2e.command_line import ethogram, running
 from tests.e2e.receivers import until
-from tests.e2e.recorded import GETPGRP, KNOWN, Record, known_spec
+from tests.e2e.recorded import GETPGRP, KNOWN, POD, Record, known_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -118,6 +119,38 @@ def test_a_recorder_and_a_watch_side_by_side_see_the_same_and_lose_nothing(
     assert said_of(one.recording.manifest) == said_of(other.recording.manifest)
     assert other.recording.manifest.ended is not None
     other.recording.verify()
+
+
+def test_an_unknown_container_is_told_of_once_and_so_is_its_replica_not(
+    busybox_image: Path, tmp_path: Path
+) -> None:
+    watch = ("watch", "--unknown", "alert", "--all", "--window", "200ms", "--format", "jsonl",
+             "--status", tmp_path / "s.json")  # fmt: skip
+    pod = replace(POD, name=f"cart-{tmp_path.name}")  # nobody else's, whatever runs here
+    spec = replace(known_spec(["listen", 80], ["handle", 15], ["call", 34, 1]), pod=pod)
+    with running(*watch, ready=tmp_path / "ready") as process:
+        assert process.stdout is not None
+        with Container(busybox_image, spec) as container:
+            container.start(port=80)
+            for line in process.stdout:
+                found = Finding.model_validate_json(line)
+                if (found.rule, found.workload.name) == ("unknown-workload", pod.name):
+                    break
+            with Container(busybox_image, spec) as replica:
+                replica.start(port=80)
+                before = windows(tmp_path / "s.json")
+                until(lambda: windows(tmp_path / "s.json") >= before + 3)
+                replica.stop()
+            container.stop()
+        out, _ = end(process)
+    assert found.severity == "medium"
+    assert found.evidence.observed == f"image cart:1, entry {KNOWN}"
+    assert found.process is not None
+    assert found.process.exe == KNOWN
+    more = [Finding.model_validate_json(line) for line in out.splitlines()]
+    told = [one.workload for one in more if one.rule == "unknown-workload"]
+    assert pod.name not in {one.name for one in told}
+    assert {one.kind for one in told} <= {"Pod", "Container"}
 
 
 # --- from nothing ---------------------------------------------------------------------------------

@@ -67,14 +67,15 @@ def test_a_recording_that_fails_is_said_once() -> None:
 
 
 def test_the_end_says_what_was_recorded_and_what_to_do_with_it() -> None:
-    assert list(ending_of_recording(None)) == []
+    assert list(ending_of_recording(None, teaches=True)) == []
     ended = replace(KEPT, state="ended", lost=1)
-    assert list(ending_of_recording(ended)) == [
+    assert list(ending_of_recording(ended, teaches=True)) == [
         "recorded `learn/now`: 3 windows; 1 row lost",
         "next: ethogram learn learn/now -o baselines",
     ]
+    assert len(list(ending_of_recording(ended, teaches=False))) == 1
     failed = replace(KEPT, state="failed", trouble="no disk")
-    assert list(ending_of_recording(failed))[1] == (
+    assert list(ending_of_recording(failed, teaches=True))[1] == (
         "warning: the recording did not end well: no disk"
     )
 
