@@ -129,6 +129,10 @@ class Findings:
             )
         return self._told.get(fingerprint)
 
+    def was_told(self, sighting: Sighting, whose: Whose) -> bool:
+        """Return whether this watch told of *sighting*, or one before it."""
+        return self._told_of(fingerprint_of(_identity(sighting, whose.subject))) is not None
+
     def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> None:
         """Tell of *sighting*, or count it where it was told; *now_ns* is UTC."""
         fingerprint = fingerprint_of(_identity(sighting, whose.subject))
@@ -310,7 +314,10 @@ def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
     """Yield what makes two sightings the same finding: in any replica, at any time."""
     yield from (subject.cluster, subject.namespace, subject.kind, subject.name, subject.container)
     yield from (sighting.layer, sighting.rule, sighting.dimension)
-    yield f"{sighting.identity} {sighting.severity}" if sighting.identity else sighting.observed
+    if sighting.identity and sighting.dimension != "workload":
+        yield f"{sighting.identity} {sighting.severity}"
+    else:  # a workload is one, however grave it was to see it first
+        yield sighting.identity or sighting.observed
     yield None if sighting.exe is None else escape(sighting.exe)
 
 

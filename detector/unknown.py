@@ -64,8 +64,9 @@ class UnknownWorkloads:
             if entry is None and row["observed"] == "live" and now_ns - since < _ENTRY_NS:
                 continue
             sighting = _sighting(workload, row, entry, _started_ns(live, instance), now_ns)
-            before = self._findings.total
-            self._findings.take(sighting, self._watched.whose(instance), now_ns)
+            whose, before = self._watched.whose(instance), self._findings.total
+            if not self._findings.was_told(sighting, whose):
+                self._findings.take(sighting, whose, now_ns)
             workload.findings += self._findings.total - before
             self._remember(workload.key)
         waiting = {one.key for one in new}

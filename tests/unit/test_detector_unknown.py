@@ -10,6 +10,7 @@ import pytest
 from detector.baselines import Baselines
 from detector.library import Library
 from detector.live import Live
+from detector.sensor.kept_findings import KeptFinding
 from detector.unknown import RULE, OnlyUnknown, UnknownWorkloads
 from ethogram.contracts.baseline import dump_baseline
 from ethogram.contracts.finding import Finding
@@ -39,8 +40,7 @@ def baselines(tmp_path: Path) -> Path:
     return place
 
 
-@pytest.fixture
-def replay(baselines: Path) -> Replay:
+def alerting(baselines: Path) -> Replay:
     replay = Replay(baselines)
     unknown = UnknownWorkloads(replay.watched, replay.judge.findings)
 
@@ -50,6 +50,11 @@ def replay(baselines: Path) -> Replay:
 
     replay.live = Live(make_manifest(), judge)
     return replay
+
+
+@pytest.fixture
+def replay(baselines: Path) -> Replay:
+    return alerting(baselines)
 
 
 def instance(number: int = 1, *, workload: int = 1, observed: str = "live") -> dict[str, Any]:
@@ -92,6 +97,16 @@ def test_it_is_told_once_with_image_and_entry_and_no_replica_is_told_of(replay: 
     )
     assert again == []
     assert replay.watched.statuses()[0].findings == 1
+
+
+def test_the_next_watch_tells_of_no_other_replica_either(replay: Replay, baselines: Path) -> None:
+    (found,) = begin(replay)
+    after = alerting(baselines)
+    kept = KeptFinding(found.line().encode(), {found.instance_key})
+    after.judge.findings.recall({found.fingerprint: kept})
+    rows = {"workloads": [POD], "executables": EXECUTABLES, "processes": [entry(2)]}
+    both = [instance(1, observed="snapshot"), instance(2)]
+    assert after.rows(0, **rows, instances=both, coverage=[coverage(), coverage(2)]) == []
 
 
 def test_the_container_runtime_is_not_its_entry_which_is_waited_for(replay: Replay) -> None:
