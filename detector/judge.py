@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from detector.details import Details
 from detector.deviations import Deviation, Deviations
+from detector.events import Events, WantedEvents
 from detector.findings import Findings, Whose
 from detector.grading import Grade, grade
 from detector.indications import Indication, Indications
@@ -56,6 +57,7 @@ class Judge:
         self._indications = Indications()
         self._relations = Relations(self._tree)
         self._details = Details()
+        self._events: Events | None = None
         self.findings = Findings(
             self._tree,
             on_finding,
@@ -64,6 +66,10 @@ class Judge:
             suppressions=self._suppressions,
             on_incident=on_incident,
         )
+
+    def tell_events(self, wanted: WantedEvents, *, run: str) -> None:
+        """Tell every event that is *wanted*, too, after what was found."""
+        self._events = Events(self._tree, self._watched, wanted, run=run)
 
     def judge(self, live: Live, between: Callable[[], None]) -> None:
         """Judge the window of *live*; *between* is called between steps that take their time."""
@@ -84,6 +90,8 @@ class Judge:
         told = chain(map(_sighting_of, indications), related, self._sightings(others))
         self._tell(told, now_ns)
         between()
+        if self._events:
+            self._events.take(live, now_ns, between)
         self._tree.forget_ended(began_ns)
         self.findings.tell_again(now_ns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -34,10 +34,12 @@ class ProcessTree:
         self._paths: dict[int, bytes] = {}
         self._shared: dict[Facts, Facts] = {}
         self._executables: pa.Table | None = None
+        self._files: dict[int, dict[str, Any]] = {}  # of executables, in this window
 
     def take(self, rows: pa.Table, executables: pa.Table) -> None:
         """Take *rows* of table `processes`: new ones, and old ones that ended meanwhile."""
         self._executables = executables
+        self._files.clear()
         for process in self.read(rows, executables):
             if process.errno is not None:
                 continue  # nothing was executed
@@ -58,13 +60,21 @@ class ProcessTree:
         """Yield what *rows* of table `processes` say, those of execs that failed as well."""
         if not rows.num_rows:
             return
+        self._learn_paths(rows, executables)
+        if len(self._shared) > _SHARED:
+            self._shared.clear()
+        yield from processes_of(rows, self._paths, self._shared)
+
+    def paths(self, executables: pa.Table) -> Mapping[int, bytes]:
+        """Return the paths of *executables* by their numbers."""
+        self._learn_paths(executables, executables)
+        return self._paths
+
+    def _learn_paths(self, rows: pa.Table, executables: pa.Table) -> None:
         unknown = pc.invert(pc.is_in(rows.column("exe"), value_set=self._numbers()))
         if pc.any(unknown).as_py():
             numbers = executables.column("exe").to_pylist()
             self._paths = dict(zip(numbers, executables.column("path").to_pylist(), strict=True))
-        if len(self._shared) > _SHARED:
-            self._shared.clear()
-        yield from processes_of(rows, self._paths, self._shared)
 
     def _numbers(self) -> pa.Array:
         return pa.array(self._paths, pa.uint32())
@@ -151,7 +161,9 @@ class ProcessTree:
         leader = self._leader(process)
         if leader is not None:
             told["session_leader"] = ancestor(leader)
-        if executable := executable_of(self._executables, process.number):
+        if process.number not in self._files:
+            self._files[process.number] = executable_of(self._executables, process.number)
+        if executable := self._files[process.number]:
             told["file"] = executable
         return told
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
+from detector.events import WantedEvents
 from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
@@ -49,6 +50,7 @@ def watch(
     on_update: Callable[[Update], None] = lambda _: None,
     on_incident: Callable[[Incident], None] = lambda _: None,
     suppressions: Suppressions | None = None,
+    events: WantedEvents | None = None,
     reloader: Reloader | None = None,
     kept: Kept | None = None,
     on_begin: Callable[[], None] = lambda: None,
@@ -59,12 +61,13 @@ def watch(
 
     Findings and states are told as soon as the window in which they came about has ended, and
     *telemetry* after them. What *reloader* has is told to *on_update* between two windows, and
-    judged by from the next one on. What *kept* has of the watch before is not told again, and
-    *on_begin* is called once the programs are attached. Raises as `profiler.recorder.record` does.
+    judged by from the next one on. *events* are told whatever the baselines say. What *kept* has
+    of the watch before is not told again, and *on_begin* is called once the programs are attached.
+    Raises as `profiler.recorder.record` does.
     """
     watcher = _Watcher(
         options, library, on_finding, on_state,
-        on_update=on_update, on_incident=on_incident,
+        on_update=on_update, on_incident=on_incident, events=events,
         suppressions=suppressions or Suppressions(), reloader=reloader, telemetry=telemetry,
         kept=kept,
     )  # fmt: skip
@@ -98,6 +101,7 @@ class _Watcher:
         on_update: Callable[[Update], None],
         on_incident: Callable[[Incident], None],
         suppressions: Suppressions,
+        events: WantedEvents | None,
         reloader: Reloader | None,
         telemetry: Telemetry | None,
         kept: Kept | None,
@@ -107,6 +111,7 @@ class _Watcher:
         self._on_update = on_update
         self._on_incident = on_incident
         self._suppressions = suppressions
+        self._events = events
         self._reloader = reloader
         self._telemetry = telemetry
         self._options = options
@@ -163,6 +168,8 @@ class _Watcher:
         if self._options.unknown == "alert":
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         manifest = first_manifest(self._options, session.facts, session.clock)
+        if self._events:
+            self._judge.tell_events(self._events, run=manifest.recording_id)
         live = Live(manifest, self._judge_window)
         if self._recording is None:
             return live

@@ -185,6 +185,10 @@ class Watched:
         """Return the row of table `instances` of *instance*."""
         return self._instances[instance]
 
+    def is_known(self, instance: int) -> bool:
+        """Return whether *instance* is watched, and not over for long."""
+        return instance in self._instances
+
     def of_instance(self, instance: int) -> Workload:
         """Return the workload that *instance* runs."""
         return self._workloads[self._instances[instance]["workload"]]

@@ -17,14 +17,16 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ethogram.contracts.escape import escape
 from ethogram.errors import UsageError
 
-__all__ = ["COMMON_SETTINGS", "SEVERITIES", "Destination", "size_of", "time_of"]
+__all__ = ["COMMON_SETTINGS", "KINDS", "SEVERITIES", "Destination", "size_of", "time_of"]
 
 # Those of `ethogram.contracts.finding`, which would bring pydantic into the sender: 20 MB.
 SEVERITIES = ("info", "low", "medium", "high", "critical")
+KINDS = ("process", "network")  # of `ethogram.contracts.event`
 COMMON_SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "severity": "the least severity that goes there: one of " + ", ".join(SEVERITIES),
         "spool-size": "how much may wait for it, such as `64MB`, which is the default",
+        "events": "what goes there besides findings: `process`, `network` or `process+network`",
     }
 )
 _FORM = re.compile(r"([a-z][a-z0-9-]*)(?:\+([a-z]+))?:(.+)", re.DOTALL)
@@ -74,6 +76,17 @@ class Destination:
         """A name for its directory: the same for the same place, whatever the settings."""
         digest = hashlib.sha256(f"{self.transport}:{self.place}".encode()).hexdigest()[:12]
         return f"{self.sink}-{digest}"
+
+    @property
+    def events(self) -> frozenset[str]:
+        """The kinds of events that go there; `UsageError` where the setting names another."""
+        kinds = frozenset(filter(None, re.split(r"[+,]", self.settings.get("events", ""))))
+        if unknown := kinds - set(KINDS):
+            raise UsageError(
+                f"setting `events`: there is no kind `{escape(min(unknown))}`",
+                hint="`process`, `network` or `process+network`",
+            )
+        return kinds
 
     @property
     def url(self) -> SplitResult:

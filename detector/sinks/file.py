@@ -16,4 +16,5 @@ def sink() -> Sink:
         frozenset({"file"}),
         ROTATION,
         lambda destination, _: RotatingFile(destination, lambda record: record.line),
+        takes_events=True,
     )

@@ -1,4 +1,4 @@
-"""Findings as OCSF events: JSON lines in a file, or over HTTP."""
+"""Findings and events as OCSF has them: JSON lines in a file, or over HTTP."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from detector.sinks.destination import Destination
 from detector.sinks.http import HTTP, HTTP_TRANSPORTS, Poster
+from detector.sinks.ocsf_activities import activity_event
 from detector.sinks.ocsf_events import detection_finding
 from detector.sinks.protocol import OneSink, Outlet, Record, Sender, Sink, rendering
 from detector.sinks.rotating import ROTATION, RotatingFile
@@ -52,7 +53,8 @@ class _Posted:
 
 
 def _line(record: Record, sender: Sender) -> str:
-    return json.dumps(detection_finding(record, sender), ensure_ascii=False)
+    made = (activity_event if record.is_event else detection_finding)(record, sender)
+    return json.dumps(made, ensure_ascii=False)
 
 
 def _open(destination: Destination, sender: Sender) -> Outlet:
@@ -72,8 +74,9 @@ def sink() -> Sink:
     """Return the sink `ocsf`."""
     return OneSink(
         "ocsf",
-        "events of OCSF 1.8 (Detection Finding)",
+        "events of OCSF 1.8 (Detection Finding, Process, Network and DNS Activity)",
         HTTP_TRANSPORTS | {"file"},
         _SETTINGS,
         _open,
+        takes_events=True,
     )

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 __all__ = [
+    "answers",
     "connection_info",
     "container",
     "ends",
@@ -191,3 +192,8 @@ def _name(path: str) -> str:
 
 def _known(made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None and value != ""}
+
+
+def answers(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what was answered to a DNS question."""
+    return [{"rdata": text, "type": "AAAA" if ":" in text else "A"} for text in told["answers"]]

@@ -45,4 +45,6 @@ class _Otlp:
 
 def sink() -> Sink:
     """Return the sink `otlp`."""
-    return OneSink("otlp", "OpenTelemetry logs (OTLP/HTTP)", HTTP_TRANSPORTS, HTTP, _Otlp)
+    return OneSink(
+        "otlp", "OpenTelemetry logs (OTLP/HTTP)", HTTP_TRANSPORTS, HTTP, _Otlp, takes_events=True
+    )

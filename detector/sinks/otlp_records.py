@@ -62,13 +62,17 @@ def _resource(body: Mapping[str, Any], sender: Sender) -> tuple[tuple[str, str],
 
 
 def _log_record(record: Record, now: datetime) -> LogRecord:
+    return (_event_record if record.is_event else _finding_record)(record, now)
+
+
+def _finding_record(record: Record, now: datetime) -> LogRecord:
     body = record.body
     evidence = body["evidence"]
     attributes = {
         **_of_process(body),
         **_of_peer(body),
         "file.path": (body.get("file") or {}).get("path"),
-        "dns.question.name": (body.get("dns") or {}).get("name"),
+        **_of_question(body),
         "ethogram.fingerprint": body["fingerprint"],
         "ethogram.incident": body.get("incident"),
         "ethogram.is_new": record.is_new,
@@ -93,6 +97,34 @@ def _log_record(record: Record, now: datetime) -> LogRecord:
         body=_value(f"{body['title']}: {evidence['observed']}"),
         attributes=_pairs(attributes),
         event_name=EVENT_NAME,
+    )
+
+
+def _event_record(record: Record, now: datetime) -> LogRecord:
+    body = record.body
+    attributes = {
+        **_of_process(body),
+        **_of_peer(body),
+        **_of_question(body),
+        "file.path": (body.get("file") or {}).get("path"),
+        "ethogram.event.id": body["id"],
+        "ethogram.event.activity": body["activity"],
+        "ethogram.errno": body.get("errno"),
+        "ethogram.count": body.get("count"),
+        "ethogram.sent_bytes": body.get("tx_bytes"),
+        "ethogram.received_bytes": body.get("rx_bytes"),
+        "ethogram.first_seen": body.get("first_seen"),
+        "ethogram.last_seen": body.get("last_seen"),
+    }
+    exe = (body.get("process") or {}).get("exe", "?")
+    return LogRecord(
+        time_unix_nano=_nanoseconds(datetime.fromisoformat(body["time"])),
+        observed_time_unix_nano=_nanoseconds(now),
+        severity_number=_NUMBERS["info"],  # type: ignore[arg-type]  # an enum's number
+        severity_text="info",
+        body=_value(f"{body['activity']}: {exe}"),
+        attributes=_pairs(attributes),
+        event_name=f"runtime.{body['kind']}",
     )
 
 
@@ -137,6 +169,11 @@ def _of_peer(body: Mapping[str, Any]) -> dict[str, Any]:
         "ethogram.peer.name": peer.get("name"),
         "ethogram.peer.workload": peer.get("workload"),
     }
+
+
+def _of_question(body: Mapping[str, Any]) -> dict[str, Any]:
+    told = body.get("dns") or {}
+    return {"dns.question.name": told.get("name"), "dns.answers": told.get("answers")}
 
 
 def _nanoseconds(time: datetime) -> int:

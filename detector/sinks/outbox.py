@@ -6,18 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from detector.sinks.destination import SEVERITIES, Destination
+from detector.sinks.notices import Notices
 from detector.sinks.process import END, WAKE
 from detector.sinks.protocol import Sender
 from detector.sinks.registry import check
 from detector.sinks.sending import STATE_NAME
 from detector.sinks.spool import SpoolWriter, position_of, waiting_bytes
+from ethogram.contracts.event import EVENT_KINDS, EventKind
 from ethogram.contracts.finding import Finding
 from ethogram.errors import UsageError
 from profiler import privileges
@@ -50,11 +52,15 @@ class SinkStatus:
 
 
 class _Place:
-    """One sink: its spool, and what may go there."""
+    """One spool of a sink, and what may go there: findings, or events of these *kinds*."""
 
-    def __init__(self, destination: Destination, root: Path) -> None:
+    def __init__(
+        self, url: str, destination: Destination, root: Path, kinds: frozenset[str] = frozenset()
+    ) -> None:
+        self.url = url
         self.destination = destination
-        self.directory = root / destination.key
+        self.kinds = kinds
+        self.directory = root / (f"{destination.key}-events" if kinds else destination.key)
         self.least = SEVERITIES.index(destination.chosen("severity", SEVERITIES[0]))
         try:
             self.spool = SpoolWriter(self.directory, destination.size("spool-size", "64MB"))
@@ -89,15 +95,20 @@ class Outbox:
         keys = [destination.key for destination in destinations]
         if len(set(keys)) < len(keys):
             raise UsageError("one sink is named twice", hint="leave one of them out")
-        self._urls, self._sender, self._patience_s = urls, sender, patience_s
+        self._sender, self._patience_s = sender, patience_s
         self._last_words = last_words
         self._told: set[str] = set()
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._places: list[_Place] = []
+        self._event_places: list[_Place] = []
+        self._notices = Notices(sender)
         try:
-            for destination in destinations:
-                self._places.append(_Place(destination, root))
+            for url, destination in zip(urls, destinations, strict=True):
+                self._places.append(_Place(url, destination, root))
+                if destination.events:
+                    place = _Place(url, destination, root, destination.events)
+                    self._event_places.append(place)
             self._start()
         except BaseException:
             self._leave_spools()
@@ -115,20 +126,54 @@ class Outbox:
             if grade >= place.least:
                 line = line or finding.line()
                 place.spool.add(line, is_new=is_new, severity=finding.severity)
-        if line and self._process and self._process.stdin:
+        if line:
+            self._wake()
+
+    def take_events(self, lines: Mapping[EventKind, Sequence[str]], dropped: int) -> None:
+        """Keep *lines* for every sink that wants their kind; *dropped* are counted for each."""
+        for place in self._event_places:
+            for kind, some in lines.items():
+                if kind in place.kinds:
+                    place.spool.add_all(some)
+            place.spool.dropped += dropped
+        if self._event_places:
+            self._wake()
+
+    @property
+    def event_kinds(self) -> frozenset[EventKind]:
+        """The kinds of events that some sink wants."""
+        wanted = frozenset[str]().union(*(place.kinds for place in self._event_places))
+        return frozenset(kind for kind in EVENT_KINDS if kind in wanted)
+
+    def _wake(self) -> None:
+        if self._process and self._process.stdin:
             # A pipe that is full of that, or that nobody reads, says it as well.
             with suppress(OSError):
                 os.write(self._process.stdin.fileno(), WAKE)
+
+    def _all(self) -> list[_Place]:
+        return self._places + self._event_places
+
+    def _tell_dropped(self, *, is_last: bool = False) -> None:
+        """Tell receivers, where there is room again, of how much they will never get."""
+        of_events = {place.url: place.spool for place in self._event_places}
+        for place in self._places:
+            if self._notices.tell(
+                str(place.destination), place.spool, of_events.get(place.url), is_last=is_last
+            ):
+                self._wake()
 
     def standing(self) -> tuple[SinkStatus, ...]:
         """Return how the sinks stand; a sender that has ended is started again, a few times."""
         if self._process and self._process.poll() is not None and self._starts < _LEAST_RESTART:
             self._start()
         is_running = self._process is not None and self._process.poll() is None
-        return tuple(_status(place, is_running=is_running) for place in self._places)
+        self._tell_dropped()
+        return tuple(_status(place, is_running=is_running) for place in self._all())
 
     def close(self) -> tuple[SinkStatus, ...]:
         """Send what waits for as long as there is patience, and return how it ended."""
+        self._tell_dropped(is_last=True)
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
@@ -141,23 +186,21 @@ class Outbox:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for place in self._places:
+        for place in self._all():
             place.spool.note_dropped()
-        statuses = tuple(_status(place, is_running=True) for place in self._places)
+        statuses = tuple(_status(place, is_running=True) for place in self._all())
         self._leave_spools()
         return statuses
 
     def _leave_spools(self) -> None:
-        for place in self._places:
+        for place in self._all():
             place.spool.close()
-        self._places = []
+        self._places, self._event_places = [], []
 
     def _start(self) -> None:
         asked = {
-            "sinks": [
-                {"url": url, "directory": str(place.directory)}
-                for url, place in zip(self._urls, self._places, strict=True)
-            ],
+            "sinks": [_asked(place) for place in self._places],
+            "event_sinks": [_asked(place) for place in self._event_places],
             "sender": asdict(self._sender),
             "patience_s": self._patience_s,
             "last_words": self._last_words,
@@ -177,6 +220,10 @@ class Outbox:
         os.set_blocking(self._process.stdin.fileno(), False)
 
 
+def _asked(place: _Place) -> dict[str, str]:
+    return {"url": place.url, "directory": str(place.directory)}
+
+
 def _give_up() -> None:
     privileges.drop(frozenset())
 
@@ -189,7 +236,7 @@ def _status(place: _Place, *, is_running: bool) -> SinkStatus:
     except (OSError, ValueError):
         read = {}
     return SinkStatus(
-        sink=str(place.destination),
+        sink=f"{place.destination} (events)" if place.kinds else str(place.destination),
         state=read.get("state", "ok") if is_running else "stopped",
         error=read.get("error"),
         sent=at.sent,

@@ -12,13 +12,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from detector.sinks.destination import Destination
 from detector.sinks.last_words import say_last
-from detector.sinks.protocol import Sender
+from detector.sinks.protocol import Outlet, Record, Sender
 from detector.sinks.registry import check
 from detector.sinks.sending import Sending
 from detector.sinks.spool import SpoolReader, lock
@@ -70,9 +71,11 @@ def main() -> None:
         asked = json.loads(unread.readline())  # nothing beyond the line is taken
     bell = _Bell()
     sender = Sender(**asked["sender"])
+    # Findings and events of one sink have a spool and a thread each, and a file is one.
+    locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
     threads = [
-        threading.Thread(target=_send, args=(one, sender, bell), daemon=True)
-        for one in asked["sinks"]
+        threading.Thread(target=_send, args=(one, sender, bell, locks[one["url"]]), daemon=True)
+        for one in (*asked["sinks"], *asked["event_sinks"])
     ]
     for thread in threads:
         thread.start()
@@ -87,13 +90,29 @@ def main() -> None:
     os._exit(0)  # a thread may be in the middle of a connection
 
 
-def _send(asked: dict[str, Any], sender: Sender, bell: _Bell) -> None:
+class _InTurn:
+    """An outlet that is asked by one thread at a time."""
+
+    def __init__(self, outlet: Outlet, turn: threading.Lock) -> None:
+        self._outlet, self._turn = outlet, turn
+        self.batch = outlet.batch
+
+    def send(self, records: Sequence[Record]) -> None:
+        with self._turn:
+            self._outlet.send(records)
+
+    def close(self) -> None:
+        self._outlet.close()
+
+
+def _send(asked: dict[str, Any], sender: Sender, bell: _Bell, turn: threading.Lock) -> None:
     directory = Path(asked["directory"])
     destination = Destination.parse(asked["url"])
     lock(directory / "sending", wait=True)  # of a watch that was killed, until its sender ended
+    outlet = check(destination).open(destination, sender)
     Sending(
         SpoolReader(directory),
-        check(destination).open(destination, sender),
+        _InTurn(outlet, turn) if destination.transport == "file" else outlet,
         directory=directory,
         idle=bell.idle_as(str(directory)),
         pause=bell.pause,

@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finding as it waited on the disk: *line* is its JSON, *body* the same, read.
+    """A finding or event as it waited on the disk: *line* is its JSON, *body* the same, read.
 
     *is_new* is false where its fingerprint was told before: it brings that one up to date.
     """
@@ -31,6 +31,11 @@ class Record:
     is_new: bool
     line: str
     body: Mapping[str, Any]
+
+    @property
+    def is_event(self) -> bool:
+        """Whether this is an event, of which nobody says that it is wrong."""
+        return self.body.get("schema") == "ethogram.event/1"
 
 
 class LaterError(Exception):
@@ -115,13 +120,17 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OneSink:
-    """A `Sink` that is told by its parts; *opens* is its `open`."""
+    """A `Sink` that is told by its parts; *opens* is its `open`.
+
+    One that has *takes_events* gets records that are events where it is asked to.
+    """
 
     name: str
     summary: str
     transports: frozenset[str]
     settings: Mapping[str, str]
     opens: Callable[[Destination, Sender], Outlet]
+    takes_events: bool = False
 
     def open(self, destination: Destination, sender: Sender) -> Outlet:
         """Return the outlet to *destination*."""

@@ -66,6 +66,11 @@ def check(destination: Destination) -> Sink:
             )
     if destination.chosen("severity", "info") not in SEVERITIES:
         raise UsageError("setting `severity` is none", hint="one of " + ", ".join(SEVERITIES))
+    if destination.events and not getattr(sink, "takes_events", False):
+        raise UsageError(
+            f"sink `{sink.name}` takes findings only",
+            hint="leave out `events`, and name another sink for them, such as `file:PATH`",
+        )
     if destination.size("spool-size", "64MB") < _LEAST_SPOOL:
         raise UsageError("setting `spool-size` is less than 256KiB", hint="let more wait")
     return sink

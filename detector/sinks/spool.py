@@ -5,6 +5,7 @@
     N.segment      lines `CRC32 new|again JSON`; N counts up
     position.json  how far they have arrived; what never will is counted there
     dropped        how many there was no room for
+    dropped-told   of how many of these the receiver was told
 
 The watch appends, the sender reads and deletes: neither waits for the other. A line is whole once
 it has its line end; what a killed watch or a power loss left half is damaged, and counted. A sender
@@ -17,7 +18,8 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -32,6 +34,7 @@ _SEGMENTS = 16  # of a full spool: so much of it, one part, is given back at onc
 _RESERVED = 10  # one part in so many is for what is high or critical
 _GRAVE = frozenset({"high", "critical"})
 _READ_BYTES = 1 << 20
+_LINES = 50  # of events that are written, or dropped, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class SpoolWriter:
         self._full_size = self._size_on_disk()
         self.added = 0
         self.dropped = self._told_dropped = _number_in(directory / "dropped")
+        self._told_receiver = min(self.dropped, _number_in(directory / "dropped-told"))
 
     def add(self, line: str, *, is_new: bool, severity: str) -> bool:
         """Keep *line* until it is sent; False where there is no room, or no disk, for it."""
@@ -95,6 +99,42 @@ class SpoolWriter:
         else:
             self.dropped += 1
         return has_room
+
+    def add_all(self, lines: Sequence[str]) -> int:
+        """Keep *lines*, a few hundred at once; return for how many there was no room."""
+        before = self.dropped
+        for start in range(0, len(lines), _LINES):
+            some = lines[start : start + _LINES]
+            bodies = [line.encode("utf-8", "backslashreplace") for line in some]
+            data = b"".join(b"%08x new %s\n" % (zlib.crc32(body), body) for body in bodies)
+            try:
+                has_room = self._has_room(len(data), "info") and self._append(data)
+            except OSError:
+                has_room = False
+            if has_room:
+                self.added += len(some)
+            else:
+                self.dropped += len(some)
+        return self.dropped - before
+
+    def add_notice(self, line: str, *, is_new: bool) -> bool:
+        """Keep *line*, a word on what was dropped; False, and nothing is counted, without room."""
+        dropped = self.dropped
+        is_kept = self.add(line, is_new=is_new, severity="high")
+        self.dropped = dropped
+        return is_kept
+
+    @property
+    def untold(self) -> int:
+        """How many were dropped since the receiver was told of it."""
+        return self.dropped - self._told_receiver
+
+    def say_told(self) -> None:
+        """Remember that the receiver is told of all that was dropped so far."""
+        self._told_receiver = self.dropped
+        with suppress(OSError):
+            text = str(self.dropped).encode()
+            replace_file(self._directory / "dropped-told", text, sync=False)
 
     def note_dropped(self) -> None:
         """Write down how many were dropped, for the next watch to go on from."""

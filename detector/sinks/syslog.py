@@ -58,9 +58,11 @@ _SPARE = (
 def message(record: Record, sender: Sender, *, facility: int, most: int) -> bytes:
     """Return *record* as one message of at most *most* bytes, without its length before it."""
     body = record.body
+    severity = "info" if record.is_event else body["severity"]
+    name = f"{body['kind']}-{body['activity']}" if record.is_event else body["rule"]
     header = (
-        f"<{facility * 8 + _LEVELS[body['severity']]}>1 {_time(body['time'])} "
-        f"{_name(sender.host, 255)} ethogram {sender.pid} {_name(body['rule'], 32)} "
+        f"<{facility * 8 + _LEVELS[severity]}>1 {_time(body['time'])} "
+        f"{_name(sender.host, 255)} ethogram {sender.pid} {_name(name, 32)} "
         f'[origin software="ethogram" swVersion="{sender.version}"] '
     )
     # The byte order mark says that what follows is UTF-8.
@@ -211,5 +213,10 @@ class _Syslog:
 def sink() -> Sink:
     """Return the sink `syslog`."""
     return OneSink(
-        "syslog", "syslog (RFC 5424) over TCP or TLS", frozenset({"tcp", "tls"}), _SETTINGS, _Syslog
+        "syslog",
+        "syslog (RFC 5424) over TCP or TLS",
+        frozenset({"tcp", "tls"}),
+        _SETTINGS,
+        _Syslog,
+        takes_events=True,
     )

@@ -73,4 +73,5 @@ def sink() -> Sink:
         HTTP_TRANSPORTS,
         _SETTINGS,
         lambda destination, _: _Webhook(destination),
+        takes_events=True,
     )

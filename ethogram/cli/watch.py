@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.event_lines import lines_of, wanted_of
 from ethogram.cli.keeping import kept_of, killed_finding, state_option
 from ethogram.cli.listening import listen_option, sink_readings, telemetry_of
 from ethogram.cli.options import COMMAND_SETTINGS, examples, map_option
@@ -75,6 +77,12 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
     "output_format",
     type=click.Choice(["text", "jsonl"]),
     help="How to print findings; without it text on a terminal, JSON lines elsewhere.",
+)
+@click.option(
+    "--events",
+    metavar="KIND[,KIND]",
+    help="Print these events, too, as JSON lines: `process`, `network`. Sinks get them where "
+    "`--to` ends in `#events=process+network`.",
 )
 @click.option(
     "--fail-on",
@@ -175,14 +183,16 @@ def _watch(
     outbox, sink_screen = outbox_of(values, lambda: killed_finding(kept)), SinkScreen()
     recording_screen = RecordingScreen()
     manager = ServiceManager(os.environ, window_s=values["window"] / 1000)
+    lines = lines_of(values["events"], values["output_format"])
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
     ended: list[Keeping | None] = [None]
     screen = WatchScreen(
-        printer(values["output_format"]),
+        lines.show if lines else printer(values["output_format"]),
         has_progress=options.targets.kind != "command",
-        show_incident=incident_printer(values["output_format"]),
+        show_incident=lines.show if lines else incident_printer(values["output_format"]),
     )
+    events = wanted_of(lines, outbox)
 
     def on_finding(finding: Finding) -> None:
         if outbox:
@@ -196,6 +206,8 @@ def _watch(
             say(line)
         sinks = outbox.standing() if outbox else ()
         sink_screen.take(sinks)
+        if lines:
+            lines.say_dropped()
         if status:
             status.take(window, sinks)
         manager.lives(standing(window))
@@ -214,15 +226,18 @@ def _watch(
 
     with ExitStack() as stack:
         stack.callback(close)
+        if lines:
+            stack.callback(lines.close)
         telemetry = stack.enter_context(telemetry_of(values, command="watch"))
         stop = stack.enter_context(stop_on_signals())
         stack.callback(screen.close)
         result = watch(
-            options,
+            replace(options, all_rows=events is not None),
             library=library,
             on_finding=on_finding,
             on_state=screen.on_state,
             on_window=on_window,
+            events=events,
             on_update=telling(screen.close, newest.append),
             on_incident=screen.on_incident,
             suppressions=suppressions,

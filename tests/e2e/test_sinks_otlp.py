@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from detector.sinks.protocol import RefusedError
 from ethogram.contracts.baseline import Subject
 from ethogram.errors import UsageError
 from tests.e2e.receivers import Receiver, http_receiver
+from tests.events import every_event
 from tests.sinks import HOSTILE, make_record, outlet_to
 
 pytestmark = pytest.mark.e2e
@@ -36,6 +38,22 @@ def requests(receiver: Receiver) -> list[ExportLogsServiceRequest]:
     assert {post.path for post in receiver.posts} == {"/v1/logs"}
     assert {post.headers["Content-Type"] for post in receiver.posts} == {"application/x-protobuf"}
     return [ExportLogsServiceRequest.FromString(post.body) for post in receiver.posts]
+
+
+def test_an_event_is_a_log_record_too(tmp_path: Path) -> None:
+    with http_receiver(answer=ExportLogsServiceResponse().SerializeToString()) as receiver:
+        outlet = outlet_to(f"otlp+http://127.0.0.1:{receiver.port}")
+        outlet.send(every_event(tmp_path))
+        outlet.close()
+    (got,) = requests(receiver)
+    logs = [record for resource in got.resource_logs for scope in resource.scope_logs
+            for record in scope.log_records]  # fmt: skip
+    assert {record.event_name for record in logs} == {"runtime.process", "runtime.network"}
+    told = {read(record.attributes)["ethogram.event.activity"]: read(record.attributes)
+            for record in logs}  # fmt: skip
+    assert told["accept"]["network.peer.address"] == "10.0.0.21"
+    assert told["exec"]["process.executable.path"] == "/usr/bin/curl"
+    assert told["exit"]["ethogram.process.exec_id"] == "a3"
 
 
 def test_a_finding_is_a_log_record_of_its_workload() -> None:

@@ -1,0 +1,106 @@
+"""`ethogram watch --events`: processes and connections of a real command, everywhere they go."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ethogram.contracts.event import Event
+from ethogram.contracts.finding import Finding
+from ethogram.contracts.incident import Incident
+from tests.e2e.command_line import ethogram
+from tests.e2e.receivers import http_receiver
+
+pytestmark = pytest.mark.e2e
+
+_MODELS: dict[str, Any] = {
+    "ethogram.event/1": Event, "ethogram.finding/1": Finding, "ethogram.incident/1": Incident,
+}  # fmt: skip
+# It execs 23 times, fails to exec once, and talks to itself over TCP.
+_ACTS = """
+for i in $(seq 23); do /bin/true; done
+/no/such/file
+exec python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+server.accept()[0].sendall(b"x")
+'
+"""
+
+
+def events_in(text: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        _MODELS[line["schema"]].model_validate(line)
+    return [line for line in lines if line["schema"] == "ethogram.event/1"]
+
+
+def execs(events: list[dict[str, Any]], exe: str) -> list[dict[str, Any]]:
+    return [
+        one for one in events
+        if one["activity"] == "exec" and one["process"]["exe"].endswith(exe)
+    ]  # fmt: skip
+
+
+def test_23_execs_are_23_events_and_a_connection_has_both_ends(tmp_path: Path) -> None:
+    done = ethogram("record", "-o", "r", "--window", "100ms", "--", "sh", "-c", "exec true",
+                    cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = ethogram("learn", "--allow", "thin,lossy", "--no-model", "r", "-o", "b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with http_receiver() as receiver:
+        done = ethogram(
+            "watch", "--baseline", "b", "--window", "200ms", "--events", "process,network",
+            "--to", f"file:{tmp_path}/all.jsonl#events=process+network",
+            "--to", f"ocsf+file:{tmp_path}/ocsf.jsonl#events=process",
+            "--to", f"webhook+http://127.0.0.1:{receiver.port}/#events=network&severity=critical",
+            "--spool", tmp_path / "spool", "--", "sh", "-c", _ACTS, cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    printed = events_in(done.stdout)
+    true = execs(printed, "/true")
+    assert len(true) == 23
+    assert len({one["process"]["exec_id"] for one in true}) == 23
+    (shell,) = execs(printed, "/dash")
+    for one in true:
+        assert one["process"]["entry"] == {
+            "type": "command", "exec_id": shell["process"]["exec_id"], "exe": "/usr/bin/dash",
+            "pid": shell["process"]["pid"],
+        }  # fmt: skip
+        assert one["process"]["ancestry"][-1]["exec_id"] == shell["process"]["exec_id"]
+    ends = [one for one in printed if one["activity"] == "exit"
+            and one["process"]["exe"].endswith("/true")]  # fmt: skip
+    assert len(ends) == 23
+    assert {one["process"]["exit_code"] for one in ends} == {0}
+    (failed,) = [one for one in printed if one.get("file", {}).get("path") == "/no/such/file"]
+    assert (failed["activity"], failed["errno"]) == ("exec_failed", 2)
+    (connect,) = [one for one in printed if one["activity"] == "connect"
+                  and one["peer"]["protocol"] == "tcp"]  # fmt: skip
+    (accept,) = [one for one in printed if one["activity"] == "accept"]
+    assert connect["peer"]["address"] == accept["peer"]["local_address"] == "127.0.0.1"
+    # Both are told of the process; who comes second knows who came first.
+    named = [one["peer"].get("exec_id") for one in (connect, accept)]
+    assert accept["process"]["exec_id"] in named
+    kept = events_in((tmp_path / "all.jsonl").read_text())
+    assert {one["id"] for one in kept} == {one["id"] for one in printed}
+    classes = [json.loads(line)["class_uid"]
+               for line in (tmp_path / "ocsf.jsonl").read_text().splitlines()]  # fmt: skip
+    assert classes.count(1007) == sum(one["kind"] == "process" for one in printed)
+    assert 4001 not in classes
+    posted = [one["kind"] for post in receiver.posts for one in post.json if "kind" in one]
+    assert set(posted) == {"network"}
+
+
+def test_events_are_lines_of_json_and_nothing_else(tmp_path: Path) -> None:
+    for words, cause in (
+        ("--events process --format text", "`--events` prints JSON lines"),
+        ("--events files", "there is no kind `files`"),
+    ):
+        done = ethogram("watch", "--baseline", tmp_path, *words.split(), "--all", cwd=tmp_path)
+        assert done.returncode in {2, 5}
+        if done.returncode == 2:
+            assert cause in done.stderr
