@@ -15,8 +15,9 @@ from learner.grams import ORDER, GramWindows
 from learner.sampling import INDEX
 from learner.windows import SteadyWindows
 
-__all__ = ["read_sample", "sample_bytes"]
+__all__ = ["read_sample", "sample_bytes", "window_seconds"]
 
+_LONGEST_S = 86_400.0
 _SCHEMA = pa.schema(
     [
         ("recording_id", pa.string()),
@@ -70,10 +71,26 @@ def read_sample(data: bytes, *, source: str) -> SteadyWindows:
         whole = pq.read_table(io.BytesIO(data), schema=_SCHEMA).combine_chunks()
         return _windows(whole)
     except (pa.ArrowException, ValueError, IndexError, OSError, OverflowError) as error:
-        raise BaselineError(
-            f"the sample in `{source}` cannot be read: {type(error).__name__}",
-            hint="fit the model again with `ethogram learn RECORDING -o DIRECTORY`",
-        ) from error
+        raise _unreadable(source, error) from error
+
+
+def window_seconds(data: bytes, *, source: str) -> float:
+    """Return how long the windows in *data* are; their median, for the last of each is shorter."""
+    try:
+        column = pq.read_table(io.BytesIO(data), columns=["seconds"]).column("seconds")
+        seconds = float(np.median(column.drop_null().to_numpy()))
+        if not 0 < seconds < _LONGEST_S:
+            raise ValueError("no length of a window")
+    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, OverflowError) as error:
+        raise _unreadable(source, error) from error
+    return seconds
+
+
+def _unreadable(source: str, error: Exception) -> BaselineError:
+    return BaselineError(
+        f"the sample in `{source}` cannot be read: {type(error).__name__}",
+        hint="fit the model again with `ethogram learn RECORDING -o DIRECTORY`",
+    )
 
 
 def _windows(whole: pa.Table) -> SteadyWindows:
