@@ -75,6 +75,7 @@ class _Told:
         """Return the finding with what came since."""
         before = self.finding.evidence
         evidence = _evidence(before.dimension, self.observed, self.values, before.expected)
+        evidence = evidence.model_copy(update={"p_value": before.p_value})
         update = {"count": self.count, "last_seen": moment(self.last_ns), "evidence": evidence}
         return self.finding.model_copy(update=update)
 
@@ -286,7 +287,7 @@ class Findings:
             dns=details.dns,
             evidence=_evidence(
                 sighting.dimension, sighting.observed, _values(sighting), _nearest(sighting)
-            ),
+            ).model_copy(update={"p_value": sighting.p_value}),
             state=whose.state,
             workload_state=whose.workload_state,
             phase=sighting.phase,
@@ -314,9 +315,10 @@ def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
     """Yield what makes two sightings the same finding: in any replica, at any time."""
     yield from (subject.cluster, subject.namespace, subject.kind, subject.name, subject.container)
     yield from (sighting.layer, sighting.rule, sighting.dimension)
-    if sighting.identity and sighting.dimension != "workload":
+    is_one = sighting.layer == "anomaly" or sighting.dimension == "workload"
+    if sighting.identity and not is_one:
         yield f"{sighting.identity} {sighting.severity}"
-    else:  # a workload is one, however grave it was to see it first
+    else:  # a workload and an episode are one, however grave they were to see first
         yield sighting.identity or sighting.observed
     yield None if sighting.exe is None else escape(sighting.exe)
 
@@ -365,7 +367,7 @@ def _evidence(
 
 def _nearest(sighting: Sighting) -> tuple[str, ...]:
     if sighting.known is None or sighting.value is None:
-        return ()
+        return sighting.expected
     return nearest(sighting.known.baseline, cast(Dimension, sighting.dimension), sighting.value)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from detector.anomaly.layer import Anomalies
 from detector.details import Details
 from detector.deviations import Deviation, Deviations
 from detector.events import Events, WantedEvents
@@ -49,9 +50,11 @@ class Judge:
         *,
         suppressions: Suppressions | None = None,
         on_incident: Callable[[Incident], None] = lambda _: None,
+        anomalies: Anomalies | None = None,
     ) -> None:
         self._watched = watched
         self._suppressions = suppressions or Suppressions()
+        self._anomalies = anomalies
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
@@ -92,8 +95,17 @@ class Judge:
         between()
         if self._events:
             self._events.take(live, now_ns, between)
+        if self._anomalies:
+            self._anomalies.take(live, instances)
+            self.tell_anomalies(now_ns)
+            between()
         self._tree.forget_ended(began_ns)
         self.findings.tell_again(now_ns)
+
+    def tell_anomalies(self, now_ns: int) -> None:
+        """Tell what models answered by now."""
+        if self._anomalies:
+            self._tell(self._anomalies.sightings(self._watched.state_of_instance), now_ns)
 
     def _tell(self, sightings: Iterable[Sighting], now_ns: int) -> None:
         whose: dict[int, Whose] = {}

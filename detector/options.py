@@ -14,7 +14,10 @@ from ethogram.contracts.finding import Severity, WorkloadState
 from profiler.options import Keeping, SessionOptions, Storage
 
 __all__ = [
+    "AnomalyStatus",
     "BaselinesStatus",
+    "ModelState",
+    "ModelStatus",
     "Unknown",
     "WatchOptions",
     "WatchResult",
@@ -31,6 +34,7 @@ class WatchOptions(SessionOptions):
 
     *unknown*: what is done about workloads that no baseline is for. *storage*: where the watch is
     recorded; of unknown workloads alone where *records_all* is false.
+    *anomaly_bytes* is how much memory the process may map that asks their models, 0: none are.
     """
 
     baselines: tuple[BaselineFile, ...]
@@ -38,6 +42,7 @@ class WatchOptions(SessionOptions):
     unknown: Unknown = "ignore"
     storage: Storage | None = None
     records_all: bool = True
+    anomaly_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,38 @@ class BaselinesStatus:
     trouble: str | None = None
 
 
+ModelState = Literal["loading", "scoring", "insufficient", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """How the model beside one *baseline* stands: `insufficient` and `refused` tell nothing."""
+
+    baseline: str
+    model: str
+    state: ModelState
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyStatus:
+    """How the process stands that asks models; counts are totals since the watch began.
+
+    *scored* are windows as long as a model's, *withheld* those that were not scored because part
+    of them was not seen; *dropped* are windows of the watch that it was not given. *trouble* is
+    why it ended last, until it has scored again.
+    """
+
+    state: Literal["off", "idle", "starting", "scoring", "restarting"]
+    pid: int | None = None
+    restarts: int = 0
+    scored: int = 0
+    withheld: int = 0
+    dropped: int = 0
+    trouble: str | None = None
+    models: tuple[ModelStatus, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class WindowStatus:
     """What a window came to; the counts are totals since the watch began."""
@@ -80,6 +117,7 @@ class WindowStatus:
     suppressions: SuppressionsStatus | None = None
     recording: Keeping | None = None
     sensor: SensorStatus | None = None
+    anomaly: AnomalyStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +139,4 @@ class WatchResult:
     incidents: int = 0
     suppressions: SuppressionsStatus | None = None
     recording: Keeping | None = None
+    anomaly: AnomalyStatus | None = None

@@ -21,6 +21,7 @@ class Sighting:
     and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
     one *identity* are the same although *observed* differs. *values* are all that it stands for,
     where they are more than *value*. How late it is told says nothing where it is not *is_timed*.
+    *p_value* and *expected* are those of its evidence, where no value of a baseline is the nearest.
     """
 
     layer: Layer
@@ -45,3 +46,5 @@ class Sighting:
     confidence: Confidence | None = None
     compliance: tuple[Tags, ...] = ()
     is_timed: bool = True
+    p_value: float | None = None
+    expected: tuple[str, ...] = ()

@@ -7,11 +7,11 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import get_args
 
-from detector.options import BaselinesStatus
+from detector.options import AnomalyStatus, BaselinesStatus, ModelState
 from ethogram.contracts.finding import SEVERITIES, Finding, Layer, Severity
-from profiler.telemetry.reading import Distribution, WatchReading
+from profiler.telemetry.reading import AnomalyReading, Distribution, WatchReading
 
-__all__ = ["LATENCY_BOUNDS_S", "Tally"]
+__all__ = ["LATENCY_BOUNDS_S", "Tally", "reading_of"]
 
 LATENCY_BOUNDS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -64,3 +64,20 @@ class Tally:
             last_s=dict(self._last_s),
             latency=Distribution(LATENCY_BOUNDS_S, tuple(self._latencies), self._latency_s),
         )
+
+
+def reading_of(anomaly: AnomalyStatus) -> AnomalyReading:
+    """Return how models stand as those who look from outside are told it."""
+    states = dict.fromkeys(get_args(ModelState), 0)
+    for model in anomaly.models:
+        states[model.state] += 1
+    return AnomalyReading(
+        works=anomaly.state != "restarting",
+        models=states,
+        restarts=anomaly.restarts,
+        windows={
+            "scored": anomaly.scored,
+            "withheld": anomaly.withheld,
+            "dropped": anomaly.dropped,
+        },
+    )

@@ -9,17 +9,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
 
+from detector.anomaly.layer import Anomalies
+from detector.anomaly.scorer import Scorer
 from detector.events import WantedEvents
 from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
-from detector.options import BaselinesStatus, WatchOptions, WatchResult, WindowStatus
+from detector.options import (
+    AnomalyStatus,
+    BaselinesStatus,
+    WatchOptions,
+    WatchResult,
+    WindowStatus,
+)
 from detector.reload import Reloader, Update
 from detector.sensor.guard import Guard
 from detector.sensor.kept import Kept
 from detector.states import StateChange, States
 from detector.suppressions import Suppressions
-from detector.tally import Tally
+from detector.tally import Tally, reading_of
 from detector.unknown import OnlyUnknown, UnknownWorkloads
 from detector.watched import Watched
 from ethogram.contracts.finding import Finding, WorkloadState
@@ -38,6 +46,9 @@ if TYPE_CHECKING:
     from profiler.telemetry.telemetry import Telemetry
 
 __all__ = ["watch"]
+
+# At the end the models are given so long for the last windows.
+_LAST_ANSWERS_S = 5.0
 
 
 def watch(
@@ -130,6 +141,7 @@ class _Watcher:
             from profiler.keeping import BesideWatch  # noqa: PLC0415  of no use to who only watches
 
             self._recording = BesideWatch(options.storage, options)
+        self._anomalies: Anomalies | None = None
 
     def start(self) -> None:
         if self._recording:
@@ -155,9 +167,16 @@ class _Watcher:
         self._watched = Watched(
             self._library, states, host_id=session.facts.host_id, on_state=self._on_state
         )
+        # By bcc there are no sequences, and without the hooks of tier `light` no calls.
+        if self._options.anomaly_bytes and loader == "core" and tier != "light":
+            self._anomalies = Anomalies(
+                Scorer(memory_bytes=self._options.anomaly_bytes),
+                window_s=self._options.window_ms / 1000,
+            )
         self._judge = Judge(
             self._watched, self._tell, self._tally,
             suppressions=self._suppressions, on_incident=self._on_incident,
+            anomalies=self._anomalies,
         )  # fmt: skip
         if self._kept:
             self._judge.findings.recall(self._kept.told)
@@ -252,10 +271,14 @@ class _Watcher:
             recording=self._recording_standing(),
             sensor=self._guard.reading() if self._guard else None,
             may_lack_baselines=self._options.unknown != "ignore",
+            anomaly=reading_of(self._anomaly()) if self._options.anomaly_bytes else None,
         )
 
     def _recording_standing(self) -> Keeping | None:
         return self._recording.standing() if self._recording else None
+
+    def _anomaly(self) -> AnomalyStatus:
+        return self._anomalies.status() if self._anomalies else AnomalyStatus("off")
 
     def _status(self, window: int) -> WindowStatus:
         assert self._judge is not None
@@ -271,6 +294,7 @@ class _Watcher:
             suppressions=self._suppressions.status(),
             recording=self._recording_standing(),
             sensor=self._guard.status() if self._guard else None,
+            anomaly=self._anomaly(),
         )
 
     def finish(
@@ -281,6 +305,9 @@ class _Watcher:
         assert self._watched is not None
         session, findings = self.session, self._judge.findings
         session.end(self.telling(on_window))
+        if self._anomalies:
+            self._anomalies.settle(_LAST_ANSWERS_S)
+            self._judge.tell_anomalies(session.clock.utc_ns(session.clock.boot_ns()))
         findings.tell_again(session.clock.utc_ns(session.clock.boot_ns()), is_last=True)
         if self._recording:
             self._recording.end(session, stopped)
@@ -298,6 +325,7 @@ class _Watcher:
             incidents=findings.incidents.total,
             suppressions=self._suppressions.status(),
             recording=self._recording_standing(),
+            anomaly=self._anomaly(),
         )
 
     def close(self, *, grace_s: float) -> None:
@@ -308,3 +336,5 @@ class _Watcher:
         if self._recording:
             self._recording.close(has_begun=self.session.has_begun)
         self.session.close(grace_s=grace_s)
+        if self._anomalies:
+            self._anomalies.close()

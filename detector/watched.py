@@ -197,6 +197,12 @@ class Watched:
         """Return the state of *workload* as of the last window."""
         return self._states.of(workload.key) or _NOT_JUDGED
 
+    def state_of_instance(self, instance: int) -> WorkloadState | None:
+        """Return the state of the workload of *instance*; None where that is over."""
+        row = self._instances.get(instance)
+        workload = self._workloads.get(row["workload"]) if row else None
+        return None if workload is None else self.state_of(workload).state
+
     def whose(self, instance: int) -> Whose:
         """Return what a finding says of *instance*."""
         workload, row = self.of_instance(instance), self._instances[instance]

@@ -48,7 +48,8 @@ class AnomalyModel:
 
     *usual* has a row for the fewest and the most that 98 of 100 fitted windows make. Windows that
     score below *threshold* are flagged; None where no threshold keeps the budget. *calibration* is
-    of the ensemble's own held-out scores; an earlier version saved none.
+    of the ensemble's own held-out scores, *window_s* how long a whole window is; an earlier version
+    saved neither.
     """
 
     calls: npt.NDArray[np.int32]
@@ -56,6 +57,7 @@ class AnomalyModel:
     ensemble: Ensemble
     threshold: float | None = None
     calibration: Calibration | None = None
+    window_s: float | None = None
 
     def score(self, windows: SteadyWindows) -> Scores:
         """Return how normal each window is: zero is as normal as can be, lower is stranger.
@@ -107,7 +109,10 @@ def _fitted(windows: SteadyWindows) -> tuple[AnomalyModel, npt.NDArray[np.bool_]
         ensemble = fit_ensemble(looked_at, time_folds(windows), sample=chosen)
     usual = np.quantile(windows.counts, [0.01, 0.99], axis=0)
     calibration = Calibration.of(ensemble.held_out)
-    return AnomalyModel(windows.calls, usual, ensemble, calibration=calibration), chosen
+    model = AnomalyModel(
+        windows.calls, usual, ensemble, calibration=calibration, window_s=windows.window_s
+    )
+    return model, chosen
 
 
 def attach_model(
@@ -216,7 +221,8 @@ def _document(model: AnomalyModel) -> dict[str, Any]:
         "calibrations": {
             name: _calibration_document(each) for name, each in ensemble.calibrations.items()
         },
-        "calibration": [] if model.calibration is None else _calibration_document(model.calibration),
+        "calibration": _calibration_document(model.calibration) if model.calibration else [],
+        "window_s": np.array([] if model.window_s is None else [model.window_s]),
     }
 
 
@@ -251,13 +257,20 @@ def _model(document: Any) -> AnomalyModel:
         raise ValueError("its parts do not fit")
     calibrations = {name: _calibration(each) for name, each in document["calibrations"].items()}
     own = document.get("calibration")
+    length = document.get("window_s", ())
     vocabulary = GramVocabulary(document["known_calls"], tuple(parts)) if parts else None
     widths = {"counts": len(calls) + 1, "grams": vocabulary.columns if vocabulary else 0}
     if any(each.n_features_in_ != widths[each.looks_at] for each in detectors.values()):
         raise ValueError("its parts do not fit")
     fitted = Fitted(detectors, vocabulary)
     ensemble = Ensemble(fitted, calibrations, document["combine"], _NONE)
-    return AnomalyModel(calls, usual, ensemble, calibration=_calibration(own) if own else None)
+    return AnomalyModel(
+        calls,
+        usual,
+        ensemble,
+        calibration=_calibration(own) if own else None,
+        window_s=float(length[0]) if len(length) else None,
+    )
 
 
 _NONE: Scores = np.empty(0)

@@ -38,7 +38,8 @@ class SteadyWindows:
     *index* has a row each: `recording_id`, `instance_key`, `window`, `start_ns`, and the `seconds`
     that were observed. *calls* names the columns of *counts*, calls in a whole window; a number is
     its architecture's place in the enum, shifted by 16 bits, and the number of the call. *watched*
-    is how many windows there were, where these are a sample of them.
+    is how many windows there were, where these are a sample of them. *window_s* is how long a whole
+    one is; a sample does not say.
     """
 
     index: pd.DataFrame
@@ -46,6 +47,7 @@ class SteadyWindows:
     counts: npt.NDArray[np.float64]
     grams: GramWindows
     watched: int | None = None
+    window_s: float | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -62,14 +64,15 @@ class SteadyWindows:
             self.calls,
             self.counts[rows],
             self.grams.take(rows),
+            window_s=self.window_s,
         )
 
     def alone(self, rows: npt.NDArray[np.int64]) -> SteadyWindows:
         """Return the windows *rows*, with no call and no sequence that none of them has."""
         mine = self.take(rows)
         used = mine.counts.any(axis=0)
-        return SteadyWindows(
-            mine.index, mine.calls[used], mine.counts[:, used], mine.grams.compact()
+        return replace(
+            mine, calls=mine.calls[used], counts=mine.counts[:, used], grams=mine.grams.compact()
         )
 
     def counts_of(self, calls: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
@@ -138,7 +141,9 @@ def joined(parts: list[SteadyWindows]) -> SteadyWindows:
     table, place = distinct(np.concatenate([part.grams.table for part in parts]))
     grams = GramWindows(np.concatenate(starts), place[np.concatenate(ids)], table)
     once = index.drop_duplicates(INDEX).sort_values(["start_ns", *INDEX], kind="stable")
-    return SteadyWindows(index, calls, counts, grams).take(once.index.to_numpy(np.int64))
+    window_s = max((part.window_s for part in parts if part.window_s), default=None)
+    whole = SteadyWindows(index, calls, counts, grams, window_s=window_s)
+    return whole.take(once.index.to_numpy(np.int64))
 
 
 def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindows]]:
@@ -148,8 +153,9 @@ def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindow
         return
     keys = _keys(windows)
     calls, counts = _counted(context, keys)
-    counts *= (recording.manifest.window_ms / 1000 / windows.seconds.to_numpy())[:, None]
-    whole = SteadyWindows(windows, calls, counts, _sequences(context, keys))
+    window_s = recording.manifest.window_ms / 1000
+    counts *= (window_s / windows.seconds.to_numpy())[:, None]
+    whole = SteadyWindows(windows, calls, counts, _sequences(context, keys), window_s=window_s)
     for workload, key in context.workload_keys.items():
         rows = np.flatnonzero(windows.workload.to_numpy() == workload)
         if len(rows):

@@ -21,6 +21,7 @@ from ethogram.cli.service_manager import ServiceManager
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
+from ethogram.cli.watch_anomaly import AnomalyScreen, anomaly_bytes, anomaly_options
 from ethogram.cli.watch_baselines import (
     baseline_options,
     baselines_of,
@@ -95,6 +96,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to replace after each window with how things stand, as JSON.",
 )
+@anomaly_options
 @sink_options
 @state_option
 @listen_option
@@ -184,6 +186,7 @@ def _watch(
     recording_screen = RecordingScreen()
     manager = ServiceManager(os.environ, window_s=values["window"] / 1000)
     lines = lines_of(values["events"], values["output_format"])
+    anomaly_screen = AnomalyScreen()
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
     ended: list[Keeping | None] = [None]
@@ -208,6 +211,8 @@ def _watch(
         sink_screen.take(sinks)
         if lines:
             lines.say_dropped()
+        if window.anomaly:
+            anomaly_screen.take(window.anomaly)
         if status:
             status.take(window, sinks)
         manager.lives(standing(window))
@@ -261,6 +266,7 @@ def _options(values: dict[str, Any], target: Chosen, storage: Storage | None) ->
     return WatchOptions(
         baselines=values["baselines"],
         environment=values["map_file"],
+        anomaly_bytes=anomaly_bytes(values),
         spares_stdout=True,
         unknown=values["unknown"],
         storage=storage,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from detector.states import NAME_TO_COME, NO_BASELINE, RECORDED
 from ethogram.cli.screen import count, say, subject_words
+from ethogram.cli.watch_anomaly import anomaly_summary
 from ethogram.contracts.escape import printable
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def summary(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
         )
     if others := [one for one in result.workloads if one.baseline is None]:
         yield f"  unknown   {listed(subject_words(one.subject) for one in others)}"
+    yield from anomaly_summary(result.anomaly)
     if judged:
         yield from _unmatched(result, known)
     if result.suppressions is not None:

@@ -53,6 +53,7 @@ class StatusFile:
             "baselines": None if status.baselines is None else asdict(status.baselines),
             "recording": None if status.recording is None else asdict(status.recording),
             "sensor": None if status.sensor is None else asdict(status.sensor),
+            "anomaly": None if status.anomaly is None else asdict(status.anomaly),
             "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")

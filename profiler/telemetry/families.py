@@ -22,6 +22,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from profiler.telemetry.reading import (
+    AnomalyReading,
     Distribution,
     Reading,
     SensorReading,
@@ -118,6 +119,8 @@ def _watch(watch: WatchReading | None) -> Iterator[Metric]:
     )
     yield from _recording(watch.recording)
     yield from _sensor(watch.sensor)
+    if watch.anomaly is not None:
+        yield from _anomaly(watch.anomaly)
 
 
 def _recording(recording: Keeping | None) -> Iterator[Metric]:
@@ -160,6 +163,25 @@ def _sensor(sensor: SensorReading | None) -> Iterator[Metric]:
             "sensor_sign_timestamp_seconds", "When the kernel side last gave the sign it is to.",
             (), {(): sensor.heard_s},
         )  # fmt: skip
+
+
+def _anomaly(anomaly: AnomalyReading) -> Iterator[Metric]:
+    yield _gauge(
+        "detector_models", "Anomaly models of the baselines that apply.", ("state",),
+        _by_one(anomaly.models),
+    )  # fmt: skip
+    yield _gauge(
+        "scorer_up", "1 where the process that asks models works, or has none to ask.", (),
+        {(): int(anomaly.works)},
+    )  # fmt: skip
+    yield _counter(
+        "scorer_restarts", "How often that process ended and was started again.", (),
+        {(): anomaly.restarts},
+    )  # fmt: skip
+    yield _counter(
+        "scorer_windows", "Windows for models, by what became of them.", ("result",),
+        _by_one(anomaly.windows),
+    )  # fmt: skip
 
 
 def _sinks(sinks: tuple[SinkReading, ...]) -> Iterator[Metric]:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from profiler.options import Keeping
 
-__all__ = ["Distribution", "Reading", "SensorReading", "SinkReading", "WatchReading"]
+__all__ = [
+    "AnomalyReading",
+    "Distribution",
+    "Reading",
+    "SensorReading",
+    "SinkReading",
+    "WatchReading",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,19 @@ class SensorReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyReading:
+    """The models of baselines by how they stand, and the process that asks them.
+
+    *windows* are by what became of them.
+    """
+
+    works: bool
+    models: Mapping[str, int]
+    restarts: int
+    windows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WatchReading:
     """What only a watch has. *last_s*: when a finding of that severity was last told, UTC.
 
@@ -74,6 +94,7 @@ class WatchReading:
     recording: Keeping | None = None
     sensor: SensorReading | None = None
     may_lack_baselines: bool = False
+    anomaly: AnomalyReading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
