@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 
-from detector.options import BaselinesStatus
+from detector.options import AnomalyStatus, BaselinesStatus, ModelStatus
 from detector.sensor.troubles import RULES as RULES_OF_SENSOR
-from detector.tally import Tally
+from detector.tally import Tally, reading_of
 from profiler.options import Keeping
-from profiler.telemetry.reading import Reading, SensorReading, SinkReading
+from profiler.telemetry.reading import Reading, SensorReading, SinkReading, WatchReading
 
 __all__ = [
+    "ANOMALY",
     "BASELINES",
     "DASHBOARD",
     "DEPLOY",
@@ -28,6 +29,7 @@ __all__ = [
     "make_reading",
     "make_sink",
     "queries",
+    "read_tally",
 ]
 
 KEEPING = Keeping(place="/r", recording_id="r", state="recording", windows=7, lost=3, waiting=11)
@@ -36,6 +38,16 @@ SENSOR = SensorReading(
     findings=dict.fromkeys(RULES_OF_SENSOR, 0), last_s={"sensor-killed": 7.0},
     changed=1, gap_s={"killed": 12.5}, heard_s=8.0,
 )  # fmt: skip
+ANOMALY = AnomalyStatus(
+    "scoring",
+    restarts=3,
+    scored=70,
+    withheld=4,
+    models=(
+        ModelStatus("a.yaml", "a.skops", "scoring"),
+        ModelStatus("b.yaml", "b.skops", "loading"),
+    ),
+)
 DEPLOY = Path(__file__).parents[1] / "deploy"
 RULES = DEPLOY / "prometheus" / "ethogram.rules.yaml"
 DASHBOARD = DEPLOY / "grafana" / "ethogram.json"
@@ -52,6 +64,13 @@ def make_sink(**fields: Any) -> SinkReading:
     return SinkReading(**whole | fields)
 
 
+def read_tally(tally: Tally) -> WatchReading:
+    """Return the reading of *tally*, with all that there may be."""
+    return replace(
+        tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR, anomaly=reading_of(ANOMALY)
+    )
+
+
 def make_reading(**fields: Any) -> Reading:
     """Return a reading of a watch that has everything there is, but for *fields*."""
     tally = Tally(lambda: 10**9)
@@ -62,8 +81,7 @@ def make_reading(**fields: Any) -> Reading:
         "events": {"calls": 5, "execs": 4, "opens": 3, "connects": 2},
         "lost": 9, "losses": {("ring_full", "files"): 9},
         "workloads": {"ok": 2, "blind": 0, "degraded": 0},
-        "watch": replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR),
-        "sinks": (make_sink(),),
+        "watch": read_tally(tally), "sinks": (make_sink(),),
     }  # fmt: skip
     return Reading(**whole | fields)
 

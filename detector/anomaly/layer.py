@@ -221,6 +221,7 @@ def _sighting(
         identity=f"{reference.sha256} {escape(reply.about)}",
         p_value=reply.p_value,
         expected=tuple(escape(usual) for usual in reply.usual[:_TOLD]),
+        is_timed=False,  # it is of a whole window of the model, told when that was scored
     )
 
 

@@ -25,6 +25,7 @@ from tests.telemetry import (
     make_reading,
     make_sink,
     queries,
+    read_tally,
 )
 
 pytestmark = pytest.mark.unit
@@ -56,6 +57,11 @@ def test_a_reading_is_exposed_number_by_number() -> None:
     assert value(reading, "ethogram_sensor_findings_total", rule="sensor-killed") == 0
     assert value(reading, "ethogram_sensor_gap_seconds", cause="killed") == 12.5
     assert value(reading, "ethogram_sensor_programs_changed") == 1
+    assert value(reading, "ethogram_detector_models", state="scoring") == 1
+    assert value(reading, "ethogram_detector_models", state="refused") == 0
+    assert value(reading, "ethogram_scorer_up") == 1
+    assert value(reading, "ethogram_scorer_restarts_total") == 3
+    assert value(reading, "ethogram_scorer_windows_total", result="scored") == 70
     assert value(reading, "process_resident_memory_bytes") > 1_000_000
 
 
@@ -98,8 +104,7 @@ def test_the_document_lists_every_metric_with_its_type_and_labels() -> None:
             documented[name] = (kind, set(re.findall(r"`(\w+)`", of_each)))
     tally = Tally()
     tally.count(FINDING)
-    watch = replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR)
-    text = exposition(make_reading(watch=watch)).decode()
+    text = exposition(make_reading(watch=read_tally(tally))).decode()
     shown = {}
     for family in text_string_to_metric_families(text):
         name = f"{family.name}_total" if family.type == "counter" else family.name
