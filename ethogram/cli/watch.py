@@ -21,7 +21,7 @@ from ethogram.cli.service_manager import ServiceManager
 from ethogram.cli.session_options import require_place, session_fields, session_options
 from ethogram.cli.sinks import SinkScreen, ending, outbox_of, sink_options
 from ethogram.cli.targets import Chosen, chosen, target_options
-from ethogram.cli.watch_anomaly import AnomalyScreen, anomaly_bytes, anomaly_options
+from ethogram.cli.watch_anomaly import anomaly_bytes, anomaly_options
 from ethogram.cli.watch_baselines import (
     baseline_options,
     baselines_of,
@@ -186,7 +186,6 @@ def _watch(
     recording_screen = RecordingScreen()
     manager = ServiceManager(os.environ, window_s=values["window"] / 1000)
     lines = lines_of(values["events"], values["output_format"])
-    anomaly_screen = AnomalyScreen()
     status = StatusFile(values["status"]) if values["status"] else None
     newest = deque([library], maxlen=1)
     ended: list[Keeping | None] = [None]
@@ -211,8 +210,6 @@ def _watch(
         sink_screen.take(sinks)
         if lines:
             lines.say_dropped()
-        if window.anomaly:
-            anomaly_screen.take(window.anomaly)
         if status:
             status.take(window, sinks)
         manager.lives(standing(window))

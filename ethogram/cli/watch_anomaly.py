@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ethogram.cli.options import Size
-from ethogram.cli.screen import count, say
+from ethogram.cli.screen import count
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,18 +60,22 @@ class AnomalyScreen:
         self._said: set[ModelStatus] = set()
         self._restarts = self._dropped = 0
 
-    def take(self, status: AnomalyStatus) -> None:
-        """Say how *status* differs from the one before."""
+    def take(self, status: AnomalyStatus | None) -> Iterator[str]:
+        """Yield in lines how *status* differs from the one before."""
+        if status is None:
+            return
         for model in status.models:
             if model.state in {"insufficient", "refused"} and model not in self._said:
                 self._said.add(model)
                 warning = "warning: " if model.state == "refused" else ""
-                say(f"{warning}the model of `{model.baseline}` is not asked: {model.reason}")
+                yield (f"{warning}the model of `{model.baseline}` is not asked: {model.reason}")
         if status.restarts > self._restarts:
-            say(f"warning: models are not asked for a while: {status.trouble}; it is started again")
+            yield (
+                f"warning: models are not asked for a while: {status.trouble}; it is started again"
+            )
         if status.dropped > self._dropped and status.restarts == self._restarts:
             more = status.dropped - self._dropped
-            say(f"warning: {count(more, 'window')} dropped before a model was asked")
+            yield (f"warning: {count(more, 'window')} dropped before a model was asked")
         self._restarts, self._dropped = status.restarts, status.dropped
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from detector.states import NAME_TO_COME, NO_BASELINE, RECORDED
 from ethogram.cli.screen import count, say, subject_words
-from ethogram.cli.watch_anomaly import anomaly_summary
+from ethogram.cli.watch_anomaly import AnomalyScreen, anomaly_summary
 from ethogram.contracts.escape import printable
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class WatchScreen:
         self._show, self._show_incident = show, show_incident
         self._has_progress = has_progress and sys.stderr.isatty()
         self._unknown: list[Subject] = []
+        self._anomaly = AnomalyScreen()
 
     def on_finding(self, finding: Finding) -> None:
         """Print *finding* at once."""
@@ -70,6 +71,9 @@ class WatchScreen:
 
     def on_window(self, status: WindowStatus) -> None:
         """Say what the window left to say."""
+        for line in self._anomaly.take(status.anomaly):
+            self._clear()
+            say(line)
         if self._unknown:
             self._clear()
             say(f"no baseline is for {listed(map(subject_words, self._unknown))}")
