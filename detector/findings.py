@@ -27,6 +27,7 @@ from ethogram.contracts.finding import (
     Compliance,
     Finding,
     FindingEvidence,
+    FindingGroup,
     SensorState,
     Severity,
     WorkloadState,
@@ -43,6 +44,10 @@ _UPDATE_NS = 60 * 10**9
 _LIMIT = 50_000
 _INSTANCES = 1000
 _BEYOND = "beyond"
+# Of one rule, program and kind of harm so many are told at once, and one more every five minutes.
+_COOLED = "more of it"
+_AT_ONCE, _COOLDOWN_NS = 10, 300 * 10**9
+_LISTED = 1_000  # values of what is told together
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,14 @@ class _Told:
     last_ns: int
     observed: str
     values: tuple[AnyValue, ...]
+    groups: tuple[FindingGroup, ...] | None = None
 
     def so_far(self) -> Finding:
         """Return the finding with what came since."""
         before = self.finding.evidence
-        evidence = _evidence(before.dimension, self.observed, self.values, before.expected)
-        evidence = evidence.model_copy(update={"p_value": before.p_value})
+        evidence = _evidence(
+            before.dimension, self.observed, self.values, before.expected, self.groups
+        ).model_copy(update={"p_value": before.p_value})
         update = {"count": self.count, "last_seen": moment(self.last_ns), "evidence": evidence}
         return self.finding.model_copy(update=update)
 
@@ -106,6 +113,7 @@ class Findings:
         self._told: dict[str, _Told] = {}
         self._kept: dict[str, KeptFinding] = {}
         self._room = Room()
+        self._warm = Room(size=_AT_ONCE, each_ns=_COOLDOWN_NS)
         self.worst: Severity | None = None
         self.total = 0
 
@@ -127,6 +135,7 @@ class Findings:
                 last_ns=moment_ns(finding.last_seen),
                 observed=finding.evidence.observed,
                 values=finding.evidence.values or (),
+                groups=finding.evidence.groups,
             )
         return self._told.get(fingerprint)
 
@@ -142,6 +151,10 @@ class Findings:
         ):  # fmt: skip
             return
         told = self._told_of(fingerprint)
+        if told is None and not self._is_cool(sighting, whose, now_ns):
+            sighting = _together(sighting)
+            fingerprint = fingerprint_of(_identity(sighting, whose.subject))
+            told = self._told_of(fingerprint)
         if told is None and not self._has_room(sighting, whose, now_ns):
             sighting = _beyond(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
@@ -153,9 +166,13 @@ class Findings:
             self._tell_new(finding, sighting, now_ns)
             return
         self._is_worst(told.finding.severity)
+        before = told.values
         told.count += sighting.count
         told.last_ns = max(told.last_ns, sighting.last_ns)
-        told.observed, told.values = sighting.observed, _values(sighting)
+        told.observed, told.groups = sighting.observed, _groups(sighting)
+        told.values = _values(sighting)
+        if sighting.identity == _COOLED:
+            told.values = tuple(dict.fromkeys((*before, *told.values)))[:_LISTED]
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
@@ -187,9 +204,18 @@ class Findings:
         times = {"first_ns": sighting.first_ns, "last_ns": sighting.last_ns}
         return self.incidents.take(finding, **times)
 
+    def _is_cool(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
+        """Return whether few deviations of the kind were told lately; what is grave always is."""
+        if sighting.layer != "deviation" or sighting.identity is not None:
+            return True
+        if _rank(sighting.severity) > _rank("medium"):
+            return True
+        kind = (*_who(whose.subject), sighting.rule, sighting.exe, sighting.severity,
+                sighting.attack)  # fmt: skip
+        return self._warm.take(kind, now_ns)
+
     def _has_room(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
-        kind = (whose.subject.namespace, whose.subject.kind, whose.subject.name,
-                whose.subject.container, sighting.rule, sighting.severity)  # fmt: skip
+        kind = (*_who(whose.subject), sighting.rule, sighting.severity)
         return sighting.identity == _BEYOND or self._room.take(kind, now_ns)
 
     def _tell_more(self, told: _Told, finding: Finding, now_ns: int) -> None:
@@ -233,6 +259,7 @@ class Findings:
             last_ns=sighting.last_ns,
             observed=sighting.observed,
             values=_values(sighting),
+            groups=_groups(sighting),
         )
         self.total += 1
         self._is_worst(finding.severity)
@@ -286,7 +313,11 @@ class Findings:
             peer=details.peer,
             dns=details.dns,
             evidence=_evidence(
-                sighting.dimension, sighting.observed, _values(sighting), _nearest(sighting)
+                sighting.dimension,
+                sighting.observed,
+                _values(sighting),
+                _nearest(sighting),
+                _groups(sighting),
             ).model_copy(update={"p_value": sighting.p_value}),
             state=whose.state,
             workload_state=whose.workload_state,
@@ -313,7 +344,7 @@ class Findings:
 
 def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
     """Yield what makes two sightings the same finding: in any replica, at any time."""
-    yield from (subject.cluster, subject.namespace, subject.kind, subject.name, subject.container)
+    yield from _who(subject)
     yield from (sighting.layer, sighting.rule, sighting.dimension)
     is_one = sighting.layer == "anomaly" or sighting.dimension == "workload"
     if sighting.identity and not is_one:
@@ -321,6 +352,21 @@ def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
     else:  # a workload and an episode are one, however grave they were to see first
         yield sighting.identity or sighting.observed
     yield None if sighting.exe is None else escape(sighting.exe)
+
+
+def _who(subject: Subject) -> tuple[str | None, ...]:
+    return subject.cluster, subject.namespace, subject.kind, subject.name, subject.container
+
+
+def _together(sighting: Sighting) -> Sighting:
+    """Return what stands for *sighting* and others that one program did one after another."""
+    return replace(
+        sighting,
+        observed=f"more of the kind, the last: {sighting.observed}",
+        reason=f"{sighting.reason}; this program did so much of the kind that the rest is one",
+        known=None,
+        identity=_COOLED,
+    )
 
 
 def _beyond(sighting: Sighting) -> Sighting:
@@ -354,7 +400,11 @@ def _values(sighting: Sighting) -> tuple[AnyValue, ...]:
 
 
 def _evidence(
-    dimension: str, observed: str, values: tuple[AnyValue, ...], expected: tuple[str, ...]
+    dimension: str,
+    observed: str,
+    values: tuple[AnyValue, ...],
+    expected: tuple[str, ...],
+    groups: tuple[FindingGroup, ...] | None = None,
 ) -> FindingEvidence:
     return FindingEvidence(
         dimension=dimension,
@@ -362,6 +412,21 @@ def _evidence(
         expected=expected,
         values=values[:MOST_VALUES] or None,
         more=max(0, len(values) - MOST_VALUES) or None,
+        groups=groups,
+    )
+
+
+def _groups(sighting: Sighting) -> tuple[FindingGroup, ...] | None:
+    return (
+        tuple(
+            FindingGroup(
+                dimension=dimension,
+                values=values[:MOST_VALUES],
+                more=max(0, len(values) - MOST_VALUES) or None,
+            )
+            for dimension, values in sighting.groups
+        )
+        or None
     )
 
 

@@ -4,7 +4,9 @@ The value decides: `grades`, `file_grades` and `network_grades` have the classes
 the workload tempers it. Nothing is hidden by that, and the reason says so:
 
 - `learning`: one step down, because what a thin baseline lacks may be normal
-- `rollout`: at most low, because a new version does new things
+- `rollout`: at most low, because a new version does new things; what is high stays so
+- while a container starts, and in what entered it from outside, as `kubectl exec` does: medium is
+  low, because both do much that a service at work does not; what is high stays so
 - what was tried and refused: one step down, at least low
 """
 
@@ -31,11 +33,17 @@ from ethogram.contracts.baseline import (
 from ethogram.contracts.finding import SEVERITIES, Severity, WorkloadState
 from ethogram.indicators.protocol import Technique, renumbered
 
-__all__ = ["Grade", "grade", "rule_of"]
+__all__ = ["GROUPED_PHASES", "ROLLOUT_REASON", "Grade", "grade", "rule_of"]
 
 _TRIED = "it was tried and refused"
 _LEARNING = "graded one step down, because the baseline is thin and may lack what is normal"
-_ROLLOUT = "graded low at most, because the image is new and a new version does new things"
+_STARTING = "graded one step down, because the container is starting"
+_SESSION = "graded one step down, because it is of a session that entered the container"
+ROLLOUT_REASON = "graded low at most, because the image is new and a new version does new things"
+
+
+# What a container does in these is much, and short: it is told together.
+GROUPED_PHASES = frozenset({"startup", "exec"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,14 @@ def _techniques(name: str) -> tuple[Technique, ...]:
     return renumbered(name, _BEFORE[name]) if name in _BEFORE else (Technique(name),)
 
 
-def grade(value: AnyValue, workload_state: WorkloadState = "ok", *, granted: bool = True) -> Grade:
-    """Return how grave it is that a workload in *workload_state* shows *value*.
+def grade(
+    value: AnyValue,
+    workload_state: WorkloadState = "ok",
+    *,
+    granted: bool = True,
+    phase: str = "steady",
+) -> Grade:
+    """Return how grave it is that a workload in *workload_state* shows *value* in *phase*.
 
     *granted*: it happened; else it was tried and refused.
     """
@@ -74,9 +88,12 @@ def grade(value: AnyValue, workload_state: WorkloadState = "ok", *, granted: boo
     if workload_state == "learning":
         severity = _lowered(severity)
         reasons.append(_LEARNING)
-    elif workload_state == "rollout" and SEVERITIES.index(severity) > SEVERITIES.index("low"):
+    elif workload_state == "rollout" and severity == "medium":
         severity = "low"
-        reasons.append(_ROLLOUT)
+        reasons.append(ROLLOUT_REASON)
+    if severity == found.severity == "medium" and phase in GROUPED_PHASES:
+        severity = "low"
+        reasons.append(_SESSION if phase == "exec" else _STARTING)
     return Grade(
         severity=severity,
         attack=tuple(one for name in found.techniques for one in _techniques(name)),

@@ -21,8 +21,9 @@ from detector.indications import Indication, Indications
 from detector.live import Live
 from detector.processes import ProcessTree
 from detector.relations import Relations
+from detector.rollouts import Rollouts
 from detector.sighting import Sighting
-from detector.sightings import sightings
+from detector.sightings import graded, sightings
 from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
@@ -32,6 +33,10 @@ from ethogram.contracts.incident import Incident
 from learner.context import Context, context_of
 
 __all__ = ["Judge"]
+
+
+# What is told together, where a new image explains it.
+_SMALL = ("info", "low")
 
 
 class _Strayed(NamedTuple):
@@ -61,6 +66,7 @@ class Judge:
         self._relations = Relations(self._tree)
         self._details = Details()
         self._events: Events | None = None
+        self._rollouts = Rollouts()
         self.findings = Findings(
             self._tree,
             on_finding,
@@ -157,21 +163,36 @@ class Judge:
 
     def _graded(self, found: _Strayed) -> Grade:
         workload = self._watched.of_instance(found.instance)
-        return grade(found.deviation.value, self._watched.state_of(workload).state)
+        deviation = found.deviation
+        return grade(deviation.value, self._watched.newness_of(workload), phase=deviation.phase)
 
     def _sightings(self, strayed: Iterable[_Strayed]) -> Iterator[Sighting]:
         groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
         for found in strayed:
             groups[found.instance, found.deviation.dimension].append(found.deviation)
+        new: dict[int, list[tuple[Deviation, Grade]]] = defaultdict(list)
         for (instance, _), group in groups.items():
             workload = self._watched.of_instance(instance)
-            yield from sightings(
-                group,
-                instance=instance,
-                known=workload.known,
-                state=self._watched.state_of(workload).state,
-                tree=self._tree,
-            )
+            state = self._watched.newness_of(workload)
+            told = list(graded(group, state))
+            if state == "rollout":
+                new[instance] += [one for one in told if one[1].severity in _SMALL]
+                told = [one for one in told if one[1].severity not in _SMALL]
+            yield from sightings(told, instance=instance, known=workload.known, tree=self._tree)
+        for instance, small in new.items():
+            yield from self._of_new_image(instance, small)
+
+    def _of_new_image(
+        self, instance: int, small: list[tuple[Deviation, Grade]]
+    ) -> Iterator[Sighting]:
+        """Yield what stands for the small change that a new image brings, where there is any."""
+        workload = self._watched.of_instance(instance)
+        digest = workload.row["image_digest"]
+        found = self._rollouts.take(
+            small, workload_key=workload.key, digest=digest, instance=instance
+        )
+        if found is not None:
+            yield found
 
 
 def _sighting_of(found: Indication) -> Sighting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.library import Known
-from ethogram.contracts.baseline import AnyValue
+from ethogram.contracts.baseline import AnyValue, Dimension
 from ethogram.contracts.finding import Confidence, Layer, Severity
 from ethogram.indicators.compliance import Tags
 from ethogram.indicators.protocol import Technique
@@ -20,8 +20,9 @@ class Sighting:
     *exec_id* or else *exe* says who did it; both are None where only the instance is known. *known*
     and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
     one *identity* are the same although *observed* differs. *values* are all that it stands for,
-    where they are more than *value*. How late it is told says nothing where it is not *is_timed*.
-    *p_value* and *expected* are those of its evidence, where no value of a baseline is the nearest.
+    where they are more than *value*, *groups* the same of several dimensions. How late it is told
+    says nothing where it is not *is_timed*. *p_value* and *expected* are those of its evidence,
+    where no value of a baseline is the nearest.
     """
 
     layer: Layer
@@ -48,3 +49,4 @@ class Sighting:
     is_timed: bool = True
     p_value: float | None = None
     expected: tuple[str, ...] = ()
+    groups: tuple[tuple[Dimension, tuple[AnyValue, ...]], ...] = ()

@@ -1,7 +1,8 @@
 """Deviations become sightings: graded, with what the baseline has instead, small change folded.
 
 A new program opens its libraries, its configuration and its directories, and makes calls of its
-own. Each of these is a deviation and none is grave: together they are one finding.
+own. Each of these is a deviation and none is grave: together they are one finding. So is what is
+not grave while a container starts, and in a session that entered it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from detector.deviations import Deviation
-from detector.grading import Grade, grade
+from detector.grading import GROUPED_PHASES, Grade, grade
 from detector.library import Known
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
@@ -21,35 +22,46 @@ from ethogram.contracts.escape import unescape
 from ethogram.contracts.finding import WorkloadState
 from ethogram.indicators.compliance import BY_DIMENSION
 
-__all__ = ["sightings"]
+__all__ = ["graded", "sightings"]
 
 _SMALL = ("info", "low")
 _FOLDED = ("files", "syscalls", "peers")  # what a program does by the dozen
 _APART = 3  # so few are each told
 _NAMED = 8
+_TECHNIQUES = 16
+
+
+def graded(
+    deviations: Iterable[Deviation], state: WorkloadState
+) -> Iterator[tuple[Deviation, Grade]]:
+    """Yield *deviations* of a workload in *state* with their grades."""
+    for one in deviations:
+        yield one, grade(one.value, workload_state=state, phase=one.phase)
 
 
 def sightings(
-    deviations: Iterable[Deviation],
+    deviations: Iterable[tuple[Deviation, Grade]],
     *,
     instance: int,
     known: Known | None,
-    state: WorkloadState,
     tree: ProcessTree,
 ) -> Iterator[Sighting]:
-    """Yield *deviations* of one instance and dimension, seen in one window, as sightings."""
+    """Yield graded *deviations* of one instance and dimension, seen in one window, as sightings."""
     apart: list[tuple[Deviation, Grade]] = []
-    small: dict[bytes | None, list[tuple[Deviation, Grade]]] = defaultdict(list)
-    for one in deviations:
-        grading = grade(one.value, workload_state=state)
+    small: dict[tuple[str, bytes | None], list[tuple[Deviation, Grade]]] = defaultdict(list)
+    for one, before in deviations:
         decision = known.decisions.about(one.dimension, one.value) if known else None
-        if decision:
-            grading = replace(grading, reason=f"{grading.reason}; {decision}")
-        is_small = not decision and grading.severity in _SMALL and one.dimension in _FOLDED
-        (small[one.exe] if is_small else apart).append((one, grading))
-    for group in small.values():
+        grading = replace(before, reason=f"{before.reason}; {decision}") if decision else before
+        label = one.phase if one.phase in GROUPED_PHASES else ""
+        is_small = not decision and grading.severity in _SMALL
+        if is_small and (label or one.dimension in _FOLDED):
+            # What starts a container, or looks around in it, is many programs.
+            small[label, None if label else one.exe].append((one, grading))
+        else:
+            apart.append((one, grading))
+    for (label, _), group in small.items():
         if len(group) > _APART:
-            yield _folded(group, instance)
+            yield _folded(group, instance, label, tree)
         else:
             apart += group
     for one, grading in apart:
@@ -90,18 +102,33 @@ def _executed(one: Deviation, instance: int, tree: ProcessTree) -> str | None:
     return process.exec_id if process else None
 
 
-def _folded(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting:
-    """Return *group*, done by one executable, as one sighting with the gravest grade."""
+def _folded(
+    group: Sequence[tuple[Deviation, Grade]], instance: int, label: str, tree: ProcessTree
+) -> Sighting:
+    """Return *group* as one sighting with the gravest grade and all techniques.
+
+    One executable did it, or with a *label* several; the process is that of the gravest then.
+    """
     ordered = sorted(group, key=lambda pair: (-_SMALL.index(pair[1].severity), pair[0].first_ns))
+    first = ordered[0][0]
     names = list(dict.fromkeys(in_words(one.value) for one, _ in ordered))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return replace(
+    techniques = dict.fromkeys(each for _, grading in ordered for each in grading.attack)
+    made = replace(
         _spanning(ordered, instance),
         observed=f"{len(names)} at once: {', '.join(names[:_NAMED])}{more}",
         count=sum(one.count for one, _ in group),
+        attack=tuple(techniques)[:_TECHNIQUES],
         values=tuple(dict.fromkeys(one.value for one, _ in ordered)),
-        identity="many at once",
+        identity=f"many at once {label}".rstrip(),
     )
+    if not label:
+        return made
+    exec_id = _executed(first, instance, tree)
+    if exec_id is None:
+        process = tree.doer(instance, first.exe, first.first_ns, first.last_ns)
+        exec_id = process.exec_id if process else None
+    return replace(made, exe=None, exec_id=exec_id)
 
 
 def _spanning(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting:

@@ -40,6 +40,7 @@ __all__ = [
     "StateChange",
     "States",
     "judge",
+    "newness",
     "thinness",
 ]
 
@@ -148,6 +149,13 @@ def _why_rollout(workload: Mapping[str, Any], baseline: Baseline) -> str | None:
     if not digest or not learnt or escape(digest) in learnt:
         return None
     return f"the baseline was not learnt from its image `{escape(digest)}`"
+
+
+def newness(workload: Mapping[str, Any], baseline: Baseline) -> WorkloadState | None:
+    """Return whether the image or the baseline of *workload* is new; None where neither is."""
+    if _why_rollout(workload, baseline):
+        return "rollout"
+    return "learning" if thinness(baseline) else None
 
 
 def thinness(baseline: Baseline) -> str | None:

@@ -11,7 +11,7 @@ from detector.findings import Whose
 from detector.library import Known, Library, subject_of
 from detector.live import Live
 from detector.options import WorkloadStatus
-from detector.states import Judged, StateChange, States
+from detector.states import Judged, StateChange, States, newness
 from detector.visibility import visibilities
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
@@ -202,6 +202,16 @@ class Watched:
         row = self._instances.get(instance)
         workload = self._workloads.get(row["workload"]) if row else None
         return None if workload is None else self.state_of(workload).state
+
+    def newness_of(self, workload: Workload) -> WorkloadState:
+        """Return what tempers deviations of *workload*: `rollout`, `learning`, or else its state.
+
+        A loss of events hides that state, and not that the image is new.
+        """
+        state = self.state_of(workload).state
+        if workload.known is None or state not in ("degraded", "blind"):
+            return state
+        return newness(workload.row, workload.known.baseline) or state
 
     def whose(self, instance: int) -> Whose:
         """Return what a finding says of *instance*."""

@@ -87,8 +87,9 @@ def command(
         print(f"allow {_words(entry)} until {until}: {subject_words(chosen.workload)}")
     if not added:
         say(f"nothing to add: `{overlay}` allows it already, until {until} at least")
-    if chosen.evidence.more:
-        say(f"warning: {count(chosen.evidence.more, 'more value')} of it the finding does not name")
+    more = (chosen.evidence.more or 0) + sum(one.more or 0 for one in chosen.evidence.groups or ())
+    if more:
+        say(f"warning: {count(more, 'more value')} of it the finding does not name")
     next_command(
         shell("ethogram", "learn", "baselines", "--overlay", overlay, "-o", "baselines", "--force"),
         why="with the directory of your baselines; then sign them again, where they are signed",
@@ -96,7 +97,7 @@ def command(
 
 
 def _require_acceptable(finding: Finding, *, even_indicator: bool) -> None:
-    if not finding.evidence.values:
+    if not finding.evidence.values and not finding.evidence.groups:
         raise UsageError(
             "the finding names nothing that a baseline could allow",
             hint="a baseline for the workload makes it go away: `ethogram learn`"
@@ -120,7 +121,10 @@ def _require_acceptable(finding: Finding, *, even_indicator: bool) -> None:
 def _entries(finding: Finding, *, author: str, reason: str, expires: date) -> list[Entry]:
     from ethogram.contracts.overlay_file import Entry, Target
 
-    dimension = finding.evidence.dimension
+    evidence = finding.evidence
+    shown = [(evidence.dimension, value) for value in evidence.values or ()]
+    for group in evidence.groups or ():
+        shown += [(group.dimension, value) for value in group.values]
     return [
         Entry(
             match=_match(finding),
@@ -131,7 +135,7 @@ def _entries(finding: Finding, *, author: str, reason: str, expires: date) -> li
             reason=reason,
             expires=expires,
         )
-        for value in finding.evidence.values or ()
+        for dimension, value in shown
     ]
 
 

@@ -42,6 +42,7 @@ __all__ = [
     "Confidence",
     "Finding",
     "FindingEvidence",
+    "FindingGroup",
     "FindingProcess",
     "Layer",
     "SensorState",
@@ -77,11 +78,25 @@ class Compliance(Frozen):
     requirements: tuple[Text, ...]
 
 
+class FindingGroup(Frozen):
+    """What a finding that is of several dimensions stands for in one of them; see `values`."""
+
+    dimension: Dimension
+    values: tuple[AnyValue, ...]
+    more: Count | None = None
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _values_are_of_their_dimension(cls, values: object, info: ValidationInfo) -> object:
+        return _of_dimension(values, info.data.get("dimension"))
+
+
 class FindingEvidence(Frozen):
     """What was seen, and what the baseline has that is nearest to it.
 
     *values* are what was seen as a baseline would have it, so that `accept` can allow it; absent
     where the finding stands for what is only counted. *more* counts those beyond `MOST_VALUES`.
+    *groups* are the same of a finding that is of several dimensions.
     """
 
     dimension: Text
@@ -90,17 +105,22 @@ class FindingEvidence(Frozen):
     p_value: Real | None = None
     values: tuple[AnyValue, ...] | None = None
     more: Count | None = None
+    groups: tuple[FindingGroup, ...] | None = None
 
     @field_validator("values", mode="before")
     @classmethod
     def _values_are_of_their_dimension(cls, values: object, info: ValidationInfo) -> object:
-        # `{name: x}` alone could be a DNS name or a capability: the dimension decides.
-        model = VALUE_MODELS.get(cast(Dimension, info.data.get("dimension")))
-        if model is None or not isinstance(values, list | tuple):
-            return values
-        if len(values) > MOST_VALUES:
-            raise ValueError(f"more than {MOST_VALUES} values")
-        return tuple(model.model_validate(value) for value in values)
+        return _of_dimension(values, info.data.get("dimension"))
+
+
+def _of_dimension(values: object, dimension: object) -> object:
+    # `{name: x}` alone could be a DNS name or a capability: the dimension decides.
+    model = VALUE_MODELS.get(cast(Dimension, dimension))
+    if model is None or not isinstance(values, list | tuple):
+        return values
+    if len(values) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES} values")
+    return tuple(model.model_validate(value) for value in values)
 
 
 class Finding(Frozen):

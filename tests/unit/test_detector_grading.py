@@ -188,7 +188,7 @@ LOW, INFO = call("getppid"), OperationValue(operation="seccomp")
         ("degraded", ["high", "medium", "low", "info"], None),
         ("blind", ["high", "medium", "low", "info"], None),
         ("learning", ["medium", "low", "info", "info"], "one step down"),
-        ("rollout", ["low", "low", "low", "info"], "low at most"),
+        ("rollout", ["high", "low", "low", "info"], "low at most"),
     ],
 )
 def test_the_state_tempers_and_the_reason_says_so(
@@ -201,12 +201,25 @@ def test_the_state_tempers_and_the_reason_says_so(
             grade(v).reason for v in (HIGH, MEDIUM, LOW, INFO)
         ]
     else:
-        assert words in graded[0].reason
+        assert words in graded[1].reason
     assert graded[0].attack == grade(HIGH).attack
 
 
 def test_a_rollout_says_so_only_where_it_changes_something() -> None:
     assert grade(LOW, "rollout") == grade(LOW)
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"), [("startup", "is starting"), ("exec", "a session that entered")]
+)
+def test_a_start_and_a_session_are_graded_down_but_for_what_is_grave(
+    phase: str, words: str
+) -> None:
+    graded = [grade(value, phase=phase) for value in (HIGH, MEDIUM, LOW, INFO)]
+    assert [one.severity for one in graded] == ["high", "low", "low", "info"]
+    assert words in graded[1].reason
+    assert graded[0].reason == grade(HIGH).reason
+    assert grade(HIGH, "learning", phase=phase).severity == "medium"
 
 
 def test_what_was_refused_is_one_step_less_grave_and_never_less_than_low() -> None:

@@ -245,22 +245,15 @@ def test_reading_a_file_does_not_hide_that_it_is_written(shop: Replay) -> None:
 
 
 def test_what_gets_graver_is_told_again_and_counts_for_the_worst(shop: Replay) -> None:
-    checkout = SHOP_TABLES["workloads"][0]
-    shop.rows(
-        8,
-        workloads=[checkout | {"workload": 5, "image_digest": "sha256:" + "e" * 64}],
-        instances=[{"instance": 5, "workload": 5, "runtime_id": "5" * 64}],
-        coverage=[{"workload": 5, "instance": 5, "state": "complete"}],
-        files=[file_row("/usr/bin/x", access=int(Access.WRITE), workload=5, instance=5)],
-    )
-    assert (shop.findings[-1].workload_state, shop.findings[-1].severity) == ("rollout", "low")
-    assert shop.judge.findings.worst == "low"
-    (graver,) = shop.rows(9, files=[file_row("/usr/bin/x", access=int(Access.WRITE))])
-    assert (graver.severity, graver.count) == ("high", 2)
+    write = int(Access.WRITE)
+    (told,) = shop.rows(8, files=[file_row("/opt/x", access=write, phase="startup")])
+    assert told.severity == shop.judge.findings.worst == "low"
+    (graver,) = shop.rows(9, files=[file_row("/opt/x", access=write)])
+    assert (graver.severity, graver.count) == ("medium", 2)
     assert graver.fingerprint == shop.findings[0].fingerprint
     found, lines = tallied(shop)
-    assert (found[graver.layer, "high"], lines) == (1, 2)
-    assert shop.judge.findings.worst == "high"
+    assert (found[graver.layer, "medium"], lines) == (1, 2)
+    assert shop.judge.findings.worst == "medium"
 
 
 def test_what_a_name_that_came_late_shows_has_the_time_of_its_window(shop: Replay) -> None:
