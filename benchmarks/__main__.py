@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import loops, memory, pipeline, services, start, storms, watch_cost
+from benchmarks import events, loops, memory, pipeline, services, start, storms, watch_cost
 from benchmarks.machine import facts
 from benchmarks.progress import say
 from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
@@ -31,6 +31,7 @@ ROUNDS = {
     "storms": (1, 1),
     "pipeline": (3, 1),
     "watch-cost": (30, 5),
+    "events": (5, 1),
 }
 
 
@@ -104,6 +105,9 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
         "storms": lambda: storms.measure(directory, share=50 if options.quick else 1),
         "pipeline": lambda: pipeline.measure(
             SAMPLE, directory, times=2 if options.quick else 20, rounds=rounds("pipeline")
+        ),
+        "events": lambda: events.measure(
+            SAMPLE, directory, rows=500 if options.quick else 10_000, rounds=rounds("events")
         ),
         "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
     }

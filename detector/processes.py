@@ -32,6 +32,7 @@ class ProcessTree:
         self._by_pid: dict[tuple[int, int], str] = {}  # instance and process id -> the newest
         self._roots: dict[int, str] = {}  # instance -> its first process
         self._paths: dict[int, bytes] = {}
+        self._numbers = pa.array([], pa.uint32())  # of executables whose paths are known
         self._shared: dict[Facts, Facts] = {}
         self._executables: pa.Table | None = None
         self._files: dict[int, dict[str, Any]] = {}  # of executables, in this window
@@ -71,13 +72,11 @@ class ProcessTree:
         return self._paths
 
     def _learn_paths(self, rows: pa.Table, executables: pa.Table) -> None:
-        unknown = pc.invert(pc.is_in(rows.column("exe"), value_set=self._numbers()))
+        unknown = pc.invert(pc.is_in(rows.column("exe"), value_set=self._numbers))
         if pc.any(unknown).as_py():
             numbers = executables.column("exe").to_pylist()
             self._paths = dict(zip(numbers, executables.column("path").to_pylist(), strict=True))
-
-    def _numbers(self) -> pa.Array:
-        return pa.array(self._paths, pa.uint32())
+            self._numbers = pa.array(self._paths, pa.uint32())
 
     def forget_ended(self, before_ns: int) -> None:
         """Let those that ended before *before_ns* no longer be what did something now."""

@@ -9,17 +9,25 @@ import click
 
 from ethogram.cli.options import format_option
 
-__all__ = ["command", "markdown"]
+__all__ = ["DOCUMENTS", "command", "markdown"]
+
+DOCUMENTS = ("finding", "event")
 
 
-@click.command("schema", short_help="Print the schema of a recording's tables.")
+@click.command("schema", short_help="Print the schema of tables, findings and events.")
 @click.argument("table", required=False)
 @format_option("text", "json", "markdown")
 def command(table: str | None, output_format: str) -> None:
     """Print the schema of TABLE, or of every table of recordings and summaries.
 
-    It is the very declaration that readers and writers use.
+    It is the very declaration that readers and writers use. `finding` and `event` are the lines
+    that `ethogram watch` prints: as JSON, it is JSON Schema.
     """
+    if table in DOCUMENTS:
+        from ethogram.cli.schema_documents import print_document
+
+        print_document(table, output_format)
+        return
     from ethogram.contracts.tables import SUMMARY, TABLES
 
     tables = {**TABLES, SUMMARY.name: SUMMARY}
@@ -94,8 +102,10 @@ def _no_such_table(table: str, names: list[str]) -> dict[str, Any]:
     from ethogram.cli.group import closest
     from ethogram.errors import UsageError
 
-    guess = closest(table, names)
+    guess = closest(table, [*names, *DOCUMENTS])
     raise UsageError(
         f"there is no table `{table}`",
-        hint=f"did you mean `{guess}`?" if guess else f"the tables are {', '.join(names)}",
+        hint=f"did you mean `{guess}`?"
+        if guess
+        else f"the tables are {', '.join(names)}; lines of `watch` are {' and '.join(DOCUMENTS)}",
     )
