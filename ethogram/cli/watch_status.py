@@ -29,13 +29,14 @@ STATUS_SCHEMA = "ethogram.watch-status/1"
 class StatusFile:
     """Keeps *path* up to date, readable by everybody; a `UsageError` where it cannot be made.
 
-    Failures after the first window, of a full disk for instance, do not end the watch: they are
-    said once, and the time in the file says how old it is.
+    So it is where the first window may not replace it. Other failures, of a full disk for instance,
+    do not end the watch: they are said once, and the time in the file says how old it is.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_kept = False
+        self._has_begun = False
         self._is_failing = False
         self._last: dict[str, Any] = {}
         self._write("starting")
@@ -83,11 +84,13 @@ class StatusFile:
             self._failed(error)
         else:
             self._is_failing = False
+            self._has_begun = True
 
     def _failed(self, error: OSError) -> None:
         why = os.strerror(error.errno or 0).lower()
         message = f"`{self._path}` cannot be written: {why}"
-        if not self._is_kept:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO} and self._has_begun
+        if not self._is_kept and not is_full:
             hint = "name another place for `--status`"
             if error.errno in {errno.EACCES, errno.EPERM}:
                 hint += ", in a directory of root's: a watch gives up the privilege to write others"
