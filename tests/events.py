@@ -52,7 +52,7 @@ class Told:
     """A watch that is asked for events, and what it told; *lines* are by kind."""
 
     def __init__(self, place: Path, kinds: Iterable[EventKind] = EVENT_KINDS) -> None:
-        place.mkdir(exist_ok=True)
+        place.mkdir(exist_ok=True, parents=True)
         (place / "other.baseline.yaml").write_text(dump_baseline(make_baseline("read")))
         self.lines: dict[str, list[str]] = defaultdict(list)
         self.dropped = 0

@@ -10,7 +10,7 @@ import re
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from detector.hunting.events import EVENTS, event_batches
 from detector.hunting.findings import FINDINGS, FindingLines
 from detector.hunting.refusals import ENDED, refusal_of, require_reading
 from detector.hunting.sources import Rows, Source, empty_relation, relation_of
 from detector.hunting.types import quoted, sql_type
 from detector.hunting.views import ADDRESS_SPANS, ALL_ANCESTORS, MACROS, VIEWS
 from ethogram.contracts.escape import escape
-from ethogram.contracts.tables import TABLES
+from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import EthogramError, PreflightError
 from learner.dimensions import address_text
 
@@ -185,7 +186,7 @@ def _named_in(sql: str) -> frozenset[str]:
     words = {word.lower() for word in _WORD.findall(sql)}
     named = {name for name in TABLES if name in words}
     named |= {need for name, view in VIEWS.items() if name in words for need in view.needs}
-    return frozenset(named | ({"findings"} & words))
+    return frozenset(named | ({"findings", "events"} & words))
 
 
 def _define(
@@ -209,7 +210,8 @@ def _define(
             connection.execute(ALL_ANCESTORS)
         connection.execute(view.statement())
     _define_recordings(connection, sources)
-    _define_findings(hunt, findings, is_named="findings" in named)
+    _define_lines(hunt, FINDINGS, findings.batches() if "findings" in named else ())
+    _define_lines(hunt, EVENTS, event_batches(findings.paths) if "events" in named else ())
 
 
 def _define_recordings(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source]) -> None:
@@ -227,17 +229,15 @@ def _define_recordings(connection: duckdb.DuckDBPyConnection, sources: Sequence[
         )  # fmt: skip
 
 
-def _define_findings(hunt: Hunt, findings: FindingLines, *, is_named: bool) -> None:
-    """Make table `findings`: as a table of DuckDB, which goes to temporary files where it must."""
+def _define_lines(hunt: Hunt, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
+    """Make *table* of lines: as one of DuckDB, which goes to temporary files where it must."""
     columns = ", ".join(
         f"{quoted(one.name)} {'DOUBLE' if one.word == 'double' else sql_type(one.word)}"
-        for one in FINDINGS.columns
+        for one in table.columns
     )
     connection = hunt.connection
-    connection.execute(f"CREATE TABLE findings ({columns})")
-    if not is_named:
-        return
-    for batch in findings.batches():
+    connection.execute(f"CREATE TABLE {table.name} ({columns})")
+    for batch in batches:
         connection.register("batch", pa.table(batch))
-        connection.execute("INSERT INTO findings SELECT * FROM batch")
+        connection.execute(f"INSERT INTO {table.name} SELECT * FROM batch")
         connection.unregister("batch")

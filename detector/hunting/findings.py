@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ethogram.contracts.arrow import arrow_type
+from detector.hunting.lines import (
+    LONGEST_LINE,
+    lines_of,
+    opened,
+    schema_of,
+    subject,
+    text,
+    texts,
+    time,
+)
+from ethogram.contracts.event import EVENT_SCHEMA
 from ethogram.contracts.finding import FINDING_SCHEMA
-from ethogram.contracts.plain_file import open_plain
 from ethogram.contracts.tables import Column, Table
 from ethogram.errors import RecordingError
 
 __all__ = ["FINDINGS", "FindingLines", "holds_findings"]
 
-_LONGEST_LINE = 1 << 20
 _BATCH_ROWS = 4096
-_GZIP = b"\x1f\x8b"
+_EVENT, _HEAD = EVENT_SCHEMA.encode(), 80  # table `events` has these lines
 
 FINDINGS = Table(
     "findings",
@@ -60,6 +66,12 @@ FINDINGS = Table(
             ("last_seen", "ts", "last seen"),
             ("count", "u64", "how often since `first_seen`"),
             ("incident", "str?", "shared by findings of one process tree"),
+            ("entry", "str?", "how its tree came in: service, exec, login, unit, command"),
+            ("uid", "u32?", "user id on the host"),
+            ("loginuid", "u32?", "audit login uid"),
+            ("peer_addr", "str?", "address of the other end"),
+            ("peer_port", "u16?", "its port"),
+            ("file_path", "str?", "path of the file"),
             ("is_last", "bool", "no later line here has this fingerprint: how it stands now"),
             ("document", "str", "the whole line, JSON: `document->>'$.key'`"),
         )
@@ -72,8 +84,8 @@ def holds_findings(path: Path) -> bool:
     try:
         if path.suffix == ".jsonl" and path.stat().st_size == 0:
             return True
-        with _opened(path) as file:
-            document = json.loads(file.readline(_LONGEST_LINE))
+        with opened(path) as file:
+            document = json.loads(file.readline(LONGEST_LINE))
     except (ValueError, OSError, EOFError):
         return False
     return isinstance(document, dict) and str(document.get("schema")).startswith("ethogram.")
@@ -88,12 +100,7 @@ class FindingLines:
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema(
-            [
-                (one.name, pa.float64() if one.word == "double" else arrow_type(one.word))
-                for one in FINDINGS.columns
-            ]
-        )
+        return schema_of(FINDINGS)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of all files, in their order."""
@@ -114,44 +121,22 @@ class FindingLines:
         position = 0
         for path in self.paths:
             self.others[str(path)] = 0
-            for number, line in _lines(path):
+            for number, line in lines_of(path):
                 position += 1
                 row = _row(path, number, line)
-                if row is None:
-                    self.others[str(path)] += 1
-                else:
+                if row is not None:
                     yield position, row
-
-
-def _opened(path: Path) -> Any:
-    file = open_plain(path)
-    head = file.read(len(_GZIP))
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if head == _GZIP else file
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with _opened(path) as file:
-            while line := file.readline(_LONGEST_LINE + 1):
-                number += 1
-                if len(line) > _LONGEST_LINE:
-                    raise RecordingError(f"`{path}`, line {number}: longer than 1 MiB")
-                # What is being written has no line end yet.
-                if line.endswith(b"\n") and line.strip():
-                    yield number, line
-    except (OSError, EOFError) as error:
-        raise RecordingError(f"`{path}` cannot be read after line {number}: {error}") from error
+                elif _EVENT not in line[:_HEAD]:
+                    self.others[str(path)] += 1
 
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, Any] | None:
     try:
-        text = line.decode("utf-8")
-        document = json.loads(text)
+        whole = line.decode("utf-8")
+        document = json.loads(whole)
         if not isinstance(document, dict) or document.get("schema") != FINDING_SCHEMA:
             return None
-        return {"file": str(path), "document": text.rstrip("\n"), **_columns(document)}
+        return {"file": str(path), "document": whole.rstrip("\n"), **_columns(document)}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RecordingError(
             f"`{path}`, line {number} is no finding",
@@ -162,49 +147,30 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, Any] | None:
 def _columns(document: Mapping[str, Any]) -> dict[str, Any]:
     workload = document["workload"]
     process = document.get("process") or {}
-    evidence = document.get("evidence") or {}
+    evidence, peer = document.get("evidence") or {}, document.get("peer") or {}
     names = ("fingerprint", "layer", "rule", "title", "reason", "severity", "state")
     maybe = ("instance_key", "container_id", "workload_state", "phase", "baseline", "incident")
     return {
-        **{name: _text(document[name]) for name in names},
-        **{name: _text(document.get(name)) for name in maybe},
-        **{name: _time(document[name]) for name in ("time", "first_seen", "last_seen")},
+        **{name: text(document[name]) for name in names},
+        **{name: text(document.get(name)) for name in maybe},
+        **{name: time(document[name]) for name in ("time", "first_seen", "last_seen")},
         "count": int(document["count"]),
-        "techniques": _texts(one["technique"] for one in document.get("attack") or ()),
-        "subject": _subject(workload),
-        "namespace": _text(workload.get("namespace")),
-        "exec_id": _text(process.get("exec_id")),
+        "techniques": texts(one["technique"] for one in document.get("attack") or ()),
+        "subject": subject(workload),
+        "namespace": text(workload.get("namespace")),
+        "exec_id": text(process.get("exec_id")),
         "pid": process.get("pid"),
-        "exe_path": _text(process.get("exe")),
-        "command": " ".join(_texts(process["argv"])) if process.get("argv") else None,
-        "ancestors": _texts(one["exec_id"] for one in process.get("ancestry") or ()),
-        "dimension": _text(evidence.get("dimension")),
-        "observed": _text(evidence.get("observed")),
-        "expected": _texts(evidence.get("expected") or ()),
+        "exe_path": text(process.get("exe")),
+        "command": " ".join(texts(process["argv"])) if process.get("argv") else None,
+        "ancestors": texts(one["exec_id"] for one in process.get("ancestry") or ()),
+        "dimension": text(evidence.get("dimension")),
+        "observed": text(evidence.get("observed")),
+        "expected": texts(evidence.get("expected") or ()),
         "p_value": evidence.get("p_value"),
+        "entry": text((process.get("entry") or {}).get("type")),
+        "uid": process.get("uid"),
+        "loginuid": process.get("loginuid"),
+        "peer_addr": text(peer.get("address")),
+        "peer_port": peer.get("port"),
+        "file_path": text((document.get("file") or {}).get("path")),
     }
-
-
-def _subject(workload: Mapping[str, Any]) -> str:
-    names = (workload.get(name) for name in ("cluster", "namespace", "kind", "name"))
-    words = "/".join(_texts(name for name in names if name is not None))
-    container = workload.get("container")
-    return words if container is None else f"{words} ({_texts([container])[0]})"
-
-
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError(f"{value!r} is no text")
-
-
-def _texts(values: Iterable[object]) -> list[str]:
-    found = list(values)
-    if all(isinstance(one, str) for one in found):
-        return found  # type: ignore[return-value]
-    raise TypeError(f"{found!r} are no texts")
-
-
-def _time(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)

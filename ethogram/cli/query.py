@@ -95,8 +95,8 @@ def command(
     """Answer SQL about recordings and findings; `-` reads it from standard input.
 
     REC is a recording, finished or not, a directory of them, a pattern or a URL; FINDINGS are lines
-    that `watch --format jsonl` wrote. The SQL is DuckDB's. It only reads, and reaches no file and
-    no network.
+    that `watch --format jsonl` wrote, events as well. The SQL is DuckDB's. It only reads, and
+    reaches no file and no network.
     """
     if views:
         from ethogram.cli.query_views import print_views

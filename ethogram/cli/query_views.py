@@ -27,6 +27,7 @@ _Columns = list[tuple[str, str, str]]
 
 
 def _all() -> dict[str, tuple[str, _Columns]]:
+    from detector.hunting.events import EVENTS
     from detector.hunting.findings import FINDINGS
     from detector.hunting.views import VIEWS
     from ethogram.contracts.tables import TABLES
@@ -36,9 +37,8 @@ def _all() -> dict[str, tuple[str, _Columns]]:
     others = [view for view in VIEWS.values() if view not in own]
     for view in own:
         found[view.name] = (view.doc, [(one.name, one.type, one.doc) for one in view.columns])
-    found["findings"] = (
-        FINDINGS.doc, [(one.name, one.type, one.doc) for one in FINDINGS.columns],
-    )  # fmt: skip
+    for table in (FINDINGS, EVENTS):
+        found[table.name] = table.doc, [(one.name, one.type, one.doc) for one in table.columns]
     for view in others:
         found[view.name] = (view.doc, [(one.name, one.type, one.doc) for one in view.columns])
     return found

@@ -14,6 +14,7 @@ from detector.hunting.views import VIEWS
 from ethogram.cli.run import run
 from ethogram.contracts.escape import escape
 from ethogram.contracts.tables import TABLES
+from tests.events import every_event
 from tests.recordings import START_NS, make_recording, shop_recording
 
 pytestmark = pytest.mark.unit
@@ -71,7 +72,7 @@ def write_lines(path: Path, *documents) -> Path:
 
 def test_every_table_and_view_can_be_read_whole(ask, shop):
     findings = write_lines(Path("findings.jsonl"), finding())
-    names = ("recordings", "findings", *VIEWS, *(f"raw.{table}" for table in TABLES))
+    names = ("recordings", "findings", "events", *VIEWS, *(f"raw.{table}" for table in TABLES))
     each = ", ".join(f'(SELECT count(one) FROM {name} one) AS "{name}"' for name in names)
     code, said = ask(f"SELECT {each}", shop, findings)
     assert code == 0, said
@@ -324,6 +325,24 @@ def test_what_is_no_finding_is_counted_or_refused_by_line(tmp_path, capsys):
     assert "line 2 is no finding" in capsys.readouterr().err
 
 
+def test_events_are_rows_beside_findings_and_no_noise(ask, tmp_path, capsys):
+    told = [record.body for record in every_event(tmp_path / "told")]
+    path = write_lines(tmp_path / "watch.jsonl", finding(), *told)
+    code, rows = ask("SELECT * EXCLUDE (document) FROM events ORDER BY ALL", path)
+    assert (code, len(rows)) == (0, len(told))
+    sql = "SELECT exe_path, peer_addr, peer_port, peer_subject, count FROM events"
+    code, rows = ask(f"{sql} WHERE activity = 'accept'", path)
+    assert rows == [{
+        "exe_path": "/usr/sbin/nginx", "peer_addr": "10.0.0.21", "peer_port": None,
+        "peer_subject": "Unit/client.service", "count": 1,
+    }]  # fmt: skip
+    code, rows = ask("SELECT asked_path IS NOT NULL AS asked, errno FROM events"
+                     " WHERE activity = 'exec_failed'", path)  # fmt: skip
+    assert rows == [{"asked": True, "errno": 13}]
+    assert run(["query", "SELECT count(*) FROM findings", str(path)]) == 0
+    assert "are no findings" not in capsys.readouterr().err
+
+
 def test_findings_join_with_processes(ask, tmp_path):
     rec = make_recording(tmp_path / "a.rec", processes=[process("e1", exit_code=9)])
     path = write_lines(tmp_path / "f.jsonl", finding())
@@ -403,6 +422,6 @@ def test_what_is_missing_is_said(ask, capsys, words, said):
 def test_views_are_listed_with_their_columns(capsys):
     assert run(["query", "--views", "--format", "json"]) == 0
     views = {one["name"] for one in json.loads(capsys.readouterr().out)["views"]}
-    assert views == {"recordings", "findings", *VIEWS}
+    assert views == {"recordings", "findings", "events", *VIEWS}
     assert run(["query", "--views"]) == 0
     assert "ancestor_exec_id" in capsys.readouterr().out
