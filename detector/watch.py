@@ -147,6 +147,8 @@ class _Watcher:
         if self._recording:
             self._recording.check()
         dropped = self.session.start(self._open)
+        if self._anomalies:
+            self._anomalies.start()
         if self._recording:
             self._recording.begin(dropped)
         assert self._guard is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from detector.anomaly.layer import Anomalies
 from detector.judge import Judge
 from detector.library import Library
 from detector.live import Live
@@ -35,6 +36,7 @@ class Replay:
     tally: Tally = field(default_factory=Tally)
     suppressions: Suppressions = field(default_factory=Suppressions)
     incidents: list[Incident] = field(default_factory=list)
+    anomalies: Anomalies | None = None
 
     def __post_init__(self) -> None:
         self.watched = Watched(
@@ -49,6 +51,7 @@ class Replay:
             self.tally,
             suppressions=self.suppressions,
             on_incident=self.incidents.append,
+            anomalies=self.anomalies,
         )
         self.live = Live(make_manifest(), self.judge.judge)
 

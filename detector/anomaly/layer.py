@@ -54,6 +54,10 @@ class Anomalies:
         self._told: set[tuple[int, int]] = set()  # instances with a model of which an episode was
         self._scored = self._withheld = 0
 
+    def start(self) -> None:
+        """Begin to ask, once privileges are dropped."""
+        self._scorer.start()
+
     def take(self, live: Rows, instances: Mapping[int, Known | None]) -> None:
         """Hand over what *live* shows of *instances* that have a model, once its window ended."""
         asked = self._asked(instances)

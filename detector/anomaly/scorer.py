@@ -81,7 +81,7 @@ class Patience:
 
 
 class Scorer:
-    """Runs the scorer while there are models for it. `close` in every case."""
+    """Runs the scorer while there are models for it, from `start` on. `close` in every case."""
 
     def __init__(self, *, memory_bytes: int = DEFAULT_MEMORY, patience: Patience | None = None):
         self._memory_bytes = memory_bytes
@@ -101,6 +101,10 @@ class Scorer:
         self.dropped = 0
         self.trouble: str | None = None
 
+    def start(self) -> None:
+        """Begin, once privileges are dropped: a thread that was there before keeps its own."""
+        self._thread.start()
+
     # --- what the sensor says ----------------------------------------------------------------
 
     def want(self, models: Mapping[int, Wanted]) -> None:
@@ -109,8 +113,6 @@ class Scorer:
             return
         with self._lock:
             self._wanted = dict(models)
-        if self._thread.ident is None:
-            self._thread.start()  # by now it has no more privileges than are left
         self._ring()
 
     def offer(self, piece: bytes) -> None:

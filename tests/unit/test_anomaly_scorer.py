@@ -65,6 +65,7 @@ def watching(
 ) -> Iterator[Watching]:
     scorer = Scorer(memory_bytes=memory_bytes, patience=patience)
     try:
+        scorer.start()
         scorer.want({1: Wanted(*model)})
         yield Watching(scorer)
     finally:

@@ -1,0 +1,186 @@
+"""What is handed to models of a window, and what their answers become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detector.anomaly.frames import Frames
+from detector.anomaly.layer import Anomalies
+from detector.anomaly.pieces import Piece
+from detector.anomaly.replies import REPLY, Loaded, Refused
+from detector.anomaly.scorer import Scorer
+from ethogram.contracts.baseline import ModelReference, dump_baseline, load_baselines
+from ethogram.contracts.finding import Finding
+from tests.anomaly import SECOND, make_model
+from tests.recordings import WINDOW_NS, shop_recording
+from tests.replay import Replay
+from tests.unit.test_detector_judge import write_baselines
+
+pytestmark = pytest.mark.unit
+
+CHECKOUT, REPLICA = "checkout", 1
+GRAM = b"\x01\0" * 6
+
+
+class Shop:
+    """The shop, whose checkout has a model; what the scorer says comes from the test."""
+
+    def __init__(self, place: Path, reference: ModelReference) -> None:
+        recording = shop_recording(place / "rec")
+        baselines = write_baselines(recording, place / "baselines")
+        for file, baseline in load_baselines(baselines):
+            if baseline.match.name == CHECKOUT:
+                changed = baseline.model_copy(update={"model": reference})
+                file.write_text(dump_baseline(changed))
+        self.scorer = Scorer()
+        self.anomalies = Anomalies(self.scorer, window_s=5.0)
+        self.replay = Replay(baselines, anomalies=self.anomalies)
+        self.replay.recording(recording)
+
+    def hear(self, **fields: Any) -> list[Finding]:
+        """Have a strange window answered; return what is told of it when the next one ended."""
+        whole: dict[str, Any] = {
+            "kind": "strange", "model": 1, "instance": REPLICA, "first_ns": 40 * SECOND,
+            "last_ns": 45 * SECOND, "seconds": 5.0, "is_new": True, "about": "call close",
+            "detectors": ["residual-peak"], "reasons": ["close 900 times, usually 1 to 2"],
+            "usual": ["close 1 to 2 times"], "p_value": 1e-6, "beyond": 3.0,
+        }  # fmt: skip
+        self.scorer.heard(REPLY.validate_python(whole | fields))
+        return self.replay.rows(9)
+
+    def states(self) -> list[str]:
+        return [model.state for model in self.anomalies.status().models]
+
+    def last_piece(self) -> Piece:
+        """Return what the scorer would be given next."""
+        pieces = []
+        while (message := self.scorer.next_piece()) is not None:
+            pieces += [Piece.of_frame(frame) for frame in Frames().feed(message)]
+        return pieces[-1]
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModelReference:
+    return make_model()[0]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, reference: ModelReference) -> Iterator[Shop]:
+    shop = Shop(tmp_path, reference)
+    yield shop
+    shop.anomalies.close()
+
+
+def test_an_episode_is_a_finding_with_its_reasons(shop: Shop) -> None:
+    (found,) = shop.hear()
+    assert (found.layer, found.rule, found.attack) == ("anomaly", "anomaly-calls", ())
+    assert found.workload.name == CHECKOUT
+    assert found.evidence.observed == "close 900 times, usually 1 to 2"
+    assert found.evidence.expected == ("close 1 to 2 times",)
+    assert found.evidence.p_value == 1e-6
+    assert found.evidence.values is None
+    assert "the threshold that keeps 12/hour, p-value 1e-06; residual-peak" in found.reason
+    assert (found.process, found.phase, found.count) == (None, "steady", 1)
+
+
+def test_it_is_told_once_and_its_end_follows(shop: Shop) -> None:
+    (first,) = shop.hear()
+    assert shop.hear(is_new=False, last_ns=50 * SECOND) == []
+    assert shop.hear(first_ns=60 * SECOND, last_ns=65 * SECOND) == []
+    shop.replay.judge.findings.tell_again(10**18, is_last=True)
+    last = shop.replay.findings[-1]
+    assert last.fingerprint == first.fingerprint
+    assert (last.count, last.first_seen[17:19], last.last_seen[14:19]) == (2, "40", "01:05")
+    assert last.evidence.p_value == 1e-6
+
+
+def test_what_begins_with_another_call_is_another_finding(shop: Shop) -> None:
+    (first,), (second,) = shop.hear(), shop.hear(about="sequence ptrace")
+    assert first.fingerprint != second.fingerprint
+
+
+def test_what_is_rare_asks_for_attention_and_what_is_just_flagged_for_little(shop: Shop) -> None:
+    (found,) = shop.hear(beyond=0.5)
+    assert (found.severity, found.workload_state) == ("low", "ok")
+    (graver,) = shop.hear(beyond=1.5, is_new=False)
+    assert (graver.severity, graver.fingerprint, graver.count) == ("medium", found.fingerprint, 1)
+
+
+def test_where_events_were_lost_it_stays_low(shop: Shop) -> None:
+    lost = {"workload": 1, "instance": REPLICA, "kind": "ring_full", "place": "files", "count": 5}
+    shop.replay.rows(8, losses=[lost], coverage=[row(observed_ns=WINDOW_NS, state="incomplete")])
+    (found,) = shop.hear(beyond=30.0)
+    assert (found.severity, found.workload_state) == ("low", "degraded")
+
+
+def test_of_an_instance_that_nobody_knows_any_more_nothing_is_told(shop: Shop) -> None:
+    assert shop.hear(instance=77) == []
+    assert shop.hear(model=77) == []
+
+
+def test_what_it_says_is_escaped(shop: Shop) -> None:
+    (found,) = shop.hear(reasons=["a\nb\x1b[31m"], usual=["\r"], detectors=["x\0"])
+    assert not set("\n\r\x1b\0") & set(found.line())
+    assert "\\x0a" in found.evidence.observed
+
+
+def test_how_models_stand_is_said(shop: Shop) -> None:
+    assert shop.states() == ["loading"]
+    shop.scorer.heard(Loaded(kind="loaded", model=1, seconds=5.0))
+    shop.replay.rows(9)
+    assert shop.states() == ["scoring"]
+    shop.scorer.heard(Refused(kind="refused", model=1, reason="why\nnot"))
+    shop.replay.rows(10)
+    (model,) = shop.anomalies.status().models
+    assert (model.state, model.reason) == ("refused", "why\\x0anot")
+
+
+def test_a_model_of_much_shorter_windows_is_not_asked(shop: Shop) -> None:
+    shop.scorer.heard(Loaded(kind="loaded", model=1, seconds=1.0))
+    shop.replay.rows(9)
+    (model,) = shop.anomalies.status().models
+    assert model.state == "refused"
+    assert model.reason == "its windows are of 1 s: `--window` is too long for them"
+
+
+def test_a_model_without_a_threshold_starts_no_process(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, make_model("1/month", rows=20)[0])
+    (model,) = shop.anomalies.status().models
+    assert model.state == "insufficient"
+    assert model.reason is not None
+    assert "too short for a threshold that keeps 1/month: 2,591,900 s more" in model.reason
+    assert (shop.anomalies.status().state, shop.scorer.pid) == ("idle", None)
+    assert shop.scorer.next_piece() is None
+    shop.anomalies.close()
+
+
+def row(phase: str = "steady", **fields: Any) -> dict[str, Any]:
+    return {"workload": 1, "instance": REPLICA, "phase": phase} | fields
+
+
+def test_what_is_handed_over_is_the_steady_phase_of_whom_a_model_is_for(shop: Shop) -> None:
+    shop.replay.rows(
+        9,
+        syscalls=[
+            row(nr=3, calls=7),
+            row("exec", nr=59, calls=1),
+            row(nr=4, calls=1, workload=2, instance=3),
+            row(nr=5, calls=9, window=4),
+        ],
+        ngrams=[row(gram=GRAM), row("startup", gram=GRAM)],
+        coverage=[row(observed_ns=WINDOW_NS, state="complete")],
+    )
+    piece = shop.last_piece()
+    assert piece.observed == {REPLICA: WINDOW_NS}
+    assert piece.calls.tolist() == [(REPLICA, 3, 7.0)]
+    assert piece.grams["gram"].tolist() == [[1] * 6]
+
+
+def test_of_whom_something_was_lost_no_time_counts(shop: Shop) -> None:
+    lossy = row(observed_ns=WINDOW_NS, state="incomplete")
+    shop.replay.rows(9, syscalls=[row(nr=3, calls=7)], coverage=[lossy])
+    assert shop.last_piece().observed == {}
