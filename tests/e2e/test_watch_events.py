@@ -19,8 +19,11 @@ pytestmark = pytest.mark.e2e
 _MODELS: dict[str, Any] = {
     "ethogram.event/1": Event, "ethogram.finding/1": Finding, "ethogram.incident/1": Incident,
 }  # fmt: skip
-# It execs 23 times, fails to exec once, and talks to itself over TCP.
+# It execs 23 times, fails to exec once, leaves its parent by forking twice, and talks to itself.
 _ACTS = """
+mkfifo done
+sh -c '(while kill -0 $$ 2>/dev/null; do :; done; exec /usr/bin/printf x >done) & exit 0'
+read line <done
 for i in $(seq 23); do /bin/true; done
 /no/such/file
 exec python3 -c '
@@ -65,13 +68,21 @@ def test_23_execs_are_23_events_and_a_connection_has_both_ends(tmp_path: Path) -
     true = execs(printed, "/true")
     assert len(true) == 23
     assert len({one["process"]["exec_id"] for one in true}) == 23
-    (shell,) = execs(printed, "/dash")
+    shells = execs(printed, "/dash")
+    shell = next(one for one in shells if not one["process"]["ancestry"])
     for one in true:
         assert one["process"]["entry"] == {
             "type": "command", "exec_id": shell["process"]["exec_id"], "exe": "/usr/bin/dash",
             "pid": shell["process"]["pid"],
         }  # fmt: skip
         assert one["process"]["ancestry"][-1]["exec_id"] == shell["process"]["exec_id"]
+    (daemon,) = execs(printed, "/printf")
+    above = [one["exec_id"] for one in daemon["process"]["ancestry"]]
+    assert above[-1] == shell["process"]["exec_id"]
+    left = next(one for one in shells if one["process"]["exec_id"] == above[0])
+    assert left["process"]["argv"][0] == "sh"  # it had ended, and process 1 was the parent
+    assert daemon["process"]["fork_parent_exec_id"] == above[0]
+    assert daemon["process"]["uid"] == 0
     ends = [one for one in printed if one["activity"] == "exit"
             and one["process"]["exe"].endswith("/true")]  # fmt: skip
     assert len(ends) == 23
