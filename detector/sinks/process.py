@@ -27,6 +27,7 @@ from detector.sinks.spool import SpoolReader, lock
 __all__ = ["END", "WAKE", "main"]
 
 WAKE, END = b"w", b"E"
+_LAST_WORDS_S = 5.0
 
 
 class _Bell:
@@ -84,7 +85,9 @@ def main() -> None:
     if not read and asked["last_words"]:
         say_last(asked["last_words"], asked["sinks"])
     bell.ring(is_over=True)
-    until = time.monotonic() + asked["patience_s"]
+    # The next watch may be there soon, and its sender waits for this one.
+    patience_s = asked["patience_s"] if read else min(asked["patience_s"], _LAST_WORDS_S)
+    until = time.monotonic() + patience_s
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     os._exit(0)  # a thread may be in the middle of a connection
