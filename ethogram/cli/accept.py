@@ -102,6 +102,8 @@ def _require_acceptable(finding: Finding, *, even_indicator: bool) -> None:
             "the finding names nothing that a baseline could allow",
             hint="a baseline for the workload makes it go away: `ethogram learn`"
             if finding.rule == "unknown-workload"
+            else "a model told of it: learn that anew from recordings in which this is usual"
+            if finding.layer == "anomaly"
             else "it stands for what is only counted, or an earlier version wrote it",
         )
     if finding.layer != "indicator":

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -19,7 +18,6 @@ from tests.sinks import make_finding
 from tests.telemetry import (
     BASELINES,
     DASHBOARD,
-    KEEPING,
     SENSOR,
     asked_for,
     make_reading,
@@ -122,8 +120,7 @@ def exposed() -> dict[str, dict[str, set[str]]]:
     tally.count(FINDING)
     shown: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     states = dict.fromkeys(get_args(WorkloadState), 0)
-    watch = replace(tally.reading(BASELINES), recording=KEEPING, sensor=SENSOR)
-    for one in samples(make_reading(watch=watch, workloads=states)):
+    for one in samples(make_reading(watch=read_tally(tally), workloads=states)):
         shown[one.name].update({})
         for label, content in one.labels.items():
             shown[one.name][label].add(content)
