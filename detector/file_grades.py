@@ -82,7 +82,8 @@ _ENTRIES = (
            "Memory of a process written", "code and data of it can be replaced"),
     _entry(_ANY, r"^/proc/[^/]+/(?:task/[^/]+/)?mem$", "medium", "T1003.007",
            "Memory of a process read", "passwords and keys lie there in the clear"),
-    _entry(_ANY, r"^/proc/[^/]+/environ$", "medium", "T1552", "Environment of a process read",
+    _entry(_ANY, r"^/proc/[^/]+/(?:task/[^/]+/)?environ$", "medium", "T1552",
+           "Environment of a process read",
            "it may hold passwords and tokens"),
     # Traces and secrets.
     _entry(_GONE, r"^/var/log/|/\.[a-z]+_history$", "medium", "T1685.006 T1070.003",

@@ -51,6 +51,7 @@ _CALLS_BY_TECHNIQUE: Mapping[tuple[str, ...], str] = {
     ("T1620",): "memfd_create memfd_secret execveat",
     ("T1106",): "io_uring_setup io_uring_enter io_uring_register",
     ("T1529",): "reboot",
+    ("T1082",): "syslog",
 }
 _DANGEROUS = {
     name: techniques for techniques, names in _CALLS_BY_TECHNIQUE.items() for name in names.split()

@@ -22,6 +22,7 @@ from detector.live import Live
 from detector.processes import ProcessTree
 from detector.relations import Relations
 from detector.rollouts import Rollouts
+from detector.script_files import ScriptFiles
 from detector.sighting import Sighting
 from detector.sightings import graded, sightings
 from detector.suppressions import Suppressions
@@ -64,6 +65,7 @@ class Judge:
         self._deviations = Deviations()
         self._indications = Indications()
         self._relations = Relations(self._tree)
+        self._scripts = ScriptFiles()
         self._details = Details()
         self._events: Events | None = None
         self._rollouts = Rollouts()
@@ -94,7 +96,10 @@ class Judge:
         between()
         strayed = self._strayed(context)
         between()
-        related = self._relations.of(live, strayed, instances, now_ns)
+        related = chain(
+            self._relations.of(live, strayed, instances, now_ns),
+            self._scripts.of(live, strayed, instances, now_ns),
+        )
         indications, others = self._each_once(indications, strayed)
         told = chain(map(_sighting_of, indications), related, self._sightings(others))
         self._tell(told, now_ns)

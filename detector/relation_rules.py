@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from ethogram.contracts.finding import Confidence, Severity
 from ethogram.indicators.compliance import NETWORK, Tags
+from ethogram.indicators.predicates import SHELLS
 from ethogram.indicators.protocol import Technique
 
-__all__ = ["PORT_SCAN", "RELAYED_SHELL", "Relation", "is_go_between"]
+__all__ = ["PORT_SCAN", "RELAYED_SHELL", "Relation", "is_go_between", "is_shell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,14 @@ _LOGINS = re.compile(
     rb"^/(?:usr/)?(?:local/)?(?:s?bin|lib(?:exec)?(?:/[a-z-]+)?)/"
     rb"(?:sshd(?:-session|-auth)?|dropbear|login|agetty|su|sudo|systemd|runc|crun|conmon)$"
 )
+_SHELL = re.compile(rf"(?:^|/)(?:{SHELLS})$".encode())
 # What fetches goes one way: `downloaded-script` is about a shell behind it.
 _FETCHES = re.compile(rb"(?:^|/)(?:curl|wget|fetch|aria2c|git|apt-get|pip[0-9.]*)$")
+
+
+def is_shell(exe: bytes) -> bool:
+    """Return whether *exe* is a shell by its name."""
+    return bool(_SHELL.search(exe))
 
 
 def is_go_between(exe: bytes, *, is_beside: bool) -> bool:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from detector.deviations import Deviation
 from detector.live import Live
 from detector.processes import Process, ProcessTree
-from detector.relation_rules import PORT_SCAN, RELAYED_SHELL, Relation, is_go_between
+from detector.relation_rules import PORT_SCAN, RELAYED_SHELL, Relation, is_go_between, is_shell
 from detector.sighting import Sighting
 from detector.words import in_words
 from ethogram.contracts.baseline import PeerValue
@@ -112,7 +112,7 @@ class Relations:
         process = self._tree.get(shell.exec_id)
         if process is None or not is_go_between(flow.exe, is_beside=False):
             return False
-        if flow.exe == process.exe:
+        if flow.exe == process.exe and not is_shell(flow.exe):
             return False  # it may be its own: an interpreter that was told what to do by a pipe
         above = {one.exec_id for one in self._tree.above(process, _GENERATIONS)}
         beside = shell.is_piped and is_go_between(flow.exe, is_beside=True)

@@ -1,0 +1,166 @@
+"""Scripts among temporary files that no ending gives away: by what a shell was told to run.
+
+`temporary-script` judges the files that shells and interpreters open, by their endings. What a
+process was told is in another table: a strange file that it opened is a script where its arguments
+name it, or where its standard input is a file and it was given nothing else to run.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detector.deviations import Deviation
+from detector.live import Live
+from detector.sighting import Sighting
+from detector.words import in_words
+from ethogram.contracts.baseline import FileValue
+from ethogram.contracts.escape import escape_pattern
+from ethogram.indicators.arguments import runs_script_below, takes_commands
+from ethogram.indicators.predicates import SHELLS, among, executed, stream_is, truth
+from ethogram.indicators.rows import completed
+from ethogram.indicators.temporary_script import INDICATOR
+
+__all__ = ["ScriptFiles"]
+
+_REMEMBERED_NS = 10 * 10**9
+_LIMIT = 1000
+_DIRECTORIES = r"/(?:tmp|var/tmp|dev/shm|run/shm|run/user/[0-9]+)/"
+_BELOW = re.compile(rf"^{_DIRECTORIES}")
+_SAID_ALREADY = re.compile(r"\.(?:sh|bash|py|pyc|pl|rb|php|lua|m?js)$")
+_HERE_DOCUMENT = re.compile(r"/sh-thd[.-]")  # bash's own
+_SHELL = re.compile(rf"(?:^|/)(?:{SHELLS})$".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A shell or interpreter that was told to run the file *path*, None for its standard input."""
+
+    instance: int
+    exec_id: str
+    start_ns: int
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A temporary file that was read and is not in the baseline."""
+
+    instance: int
+    deviation: Deviation
+    value: FileValue
+
+
+class ScriptFiles:
+    """Remembers for some seconds what was told to run and what was read, and tells the pairs."""
+
+    def __init__(self) -> None:
+        self._told: list[_Told] = []
+        self._opened: list[_Opened] = []
+
+    def of(
+        self,
+        live: Live,
+        strayed: Iterable[tuple[int, Deviation]],
+        instances: Collection[int],
+        now_ns: int,
+    ) -> Iterator[Sighting]:
+        """Yield the scripts of the window of *live*; *strayed* are its deviations by instance."""
+        before_ns = now_ns - _REMEMBERED_NS
+        told, opened = list(_told(live, instances)), list(_opened(strayed))
+        self._told = [one for one in self._told if one.start_ns >= before_ns][-_LIMIT:] + told
+        self._opened = [
+            one for one in self._opened if one.deviation.last_ns >= before_ns
+        ][-_LIMIT:] + opened  # fmt: skip
+        if not told and not opened:
+            return
+        new = {id(one) for one in (*told, *opened)}
+        for shell in self._told:
+            for file in self._opened:
+                if (id(shell) in new or id(file) in new) and _is_of(shell, file):
+                    yield _sighting(shell, file)
+                    break
+
+
+def _is_of(shell: _Told, file: _Opened) -> bool:
+    if shell.instance != file.instance:
+        return False
+    if shell.path is None:  # the shell that started it opened its input
+        return bool(_SHELL.search(file.deviation.exe or b""))
+    return shell.path == file.value.path
+
+
+def _told(live: Live, instances: Collection[int]) -> Iterator[_Told]:
+    rows = live.window("processes")
+    if not rows.num_rows:
+        return
+    own = pc.is_in(rows.column("instance"), value_set=pa.array(sorted(instances), pa.uint32()))
+    wanted = truth(pc.and_(own, executed(rows)))
+    seen = completed(
+        rows.filter(wanted),
+        live.table("executables"),
+        live.table("instances"),
+        live.table("processes"),
+    )
+    if not seen.num_rows:
+        return
+    by_name = truth(runs_script_below(seen, _DIRECTORIES))
+    by_input = truth(among(seen, stream_is(seen, 0, "file"), takes_commands))
+    chosen = seen.filter(pc.or_(by_name, by_input))
+    starts = chosen.column("start").cast(pa.int64()).to_pylist()
+    named = by_name.filter(pc.or_(by_name, by_input)).to_pylist()
+    columns = chosen.select(["instance", "exec_id", "phase", "argv", "cwd"]).to_pylist()
+    for row, start_ns, is_named in zip(columns, starts, named, strict=True):
+        if row["phase"] != "runtime":
+            path = _script(row["argv"], row["cwd"] or b"/") if is_named else None
+            yield _Told(row["instance"], row["exec_id"], start_ns, path)
+
+
+def _script(argv: list[bytes], cwd: bytes) -> str:
+    """Return the first argument that is no option, as an absolute path of a baseline."""
+    words = [word for word in argv[1:] if not word.startswith((b"-", b"+"))]
+    below = [posixpath.normpath(posixpath.join(cwd, word)) for word in words]
+    return escape_pattern(next((one for one in below if _BELOW.match(one.decode(errors="replace"))),
+                               b""))  # fmt: skip
+
+
+def _opened(strayed: Iterable[tuple[int, Deviation]]) -> Iterator[_Opened]:
+    for instance, one in strayed:
+        value = one.value
+        if (
+            isinstance(value, FileValue)
+            and "r" in value.access
+            and _BELOW.match(value.path)
+            and not _SAID_ALREADY.search(value.path)
+            and not _HERE_DOCUMENT.search(value.path)
+        ):
+            yield _Opened(instance, one, value)
+
+
+def _sighting(shell: _Told, file: _Opened) -> Sighting:
+    metadata, deviation = INDICATOR.metadata, file.deviation
+    return Sighting(
+        layer="indicator",
+        rule=metadata.id,
+        title=metadata.title,
+        reason=metadata.reason,
+        severity=metadata.severity,
+        attack=metadata.attack,
+        instance=file.instance,
+        phase=deviation.phase,
+        dimension="files",
+        observed=in_words(file.value),
+        exe=deviation.exe,
+        exec_id=shell.exec_id,
+        first_ns=min(shell.start_ns, deviation.first_ns),
+        last_ns=deviation.last_ns,
+        count=deviation.count,
+        value=file.value,
+        confidence=metadata.confidence,
+        compliance=metadata.compliance,
+    )
