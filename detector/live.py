@@ -37,8 +37,8 @@ class Live:
     live, workloads that have such instances, the last windows.
 
     A process is in `batches("processes")` once, in the window in which it began. It leaves
-    `table("processes")` after the window in which it ended; a failed exec is no process. An
-    instance leaves `table("instances")` a while after it ended, and comes back with a new row.
+    `table("processes")` a window after the one in which it ended: what it did last may be told of
+    then. A failed exec is no process. An instance leaves `table("instances")` a while after it ended, and comes back with a new row.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Live:
         self._judge = judge
         self._rows: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         self._changed: list[pa.RecordBatch] = []
+        self._ended = pa.array([], pa.string())  # ids of processes that ended before this window
         self._kept = {name: TABLES[name].arrow_schema().empty_table() for name in _KEPT}
 
     # --- as a sink ---------------------------------------------------------------------------
@@ -78,9 +79,10 @@ class Live:
     def _forget(self, now_ns: int) -> None:
         """Let go of what no later row refers to; every table becomes one chunk again."""
         processes, instances = self._kept["processes"], self._kept["instances"]
-        is_over = pc.or_(
-            pc.is_valid(processes.column("end")), pc.is_valid(processes.column("errno"))
-        )
+        names, has_ended = processes.column("exec_id"), pc.is_valid(processes.column("end"))
+        had_ended = pc.is_in(names, value_set=self._ended)
+        is_over = pc.or_(pc.and_(has_ended, had_ended), pc.is_valid(processes.column("errno")))
+        self._ended = names.filter(has_ended).combine_chunks()
         self._kept["processes"] = processes.filter(pc.invert(is_over))
         before_ns = now_ns - max(_SETTLED_NS, 3 * self.manifest.window_ms * 10**6)
         ended = pc.fill_null(instances.column("ended").cast(pa.int64()), now_ns)

@@ -39,15 +39,16 @@ class Eye:
         self.live.flush()
 
 
-def test_a_process_is_new_once_and_known_until_it_has_ended() -> None:
+def test_a_process_is_new_once_and_known_until_a_window_after_its_end() -> None:
     eye = Eye()
     eye.window(processes=[process("a")])
     eye.window(processes=[process("b")])
     eye.window(processes=[process("a", end=START_NS + 1)])
     eye.window()
-    assert eye.new == [["a"], ["b"], [], []]
-    assert eye.known == [["a"], ["a", "b"], ["a", "b"], ["b"]]
-    assert eye.changed == [1, 1, 1, 0]
+    eye.window()
+    assert eye.new == [["a"], ["b"], [], [], []]
+    assert eye.known == [["a"], ["a", "b"], ["a", "b"], ["a", "b"], ["b"]]
+    assert eye.changed == [1, 1, 1, 0, 0]
 
 
 def test_a_later_row_replaces_the_one_with_its_key() -> None:

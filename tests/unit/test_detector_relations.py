@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from detector.grading import grade
 from detector.relation_rules import is_go_between
+from ethogram.contracts.baseline import FileValue
 from ethogram.contracts.finding import Finding
+from ethogram.contracts.flags import Access
 from tests.recordings import START_NS, WINDOW_NS, shop_recording
 from tests.replay import Replay
 from tests.unit.test_detector_judge import baselines as baselines  # noqa: PLC0414  a fixture
@@ -112,3 +115,48 @@ def test_ports_are_forgotten_after_a_while(shop: Replay) -> None:
     shop.rows(9, processes=[PARENT], network=[peer(PYTHON, port) for port in range(7000, 7014)])
     late = START_NS + 9 * WINDOW_NS + 60 * 10**9
     assert rules(shop.rows(30, network=[peer(PYTHON, 7014, first=late, last=late)])) == []
+
+
+def file(path: bytes, exe: int = SH, window: int = 9) -> dict[str, Any]:
+    when = START_NS + window * WINDOW_NS
+    row = {"workload": 1, "instance": 1, "exe": exe, "path": path, "calls": 1}
+    return row | {"access": int(Access.READ), "first": when, "last": when}
+
+
+def scripts(found: list[Finding]) -> list[tuple[str, str]]:
+    return [
+        (one.evidence.observed, one.process.exec_id if one.process else "")
+        for one in found
+        if one.rule == "temporary-script"
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"argv": [b"sh", b"/tmp/.x"]},
+        {"argv": [b"sh", b"-e", b"./.x"], "cwd": b"/tmp"},
+        {"argv": [b"sh"], "stdio": ["file", "null", "null"]},
+    ],
+)
+def test_a_temporary_file_that_a_shell_was_told_to_run_is_a_script(
+    shop: Replay, told: dict[str, Any]
+) -> None:
+    runs = process("runs", SH, "1-main") | told
+    assert scripts(shop.rows(9, processes=[runs])) == []
+    found = shop.rows(10, files=[file(b"/tmp/.x", window=10)])
+    assert scripts(found) == [("/tmp/.x (r)", "runs")]
+
+
+def test_a_temporary_file_that_is_data_is_none(shop: Replay) -> None:
+    other = process("other", SH, "1-main", argv=[b"sh", b"/app/run", b"/tmp/.x"])
+    piped = process("piped", SH, "1-main", argv=[b"sh"], stdio=["pipe"] * 3)
+    rows = [file(b"/tmp/.x"), file(b"/tmp/sh-thd.ab12"), file(b"/tmp/x.sh")]
+    found = scripts(shop.rows(9, processes=[other, piped], files=rows))
+    assert [observed for observed, _ in found] == ["/tmp/x.sh (r)"]  # by its ending
+
+
+def test_a_library_among_temporary_files_is_told_as_preloaded() -> None:
+    graded = grade(FileValue(path="/tmp/x/lib.so.1", access="r"), workload_state="ok")
+    assert graded.severity == "medium"
+    assert graded.attack[0].technique == "T1574.006"
