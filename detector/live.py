@@ -38,7 +38,8 @@ class Live:
 
     A process is in `batches("processes")` once, in the window in which it began. It leaves
     `table("processes")` a window after the one in which it ended: what it did last may be told of
-    then. A failed exec is no process. An instance leaves `table("instances")` a while after it ended, and comes back with a new row.
+    then. A failed exec is no process. An instance leaves `table("instances")` a while after its
+    end, and comes back with a new row.
     """
 
     def __init__(
