@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from detector.library import Known
+from detector.shown import Shown, one_batch, shown
 from ethogram.contracts.baseline import DIMENSIONS, AnyValue, Dimension
-from ethogram.contracts.tables import ENUMS
-from learner.behaviour import BEHAVIOURS
+from ethogram.contracts.tables import TABLES
+from learner.behaviour import BEHAVIOURS, Behaviour
 from learner.context import Context
 from learner.dimensions import decode_value
-from learner.extract import extract
-from learner.taint import Taint
 
 __all__ = ["Deviation", "Deviations"]
 
-_DIMENSIONS = {ENUMS["dimension"].index(name): name for name in DIMENSIONS}
+_DIMENSIONS: Mapping[str, Dimension] = {name: name for name in DIMENSIONS}
 _TABLES = ("processes", "syscalls", "files", "network", "dns", "privileges")
-_RUNTIME = ENUMS["phase"].index("runtime")
 _KEPT_ANSWERS = 200_000
-_WHO = ("workload_key", "instance_key", "phase")
-_WHAT = ("dimension", "arch", "key", "exe_path", "calls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +45,30 @@ class Deviations:
     """
 
     def __init__(self) -> None:
-        self._refused: dict[tuple[int, int, int | None, bytes], AnyValue | None] = {}
+        self._refused: dict[tuple[int, str, str | None, bytes], AnyValue | None] = {}
         # A baseline that another one replaced must not lend its number to a third.
         self._asked_of: dict[int, Known] = {}
 
-    def of(self, context: Context, baselines: Mapping[str, Known]) -> Iterator[Deviation]:
-        """Yield what the source of *context* shows; *baselines* are by workload key."""
+    def of(
+        self,
+        context: Context,
+        baselines: Mapping[str, Known],
+        others: Mapping[str, pa.Table] = MappingProxyType({}),
+    ) -> Iterator[Deviation]:
+        """Yield what the source of *context* shows; *baselines* are by workload key.
+
+        *others* are the rows to judge of tables of which not all rows are.
+        """
         self._forget_others(baselines)
-        no_taint = Taint((), context)
         for behaviour in BEHAVIOURS:
-            if behaviour.table in _TABLES:
-                yield from self._of_rows(extract(context, no_taint, behaviour), baselines)
+            if behaviour.table not in _TABLES:
+                continue
+            rows = others.get(behaviour.table)
+            batches = context.recording.batches(behaviour.table)
+            rows = pa.Table.from_batches(batches, _schema(behaviour)) if rows is None else rows
+            if rows.num_rows:
+                found = shown(context, behaviour, one_batch(rows))
+                yield from self._of_shown(context, found, baselines)
 
     def _forget_others(self, baselines: Mapping[str, Known]) -> None:
         """Forget the answers of baselines that were replaced: others may get their numbers."""
@@ -66,40 +76,42 @@ class Deviations:
             self._asked_of.clear()
             self._refused.clear()
 
-    def _of_rows(self, rows: pa.Table, baselines: Mapping[str, Known]) -> Iterator[Deviation]:
-        columns = [rows.column(name).to_pylist() for name in (*_WHO, *_WHAT)]
-        times = [rows.column(name).cast(pa.int64()).to_pylist() for name in ("first", "last")]
-        for workload, instance, phase, code, arch, key, exe, calls, first, last in zip(
-            *columns, *times, strict=True
-        ):
-            known = baselines.get(workload)
-            dimension = _DIMENSIONS.get(code)
-            if known is None or dimension is None or phase == _RUNTIME:
+    def _of_shown(
+        self, context: Context, acts: Iterable[Shown], baselines: Mapping[str, Known]
+    ) -> Iterator[Deviation]:
+        for act in acts:
+            known = baselines.get(context.workload_keys[act.workload])
+            dimension = _DIMENSIONS.get(act.dimension)
+            if known is None or dimension is None or act.phase == "runtime":
                 continue
             if dimension in (known.baseline.observation.not_observed or ()):
                 continue
-            value = self._asked(known, dimension, code, arch, key)
+            value = self._asked(known, dimension, act.arch, act.key)
             if value is not None:
                 yield Deviation(
-                    instance_key=instance,
-                    phase=ENUMS["phase"][phase],
+                    instance_key=context.instance_keys[act.instance],
+                    phase=act.phase,
                     dimension=dimension,
                     value=value,
-                    exe=exe,
-                    first_ns=first,
-                    last_ns=last,
-                    count=max(1, calls),
+                    exe=act.exe,
+                    first_ns=act.first_ns,
+                    last_ns=act.last_ns,
+                    count=max(1, act.count),
                 )
 
     def _asked(
-        self, known: Known, dimension: Dimension, code: int, arch: int | None, key: bytes
+        self, known: Known, dimension: Dimension, arch: str | None, key: bytes
     ) -> AnyValue | None:
         """Return what *key* stands for, and None where *known* allows it."""
-        question = (id(self._asked_of.setdefault(id(known), known)), code, arch, key)
+        question = (id(self._asked_of.setdefault(id(known), known)), dimension, arch, key)
         if question not in self._refused:
             if len(self._refused) >= _KEPT_ANSWERS:
                 self._refused.clear()
-            value = decode_value(dimension, None if arch is None else ENUMS["arch"][arch], key)
+            value = decode_value(dimension, arch, key)
             allowed = known.allowlist.allows(dimension, value)
             self._refused[question] = None if allowed else value
         return self._refused[question]
+
+
+def _schema(behaviour: Behaviour) -> pa.Schema:
+    return TABLES[behaviour.table].arrow_schema()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -83,20 +84,24 @@ class Indications:
         live: Live,
         context: Context,
         watched: Mapping[int, Known | None],
+        others: Mapping[str, pa.Table] = MappingProxyType({}),
     ) -> Iterator[Indication]:
         """Yield what matches in the window of *live*, which *context* looks things up for.
 
-        *watched* are the instances to judge.
+        *watched* are the instances to judge, *others* the rows of tables of which not all are.
         """
         if self._asked_of.keys() - {id(known) for known in watched.values()}:
             self._asked_of.clear()
             self._learnt.clear()
         for table, rules in self._by_table.items():
-            rows = _of_instances(_rows_to_judge(live, table), watched)
+            rows = _of_instances(_rows_to_judge(live, table, others), watched)
             if not rows.num_rows:
                 continue
             for rule in rules:
-                matching = rows.filter(rule.matches(rows))
+                matches = rule.matches(rows)
+                if not matches.true_count:
+                    continue
+                matching = rows.filter(matches)
                 values = _values(context, table, matching)
                 for row, (dimension, value) in zip(_rows(matching), values, strict=True):
                     known = watched[row["instance"]]
@@ -117,14 +122,14 @@ class Indications:
         return self._learnt[question]
 
 
-def _rows_to_judge(live: Live, table: str) -> pa.Table:
+def _rows_to_judge(live: Live, table: str, others: Mapping[str, pa.Table]) -> pa.Table:
     """Return the window's rows of *table* as indicators see them.
 
     What a seccomp filter refused was tried all the same, and counts among the operations.
     """
-    rows = live.window(table)
-    if table == "privileges":
-        rows = pa.concat_tables([rows, refused_operations(live.window("denied"))])
+    rows = live.window(table) if table not in others else others[table]
+    if table == "privileges" and (denied := live.window("denied")).num_rows:
+        rows = pa.concat_tables([rows, refused_operations(denied)])
     if not rows.num_rows:
         return rows
     executables, instances = live.table("executables"), live.table("instances")

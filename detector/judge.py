@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -23,6 +23,7 @@ from detector.processes import ProcessTree
 from detector.relations import Relations
 from detector.rollouts import Rollouts
 from detector.script_files import ScriptFiles
+from detector.seen import Seen
 from detector.sighting import Sighting
 from detector.sightings import graded, sightings
 from detector.suppressions import Suppressions
@@ -64,6 +65,7 @@ class Judge:
         self._tree = ProcessTree()
         self._deviations = Deviations()
         self._indications = Indications()
+        self._seen = Seen()
         self._relations = Relations(self._tree)
         self._scripts = ScriptFiles()
         self._details = Details()
@@ -92,16 +94,18 @@ class Judge:
         self._suppressions.take_day(datetime.fromtimestamp(now_ns / 1e9, UTC).date())
         between()
         instances = self._watched.instances()
-        indications = list(self._indications.of(live, context, instances))
+        others = self._seen.others(live, context, instances)
+        indications = list(self._indications.of(live, context, instances, others))
         between()
-        strayed = self._strayed(context)
+        strayed = self._strayed(context, others)
+        self._seen.passed(context, _instances_of(indications, strayed))
         between()
         related = chain(
             self._relations.of(live, strayed, instances, now_ns),
             self._scripts.of(live, strayed, instances, now_ns),
         )
-        indications, others = self._each_once(indications, strayed)
-        told = chain(map(_sighting_of, indications), related, self._sightings(others))
+        indications, strayed = self._each_once(indications, strayed)
+        told = chain(map(_sighting_of, indications), related, self._sightings(strayed))
         self._tell(told, now_ns)
         between()
         if self._events:
@@ -130,12 +134,12 @@ class Judge:
 
     # --- deviations --------------------------------------------------------------------------
 
-    def _strayed(self, context: Context) -> list[_Strayed]:
-        """Return what strays from the baselines."""
+    def _strayed(self, context: Context, others: Mapping[str, pa.Table]) -> list[_Strayed]:
+        """Return what strays from the baselines; of some tables only *others* are judged."""
         number_of = {key: number for number, key in context.instance_keys.items()}
         return [
             _Strayed(number_of[one.instance_key], one)
-            for one in self._deviations.of(context, self._watched.baselines())
+            for one in self._deviations.of(context, self._watched.baselines(), others)
         ]
 
     def _each_once(
@@ -198,6 +202,14 @@ class Judge:
         )
         if found is not None:
             yield found
+
+
+def _instances_of(
+    indications: Iterable[Indication], strayed: Iterable[_Strayed]
+) -> Iterator[tuple[int, str]]:
+    """Yield in whose behaviour something was found, and of which dimension."""
+    yield from ((one.instance, one.dimension) for one in indications)
+    yield from ((one.instance, one.deviation.dimension) for one in strayed)
 
 
 def _sighting_of(found: Indication) -> Sighting:
