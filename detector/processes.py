@@ -51,8 +51,9 @@ class ProcessTree:
                 continue
             self._known[process.exec_id] = process
             self._by_pid[process.instance, process.pid] = process.exec_id
-            if not process.has_entered and process.session:
-                self._roots.setdefault(process.instance, process.session)
+            # What the container runtime forks into it before is of the runtime's own tree.
+            if not process.has_entered and process.session == process.exec_id:
+                self._roots.setdefault(process.instance, process.exec_id)
             self._living.setdefault((process.instance, process.exe), {})[process.exec_id] = process
         if len(self._known) > self._limit:
             self._make_room()
@@ -156,7 +157,8 @@ class ProcessTree:
         told = process_words(process, above[:_ANCESTORS])
         if len(above) > _ANCESTORS:
             told["more_ancestors"] = len(above) - _ANCESTORS
-        told["entry"] = self._entry(process, above, kind)
+        if entry := self._entry(process, above, kind):
+            told["entry"] = entry
         leader = self._leader(process)
         if leader is not None:
             told["session_leader"] = ancestor(leader)
@@ -172,8 +174,11 @@ class ProcessTree:
             return None
         return self._known.get(self._by_pid.get((process.instance, sid), ""))
 
-    def _entry(self, process: Process, above: list[Process], kind: str) -> dict[str, Any]:
-        """Return where the tree of *process* began; a login is where its session did."""
+    def _entry(self, process: Process, above: list[Process], kind: str) -> dict[str, Any] | None:
+        """Return where the tree of *process* began; a login is where its session did.
+
+        None for what the container runtime does in a container before its first process runs.
+        """
         session, facts = process.session or process.exec_id, process.facts
         root = self._known.get(self._roots.get(process.instance, ""))
         is_login = facts.loginuid is not None and (
@@ -191,6 +196,8 @@ class ProcessTree:
                 session = above[-1].exec_id if above else process.exec_id
         else:
             word = {"Unit": "unit", "Command": "command"}.get(kind, "service")
+            if word == "service" and session != self._roots.get(process.instance):
+                return None
         first = self._known.get(session)
         told = {"exec_id": session} if first is None else ancestor(first)
         return {"type": word, **{name: told[name] for name in told if name != "is_fork"}}

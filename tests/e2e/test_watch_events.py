@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.containers import Container
+from demo.oci import Spec
 from ethogram.contracts.event import Event
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.incident import Incident
-from tests.e2e.command_line import ethogram
+from tests.e2e.command_line import ethogram, running
 from tests.e2e.receivers import http_receiver
+from tests.e2e.recorded import POD
+from tests.e2e.sessions import enter
 
 pytestmark = pytest.mark.e2e
 
@@ -115,3 +120,34 @@ def test_events_are_lines_of_json_and_nothing_else(tmp_path: Path) -> None:
         assert done.returncode in {2, 5}
         if done.returncode == 2:
             assert cause in done.stderr
+
+
+def test_a_session_in_a_container_is_told_with_its_entry_user_and_container(
+    busybox_image: Path, tmp_path: Path
+) -> None:
+    done = ethogram("record", "-o", "r", "--window", "100ms", "--", "true", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = ethogram("learn", "--allow", "thin,lossy", "--no-model", "r", "-o", "b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    spec = Spec(["/bin/sleep", "60"], pod=POD)
+    words = ("watch", "--baseline", tmp_path / "b", "--events", "process", "--namespace", "shop")
+    with running(*words, ready=tmp_path / "ready") as process:
+        with Container(busybox_image, spec) as container:
+            container.start()
+            assert enter(container, "sh", "-c", "/bin/sleep 0; true").returncode == 0
+            container.stop(signal.SIGKILL)
+        process.terminate()
+        printed, _ = process.communicate(timeout=60)
+    events = events_in(printed)
+    (asked,) = [one for one in events if one["activity"] == "exec"
+                and one["process"]["argv"] == ["sh", "-c", "/bin/sleep 0; true"]]  # fmt: skip
+    assert asked["container_id"] == container.container_id
+    assert asked["workload"]["namespace"] == POD.namespace
+    assert asked["process"]["entry"]["type"] == "exec"
+    assert asked["process"]["entry"]["exec_id"] == asked["process"]["exec_id"]
+    assert asked["container_root"]["exec_id"] != asked["process"]["exec_id"]
+    (root,) = [one for one in events if one["activity"] == "exec"
+               and one["process"]["exec_id"] == asked["container_root"]["exec_id"]]  # fmt: skip
+    assert root["process"]["argv"] == ["/bin/sleep", "60"]
+    assert root["process"]["entry"]["type"] == "service"
+    assert (root["process"]["ns_pid"], root["process"]["uid"]) == (1, asked["process"]["uid"])

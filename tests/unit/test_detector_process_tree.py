@@ -165,3 +165,12 @@ def test_where_several_ran_the_same_it_says_of_how_many_one_did_it() -> None:
     process = tree.doer(1, b"/bin/sh\n", START_NS + 1, START_NS + 2)
     assert process is not None
     assert tree.candidates(process, START_NS + 1, START_NS + 2) == 2
+
+
+def test_what_the_runtime_forks_into_a_container_is_not_its_first_process() -> None:
+    runc = {"session_exec_id": "runc", "flags": int(ProcessFlag.FORKED)}
+    tree = tree_of(row("e9", "runc", **runc), row("e1"), row("e2", "e1"))
+    root = tree.root(1)
+    assert root is not None
+    assert root.exec_id == "e1"
+    assert told(tree, "e9").entry is None
