@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ethogram.contracts.baseline import Baseline
+from ethogram.posture.standards import LATEST, LEVELS, Level
+from ethogram.posture.standards_baseline import BASELINE_CAPABILITIES
 from exporters.admission_host_rules import HOST_NAMESPACES
 from exporters.admission_privileged import Privilege, privilege_of
 from exporters.admission_rules import used_capabilities
@@ -17,19 +18,11 @@ from exporters.protocol import Finding, shown
 
 __all__ = ["LEVELS", "VERSION", "PodSecurity", "namespace_findings", "pod_security"]
 
-Level = Literal["privileged", "baseline", "restricted"]
-LEVELS: tuple[Level, ...] = ("privileged", "baseline", "restricted")
 # Of the standards; what is judged here is the same in every version since 1.25.
-VERSION = "v1.37"
+VERSION = f"v{LATEST[0]}.{LATEST[1]}"
 _LABEL = "pod-security.kubernetes.io/warn"
 # `baseline` lets these be added. NET_RAW it does not, but containers have it without asking.
-_OF_BASELINE = frozenset(
-    f"CAP_{name}"
-    for name in (
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
-        "NET_BIND_SERVICE", "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
-    )
-)  # fmt: skip
+_OF_BASELINE = frozenset(f"CAP_{name}" for name in (*BASELINE_CAPABILITIES, "NET_RAW"))
 _OF_RESTRICTED = frozenset({"CAP_NET_BIND_SERVICE"})
 
 
