@@ -17,7 +17,7 @@ from ethogram.contracts.fragments import Fragment, fragment_batches
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.contracts.summary import read_summary
-from ethogram.indicators.registry import indicators
+from ethogram.indicators.registry import learner_indicators
 from learner.behaviour import BEHAVIOURS, Behaviour
 from learner.context import Context, context_of
 from learner.doers import BY_EXEC_ID, Doers
@@ -64,7 +64,7 @@ def _open(recording: Recording) -> _Opened:
 
 
 def _taint(context: Context, condemned: Condemned) -> Taint:
-    return Taint(tuple(indicators().values()), context, *condemned)
+    return Taint(learner_indicators(), context, *condemned)
 
 
 def show(
@@ -98,7 +98,7 @@ def _columns(behaviour: Behaviour) -> frozenset[str] | None:
 def condemned_by(recording: Recording, suspects: Suspects) -> Condemned:
     """Return what *suspects* and theirs did, as finely as the tables tell."""
     context = _open(recording).context
-    return taint_by(context, tuple(indicators().values()), suspects).condemned
+    return taint_by(context, learner_indicators(), suspects).condemned
 
 
 def name_groups(recording: Recording, table: str, groups: pa.Table) -> pa.Table:

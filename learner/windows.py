@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.tables import ENUMS
-from ethogram.indicators.registry import indicators
+from ethogram.indicators.registry import learner_indicators
 from learner.context import Context, context_of
 from learner.grams import ORDER, GramWindows, distinct
 from learner.identity import Identity, identity_of
@@ -166,7 +166,7 @@ def _of_recording(recording: Recording) -> Iterator[tuple[Identity, SteadyWindow
 
 def _complete(context: Context) -> pd.DataFrame:
     """Return the complete windows of the steady phase that no indicator condemns, sorted."""
-    taint = taint_of(context, indicators().values())
+    taint = taint_of(context, learner_indicators())
     names = ["workload", "instance", "window", "observed_ns"]
     parts = [pd.DataFrame({name: pd.Series(dtype=np.int64) for name in names})]
     for batch in context.recording.batches("coverage"):

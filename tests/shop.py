@@ -292,7 +292,7 @@ def _process(
         "loginuid": _UNSET,
         "sessionid": _UNSET,
         "caps_effective": 0xA80425FB,
-        "stdio": ["tty"] * 3 if phase == "exec" else ["null", "pipe", "pipe"],
+        "stdio": ["pipe"] * 3 if phase == "exec" else ["null", "pipe", "pipe"],
         "start": _at(window, 5),
     }
 

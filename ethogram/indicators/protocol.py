@@ -61,6 +61,9 @@ class IndicatorMetadata:
     workload is there for, and only what `taints` names is not learnt. The behaviour is the row's:
     the executable of an exec, path and access of a file and who opened it, a capability, an
     operation with its target, a peer.
+
+    *asked_by* `watch`: what matches says something of a container, and nothing of what may be
+    learnt from it; the learner does not ask.
     """
 
     id: str
@@ -72,6 +75,7 @@ class IndicatorMetadata:
     confidence: Confidence
     compliance: tuple[Tags, ...]
     gate: Gate = "always"
+    asked_by: Literal["all", "watch"] = "all"
 
 
 class Indicator(Protocol):

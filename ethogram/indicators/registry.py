@@ -16,6 +16,8 @@ from ethogram.indicators import (
     downloaded_script,
     dropped_executable,
     encoded_program,
+    entered_session,
+    escape_capability,
     file_handle,
     fileless_executable,
     foreign_root,
@@ -43,10 +45,13 @@ from ethogram.indicators import (
     performance_event,
     preload_write,
     private_key_read,
+    privileged_container,
     privileged_file,
     process_memory_write,
+    process_secrets_read,
     process_trace,
     process_write,
+    program_write,
     raw_socket,
     recon_tool,
     replaced_executable,
@@ -68,7 +73,7 @@ from ethogram.indicators import (
 )
 from ethogram.indicators.protocol import Indicator
 
-__all__ = ["indicators"]
+__all__ = ["indicators", "learner_indicators"]
 
 _ALL: tuple[Indicator, ...] = (
     accounts_write.INDICATOR,
@@ -81,6 +86,8 @@ _ALL: tuple[Indicator, ...] = (
     downloaded_script.INDICATOR,
     dropped_executable.INDICATOR,
     encoded_program.INDICATOR,
+    entered_session.INDICATOR,
+    escape_capability.INDICATOR,
     file_handle.INDICATOR,
     fileless_executable.INDICATOR,
     foreign_root.INDICATOR,
@@ -108,10 +115,13 @@ _ALL: tuple[Indicator, ...] = (
     performance_event.INDICATOR,
     preload_write.INDICATOR,
     private_key_read.INDICATOR,
+    privileged_container.INDICATOR,
     privileged_file.INDICATOR,
     process_memory_write.INDICATOR,
+    process_secrets_read.INDICATOR,
     process_trace.INDICATOR,
     process_write.INDICATOR,
+    program_write.INDICATOR,
     raw_socket.INDICATOR,
     recon_tool.INDICATOR,
     replaced_executable.INDICATOR,
@@ -141,3 +151,8 @@ def indicators() -> Mapping[str, Indicator]:
             for indicator in sorted(_ALL, key=lambda indicator: indicator.metadata.id)
         }
     )
+
+
+def learner_indicators() -> tuple[Indicator, ...]:
+    """Return those that learning asks as well, in the order of the ids."""
+    return tuple(one for one in indicators().values() if one.metadata.asked_by == "all")

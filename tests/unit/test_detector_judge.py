@@ -185,26 +185,26 @@ def test_what_only_the_runtime_did_is_allowed_to_nobody(shop: Replay) -> None:
 
 def test_a_flood_of_graver_ones_is_fifty_and_one_that_counts(shop: Replay) -> None:
     write = int(Access.WRITE | Access.CREATE)
-    rows = [file_row(f"/usr/bin/junk{number:04}", access=write) for number in range(500)]
+    rows = [file_row(f"/usr/lib/junk{number:04}.so", access=write) for number in range(500)]
     found = shop.rows(8, files=rows)
     assert {finding.severity for finding in found} == {"high"}
     assert len(found) == 51
     assert found[-1].evidence.observed == "more of severity high than is told one by one"
     assert found[-1].count == 450
-    assert shop.rows(9, files=[file_row("/usr/bin/late", access=write)]) == []
+    assert shop.rows(9, files=[file_row("/usr/lib/late.so", access=write)]) == []
     assert tallied(shop) == ({("deviation", "high"): 51}, 50)
-    row = file_row("/usr/bin/later", access=write)
+    row = file_row("/usr/lib/later.so", access=write)
     later, counted = shop.rows(500, instances=[container(1)], files=[row])
     assert counted.count == 451
-    assert later.evidence.observed == "/usr/bin/later (wc)"
+    assert later.evidence.observed == "/usr/lib/later.so (wc)"
 
 
 def test_a_flood_does_not_bury_what_is_graver(shop: Replay) -> None:
     write = int(Access.WRITE | Access.CREATE)
     rows = [file_row(f"/opt/junk{number:04}", access=write) for number in range(500)]
-    found = shop.rows(8, files=[*rows, file_row("/usr/bin/nginx2", access=write)])
+    found = shop.rows(8, files=[*rows, file_row("/usr/lib/nginx2.so", access=write)])
     graver = [one.evidence.observed for one in found if one.severity == "high"]
-    assert graver == ["/usr/bin/nginx2 (wc)"]
+    assert graver == ["/usr/lib/nginx2.so (wc)"]
 
 
 def test_a_flood_of_what_an_indicator_tells_is_bounded_too(shop: Replay) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ethogram.cli.run import run
 from ethogram.contracts.finding import Finding
-from ethogram.contracts.flags import Access
+from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.overlay_file import load_overlay
 from tests.recordings import START_NS, shop_recording
 from tests.replay import Replay
@@ -161,3 +161,13 @@ def test_after_a_while_it_is_told_by_its_own_name_again(shop: Replay) -> None:
     later = 8 + 300 // 5 + 1
     found = shop.rows(later, instances=[container(1)], files=[file_row("/srv/x", access=WRITE)])
     assert "/srv/x (wc)" in [one.evidence.observed for one in found]
+
+
+def test_a_person_at_a_terminal_is_told_once_however_many_shells_there_are(shop: Replay) -> None:
+    shell = {"workload": 1, "instance": 1, "phase": "exec", "exe": 3, "argv": [b"sh"]}
+    shell |= {"stdio": ["tty"] * 3, "flags": int(ProcessFlag.ENTERED), "session_exec_id": "s0"}
+    rows = [shell | {"exec_id": f"s{number}", "tgid": 900 + number} for number in (1, 2, 3)]
+    (found,) = shop.rows(8, processes=rows)
+    assert (found.rule, found.severity, found.count) == ("entered-session", "medium", 1)
+    shop.judge.findings.tell_again(START_NS, is_last=True)
+    assert shop.findings[-1].count == 3

@@ -10,7 +10,7 @@ import pytest
 
 from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.recording import Recording
-from ethogram.indicators.registry import indicators
+from ethogram.indicators.registry import learner_indicators
 from learner.behaviour import BEHAVIOURS
 from learner.context import Source, context_of
 from learner.extract import extract
@@ -40,7 +40,7 @@ class InMemory:
 
 def behaviour_of(source: Source) -> list[dict[str, object]]:
     context = context_of(source)
-    taint = taint_of(context, indicators().values())
+    taint = taint_of(context, learner_indicators())
     found = pa.concat_tables([extract(context, taint, behaviour) for behaviour in BEHAVIOURS])
     return sorted(found.to_pylist(), key=repr)
 
