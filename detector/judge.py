@@ -19,6 +19,7 @@ from detector.findings import Findings, Whose
 from detector.grading import Grade, grade
 from detector.indications import Indication, Indications
 from detector.live import Live
+from detector.lookups import Lookups
 from detector.processes import ProcessTree
 from detector.relations import Relations
 from detector.rollouts import Rollouts
@@ -32,7 +33,7 @@ from detector.watched import Watched
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding
 from ethogram.contracts.incident import Incident
-from learner.context import Context, context_of
+from learner.context import Context
 
 __all__ = ["Judge"]
 
@@ -66,6 +67,7 @@ class Judge:
         self._deviations = Deviations()
         self._indications = Indications()
         self._seen = Seen()
+        self._lookups = Lookups()
         self._relations = Relations(self._tree)
         self._scripts = ScriptFiles()
         self._details = Details()
@@ -88,7 +90,7 @@ class Judge:
         """Judge the window of *live*; *between* is called between steps that take their time."""
         began_ns, now_ns = _span(live)
         self._details.begin(live)
-        context = context_of(live)
+        context = self._lookups.of(live)
         self._tree.take(live.changed_processes(), live.table("executables"))
         self._watched.take(live, time=_iso(now_ns))
         self._suppressions.take_day(datetime.fromtimestamp(now_ns / 1e9, UTC).date())

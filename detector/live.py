@@ -51,6 +51,8 @@ class Live:
         self._rows: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         self._changed: list[pa.RecordBatch] = []
         self._ended = pa.array([], pa.string())  # ids of processes that ended before this window
+        # The workloads that live, and of which tables that was said.
+        self._lived: tuple[pa.Table, pa.Table, pa.Table] | None = None
         self._kept = {name: TABLES[name].arrow_schema().empty_table() for name in _KEPT}
 
     # --- as a sink ---------------------------------------------------------------------------
@@ -84,13 +86,23 @@ class Live:
         had_ended = pc.is_in(names, value_set=self._ended)
         is_over = pc.or_(pc.and_(has_ended, had_ended), pc.is_valid(processes.column("errno")))
         self._ended = names.filter(has_ended).combine_chunks()
-        self._kept["processes"] = processes.filter(pc.invert(is_over))
+        if pc.any(is_over).as_py():
+            self._kept["processes"] = processes.filter(pc.invert(is_over))
         before_ns = now_ns - max(_SETTLED_NS, 3 * self.manifest.window_ms * 10**6)
         ended = pc.fill_null(instances.column("ended").cast(pa.int64()), now_ns)
-        self._kept["instances"] = instances.filter(pc.greater_equal(ended, before_ns))
+        is_here = pc.greater_equal(ended, before_ns)
+        if pc.any(pc.invert(is_here)).as_py():
+            self._kept["instances"] = instances.filter(is_here)
         self._kept["windows"] = self._kept["windows"][-_WINDOWS:]
-        for name, rows in self._kept.items():
-            self._kept[name] = rows.combine_chunks()
+        for name in self._kept:
+            self._whole(name)
+
+    def _whole(self, name: str) -> pa.Table:
+        """Return the kept table *name* in one piece: the same one until its rows change."""
+        rows = self._kept[name]
+        if rows.column(0).num_chunks > 1:
+            rows = self._kept[name] = rows.combine_chunks()
+        return rows
 
     def _not_seen(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the processes of *batch* that were not given out before."""
@@ -108,14 +120,21 @@ class Live:
     # --- as a source -------------------------------------------------------------------------
 
     def table(self, name: str) -> pa.Table:
-        """Return what is known of *name*: all of it for what rows refer to, else the window's."""
+        """Return what is known of *name*: all of it for what rows refer to, else the window's.
+
+        What is known is the same table until it changes.
+        """
         if name not in _KEPT:
             return self.window(name)
-        rows = self._kept[name]
-        if name == "workloads":
-            living = self._kept["instances"].column("workload")
-            rows = rows.filter(pc.is_in(rows.column("workload"), value_set=living))
-        return rows.combine_chunks()
+        return self._living() if name == "workloads" else self._whole(name)
+
+    def _living(self) -> pa.Table:
+        """Return the workloads that instances are of."""
+        rows, instances = self._whole("workloads"), self._whole("instances")
+        if self._lived is None or self._lived[0] is not rows or self._lived[1] is not instances:
+            own = pc.is_in(rows.column("workload"), value_set=instances.column("workload"))
+            self._lived = rows, instances, rows.filter(own).combine_chunks()
+        return self._lived[2]
 
     def window(self, name: str) -> pa.Table:
         """Return the rows of *name* that are new in this window."""

@@ -15,7 +15,7 @@ from ethogram.contracts.keys import instance_key, workload_key_of
 from ethogram.contracts.manifest import Manifest
 from learner.peers import Peers
 
-__all__ = ["Context", "Source", "Windows", "context_of"]
+__all__ = ["Context", "Source", "Windows", "context_of", "windows_of"]
 
 
 class Source(Protocol):
@@ -132,7 +132,7 @@ def context_of(recording: Source) -> Context:
     host = recording.manifest.host_id
     return Context(
         recording=recording,
-        windows=_windows(recording),
+        windows=windows_of(recording),
         executables=executables,
         paths=tuple(paths),
         path_of_exe=path_of_exe,
@@ -160,7 +160,8 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     )
 
 
-def _windows(recording: Source) -> Windows:
+def windows_of(recording: Source) -> Windows:
+    """Return when the windows of *recording* were."""
     table = recording.table("windows").sort_by("window")
     starts = table.column("start").cast(pa.int64()).to_numpy()
     began = recording.manifest.started

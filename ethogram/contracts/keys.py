@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = [
     "WorkloadKey",
@@ -58,6 +59,7 @@ class WorkloadKey:
         return key if self.image_digest is None else f"{key}@{_escape(self.image_digest)}"
 
 
+@lru_cache(maxsize=8192)
 def workload_key(  # noqa: PLR0917  the parts in the order in which the key has them
     cluster: str | None,
     namespace: str | None,
@@ -108,6 +110,7 @@ def parse_workload_key(key: str) -> WorkloadKey:
     return WorkloadKey(cluster, namespace, kind, name, container, container_kind, image_digest)
 
 
+@lru_cache(maxsize=8192)
 def instance_key(host_id: str, runtime_id: str) -> str:
     """Return the key of one container, unit start or command run on one host."""
     return f"{_escape(host_id)}/{_escape(runtime_id)}"

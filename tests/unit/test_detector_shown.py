@@ -10,6 +10,7 @@ import pytest
 
 from detector.library import Known
 from detector.live import Live
+from detector.lookups import Lookups
 from detector.seen import Seen
 from detector.shown import one_batch, shown
 from ethogram.contracts.recording import Recording
@@ -125,3 +126,17 @@ def test_what_an_unknown_executable_did_is_judged_each_time() -> None:
     days = Days()
     assert days.window(file_row(b"/a", exe=7)) == [b"/a"]
     assert days.window(file_row(b"/a", exe=7)) == [b"/a"]
+
+
+def test_lookups_are_kept_until_what_rows_refer_to_changes() -> None:
+    lookups, contexts = Lookups(), []
+    live = Live(make_manifest(), lambda live, _: contexts.append(lookups.of(live)))
+    live.append("executables", columns_of("executables", [{"exe": 1, "path": b"/a"}]))
+    live.flush()
+    live.append("processes", columns_of("processes", [{"exec_id": "a", "instance": 1, "exe": 1}]))
+    live.flush()
+    live.append("executables", columns_of("executables", [{"exe": 2, "path": b"/b"}]))
+    live.flush()
+    assert contexts[0].path_of_exe is contexts[1].path_of_exe
+    assert contexts[1].processes[0].to_pylist() == ["a"]
+    assert contexts[2].paths == (b"/a", b"/b")
