@@ -16,6 +16,8 @@ ANCHOR(exit_record);
 ANCHOR(file_record);
 ANCHOR(operation_record);
 ANCHOR(packet_record);
+ANCHOR(news_record);
+ANCHOR(scope);
 ANCHOR(slot_key);
 ANCHOR(call_key);
 ANCHOR(argument_key);

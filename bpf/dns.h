@@ -15,11 +15,24 @@ struct packet {
 	__u8 payload[PACKET_SIZE];
 };
 
+// The name that was asked for follows the header, and ends with a zero.
+static __always_inline __u64 hash_of_question(struct packet *packet)
+{
+	__u64 hash = FIBONACCI;
+
+	for (int i = 12; i < 76; i++) {
+		if (!packet->payload[i])
+			break;
+		hash = mix(hash, packet->payload[i]);
+	}
+	return hash;
+}
+
 // Sends what is at *offset* as one record. Returns its size, 0 where it could not be sent.
 __noinline int send_packet(struct __sk_buff *skb, struct packet_record *head, __u32 offset)
 {
 	struct packet *packet;
-	__u64 size = skb->len - offset;
+	__u64 hash, size = skb->len - offset;
 
 	if (!head || size == 0 || skb->len <= offset ||
 	    !take_quota(head->slot, QUOTA_PACKETS, quota_packets, PLACE_DNS))
@@ -37,7 +50,9 @@ __noinline int send_packet(struct __sk_buff *skb, struct packet_record *head, __
 		count_loss(head->slot, LOSS_READ_FAULT, PLACE_DNS, 1);
 		return 0;
 	}
+	hash = tells_news ? hash_of_question(packet) : 0;
 	bpf_ringbuf_submit(packet, BPF_RB_NO_WAKEUP);
+	tell_record(head->slot, NEWS_PACKET, hash);
 	return size;
 }
 

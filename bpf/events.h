@@ -51,6 +51,21 @@ enum record_kind {
 	RECORD_OPERATION,
 	RECORD_PACKET,
 	RECORD_SEGMENT,
+	RECORD_NEWS,
+};
+
+// What a news_record tells of: a record beside it, or the entry of a set that has its key.
+enum news {
+	NEWS_EXEC,
+	NEWS_OPERATION,
+	NEWS_PACKET,
+	NEWS_CALL,
+	NEWS_ODD_CALL,
+	NEWS_FILE,
+	NEWS_FLOW,
+	NEWS_UNIX,
+	NEWS_PRIVILEGE,
+	NEWS_DENIED,
 };
 
 enum action {
@@ -351,6 +366,16 @@ struct packet_record {
 	__u8 resolver[16];
 };
 
+// Followed by the key of the entry, in a room that fits every key.
+struct news_record {
+	__u32 kind;
+	__u32 slot;
+	__u64 time_ns;
+	__u32 window;
+	__u16 news;
+	__u16 key_size;
+};
+
 // --- maps: keys carry the window, so that a drain that overlaps the next one stays exact ------
 
 struct slot_key {
@@ -492,6 +517,15 @@ struct target {
 	__u32 pad;
 };
 
+// Within which a workload does something for the first time: its own phases are one, and its sessions
+// another. *number* 0: nobody judges what is done there.
+struct scope {
+	__u64 number;
+	__u64 calls[NATIVE_CALLS / 64]; // that its baseline allows
+	__u32 is_muted;
+	__u32 pad;
+};
+
 struct instance_key {
 	__u64 cgroup_id;
 	__u32 mntns;
@@ -515,6 +549,8 @@ _Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct news_record) == 24, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct scope) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");

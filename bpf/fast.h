@@ -8,7 +8,7 @@
 #ifndef ETHOGRAM_FAST_H
 #define ETHOGRAM_FAST_H
 
-#include "whose.h"
+#include "news.h"
 
 // Logarithm of the elements, which user space sizes the map by.
 const volatile __u32 fast_bits = 13;

@@ -110,6 +110,7 @@ static __always_inline int send_opened(struct file *file, struct file_key *key, 
 	if (flags & EVENT_PATH_TRUNCATED)
 		count_loss(key->slot, LOSS_TRUNCATED, PLACE_FILES, 1);
 	send_file(scratch, record, position);
+	tell_file(key);
 	return 0;
 }
 

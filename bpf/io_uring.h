@@ -195,7 +195,8 @@ static __always_inline int request_submitted(struct io_kiocb *req)
 	key.window = window;
 	key.capability = RING_REQUEST | opcode;
 	key.granted = 1;
-	count_in(&privileges, &key, key.slot, PLACE_PRIVILEGES);
+	if (count_in(&privileges, &key, key.slot, PLACE_PRIVILEGES))
+		tell_privilege(&key, state->owner.exe_key);
 	if (opcode >= RING_OPCODES || !(RING_BIT(opcode) & (RING_NAMED | RING_SOCKETS)))
 		return 0;
 	if (RING_BIT(opcode) & RING_SOCKETS) {

@@ -20,6 +20,8 @@ const volatile __u32 quota_flows = 20000;
 const volatile __u32 quota_rare = 10000; // errors, denials, privileges, operations, odd calls
 const volatile __u32 quota_arguments = 256; // different ones; how often each came is counted
 const volatile __u32 quota_packets = 5000;
+const volatile __u32 tells_news; // 1: what is done for the first time is told at once
+const volatile __u32 quota_news = 512;
 const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
 // Is there a bpf_rdonly_cast? Linux commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast")
@@ -41,6 +43,8 @@ volatile __u32 window;
 // differs from what it saw: both only grow.
 volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
+volatile __u32 news_generation; // raised where everything is to be news again
+volatile __u32 is_woken; // user space was, and clears it before it looks at the rings
 __u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
 // Process 1's: mnt pid net uts ipc user cgroup time. Filled by host_seed before anything attaches.
@@ -217,6 +221,7 @@ enum quota {
 	QUOTA_PACKETS,
 	QUOTA_LIFE,
 	QUOTA_ARGUMENTS,
+	QUOTA_NEWS,
 	QUOTA_KINDS
 };
 struct slot_usage {
@@ -230,6 +235,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct slot_usage);
 } usage SEC(".maps");
+
+// slot -> within what news are told, made with the slot. User space adds what is allowed there.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct scope);
+} scopes SEC(".maps");
 
 // Sets and counters of a window; user space drains and deletes. Each has room for three times what
 // one slot may make.
@@ -248,7 +261,7 @@ HASH(privileges, struct privilege_key, __u64, 65536);
 HASH(losses, struct loss_key, __u64, 16384);
 
 // Process life and what is sensitive has a ring of its own. User space polls all three on its
-// own clock; only a new cgroup or slot wakes it, because its name may not be there for long.
+// own clock; only a new cgroup or slot wakes it, because its name may not be there for long, and news.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24);
@@ -309,26 +322,28 @@ __noinline int take_quota(__u32 slot, __u32 kind, __u32 limit, __u16 place)
 	return 0;
 }
 
-// Add to a counter of a window's set, making the entry within the slot's quota.
-static __always_inline void count_in(void *map, void *key, __u32 slot, __u16 place)
+// Add to a counter of a window's set, making the entry within the slot's quota. Returns true where it
+// was made.
+static __always_inline bool count_in(void *map, void *key, __u32 slot, __u16 place)
 {
 	__u64 one = 1, *value = bpf_map_lookup_elem(map, key);
 	long error;
 
 	if (value) {
 		__sync_fetch_and_add(value, 1);
-		return;
+		return false;
 	}
 	if (!take_quota(slot, QUOTA_RARE, quota_rare, place))
-		return;
+		return false;
 	error = bpf_map_update_elem(map, key, &one, BPF_NOEXIST);
 	if (!error)
-		return;
+		return true;
 	value = bpf_map_lookup_elem(map, key); // another CPU made it first
 	if (value)
 		__sync_fetch_and_add(value, 1);
 	else
 		count_loss(slot, LOSS_MAP_FULL, place, 1);
+	return false;
 }
 
 #endif

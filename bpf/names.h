@@ -197,6 +197,7 @@ static __always_inline int record_read_name(struct task_state *state, struct nam
 	if (flags & EVENT_PATH_TRUNCATED)
 		count_loss(key.slot, LOSS_TRUNCATED, PLACE_FILES, 1);
 	send_file(scratch, record, position);
+	tell_file(&key);
 	return 0;
 }
 

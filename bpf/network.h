@@ -5,7 +5,7 @@
 #ifndef ETHOGRAM_NETWORK_H
 #define ETHOGRAM_NETWORK_H
 
-#include "whose.h"
+#include "news.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -61,16 +61,20 @@ static __always_inline struct flow_use *flow_of(struct flow_key *key)
 static __always_inline void count_joined(struct flow_key *key, __u64 cookie, __u64 peer_cookie)
 {
 	struct flow_use *use;
+	bool is_first;
 
 	fold_mapped(key);
 	use = flow_of(key);
 	if (!use)
 		return;
+	is_first = !use->connections;
 	__sync_fetch_and_add(&use->connections, 1);
 	if (!use->cookie) {
 		use->cookie = cookie;
 		use->peer_cookie = peer_cookie;
 	}
+	if (is_first)
+		tell_flow(key);
 }
 
 static __always_inline void count_flow(struct flow_key *key, __u64 cookie)

@@ -36,6 +36,7 @@ __noinline int send_operation(struct task_state *state, struct operation_call *c
 		struct operation_record head;
 		char target[TARGET_SIZE];
 	} *record;
+	__u64 hash;
 	long size = 0;
 
 	if (!state || !call || !take_quota(state->slot, QUOTA_RARE, quota_rare, PLACE_PRIVILEGES))
@@ -59,7 +60,12 @@ __noinline int send_operation(struct task_state *state, struct operation_call *c
 	record->head.operation = call->operation;
 	record->head.errnum = result < 0 ? -result : 0;
 	record->head.target_size = size > 1 ? size - 1 : 0;
+	hash = mix(mix(mix(state->owner.exe_key, call->argument), call->operation), result);
+	if (tells_news) // what it is about, as far as it is short
+		for (int i = 0; i < 32 && i < size; i++)
+			hash = mix(hash, record->target[i]);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	tell_record(state->slot, NEWS_OPERATION, hash);
 	return 0;
 }
 
@@ -357,7 +363,8 @@ static __always_inline int count_capability(const struct cred *cred, int capabil
 	key.window = window;
 	key.capability = capability;
 	key.granted = result == 0;
-	count_in(&privileges, &key, slot, PLACE_PRIVILEGES);
+	if (count_in(&privileges, &key, slot, PLACE_PRIVILEGES))
+		tell_privilege(&key, state->owner.exe_key);
 	return 0;
 }
 

@@ -72,6 +72,28 @@ static __always_inline void fill_before(struct process_record *record, struct ta
 	record->caps_permitted_before = state->caps_permitted_before;
 }
 
+// An exec is like another where executable, arguments, user and standard streams are: one that talks to
+// a socket is like no other.
+__noinline int tell_exec(struct scratch *scratch, struct process_record *record, __u32 position)
+{
+	__u32 zero = 0, size;
+	struct name *name = bpf_map_lookup_elem(&names, &zero);
+	__u64 hash;
+
+	if (!scratch || !record || !name)
+		return 0;
+	hash = mix(mix(record->exe_key, record->euid), record->flags);
+	hash = mix(hash, record->stdio[0] | record->stdio[1] << 8 | record->stdio[2] << 16);
+	if (record->peers_size)
+		hash = mix(hash, record->time_ns);
+	size = record->argv_size < HASHED_TAIL ? record->argv_size : HASHED_TAIL - 1;
+	position = (position - record->argv_size) & (RECORD_ROOM - 1);
+	__builtin_memset(name->text, 0, HASHED_TAIL);
+	bpf_probe_read_kernel(name->text, size & (HASHED_TAIL - 1), &scratch->record[position]);
+	tell_record(record->slot, NEWS_EXEC, mix(hash, hash_of_name(name, size)));
+	return 0;
+}
+
 static __always_inline void describe_exec(struct scratch *scratch, struct process_record *record,
 					  struct task_struct *task, struct linux_binprm *binprm)
 {
@@ -89,6 +111,8 @@ static __always_inline void describe_exec(struct scratch *scratch, struct proces
 	append_peers(task, record, &position);
 	append_arguments(scratch, record, &position, task);
 	send_process(scratch, record, position);
+	if (tells_news)
+		tell_exec(scratch, record, position);
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -48,7 +48,8 @@ __noinline int count_odd_call(__u32 slot, __u32 nr, __u16 arch)
 	key.window = window;
 	key.nr = nr;
 	key.arch = arch;
-	count_in(&odd_calls, &key, slot, PLACE_SYSCALLS);
+	if (count_in(&odd_calls, &key, slot, PLACE_SYSCALLS))
+		tell_call(slot, nr, arch, NEWS_ODD_CALL);
 	return 0;
 }
 
@@ -68,6 +69,7 @@ __noinline int take_place(__u32 slot, __u32 nr)
 	if (is_in(argument_calls, nr))
 		place |= LOOKED_AT; // the last place becomes none by it
 	known->places[nr & (NATIVE_CALLS - 1)] = place;
+	tell_call(slot, nr, NATIVE_ARCH, NEWS_CALL);
 	return place;
 }
 
@@ -256,7 +258,8 @@ static __always_inline void record_denied(struct task_struct *task, struct task_
 	key.action = action;
 	key.has_errno = action == ACTION_ERRNO;
 	key.errnum = action == ACTION_ERRNO && result < 0 ? -result : 0;
-	count_in(&denials, &key, slot, PLACE_DENIED);
+	if (count_in(&denials, &key, slot, PLACE_DENIED))
+		tell_denied(&key, state->owner.exe_key);
 }
 
 // An exit without an entry, on a task that is known not to have been in a call: something

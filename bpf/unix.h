@@ -92,6 +92,7 @@ static __noinline bool asked_path(const void *name, __u64 name_size, struct unix
 static __always_inline void count_unix(struct unix_key *key, __u64 cookie)
 {
 	struct flow_use *use = bpf_map_lookup_elem(&unix_flows, key), fresh = {};
+	bool is_first = !use;
 
 	if (!use) {
 		if (!take_quota(key->slot, QUOTA_FLOWS, quota_flows, PLACE_NETWORK))
@@ -107,6 +108,8 @@ static __always_inline void count_unix(struct unix_key *key, __u64 cookie)
 	}
 	use->last_ns = bpf_ktime_get_boot_ns();
 	__sync_fetch_and_add(&use->connections, 1);
+	if (is_first)
+		tell_unix(key);
 }
 
 static __always_inline void count_named(struct task_state *state, struct sock *sk,

@@ -176,6 +176,19 @@ __noinline int phase_of(const struct owner *owner)
 	return instance->is_steady ? PHASE_STEADY : PHASE_STARTUP;
 }
 
+// What the container runtime does is not judged.
+static __always_inline void begin_scope(const struct slot_key *key, __u32 slot)
+{
+	struct scope fresh = {};
+
+	if (!tells_news)
+		return;
+	if (key->phase != PHASE_RUNTIME)
+		fresh.number = mix(mix(mix(FIBONACCI, key->cgroup_id), key->mntns),
+				   key->phase == PHASE_EXEC) | 1;
+	bpf_map_update_elem(&scopes, &slot, &fresh, BPF_ANY);
+}
+
 // Give an owner and phase a slot that nobody has, and tell user space of it: of one that it never
 // hears of it could give nothing to anybody. *address* is the task's, 0 where there is none. Returns
 // an error where there is one already, no room for one, or none to tell of it (ENOSPC).
@@ -198,6 +211,7 @@ __noinline int open_slot(__u64 address, struct slot_key *given, __u32 slot)
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return error;
 	}
+	begin_scope(key, slot);
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->cgroup_id = key->cgroup_id;
 	record->caps_bounding = 0;

@@ -245,8 +245,8 @@ def _object_of(value: AnyValue) -> str:
 
 
 def _span(live: Live) -> tuple[int, int]:
-    """Return when the window began and ended, in nanoseconds UTC."""
-    windows = live.window("windows")
+    """Return when the window began, and ended or has come to, in nanoseconds UTC."""
+    windows = live.table("windows")[-1:]
     began, ended = (windows.column(name).cast(pa.int64())[0].as_py() for name in ("start", "end"))
     return began, ended
 

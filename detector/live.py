@@ -79,6 +79,15 @@ class Live:
         self._changed.clear()
         self._forget(pc.max(ended).as_py() or 0)
 
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
+        """Have what came since the last look judged: the window goes on, and has no row yet."""
+        self._keep("windows", batch_of(TABLES["windows"], span))
+        self._judge(self, between or _nothing)
+        self._rows.clear()
+        self._changed.clear()
+
     def _forget(self, now_ns: int) -> None:
         """Let go of what no later row refers to; every table becomes one chunk again."""
         processes, instances = self._kept["processes"], self._kept["instances"]

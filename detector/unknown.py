@@ -175,7 +175,9 @@ class OnlyUnknown:
         if batch.num_rows:
             self._rows.append((table, batch))
 
-    def look(self, *, between: Callable[[], None] | None = None) -> None:
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
         """Do nothing: rows go on when the window ends."""
 
     def flush(self, *, between: Callable[[], None] | None = None) -> None:

@@ -203,12 +203,15 @@ class _Watcher:
         assert self._judge is not None
         assert self._guard is not None
         self._judge.judge(live, between)
+        if not live.window("windows").num_rows:
+            return  # a look: the window goes on
         if self._unknown:
             self._unknown.take(live)
         self._guard.take(live)
 
     def _tell(self, finding: Finding) -> None:
         """Tell *finding*, where else there is more to read of it, and keep that for the next."""
+        self.session.looks.found()
         recording = self._recording
         is_recorded = self._options.records_all or finding.baseline is None
         if recording is not None and is_recorded and recording.is_kept:

@@ -165,6 +165,9 @@ class Settling:
         self._steady.clear()
         self._latest, self._running = self._running, set()
 
+    def look(self, span: Columns, *, between: object = None) -> None:
+        """Wait for the window's end."""
+
     def _cover(self, lists: dict[str, list[Any]]) -> None:
         for workload, phase, state in zip(*(lists[name] for name in _COVERED), strict=True):
             self._running.add(workload)

@@ -176,6 +176,9 @@ class Journal:
         except OSError as error:
             raise self._fail(error) from error
 
+    def look(self, span: Mapping[str, Values], *, between: object = None) -> None:
+        """Wait for the window's end."""
+
     def update(self, **fields: Any) -> None:
         """Change *fields* of the manifest; they are written when the window ends."""
         if unknown := sorted(set(fields) - set(Manifest.model_fields)):

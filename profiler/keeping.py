@@ -84,7 +84,9 @@ class Keeper:
         """Take rows of *table* in the open window; they must not change any more."""
         self._front.append(table, columns)
 
-    def look(self, *, between: Callable[[], None] | None = None) -> None:
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
         """Do nothing: rows are written when the window ends."""
 
     def flush(self, *, between: Callable[[], None] | None = None) -> None:
@@ -202,7 +204,9 @@ class _Handing:
     def append(self, table: str, columns: Mapping[str, Values]) -> None:
         self._window.append((table, columns))
 
-    def look(self, *, between: Callable[[], None] | None = None) -> None:
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
         pass
 
     def flush(self, *, between: Callable[[], None] | None = None) -> None:

@@ -32,7 +32,8 @@ class SessionOptions:
     *duration_s* None: until stopped, or until the command ends. *startup_ms*: what has not become
     steady by itself is taken for it then. *spares_stdout*: what the command prints goes to standard
     error. *is_recorded*: every row is wanted, whatever is known of it. *all_rows*: rows of
-    processes and connections are wanted of who behaves, too.
+    processes and connections are wanted of who behaves, too. *looks*: what is done for the first
+    time is handed on at once, before its window ends.
     """
 
     targets: Targets
@@ -48,6 +49,7 @@ class SessionOptions:
     spares_stdout: bool = False
     is_recorded: bool = False
     all_rows: bool = False
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ STRUCT_OF = {
     RecordKind.OPERATION: STRUCTS["operation_record"],
     RecordKind.PACKET: STRUCTS["packet_record"],
     RecordKind.SEGMENT: STRUCTS["packet_record"],
+    RecordKind.NEWS: STRUCTS["news_record"],
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from profiler.loaders import attach_loader
 from profiler.loaders.base import KernelConfig, Loader
 from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from profiler.loading import load_rest
+from profiler.looks import Looks
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.own_cgroup import PARENT
@@ -87,6 +89,7 @@ class Session:
             redact=redactor(options, is_container=self._registry.is_container),
             meanwhile=self._glance,
         )
+        self.looks = Looks(self._registry.instance_of)
         self._loader: Loader | None = None
         self._writer: WindowWriter | None = None
         self._command: CommandRun | None = None
@@ -172,6 +175,7 @@ class Session:
                 recorder_tgid=os.getpid(),
                 tier=options.tier,
                 startup_ns=options.startup_ms * 1_000_000,
+                tells_news=options.looks,
             ),
             self._opened,
         )
@@ -272,6 +276,8 @@ class Session:
                 self._end_window(on_window)
                 if is_enough():
                     return "settled"
+            elif self.looks.due_ns(now) == 0:
+                self._look()
             if limit is not None and now - began >= limit * 1e9:
                 return "duration"
             if self._command and (status := self._command.poll()) is not None:
@@ -282,7 +288,9 @@ class Session:
     def _pause(self, loader: Loader) -> None:
         since = self.clock.boot_ns() - _NEW_NS
         is_urgent = self._registry.has_pending(newer_than_ns=since)
-        loader.wait(_POLL_NEW_S if is_urgent else _POLL_S)
+        limit_s = _POLL_NEW_S if is_urgent else _POLL_S
+        due_ns = self.looks.due_ns(self.clock.boot_ns())
+        loader.wait(limit_s if due_ns is None else min(limit_s, due_ns / 1e9))
 
     def _take(self) -> None:
         """Empty the rings, and give names to what is new while it still lives."""
@@ -301,6 +309,7 @@ class Session:
         taken = self._attached.poll()
         self.pulse.take(taken, self.clock.boot_ns())
         self._registry.take(taken, is_live=self._is_live)
+        self.looks.note(taken.get(RecordKind.NEWS, ()))
         return taken
 
     def _glance(self) -> None:
@@ -312,12 +321,24 @@ class Session:
         for instance in self._registry.pending():
             self._resolver.prefetch(instance.identity.container_id)
 
+    def _look(self) -> None:
+        """Hand on what was done for the first time in the window that is open."""
+        assert self._writer is not None
+        began, askers = time.thread_time_ns(), self.looks.begin()
+        drained = self._attached.look()
+        self._registry.take(drained.records, is_live=self._is_live)
+        now = self.clock.boot_ns()
+        self._writer.look(drained, self._window_began, now)
+        self.looks.looked(askers, time.thread_time_ns() - began, now)
+
     def _end_window(self, on_window: OnWindow | None, *, is_last: bool = False) -> None:
         assert self._writer is not None
         if is_last:
             self._resolver.settle()
         ended = self.clock.boot_ns()  # the kernel side begins the next window first of all
+        self.looks.begin()
         drained = self._attached.end_window()
+        self.looks.note(drained.records.pop(RecordKind.NEWS, ()))
         self._registry.take(drained.records, is_live=self._is_live)
         self._registry.resolve_pending()
         report = self._writer.write(drained, self._window_began, ended, is_last=is_last)

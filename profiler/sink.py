@@ -21,6 +21,16 @@ class Sink(Protocol):
         """End the window. Work that takes its time calls *between* for what cannot wait."""
         ...
 
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
+        """Look at what came since the last look, if that is of use: the window goes on.
+
+        *span* is the row of `windows` as far as the window has come. Rows of one window come in
+        parts then, whose counts add up.
+        """
+        ...
+
 
 class Until(Sink, Protocol):
     """A sink that knows when there is enough: a recording ends then."""
@@ -50,3 +60,10 @@ class Both:
         """End the window."""
         for sink in self._sinks:
             sink.flush(between=between)
+
+    def look(
+        self, span: Mapping[str, Values], *, between: Callable[[], None] | None = None
+    ) -> None:
+        """Let both look at what came since the last look."""
+        for sink in self._sinks:
+            sink.look(span, between=between)

@@ -84,6 +84,9 @@ class BoundedSpool(Bounded):
     def __init__(self, journal: Journal, limit_bytes: int) -> None:
         super().__init__(journal, lambda: journal.spooled_bytes() > limit_bytes, "spool")
 
+    def look(self, span: Mapping[str, Values], *, between: object = None) -> None:
+        """Wait for the window's end."""
+
 
 def default_spool(recording_id: str) -> Path:
     """Return where a recording waits if nobody says where, below a directory of root's alone."""

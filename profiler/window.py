@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ethogram.contracts.events import RecordKind
-from ethogram.contracts.flags import is_open
+from ethogram.contracts.flags import is_open as opens
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly, flows
 from profiler.arguments import argument_columns
@@ -98,14 +98,8 @@ class WindowWriter:
         After the last window no name comes any more: what still waits for one is lost, and said.
         """
         window = drained.window
-        self._activity.clear()
         self._keep_records(drained)
-        new: list[str] = []
-        self._processes.take(
-            ((kind, batch) for kind in _LIFE for batch in drained.records.pop(kind, [])),
-            window,
-            write=lambda: new.extend(self._write_processes(is_end=False)),
-        )
+        new = self._take_life(drained)
         losses = self._losses.take(drained, is_last=is_last)
         sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
         calls = self._sorted_calls(drained.calls, window)
@@ -122,16 +116,52 @@ class WindowWriter:
         losses.update(self._dns.take_lost())
         self._write_operations(window)
         self._append("executables", self._executables.take_rows(self._used))
-        self._append("workloads", self._registry.changed_workloads())
-        self._append("instances", self._registry.changed_instances())
+        self._write_whose()
         self._append("losses", assembly.loss_columns(window, losses))
         self._write_coverage(window, started_ns, ended_ns, losses)
-        utc = self._clock.utc_ns
-        self._append(
-            "windows", {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
-        )
+        self._append("windows", self._span(window, started_ns, ended_ns))
         self._sink.flush(between=self._meanwhile)
-        return self._report(window, sets, losses, new, (ended_ns - started_ns) / 1e9)
+        report = self._report(window, sets, losses, new, (ended_ns - started_ns) / 1e9)
+        self._activity.clear()
+        return report
+
+    def look(self, drained: Drained, started_ns: int, now_ns: int) -> None:
+        """Write what *drained* has of a window that is still open, and have it looked at.
+
+        What is lost, and how much was watched, is told at its end.
+        """
+        window = drained.window
+        self._keep_records(drained)
+        self._take_life(drained)
+        sets = {name: self._sorted(name, value, window) for name, value in drained.sets.items()}
+        calls = self._sorted_calls(drained.calls, window)
+        self._write_processes()
+        self._write_calls(calls)
+        self._write_small(sets)
+        self._write_files(*sets["files"], window=window, is_open=True)
+        self._write_network(*sets["flows"], window=window)
+        self._write_unix(*sets["unix_flows"])
+        self._write_operations(window)
+        self._append("executables", self._executables.take_rows(self._used))
+        self._write_whose()
+        self._sink.look(self._span(window, started_ns, now_ns), between=self._meanwhile)
+
+    def _take_life(self, drained: Drained) -> list[str]:
+        new: list[str] = []
+        self._processes.take(
+            ((kind, batch) for kind in _LIFE for batch in drained.records.pop(kind, [])),
+            drained.window,
+            write=lambda: new.extend(self._write_processes(is_end=False)),
+        )
+        return new
+
+    def _write_whose(self) -> None:
+        self._append("workloads", self._registry.changed_workloads())
+        self._append("instances", self._registry.changed_instances())
+
+    def _span(self, window: int, started_ns: int, ended_ns: int) -> dict[str, list[int]]:
+        utc = self._clock.utc_ns
+        return {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
 
     # --- what goes, what waits -----------------------------------------------------------------
 
@@ -166,6 +196,14 @@ class WindowWriter:
             stays.append(_chosen(batch, waits))
         self._records[kind] = [batch for batch in stays if batch.tails]
         return [batch for batch in goes if batch.tails]
+
+    def _records_of(self, keys: np.ndarray) -> list[Records]:
+        """Return copies of the paths that files with these keys may have."""
+        if not len(keys):
+            return []
+        batches = self._records[RecordKind.FILE]
+        found = (_chosen(b, np.isin(b.heads["fingerprint"], keys["fingerprint"])) for b in batches)
+        return [batch for batch in found if batch.tails]
 
     # --- tables --------------------------------------------------------------------------------
 
@@ -221,8 +259,12 @@ class WindowWriter:
         columns = assembly.privileges_columns(keys, values, self._ids)
         self._append("privileges", self._keyed(keys) | columns)
 
-    def _write_files(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
-        batches = self._take_records(RecordKind.FILE, window)
+    def _write_files(
+        self, keys: np.ndarray, values: np.ndarray, *, window: int, is_open: bool = False
+    ) -> list[str]:
+        """Write what has a path. The paths of a window that *is_open* stay: others ask for them."""
+        kept = self._records_of(keys) if is_open else None
+        batches = self._take_records(RecordKind.FILE, window) if kept is None else kept
         canonical = self._registry.canonical()
         for batch in batches:
             batch.heads["slot"] = canonical[batch.heads["slot"]]
@@ -230,7 +272,7 @@ class WindowWriter:
             keys, values, batches, self._executables, self._clock
         )
         self._append("files", self._keyed(keys) | columns)
-        opened = (keys["errnum"] == 0) & is_open(keys["access"])
+        opened = (keys["errnum"] == 0) & opens(keys["access"])
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
         return self._sights.new("file", columns["path"])
 

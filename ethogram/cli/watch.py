@@ -269,6 +269,7 @@ def _options(values: dict[str, Any], target: Chosen, storage: Storage | None) ->
         storage=storage,
         records_all=values["unknown_to"] is None,
         is_recorded=storage is not None,
+        looks=True,
         **session_fields(values, target),
     )
 

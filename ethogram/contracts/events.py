@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ARCHES", "NO_SLOT", "STRUCTS", "EventFlag", "LossPlace", "RecordKind", "Struct"]
+__all__ = ["ARCHES", "NO_SLOT", "STRUCTS", "EventFlag", "LossPlace", "News", "RecordKind", "Struct"]
 
 NO_SLOT = 0xFFFFFFFF
 # `enum arch`: the order of ENUMS["arch"].
@@ -37,6 +37,22 @@ class RecordKind(IntEnum):
     OPERATION = 8
     PACKET = 9
     SEGMENT = 10
+    NEWS = 11
+
+
+class News(IntEnum):
+    """`enum news`: what a news record tells of, the entry of a set or a record beside it."""
+
+    EXEC = 0
+    OPERATION = 1
+    PACKET = 2
+    CALL = 3
+    ODD_CALL = 4
+    FILE = 5
+    FLOW = 6
+    UNIX = 7
+    PRIVILEGE = 8
+    DENIED = 9
 
 
 class LossPlace(IntEnum):
@@ -181,6 +197,14 @@ _ALL = (
         ("u8[16]", "resolver"),
     ),
     _struct(
+        "news_record",
+        "A workload did something for the first time: the key of its entry, if any, follows.",
+        ("u32", "kind slot"),
+        ("u64", "time_ns"),
+        ("u32", "window"),
+        ("u16", "news key_size"),
+    ),
+    _struct(
         "slot_key",
         "Key of map `slots`.",
         ("u64", "cgroup_id"),
@@ -275,6 +299,13 @@ _ALL = (
         "Value of map `targets`.",
         ("u64", "instance_cgroup"),
         ("u32", "is_recorded pad"),
+    ),
+    _struct(
+        "scope",
+        "Value of map `scopes`: within what a slot's news are told, and what is none there.",
+        ("u64", "number"),
+        ("u64[8]", "calls"),
+        ("u32", "is_muted pad"),
     ),
     _struct(
         "instance_key",

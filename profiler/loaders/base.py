@@ -33,7 +33,8 @@ class KernelConfig:
     cost more.
     *startup_ns*: how long a workload's startup takes at most. *features*: what the kernel is taken
     to have, for the CO-RE loader; None: what it is found to have. *map_sizes*: entries of maps, or
-    bytes of rings, that are to differ from what the object says.
+    bytes of rings, that are to differ from what the object says. *tells_news*: what a workload does
+    for the first time is told at once, where the loader can.
     """
 
     record_by_default: bool
@@ -44,6 +45,7 @@ class KernelConfig:
     tier: Tier = "full"
     features: KernelFeatures | None = None
     map_sizes: Mapping[str, int] = field(default_factory=dict)
+    tells_news: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,15 @@ class Loader(Protocol):
 
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take records out of the rings; they are also part of the next `end_window`."""
+
+    def look(self) -> Drained:
+        """Return what the open window has of news, and all records that came; it goes on.
+
+        What is given out is no part of what `end_window` returns.
+        """
+
+    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
+        """Tell of no *calls*, a bitmap, as news of *slot*, or of nothing at all."""
 
     def end_window(self) -> Drained:
         """End the open window and return it whole."""

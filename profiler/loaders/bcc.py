@@ -280,6 +280,13 @@ class BccLoader:
             self._pending[kind].append(records)
         return taken
 
+    def look(self) -> Drained:
+        """Refuse: this loader has no news, and nobody asks it."""
+        raise NotImplementedError
+
+    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
+        """Do nothing: this loader has no news."""
+
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
         assert self._counters is not None

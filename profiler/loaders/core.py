@@ -23,6 +23,7 @@ from profiler.loaders.attached import Attached
 from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures
+from profiler.loaders.news import NewsReader
 from profiler.loaders.optional import (
     FILE_OPENED,
     NOT_TAKEN,
@@ -155,13 +156,16 @@ class CoreLoader:
                 "max_slots": struct.pack("<I", (config.max_slots or MAX_SLOTS)),
                 "fast_bits": struct.pack("<I", config.fast_bits),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
+                "tells_news": struct.pack("<I", config.tells_news),
                 "has_exits": struct.pack("<I", "syscall_exit" in names),
             }
         )
         assert self._features is not None
         self._features.configure(opened)
-        for name in ("places", "counts", "usage"):
+        for name in ("places", "counts", "usage", "scopes"):
             opened.maps[name].resize(config.max_slots or MAX_SLOTS)
+        if not config.tells_news:
+            opened.maps["told"].resize(1)
         opened.maps["fast_states"].resize(1 << config.fast_bits)
         for name, size in config.map_sizes.items():
             opened.maps[name].resize(size)
@@ -220,6 +224,7 @@ class CoreLoader:
         self._switches = mmap.mmap(bss.fd, mmap.PAGESIZE)
         self._switch_at = self._object.btf.variables(".bss")
         self._counters = Counters(maps, self._live)
+        self._news = NewsReader(maps)
 
     def _attach_all(self) -> None:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
@@ -353,11 +358,27 @@ class CoreLoader:
     def poll(self) -> dict[RecordKind, list[Records]]:
         """Take what the rings hold; it is also part of the next `end_window`."""
         taken: dict[RecordKind, list[Records]] = defaultdict(list)
+        self._set_switch("is_woken", 0)
         for ring in self._rings:
             for kind, records in ring.take():
                 taken[kind].append(records)
                 self._pending[kind].append(records)
         return taken
+
+    def look(self) -> Drained:
+        """Look up what news name in the open window, and hand out what the rings had."""
+        self.poll()
+        records, self._pending = self._pending, defaultdict(list)
+        calls, sets = self._news.take(records.pop(RecordKind.NEWS, ()), self._window)
+        return Drained(window=self._window, records=dict(records), calls=calls, sets=sets)
+
+    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
+        """Write what is no news of a slot."""
+        assert self._object is not None
+        scopes, key = self._object.maps["scopes"], struct.pack("<I", slot)
+        scope = (c_char * scopes.value_size)()
+        if scopes.lookup_into(key, scope):
+            scopes.update(key, scope.raw[:8] + calls + struct.pack("<II", is_muted, 0))
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
@@ -367,8 +388,11 @@ class CoreLoader:
         wait_for_programs()
         self.poll()
         assert self._counters is not None
-        sets = {name: self._counters.take_set(name, ended) for name in SETS}
+        sets = {
+            name: self._news.rest_of(name, *self._counters.take_set(name, ended)) for name in SETS
+        }
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"), self._retiring)
+        calls = self._news.rest_of_calls(calls)
         self._give_back(self._retired)
         self._retired, self._retiring = self._retiring, []
         self.poll()  # paths and slots of what was just read are there by now
@@ -382,6 +406,13 @@ class CoreLoader:
             ),
         )
         self._pending = defaultdict(list)
+        # News of the window that is open by now are still to be looked up.
+        self._pending[RecordKind.NEWS] = [
+            batch
+            for batch in drained.records.get(RecordKind.NEWS, [])
+            if (batch.heads["window"] == self._window).any()
+        ]
+        drained.records[RecordKind.NEWS] = list(self._pending[RecordKind.NEWS])
         return drained
 
     def close(self) -> None:

@@ -24,8 +24,9 @@ EVERY_CHANGE = (
     "tests/bpf/test_callers.py", "tests/bpf/test_cgroups.py",
     "tests/bpf/test_denied.py", "tests/bpf/test_file_changes.py", "tests/bpf/test_files.py",
     "tests/bpf/test_io_uring.py", "tests/bpf/test_losses.py", "tests/bpf/test_network.py",
-    "tests/bpf/test_network_dns.py", "tests/bpf/test_optional.py", "tests/bpf/test_privileges.py",
-    "tests/bpf/test_processes.py", "tests/bpf/test_seeds.py", "tests/bpf/test_syscalls.py",
+    "tests/bpf/test_network_dns.py", "tests/bpf/test_news.py", "tests/bpf/test_optional.py",
+    "tests/bpf/test_privileges.py", "tests/bpf/test_processes.py", "tests/bpf/test_seeds.py",
+    "tests/bpf/test_syscalls.py",
 )  # fmt: skip
 # What shows nothing more there: storms and floods, user space, the same again by another way.
 SLOW = (

@@ -1,0 +1,146 @@
+"""What is done for the first time is told at once, once, and counted once."""
+
+import os
+import secrets
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ethogram.contracts.events import News, RecordKind
+from profiler.identity.hierarchy import Hierarchy
+from profiler.loaders.base import Drained, KernelConfig
+from profiler.loaders.core import CoreLoader
+from profiler.loaders.features import KernelFeatures
+from tests.workloads import known
+
+pytestmark = pytest.mark.bpf
+
+GETPPID = 110
+PASSWD = ["open", "/etc/passwd", "r"]
+
+
+@pytest.fixture(scope="module", params=["cast", "plain"])
+def loader(request: pytest.FixtureRequest) -> Iterator[CoreLoader]:
+    features = None
+    if request.param == "plain":
+        features = KernelFeatures(has_rdonly_cast=False, has_task_storage=False)
+    config = KernelConfig(
+        record_by_default=False, recorder_tgid=os.getpid(), features=features, tells_news=True
+    )
+    loader = CoreLoader(config)
+    try:
+        loader.attach(lambda: None)
+        loader.arm()
+        yield loader
+    finally:
+        loader.close()
+
+
+@pytest.fixture
+def cgroup(loader: CoreLoader) -> Iterator[Path]:
+    mount = Hierarchy().mount
+    assert mount is not None
+    cgroup = mount / f"ethogram-test-{secrets.token_hex(4)}"
+    cgroup.mkdir()
+    number = cgroup.stat().st_ino
+    loader.set_target(number, is_recorded=True)
+    loader.end_window()
+    try:
+        yield cgroup
+    finally:
+        cgroup.rmdir()
+        loader.forget(number, loader.host_mntns, [])
+
+
+def _run(cgroup: Path, *actions: list[object]) -> None:
+    join = cgroup / "cgroup.procs"
+    subprocess.run(
+        known(*actions), preexec_fn=lambda: join.write_text("0") and None, check=True, timeout=60
+    )
+
+
+def _told(loader: CoreLoader) -> Counter[News]:
+    batches = loader.poll().get(RecordKind.NEWS, [])
+    return Counter(News(int(kind)) for batch in batches for kind in batch.heads["news"])
+
+
+def _calls(drained: Drained, nr: int) -> int:
+    return int(drained.calls["calls"][drained.calls["nr"] == nr].sum())
+
+
+def _opens(*parts: Drained) -> Counter[tuple[int, int]]:
+    opens: Counter[tuple[int, int]] = Counter()
+    for part in parts:
+        keys, values = part.sets["files"]
+        for key, value in zip(keys, values, strict=True):
+            opens[int(key["ino"]), int(key["access"])] += int(value["calls"])
+    return opens
+
+
+def test_what_a_look_gives_out_is_no_part_of_the_window(loader: CoreLoader, cgroup: Path) -> None:
+    actions = [["call", GETPPID, 23], *[PASSWD] * 5, ["connect", "127.0.0.1", 1]]
+    _run(cgroup, *actions)
+    look = loader.look()
+    _run(cgroup, *actions)
+    rest = loader.end_window()
+    inode = Path("/etc/passwd").stat().st_ino
+    assert _calls(look, GETPPID) == 1
+    assert _calls(look, GETPPID) + _calls(rest, GETPPID) == 46
+    assert {n for (ino, _), n in _opens(look, rest).items() if ino == inode} == {10}
+    assert sum(_opens(look).values()) > 0
+    peers = [part.sets["flows"][1]["connections"].sum() for part in (look, rest)]
+    assert peers == [1, 1]
+
+
+def test_the_second_time_is_no_news(loader: CoreLoader, cgroup: Path) -> None:
+    _run(cgroup, PASSWD, ["spawn", "/bin/true"])
+    first = _told(loader)
+    assert first[News.EXEC] >= 2
+    assert first[News.FILE] >= 1
+    assert first[News.CALL] >= 1
+    loader.end_window()
+    _run(cgroup, PASSWD, ["spawn", "/bin/true"])
+    again = _told(loader)
+    assert not again[News.EXEC]
+    assert not again[News.FILE]
+    _run(cgroup, PASSWD, ["open", "/etc/group", "r"])
+    assert _told(loader)[News.FILE] == 1
+
+
+def test_news_wake_whoever_waits(loader: CoreLoader, cgroup: Path) -> None:
+    _run(cgroup, PASSWD)
+    loader.end_window()
+    join = cgroup / "cgroup.procs"
+    with subprocess.Popen(
+        known(["open", "/etc/group", "r"], ["wait-byte"]),
+        preexec_fn=lambda: join.write_text("0") and None,  # noqa: PLW1509
+        stdin=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        while not _told(loader)[News.FILE]:
+            loader.wait(60)
+        process.stdin.write(b"\n")
+    loader.end_window()
+
+
+def test_allowed_calls_and_muted_slots_are_no_news(loader: CoreLoader, cgroup: Path) -> None:
+    _run(cgroup, PASSWD)
+    drained = loader.end_window()
+    slots = {int(slot) for slot in drained.calls["slot"]} - {0}
+    assert drained.calls["calls"].sum() > 0
+    allowed = np.full(64, 0xFF, np.uint8).tobytes()
+    for slot in slots:
+        loader.push(slot, allowed, is_muted=False)
+    _run(cgroup, ["call", GETPPID, 1], ["open", "/etc/group", "r"])
+    told = _told(loader)
+    assert told[News.CALL] == 0
+    assert told[News.FILE] == 1
+    for slot in slots:
+        loader.push(slot, bytes(64), is_muted=True)
+    _run(cgroup, ["call", 102, 1], ["open", "/etc/hostname", "r"])
+    assert not _told(loader)
+    loader.end_window()
