@@ -28,6 +28,7 @@ from ethogram.contracts.capabilities import capability_name
 from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.finding import Severity
 from ethogram.contracts.matching import pattern_to_regex
+from ethogram.indicators import privileged_container
 from ethogram.indicators.protocol import Indicator, IndicatorMetadata
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed, refused_operations
@@ -107,10 +108,13 @@ class Indications:
                     known = watched[row["instance"]]
                     window_ns = _span(context, row["window"])
                     found = _indication(rule.metadata, row, dimension, value, window_ns)
-                    if rule.metadata.gate == "always" or (
-                        known is not None and not self._is_learnt(known, found)
-                    ):
+                    if self._is_to_tell(known, found):
                         yield found
+
+    def _is_to_tell(self, known: Known | None, found: Indication) -> bool:
+        if found.metadata.gate == "baseline":
+            return known is not None and not self._is_learnt(known, found)
+        return known is None or not _was_privileged(known, found.metadata)
 
     def _is_learnt(self, known: Known, found: Indication) -> bool:
         number = id(self._asked_of.setdefault(id(known), known))
@@ -221,6 +225,13 @@ def _indication(
         count=max(1, row.get("calls") or row.get("connections") or 1),
         identity=observed if peer else None,  # a port that the kernel chose is another each time
     )
+
+
+def _was_privileged(known: Known, metadata: IndicatorMetadata) -> bool:
+    """Return whether the container is one of those that *known* was learnt from: privileged."""
+    if metadata.id != privileged_container.INDICATOR.metadata.id:
+        return False
+    return set(known.baseline.observation.bounding or ()) >= privileged_container.TELLING
 
 
 def _is_learnt(known: Known, found: Indication) -> bool:

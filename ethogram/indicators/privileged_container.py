@@ -12,12 +12,11 @@ from ethogram.indicators.predicates import Mask, executed, has_any, outside_runt
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
-__all__ = ["INDICATOR"]
+__all__ = ["INDICATOR", "TELLING"]
 
 # Each of them alone is enough to leave; only what is privileged has all of them.
-_TELLING = sum(
-    1 << CAPABILITIES.index(name) for name in ("CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO")
-)
+TELLING = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO"})
+_TELLING = sum(1 << CAPABILITIES.index(name) for name in TELLING)
 _NO_FILTER = 0
 
 

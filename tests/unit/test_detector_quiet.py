@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from ethogram.cli.run import run
+from ethogram.contracts.capabilities import CAPABILITIES
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.overlay_file import load_overlay
-from tests.recordings import START_NS, shop_recording
+from tests.recordings import START_NS, make_recording, shop_recording
 from tests.replay import Replay
 from tests.shop import SHOP_TABLES
 from tests.unit.test_detector_judge import container, file_row, peer_row, write_baselines
@@ -171,3 +172,25 @@ def test_a_person_at_a_terminal_is_told_once_however_many_shells_there_are(shop:
     assert (found.rule, found.severity, found.count) == ("entered-session", "medium", 1)
     shop.judge.findings.tell_again(START_NS, is_last=True)
     assert shop.findings[-1].count == 3
+
+
+ALL_CAPABILITIES = (1 << len(CAPABILITIES)) - 1
+
+
+def first_process() -> dict[str, Any]:
+    row = {"workload": 1, "instance": 1, "exec_id": "first", "session_exec_id": "first", "exe": 2}
+    return row | {"caps_bounding": ALL_CAPABILITIES, "seccomp_mode": 0, "phase": "startup"}
+
+
+def test_a_privileged_container_is_told_where_the_baseline_knows_of_none(shop: Replay) -> None:
+    rows = [first_process() | {"tgid": 77, "argv": [b"nginx"]}]
+    (found,) = shop.rows(8, processes=rows)
+    assert (found.rule, found.severity) == ("privileged-container", "medium")
+
+
+def test_one_that_was_privileged_when_it_was_learnt_is_not(tmp_path: Path) -> None:
+    instances = [one | {"caps_bounding": ALL_CAPABILITIES} for one in SHOP_TABLES["instances"]]
+    recording = make_recording(tmp_path / "rec", **SHOP_TABLES | {"instances": instances})
+    replay = Replay(write_baselines(recording, tmp_path / "baselines"))
+    replay.recording(recording)
+    assert replay.rows(8, processes=[first_process() | {"tgid": 77, "argv": [b"nginx"]}]) == []
