@@ -24,7 +24,7 @@ from tests.cases.watching import watching
 
 __all__ = ["Campaign", "run_campaign"]
 
-AT_ONCE = 12
+AT_ONCE = 10
 # Behaviour is told when its window ends: the container is still there then, as a service would be.
 LINGER_SECONDS = 1.2
 HOST_PAUSE_SECONDS = 3.0
