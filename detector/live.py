@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ethogram.contracts.arrow import find_pandas
 from ethogram.contracts.columns import Values, batch_of
 from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.tables import TABLES
@@ -45,7 +44,6 @@ class Live:
     def __init__(
         self, manifest: Manifest, judge: Callable[[Live, Callable[[], None]], None]
     ) -> None:
-        find_pandas()
         self.manifest = manifest
         self._judge = judge
         self._rows: dict[str, list[pa.RecordBatch]] = defaultdict(list)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from detector.live import Live
+from ethogram.contracts.arrow import plain_rows
 from learner.context import Context, context_of, windows_of
 
 __all__ = ["Lookups"]
@@ -32,7 +33,11 @@ class Lookups:
         )
         self._uses += 1
         if self._context is None or not is_same or self._uses >= _USES:
-            self._tables, self._context, self._uses = tables, context_of(live), 0
+            self._tables, self._context, self._uses = (
+                tables,
+                context_of(live, rows_of=plain_rows),
+                0,
+            )
         else:
             self._context = replace(self._context, recording=live, windows=windows_of(live))
         return self._context

@@ -13,6 +13,7 @@ from detector.live import Live
 from detector.options import WorkloadStatus
 from detector.states import Judged, StateChange, States, newness
 from detector.visibility import visibilities
+from ethogram.contracts.arrow import plain_rows
 from ethogram.contracts.baseline import Subject
 from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.escape import escape
@@ -76,7 +77,7 @@ class Watched:
         self._take_day(date.fromisoformat(time[:10]))
         for row in live.window("workloads").to_pylist():
             self._take_workload(row)
-        instances = live.window("instances").to_pylist()
+        instances = plain_rows(live.window("instances"))
         if {row["workload"] for row in instances} - self._workloads.keys():
             for row in live.table("workloads").to_pylist():
                 if row["workload"] not in self._workloads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -114,11 +114,13 @@ class Context:
         return pc.is_in(exes, value_set=pa.array(sorted(self.upper_exes), pa.uint32()))
 
 
-def context_of(recording: Source) -> Context:
-    """Return the lookups of *recording*."""
+def context_of(
+    recording: Source, *, rows_of: Callable[[pa.Table], list[dict[str, Any]]] = pa.Table.to_pylist
+) -> Context:
+    """Return the lookups of *recording*; *rows_of* makes mappings of the rows of a small table."""
     executables = recording.table("executables")
-    workloads = {row["workload"]: row for row in recording.table("workloads").to_pylist()}
-    instances = {row["instance"]: row for row in recording.table("instances").to_pylist()}
+    workloads = {row["workload"]: row for row in rows_of(recording.table("workloads"))}
+    instances = {row["instance"]: row for row in rows_of(recording.table("instances"))}
     paths: dict[bytes, int] = {}
     path_of_exe = {
         exe: paths.setdefault(path, len(paths))

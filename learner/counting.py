@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -85,6 +84,8 @@ def counted(
 
 def _windows(numbers: np.ndarray, count: int, window: np.ndarray) -> np.ndarray:
     """Return in how many windows each number has a row."""
+    import pandas as pd  # noqa: PLC0415  a watch counts nothing, and goes without
+
     position, distinct = pd.factorize(window)
     span = len(distinct)
     if count * span <= _MOST_CELLS:
@@ -108,6 +109,8 @@ def whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _dense(codes: np.ndarray) -> tuple[np.ndarray, int]:
+    import pandas as pd  # noqa: PLC0415  a watch counts nothing, and goes without
+
     numbers, distinct = pd.factorize(codes)
     return numbers.astype(np.int64, copy=False), len(distinct)
 

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ethogram.contracts.arrow import plain_rows
 from ethogram.contracts.escape import escape
 from ethogram.contracts.tables import ENUMS
 from learner.dimensions import address_text, canonical
@@ -147,8 +148,7 @@ class Peers:
         return next((who for who in found if who is not None), None)
 
     def _row(self, number: int) -> _Row:
-        row: _Row = self._table.slice(int(number), 1).to_pylist()[0]
-        return row
+        return plain_rows(self._table.slice(int(number), 1))[0]
 
     def _valid(self, rows: np.ndarray, epoch: int) -> np.ndarray:
         is_valid = (self._first_epoch[rows] <= epoch) & (epoch < self._end_epoch[rows])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 
 from ethogram.contracts.tables import ENUMS, Column, Table
 
-__all__ = ["arrow_type", "enum_dictionary", "find_pandas", "schema_of"]
+__all__ = ["arrow_type", "enum_dictionary", "find_pandas", "plain_rows", "schema_of"]
 
 _SIMPLE = {
     "u8": pa.uint8(),
@@ -71,6 +72,16 @@ def _field(column: Column) -> pa.Field:
 def schema_of(table: Table) -> pa.Schema:
     """Return the Arrow schema of *table*; field metadata `doc` holds each column's meaning."""
     return pa.schema([_field(column) for column in table.columns], metadata={"table": table.name})
+
+
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of *table* with times cut to microseconds, which need no pandas."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            whole = table.column(index).cast(pa.timestamp("us", field.type.tz), safe=False)
+            table = table.set_column(index, field.name, whole)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def find_pandas() -> None:
