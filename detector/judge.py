@@ -16,7 +16,7 @@ from detector.details import Details
 from detector.deviations import Deviation, Deviations
 from detector.events import Events, WantedEvents
 from detector.findings import Findings, Whose
-from detector.grading import Grade, grade
+from detector.grading import GROUPED_PHASES, Grade
 from detector.indications import Indication, Indications
 from detector.live import Live
 from detector.lookups import Lookups
@@ -29,7 +29,7 @@ from detector.sighting import Sighting
 from detector.sightings import graded, sightings
 from detector.suppressions import Suppressions
 from detector.tally import Tally
-from detector.watched import Watched
+from detector.watched import Watched, Workload
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding
 from ethogram.contracts.incident import Incident
@@ -175,7 +175,8 @@ class Judge:
     def _graded(self, found: _Strayed) -> Grade:
         workload = self._watched.of_instance(found.instance)
         deviation = found.deviation
-        return grade(deviation.value, self._watched.newness_of(workload), phase=deviation.phase)
+        state = self._watched.newness_of(workload)
+        return next(graded([deviation], state, _grouped(workload)))[1]
 
     def _sightings(self, strayed: Iterable[_Strayed]) -> Iterator[Sighting]:
         groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
@@ -185,11 +186,14 @@ class Judge:
         for (instance, _), group in groups.items():
             workload = self._watched.of_instance(instance)
             state = self._watched.newness_of(workload)
-            told = list(graded(group, state))
+            grouped = _grouped(workload)
+            told = list(graded(group, state, grouped))
             if state == "rollout":
                 new[instance] += [one for one in told if one[1].severity in _SMALL]
                 told = [one for one in told if one[1].severity not in _SMALL]
-            yield from sightings(told, instance=instance, known=workload.known, tree=self._tree)
+            yield from sightings(
+                told, instance=instance, known=workload.known, grouped=grouped, tree=self._tree
+            )
         for instance, small in new.items():
             yield from self._of_new_image(instance, small)
 
@@ -212,6 +216,11 @@ def _instances_of(
     """Yield in whose behaviour something was found, and of which dimension."""
     yield from ((one.instance, one.dimension) for one in indications)
     yield from ((one.instance, one.deviation.dimension) for one in strayed)
+
+
+def _grouped(workload: Workload) -> frozenset[str]:
+    """Return the phases whose small change is told together; a command may be nothing but start."""
+    return GROUPED_PHASES if workload.is_container else GROUPED_PHASES - {"startup"}
 
 
 def _sighting_of(found: Indication) -> Sighting:

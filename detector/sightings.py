@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from detector.deviations import Deviation
-from detector.grading import GROUPED_PHASES, Grade, grade
+from detector.grading import Grade, grade
 from detector.library import Known
 from detector.processes import ProcessTree
 from detector.sighting import Sighting
@@ -32,11 +32,15 @@ _TECHNIQUES = 16
 
 
 def graded(
-    deviations: Iterable[Deviation], state: WorkloadState
+    deviations: Iterable[Deviation], state: WorkloadState, grouped: frozenset[str]
 ) -> Iterator[tuple[Deviation, Grade]]:
-    """Yield *deviations* of a workload in *state* with their grades."""
+    """Yield *deviations* of a workload in *state* with their grades.
+
+    Those of the phases *grouped* are graded down.
+    """
     for one in deviations:
-        yield one, grade(one.value, workload_state=state, phase=one.phase)
+        phase = one.phase if one.phase in grouped else "steady"
+        yield one, grade(one.value, workload_state=state, phase=phase)
 
 
 def sightings(
@@ -44,6 +48,7 @@ def sightings(
     *,
     instance: int,
     known: Known | None,
+    grouped: frozenset[str],
     tree: ProcessTree,
 ) -> Iterator[Sighting]:
     """Yield graded *deviations* of one instance and dimension, seen in one window, as sightings."""
@@ -52,7 +57,7 @@ def sightings(
     for one, before in deviations:
         decision = known.decisions.about(one.dimension, one.value) if known else None
         grading = replace(before, reason=f"{before.reason}; {decision}") if decision else before
-        label = one.phase if one.phase in GROUPED_PHASES else ""
+        label = one.phase if one.phase in grouped else ""
         is_small = not decision and grading.severity in _SMALL
         if is_small and (label or one.dimension in _FOLDED):
             # What starts a container, or looks around in it, is many programs.

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from detector.deviations import Deviation
+from detector.sightings import graded
 from ethogram.cli.run import run
+from ethogram.contracts.baseline import ExecValue
 from ethogram.contracts.capabilities import CAPABILITIES
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.flags import Access, ProcessFlag
@@ -194,3 +197,11 @@ def test_one_that_was_privileged_when_it_was_learnt_is_not(tmp_path: Path) -> No
     replay = Replay(write_baselines(recording, tmp_path / "baselines"))
     replay.recording(recording)
     assert replay.rows(8, processes=[first_process() | {"tgid": 77, "argv": [b"nginx"]}]) == []
+
+
+@pytest.mark.parametrize(("grouped", "severity"), [({"startup"}, "low"), (set(), "medium")])
+def test_what_has_no_grace_is_as_grave_in_its_start(grouped: set[str], severity: str) -> None:
+    value = ExecValue(path="/bin/sh")
+    one = Deviation("i", "startup", "execs", value, None, START_NS, START_NS, 1)
+    ((_, grading),) = graded([one], "ok", frozenset(grouped))
+    assert grading.severity == severity
