@@ -136,6 +136,7 @@ class Registry:
         self._on_made = on_made
         self._paths: dict[int, str] = {}
         self._instances: dict[int, Instance] = {}
+        self._late: dict[int, Instance] = {}  # forgotten ones whose pod is still to be told of
         self._open: dict[int, Instance] = {}  # those with `is_open`, by number
         self._tables: _Tables | None = None  # of `slots`, until one of them means something else
         self._by_mntns: dict[int, Instance] = {}
@@ -299,8 +300,8 @@ class Registry:
             number, before = known
             if freed in self._written:
                 self._changed_workloads[freed] = identity
-            is_settled = before.state != "pending"
-            if before == identity or (is_settled and identity.state == "pending"):
+            is_settled = not before.is_provisional
+            if before == identity or (is_settled and identity.is_provisional):
                 return number
         self._workloads[key] = number, identity
         self._changed_workloads[number] = identity
@@ -312,7 +313,7 @@ class Registry:
         Return its number; None where it stands: it was settled once, or is another's as well.
         """
         number, before = instance.workload, instance.identity.workload_key
-        if number < 0 or before == key or self._workloads[before][1].state != "pending":
+        if number < 0 or before == key or not self._workloads[before][1].is_provisional:
             return None
         if any(i.workload == number for i in self._instances.values() if i is not instance):
             return None
@@ -354,6 +355,20 @@ class Registry:
                 self._name(instance, identity)
             if instance.is_container and not was_container:
                 self._became_container(instance)
+
+    def resolve_again(self) -> None:
+        """Ask again for the pods that the cluster had not told of, also of instances that ended."""
+        for instance in [*self._instances.values(), *self._late.values()]:
+            before = instance.identity
+            if not before.awaits_pod or before.state == "pending":
+                continue
+            identity = self._resolver.resolve(
+                instance.path, cgroup_id=instance.cgroup_id, mntns=instance.mntns_inode
+            )
+            if identity.container_id == before.container_id and not identity.is_provisional:
+                self._name(instance, identity.completed_by(before))
+                if self._late.pop(instance.number, None) is not None:
+                    self._open.pop(instance.number, None)
 
     def _became_container(self, instance: Instance) -> None:
         self._tables = None
@@ -487,6 +502,10 @@ class Registry:
         self._open.pop(instance.number, None)
         self._paths.pop(instance.cgroup_id, None)
         self._container_ids.discard(instance.identity.container_id or "")
+        if instance.identity.awaits_pod and instance.verdict == "wanted":
+            self._late[instance.number] = instance
+            if len(self._late) > _LATE:
+                self._late.pop(next(iter(self._late)))
         for mntns in [key for key, value in self._by_mntns.items() if value is instance]:
             del self._by_mntns[mntns]
         slots = sorted(instance.slots)

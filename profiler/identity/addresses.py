@@ -10,7 +10,17 @@ from profiler.identity.kubernetes import EndpointSlice, Node, PodObject, Service
 from profiler.identity.model import bounded, bounded_mapping
 from profiler.identity.pods import Pod
 
-__all__ = ["Address", "AddressPort", "addresses_of"]
+__all__ = [
+    "Address",
+    "AddressPort",
+    "Kind",
+    "addresses_of",
+    "addresses_of_endpoints",
+    "addresses_of_nodes",
+    "addresses_of_pods",
+    "addresses_of_services",
+    "service_of",
+]
 
 _SERVICE_NAME = "kubernetes.io/service-name"
 _API_SERVER = ("default", "kubernetes")
@@ -50,13 +60,15 @@ class Address:
     namespace: str | None = None
     selector: Mapping[str, str] | None = field(default=None, hash=False)
 
-    def row(self, *, valid_from_ns: int, workload: int | None = None) -> dict[str, object]:
-        """Return this as a row of the `addresses` table; *workload* is the pod's, if recorded."""
+    def row(
+        self, *, valid_from_ns: int, valid_to_ns: int | None = None, source: str = "inventory"
+    ) -> dict[str, object]:
+        """Return this as a row of the `addresses` table."""
         return {
             "addr": self.addr,
             "netns": None,
             "kind": self.kind,
-            "workload": workload,
+            "workload": None,
             "name": self.name,
             "labels": dict(self.labels),
             "ports": [
@@ -68,8 +80,8 @@ class Address:
             "owner_name": None if self.pod is None else self.pod.owner.name,
             "selector": None if self.selector is None else dict(self.selector),
             "valid_from": valid_from_ns,
-            "valid_to": None,
-            "source": "inventory",
+            "valid_to": valid_to_ns,
+            "source": source,
         }
 
 
@@ -86,22 +98,24 @@ def addresses_of(
     that of each service which the pod answers for. The service `default/kubernetes` and its
     endpoints are the API server, `kube-system/kube-dns` is the resolver.
     """
-    rows = [*_nodes(nodes), *_pods(pods)]
+    rows = [*addresses_of_nodes(nodes), *addresses_of_pods(pods)]
     whose = {row.addr: row.kind for row in rows}
-    rows += [*_services(services, slices), *_endpoints(slices, whose)]
+    rows += [*addresses_of_services(services, slices), *addresses_of_endpoints(slices, whose)]
     # A node may be a service's external address, and answer for it too: these are two rows.
     unique = {(row.addr, row.kind, row.name, row.ports, row.selector is None): row for row in rows}
     return tuple(unique[key] for key in sorted(unique))
 
 
-def _nodes(nodes: Iterable[Node]) -> Iterator[Address]:
+def addresses_of_nodes(nodes: Iterable[Node]) -> Iterator[Address]:
+    """Yield the internal addresses of *nodes*."""
     for node in nodes:
         for entry in node.status.addresses:
             if entry.type == "InternalIP":
                 yield Address(packed(entry.address), "node", bounded(node.metadata.name))
 
 
-def _pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
+def addresses_of_pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
+    """Yield the addresses that *pods* have, until they finished."""
     for pod, item in pods:
         if item.status.phase in _FINISHED:
             continue
@@ -124,10 +138,13 @@ def _pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address]:
             )
 
 
-def _services(services: Iterable[Service], slices: Sequence[EndpointSlice]) -> Iterator[Address]:
+def addresses_of_services(
+    services: Iterable[Service], slices: Sequence[EndpointSlice]
+) -> Iterator[Address]:
+    """Yield the addresses of *services*, with the ports that *slices* say are behind theirs."""
     behind: dict[tuple[str, str] | None, list[EndpointSlice]] = {}
     for item in slices:
-        behind.setdefault(_service_of(item), []).append(item)
+        behind.setdefault(service_of(item), []).append(item)
     for service in services:
         names = (service.metadata.namespace or "", service.metadata.name)
         kind = _SPECIAL.get(names, "service")
@@ -165,13 +182,15 @@ def _ports(service: Service, slices: Sequence[EndpointSlice]) -> tuple[AddressPo
     return tuple(sorted(found))
 
 
-def _endpoints(slices: Iterable[EndpointSlice], whose: Mapping[bytes, Kind]) -> Iterator[Address]:
+def addresses_of_endpoints(
+    slices: Iterable[EndpointSlice], whose: Mapping[bytes, Kind]
+) -> Iterator[Address]:
     """Yield the API server's own addresses, and what services have outside and on nodes.
 
     *whose* is the kind of each address that a node or a pod has.
     """
     for item in slices:
-        names = _service_of(item)
+        names = service_of(item)
         if names is None or item.address_type == "FQDN":
             continue
         ports = tuple(
@@ -190,6 +209,7 @@ def _endpoints(slices: Iterable[EndpointSlice], whose: Mapping[bytes, Kind]) -> 
                 yield Address(addr, "external", name, ports=ports, namespace=namespace)
 
 
-def _service_of(item: EndpointSlice) -> tuple[str, str] | None:
+def service_of(item: EndpointSlice) -> tuple[str, str] | None:
+    """Return namespace and name of the service that *item* belongs to."""
     name = item.metadata.labels.get(_SERVICE_NAME)
     return (item.metadata.namespace or "", name) if name else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel
 
@@ -33,6 +34,8 @@ class Inventory:
     pods: tuple[Pod, ...]
     owners: Owners
     address_rows: tuple[Address, ...]
+    is_live: ClassVar[bool] = False
+    lacks: ClassVar[str] = "the pod is not in the inventory"
     _by_name: Mapping[tuple[str, str], Pod] = field(repr=False)
     _by_uid: Mapping[str, Pod] = field(repr=False)
     _by_container: Mapping[str, tuple[Pod, str]] = field(repr=False)

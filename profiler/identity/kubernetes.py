@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
@@ -46,10 +47,20 @@ def _is_address_or_none(text: str) -> str:
     return text if text in ("", "None") else _is_address(text)
 
 
+def _ns(value: object) -> int | None:
+    """Return nanoseconds UTC of a time as Kubernetes writes it; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 10**9
+
+
 # Go writes an absent map or list as `null` as often as it leaves it out.
 Labels = Annotated[dict[str, str], BeforeValidator(lambda value: {} if value is None else value)]
 Items = Annotated[list[T], BeforeValidator(lambda value: [] if value is None else value)]
 Address = Annotated[str, AfterValidator(_is_address)]
+Moment = Annotated[int | None, BeforeValidator(_ns)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -78,6 +89,7 @@ class Metadata(_Object):
     labels: Labels = {}
     annotations: Labels = {}
     owner_references: Items[OwnerReference] = []
+    creation_timestamp: Moment = None
 
     @property
     def controller(self) -> OwnerReference | None:
@@ -133,6 +145,7 @@ class _PodSpec(_Object):
 
 class _PodStatus(_Object):
     phase: str | None = None
+    start_time: Moment = None
     pod_ip: Address | None = Field(default=None, alias="podIP")
     pod_ips: Items[_PodIP] = Field(default=[], alias="podIPs")
     container_statuses: Items[_ContainerStatus] = []

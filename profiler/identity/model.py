@@ -79,6 +79,7 @@ class Identity:
     a better one may still come (ask again), `unresolved` when none came. `reason` says in a
     sentence why a name is not resolved, or what it rests on where that is less than certain.
     `awaits_runtime`: the name is settled, but which runtime runs the container is still to come.
+    `awaits_pod`: it is named, but the cluster has not told of its pod, and may.
     """
 
     kind: str
@@ -103,12 +104,18 @@ class Identity:
     bundle: str | None = None
     reason: str | None = None
     awaits_runtime: bool = False
+    awaits_pod: bool = False
     host_paths: tuple[str, ...] | None = None
     host_ports: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", _frozen(self.labels))
         object.__setattr__(self, "selector", _frozen(self.selector))
+
+    @property
+    def is_provisional(self) -> bool:
+        """Another name may come, and what was written under this one is of that."""
+        return self.state == "pending" or self.awaits_pod
 
     @property
     def workload_key(self) -> str:

@@ -5,18 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from profiler.identity.cgroups import CgroupName
 from profiler.identity.cri import SANDBOX, PodFacts, pod_of, pod_of_labels
-from profiler.identity.inventory import Inventory
 from profiler.identity.model import Facts, Identity, Source, bounded
 from profiler.identity.owners import Owner, looks_replicated
 from profiler.identity.pods import Pod
 
-__all__ = ["Place", "container_identity", "pod_identity"]
+__all__ = ["Place", "Pods", "container_identity", "pod_identity"]
 
 # What an engine makes up when nobody names a container: no name of a workload.
 _GENERATED = re.compile(r"[0-9a-f]{64}")
+
+
+class Pods(Protocol):
+    """Whatever knows the pods of a cluster: a file, or the API server.
+
+    `is_live`: it may come to know more. `lacks` says in words that it does not know a pod.
+    """
+
+    @property
+    def is_live(self) -> bool: ...
+
+    @property
+    def lacks(self) -> str: ...
+
+    def pod(self, namespace: str, name: str) -> Pod | None: ...
+
+    def pod_of_uid(self, uid: str) -> Pod | None: ...
+
+    def pod_of_container(self, container_id: str) -> tuple[Pod, str] | None: ...
+
+    def owner_of_later_pod(self, namespace: str, name: str) -> Owner | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +45,7 @@ class Place:
     """What holds for all containers of one host."""
 
     cluster: str | None
-    inventory: Inventory | None
+    inventory: Pods | None
 
 
 def container_identity(place: Place, name: CgroupName, sources: Sequence[Facts]) -> Identity:
@@ -113,7 +134,13 @@ def _in_pod(place: Place, run: Identity, said: PodFacts, source: Source) -> Iden
         reason=owner.reason,
         host_paths=pod.host_paths if pod and is_same_pod else None,
         host_ports=listed.host_ports if listed and is_same_pod else None,
+        # What has a name may get a better one, which says the owner and the kind of container.
+        awaits_pod=_is_live(place) and (listed is None and not is_sandbox or not is_same_pod),
     )
+
+
+def _is_live(place: Place) -> bool:
+    return place.inventory is not None and place.inventory.is_live
 
 
 def _pod_named(place: Place, said: PodFacts, uid: str | None) -> Pod | None:
@@ -130,7 +157,7 @@ def _owner_of_unlisted(place: Place, said: PodFacts) -> Owner:
         later = place.inventory.owner_of_later_pod(said.namespace, said.pod)
         if later is not None:
             return later
-    lacks = "no inventory" if place.inventory is None else "the pod is not in the inventory"
+    lacks = "no inventory" if place.inventory is None else place.inventory.lacks
     replica_set = looks_replicated(said.pod)
     likely = f"; its name is as of a pod of ReplicaSet `{replica_set}`" if replica_set else ""
     return Owner("Pod", said.pod, reason=f"owner not known: {lacks}{likely}")
@@ -140,8 +167,11 @@ def _by_uid(place: Place, run: Identity, uid: str) -> Identity:
     """Return what the uid of the pod alone tells: the workload, but not which container."""
     pod = place.inventory.pod_of_uid(uid) if place.inventory is not None else None
     if pod is None:
-        reason = f"no runtime names the container, and no inventory has pod uid `{uid}`"
-        return replace(run, pod_uid=uid, reason=reason)
+        lacks = f"no inventory has pod uid `{uid}`"
+        if place.inventory is not None and place.inventory.is_live:
+            lacks = f"{place.inventory.lacks}, uid `{uid}`"
+        reason = f"no runtime names the container, and {lacks}"
+        return replace(run, pod_uid=uid, reason=reason, awaits_pod=_is_live(place))
     return replace(
         run,
         kind=pod.owner.kind,

@@ -14,9 +14,8 @@ from typing import TypeVar
 from profiler.identity import containerd, docker
 from profiler.identity.cgroups import CgroupName, is_inside, name_of
 from profiler.identity.hierarchy import Hierarchy
-from profiler.identity.inventory import Inventory
 from profiler.identity.model import Facts, Identity, Source, bounded
-from profiler.identity.naming import Place, container_identity, pod_identity
+from profiler.identity.naming import Place, Pods, container_identity, pod_identity
 from profiler.identity.oci import STATE_ROOTS, StateStore
 from profiler.identity.runtimes import version_of
 from profiler.identity.storage import ContainerStore
@@ -46,7 +45,7 @@ class Resolver:
     def __init__(
         self,
         root: Path = Path("/"),
-        inventory: Inventory | None = None,
+        inventory: Pods | None = None,
         cluster: str | None = None,
         *,
         host_name: str | None = None,

@@ -404,7 +404,7 @@ def test_both_address_families_are_kept_and_mapped_addresses_are_folded(load):
 def test_an_address_is_a_row_of_the_table(load):
     found = load(pod(), service(), endpoints(), NODE)
     for address in found.addresses():
-        row = address.row(valid_from_ns=5, workload=None)
+        row = address.row(valid_from_ns=5)
         assert list(row) == [column.name for column in TABLES["addresses"].columns]
         assert row["kind"] in ENUMS["address_kind"]
         assert row["source"] in ENUMS["source"]

@@ -1,0 +1,139 @@
+"""Keeps a store in step with the API server: lists, watches, and begins again where that ends."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ethogram.contracts.escape import escape
+from profiler.cluster.client import ClusterError, ExpiredError, ReadOnlyClient, RefusedError
+from profiler.cluster.resources import Resource
+from profiler.cluster.store import ClusterStore
+
+__all__ = ["Reflector", "ResourceState"]
+
+_FIRST_S, _MOST_S, _REFUSED_S = 0.5, 30.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceState:
+    """How one resource stands: what is wrong, if anything, and what was not understood of it."""
+
+    is_listed: bool = False
+    trouble: str | None = None
+    malformed: int = 0
+    lists: int = 0
+
+
+class Reflector(threading.Thread):
+    """Tells *store* what there is of *resource*, in a thread, until *stop* is set.
+
+    Where the server does not answer it asks again, ever more seldom, up to twice a minute, and at a
+    random moment: all nodes of a cluster do at the same time otherwise. What the store has stays.
+    """
+
+    def __init__(
+        self,
+        client: ReadOnlyClient,
+        resource: Resource,
+        store: ClusterStore,
+        *,
+        query: Mapping[str, str],
+        now_ns: Callable[[], int],
+        stop: threading.Event,
+        changed: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"cluster {resource.kind}", daemon=True)
+        self._client = client
+        self._resource = resource
+        self._store = store
+        self._query = query
+        self._now_ns = now_ns
+        self._stop_event = stop
+        self._changed = changed
+        self.state = ResourceState()
+
+    def run(self) -> None:
+        """Follow the resource; nothing that the server answers ends the thread."""
+        version: str | None = None
+        failures = 0
+        while not self._stop_event.is_set():
+            try:
+                if version is None:
+                    version = self._list()
+                    failures = 0
+                version = self._watch(version)
+                failures = 0
+            except ExpiredError:
+                version = None
+                self._stop_event.wait(_pause(0))
+            except ClusterError as error:
+                if self._stop_event.is_set():
+                    return
+                self._set(trouble=str(error))
+                is_refused = isinstance(error, RefusedError)
+                pause = _REFUSED_S if is_refused and failures > 3 else _pause(failures)
+                failures += 1
+                self._stop_event.wait(max(pause, error.after_s))
+
+    def _list(self) -> str:
+        models: list[BaseModel] = []
+        version = ""
+        for part in self._client.list(self._resource.path, self._query):
+            models += [one for one in map(self._model, part.get("items") or []) if one is not None]
+            version = _version(part)
+        self._store.replace(self._resource.kind, models, self._now_ns())
+        self._set(is_listed=True, trouble=None, lists=self.state.lists + 1)
+        return version
+
+    def _watch(self, version: str) -> str:
+        for kind, item in self._client.watch(self._resource.path, version, self._query):
+            version = _version(item) or version
+            if self.state.trouble is not None:
+                self._set(trouble=None)
+            if kind == "BOOKMARK" or (model := self._model(item)) is None:
+                continue
+            if kind == "DELETED":
+                self._store.delete(self._resource.kind, model, self._now_ns())
+            elif kind in ("ADDED", "MODIFIED"):
+                self._store.put(self._resource.kind, model, self._now_ns())
+        return version
+
+    def _model(self, item: Any) -> BaseModel | None:
+        try:
+            return self._resource.model.model_validate(item)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            self._set(
+                malformed=self.state.malformed + 1,
+                trouble=f"{self._resource.kind}{_named(item)}: `{where}`: {first['msg'].lower()}",
+            )
+            return None
+
+    def _set(self, **changes: Any) -> None:
+        values = {name: getattr(self.state, name) for name in ResourceState.__slots__}
+        self.state = ResourceState(**{**values, **changes})
+        self._changed()
+
+
+def _pause(failures: int) -> float:
+    most = min(_MOST_S, _FIRST_S * 2 ** min(failures, 10))
+    return random.uniform(most / 2, most)  # noqa: S311  nothing secret
+
+
+def _version(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else ""
+
+
+def _named(item: Any) -> str:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return f" `{escape(str(name)[:128])}`" if name else ""

@@ -1,0 +1,34 @@
+"""What is read of the API server: where it is, and the model that it is read with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from profiler.identity.kubernetes import Controller, EndpointSlice, Node, PodObject, Service
+
+__all__ = ["RESOURCES", "Resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object, in all namespaces. The role of docs/kubernetes.md names the same."""
+
+    kind: str
+    path: str
+    model: type[BaseModel]
+
+
+RESOURCES = (
+    Resource("Pod", "/api/v1/pods", PodObject),
+    Resource("Node", "/api/v1/nodes", Node),
+    Resource("Service", "/api/v1/services", Service),
+    Resource("EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", EndpointSlice),
+    Resource("ReplicaSet", "/apis/apps/v1/replicasets", Controller),
+    Resource("Deployment", "/apis/apps/v1/deployments", Controller),
+    Resource("StatefulSet", "/apis/apps/v1/statefulsets", Controller),
+    Resource("DaemonSet", "/apis/apps/v1/daemonsets", Controller),
+    Resource("Job", "/apis/batch/v1/jobs", Controller),
+    Resource("CronJob", "/apis/batch/v1/cronjobs", Controller),
+)
