@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ethogram.contracts.columns import Values, batch_of
 from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.tables import TABLES
+from learner.peers import current_addresses
 
 __all__ = ["Live"]
 
@@ -101,6 +102,11 @@ class Live:
         if pc.any(pc.invert(is_here)).as_py():
             self._kept["instances"] = instances.filter(is_here)
         self._kept["windows"] = self._kept["windows"][-_WINDOWS:]
+        addresses = self._kept["addresses"]
+        if addresses.column("valid_to").null_count < addresses.num_rows:
+            current = current_addresses(addresses)
+            until = pc.fill_null(current.column("valid_to").cast(pa.int64()), now_ns)
+            self._kept["addresses"] = current.filter(pc.greater_equal(until, before_ns))
         for name in self._kept:
             self._whole(name)
 

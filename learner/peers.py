@@ -3,7 +3,8 @@
 An address may be several things at a time, such as a node's and the API server's. Then the port
 decides: the one that offers it is meant, else the node. What an address was before or after says
 nothing: a row of `addresses` counts from `valid_from` until `valid_to`, and of two that are open
-the later one.
+the later one. A row replaces one before it that has the same address, kind, name and beginning: it
+says when that ended.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ethogram.contracts.escape import escape
 from ethogram.contracts.tables import ENUMS
 from learner.dimensions import address_text, canonical
 
-__all__ = ["Peers"]
+__all__ = ["Peers", "current_addresses"]
 
 _Row = Mapping[str, Any]
 _Asked = tuple[str, int]  # transport and port
@@ -48,6 +49,7 @@ class Peers:
     """
 
     def __init__(self, addresses: pa.Table, workloads: Mapping[int, _Row]) -> None:
+        addresses = current_addresses(addresses)
         self._table = addresses
         self._workloads = workloads
         chunks = addresses.column("addr").chunks or [pa.array([], pa.binary())]
@@ -207,6 +209,24 @@ class Peers:
         rows = np.flatnonzero(pc.fill_null(named, False).to_numpy())
         known = (self._row(row) for row in self._valid(rows, epoch))
         return [row for row in known if _is_endpoint(row)]
+
+
+def current_addresses(addresses: pa.Table) -> pa.Table:
+    """Return of the rows that tell of one and the same interval the last."""
+    if addresses.column("valid_to").null_count == addresses.num_rows:
+        return addresses
+    names = ["addr", "kind", "name", "valid_from", "has_selector"]
+    values = [
+        addresses.column("addr"),
+        addresses.column("kind").cast(pa.string()),
+        addresses.column("name"),
+        addresses.column("valid_from").cast(pa.int64()),
+        pc.is_valid(addresses.column("selector")),
+        pa.array(np.arange(addresses.num_rows)),
+    ]
+    rows = pa.table(values, names=[*names, "row"])
+    last = rows.group_by(names).aggregate([("row", "max")]).column("row_max").to_numpy()
+    return addresses.take(pa.array(np.sort(last)))
 
 
 def _transports(batch: pa.RecordBatch) -> np.ndarray:

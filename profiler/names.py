@@ -13,9 +13,10 @@ from ethogram.contracts.events import RecordKind
 from profiler.clock import BootClock
 from profiler.dns import Names, parse_reply, resolvers_of
 from profiler.dns_tcp import Streams
+from profiler.instances import Instance
 from profiler.losses import Lost
 from profiler.processes import Executables
-from profiler.registry import Instance, Registry
+from profiler.registry import Registry
 from profiler.ring import Records
 
 __all__ = ["DnsRows"]

@@ -13,6 +13,7 @@ from profiler.rotation import Rotation
 from profiler.targets import Targets
 
 __all__ = [
+    "ClusterOptions",
     "Keeping",
     "KeepingState",
     "RecordOptions",
@@ -23,6 +24,21 @@ __all__ = [
 ]
 
 KeepingState = Literal["recording", "full", "failed", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOptions:
+    """Where names of the cluster come from while a session runs.
+
+    *kubeconfig* None: the one that kubectl would take; *context* None: its current one. *node*: the
+    pods of that node alone are asked for. *kubelet* is the URL of a kubelet.
+    """
+
+    kind: Literal["in-cluster", "kubeconfig", "kubelet"]
+    kubeconfig: Path | None = None
+    context: str | None = None
+    kubelet: str | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +62,7 @@ class SessionOptions:
     keep_args: bool = False
     ready_file: Path | None = None
     cluster: str | None = None
+    kubernetes: ClusterOptions | None = None
     spares_stdout: bool = False
     is_recorded: bool = False
     all_rows: bool = False

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,97 +18,17 @@ from ethogram.contracts.tables import ENUMS
 from profiler.clock import BootClock
 from profiler.identity.model import Identity
 from profiler.identity.resolver import Resolver
+from profiler.instances import Instance, Slot, SlotTables, slot_tables
 from profiler.ring import Records
 from profiler.targets import Verdict
 
-__all__ = ["NAMESPACES", "Instance", "Registry", "Slot"]
+__all__ = ["NAMESPACES", "Registry"]
 
 NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time")
 _RUNTIME, _UNKNOWN = ENUMS["phase"].index("runtime"), ENUMS["phase"].index("unknown")
 # Phases of what descends from the entrypoint; sessions and the runtime have their own.
 _OWN = frozenset(ENUMS["phase"].index(name) for name in ("startup", "steady", "shutdown"))
-_VERDICTS = {"wanted": 1, "unwanted": 0, "pending": 2}
-
-
-@dataclass(slots=True)
-class Instance:
-    """One container, unit start or command run."""
-
-    number: int
-    cgroup_id: int
-    path: str | None
-    identity: Identity
-    started_ns: int
-    mntns: int
-    mntns_inode: int  # 0 where it is not known
-    netns: int
-    pid: int
-    is_live: bool
-    main_pid: int = 0  # of the entrypoint, once it ran
-    workload: int = -1
-    verdict: Verdict = "pending"
-    ended_ns: int | None = None
-    seccomp_mode: int = 0
-    no_new_privs: bool = False
-    caps_bounding: int = 0
-    host_bits: int = 0
-    is_changed: bool = True
-    kernel_keys: set[tuple[int, int]] = field(default_factory=set)
-    slots: set[int] = field(default_factory=set)
-
-    @property
-    def is_container(self) -> bool:
-        return self.identity.container_id is not None
-
-    @property
-    def is_open(self) -> bool:
-        """More may still be learnt about who it is, or about what runs it."""
-        identity = self.identity
-        awaits_runtime = identity.awaits_runtime and self.verdict != "unwanted"
-        return identity.state == "pending" or awaits_runtime
-
-    @property
-    def is_unnamed(self) -> bool:
-        """It is left out because no source said which pod it is of."""
-        return (
-            self.verdict == "unwanted" and self.is_container and self.identity.state != "resolved"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What a slot number stands for."""
-
-    number: int
-    instance: Instance
-    phase: int
-
-
-class _Tables(NamedTuple):
-    """What slots mean, by number: *whose* are rows of workload, instance and phase.
-
-    *verdicts* has one more than there are, for numbers that are none.
-    """
-
-    whose: np.ndarray
-    canonical: np.ndarray
-    verdicts: np.ndarray
-
-
-def _tables(slots: Mapping[int, Slot]) -> _Tables:
-    top = max([*slots, 0]) + 1
-    tables = _Tables(
-        np.zeros((3, top), np.uint32),
-        np.arange(top, dtype=np.uint32),
-        np.zeros(top + 1, np.uint8),
-    )
-    first: dict[tuple[int, int], int] = {}
-    for number, slot in sorted(slots.items()):
-        instance = slot.instance
-        tables.whose[:, number] = instance.workload, instance.number, slot.phase
-        tables.canonical[number] = first.setdefault((instance.number, slot.phase), number)
-        tables.verdicts[number] = _VERDICTS[instance.verdict]
-    return tables
+_LATE = 4096  # instances that are over, whose pod may still be told of
 
 
 class Registry:
@@ -138,7 +56,7 @@ class Registry:
         self._instances: dict[int, Instance] = {}
         self._late: dict[int, Instance] = {}  # forgotten ones whose pod is still to be told of
         self._open: dict[int, Instance] = {}  # those with `is_open`, by number
-        self._tables: _Tables | None = None  # of `slots`, until one of them means something else
+        self._tables: SlotTables | None = None  # of `slots`, until one of them means something else
         self._by_mntns: dict[int, Instance] = {}
         self._workloads: dict[str, tuple[int, Identity]] = {}
         self._changed_workloads: dict[int, Identity] = {}
@@ -401,9 +319,9 @@ class Registry:
         verdicts = self._of_slots().verdicts
         return np.asarray(verdicts[np.minimum(slots, len(verdicts) - 1)])
 
-    def _of_slots(self) -> _Tables:
+    def _of_slots(self) -> SlotTables:
         if self._tables is None:
-            self._tables = _tables(self.slots)
+            self._tables = slot_tables(self.slots)
         return self._tables
 
     def instances(self) -> Iterable[Instance]:

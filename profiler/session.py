@@ -14,6 +14,7 @@ from ethogram.contracts.manifest import Program, Stopped
 from ethogram.errors import PreflightError, UsageError
 from profiler import privileges
 from profiler.clock import BootClock
+from profiler.cluster import open_cluster
 from profiler.command import CommandRun, resolve_command
 from profiler.host import HostFacts
 from profiler.identity.hierarchy import Hierarchy, unified_mount
@@ -74,7 +75,10 @@ class Session:
         if self._argv:
             resolve_command(self._argv)
         self._inventory = Inventory.load(options.inventory) if options.inventory else None
-        self._resolver = Resolver(inventory=self._inventory, cluster=options.cluster)
+        self._cluster = open_cluster(options.kubernetes, self._utc_ns)
+        self._cluster_version = 0
+        known = self._cluster.store if self._cluster else self._inventory
+        self._resolver = Resolver(inventory=known, cluster=options.cluster)
         self._named = targets.roots(self._cgroups)
         self._registry = Registry(
             self._resolver, self.clock, choose=targets.choose, on_made=self._take_back
@@ -135,6 +139,10 @@ class Session:
     @property
     def workloads(self) -> int:
         return self._registry.workload_count()
+
+    def cluster_news(self) -> list[str]:
+        """Return what went wrong with the cluster's API, or is well again, since the last time."""
+        return self._cluster.news() if self._cluster else []
 
     @property
     def redacted(self) -> int:
@@ -208,6 +216,8 @@ class Session:
             _write_ready(options.ready_file)
         dropped = privileges.drop(_KEPT)
         self._resolver.watch()  # a thread, which has what is left
+        if self._cluster:
+            self._cluster.start()  # and more of them
         sys.setswitchinterval(_SWITCH_S)
         self._processes.read_snapshots(seeds.get(RecordKind.EXEC, []))
         if self._command:
@@ -252,6 +262,19 @@ class Session:
         rows = [row.row(valid_from_ns=since) for row in self._inventory.addresses()]
         if rows:
             sink.append("addresses", {name: [row[name] for row in rows] for name in rows[0]})
+
+    def _ask_cluster(self) -> None:
+        """Take what the cluster said since the last time: names of pods, and addresses."""
+        if self._cluster is None or self._cluster.store.version == self._cluster_version:
+            return
+        self._cluster_version = self._cluster.store.version
+        self._registry.resolve_again()
+        rows = self._cluster.store.take_addresses()
+        if rows and self._writer is not None:
+            self._writer.write_addresses(rows)
+
+    def _utc_ns(self) -> int:
+        return self.clock.utc_ns(self.clock.boot_ns())
 
     # --- run ---------------------------------------------------------------------------------
 
@@ -341,6 +364,7 @@ class Session:
         self.looks.note(drained.records.pop(RecordKind.NEWS, ()))
         self._registry.take(drained.records, is_live=self._is_live)
         self._registry.resolve_pending()
+        self._ask_cluster()
         report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
         self._window_began = ended
         self.windows += 1
@@ -396,6 +420,8 @@ class Session:
         """Detach, and end the command, however it came to this."""
         self.detach()
         self._resolver.close()
+        if self._cluster:
+            self._cluster.close()
         if self._command:
             self._command.end(grace_s=grace_s)
             self._command.close()

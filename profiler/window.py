@@ -15,11 +15,12 @@ from ethogram.contracts.tables import ENUMS
 from profiler import assembly, flows
 from profiler.arguments import argument_columns
 from profiler.clock import BootClock
+from profiler.instances import Instance
 from profiler.loaders.base import Drained
 from profiler.losses import Losses, Lost
 from profiler.names import DnsRows
 from profiler.processes import ExecIds, Executables, Processes
-from profiler.registry import Instance, Registry
+from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.sets import PENDING, WANTED, Carried
 from profiler.sights import Sights, peer_of
@@ -162,6 +163,10 @@ class WindowWriter:
     def _span(self, window: int, started_ns: int, ended_ns: int) -> dict[str, list[int]]:
         utc = self._clock.utc_ns
         return {"window": [window], "start": [utc(started_ns)], "end": [utc(ended_ns)]}
+
+    def write_addresses(self, rows: list[dict[str, object]]) -> None:
+        """Write *rows* of table `addresses`; they count from this window on."""
+        self._append("addresses", {name: [row[name] for row in rows] for name in rows[0]})
 
     # --- what goes, what waits -----------------------------------------------------------------
 

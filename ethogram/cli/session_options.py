@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ethogram.cli.kubernetes_option import KubernetesChoice, Where
 from ethogram.cli.options import Duration
 from ethogram.cli.screen import shell
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
     from ethogram.cli.targets import Chosen
+    from profiler.options import ClusterOptions
 
 __all__ = ["require_place", "session_fields", "session_options"]
 
@@ -55,6 +57,18 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             help="Owners, selectors and addresses of the cluster, as `kubectl` prints them "
             "(see below).",
+        ),
+        click.option(
+            "--kubernetes",
+            type=KubernetesChoice(),
+            metavar="WHERE",
+            help="Ask the cluster itself, all the while: `in-cluster` as a pod's service account, "
+            "`kubeconfig[=FILE][#CONTEXT]`, or `kubelet[=URL]` for this node's pods alone.",
+        ),
+        click.option(
+            "--node",
+            metavar="NAME",
+            help="With `--kubernetes`: this node's pods alone; peers on others stay addresses.",
         ),
         click.option(
             "--cluster", metavar="NAME", help="Name of the cluster that this host belongs to."
@@ -105,17 +119,39 @@ def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
     """Return the fields of `SessionOptions` that the option *values* and the *target* stand for."""
     from profiler.targets import Targets
 
+    if values["kubernetes"] and values["inventory"]:
+        raise UsageError(
+            "`--kubernetes` and `--inventory` exclude each other: both say who the pods are",
+            hint="without `--inventory` names come from the cluster as it is",
+        )
+    if values["node"] and not values["kubernetes"]:
+        raise UsageError("`--node` says whose pods to ask for: it needs `--kubernetes`")
     duration_ms = values["duration"]
     return {
         "targets": Targets(kind=target.kind, values=target.values),
         "window_ms": values["window"],
         "startup_ms": values["startup"],
         "duration_s": None if duration_ms is None else duration_ms / 1000,
+        "kubernetes": _cluster(values["kubernetes"], values["node"]),
         **{
             name: values[name]
             for name in ("inventory", "loader", "tier", "keep_args", "ready_file", "cluster")
         },
     }
+
+
+def _cluster(where: Where | None, node: str | None) -> ClusterOptions | None:
+    from profiler.options import ClusterOptions
+
+    if where is None:
+        return None
+    return ClusterOptions(
+        kind=where.kind,
+        kubeconfig=where.file,
+        context=where.context,
+        kubelet=where.url,
+        node=node,
+    )
 
 
 def require_place(option: str, path: Path | None) -> None:

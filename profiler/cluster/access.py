@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ethogram.errors import UsageError
 
-__all__ = ["Access", "in_cluster", "read_token"]
+__all__ = ["ACCOUNT", "Access", "in_cluster", "read_token"]
 
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LIMIT_BYTES = 64 * 1024
 # A bound token is replaced on disk when four fifths of its hour are over.
 _TOKEN_S = 60.0
@@ -33,7 +33,7 @@ class Access:
     name: str | None = None
 
 
-def in_cluster(account: Path = _ACCOUNT) -> Access:
+def in_cluster(account: Path = ACCOUNT) -> Access:
     """Return the access of a pod: the service account that the kubelet mounted at *account*.
 
     `UsageError` where this is no pod, or one without a token.

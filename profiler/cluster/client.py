@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -21,7 +22,7 @@ from ethogram.contracts.escape import escape
 from ethogram.errors import UsageError
 from profiler.cluster.access import Access
 
-__all__ = ["ClusterError", "ExpiredError", "RefusedError", "ReadOnlyClient", "WatchEvent"]
+__all__ = ["ClusterError", "ExpiredError", "ReadOnlyClient", "RefusedError", "WatchEvent"]
 
 WatchEvent = tuple[str, dict[str, Any]]
 
@@ -146,7 +147,7 @@ class ReadOnlyClient:
                 headers["Authorization"] = f"Bearer {token}"
             answer = self._pool.urlopen(
                 "GET",
-                f"{self._base}{path}?{urllib3.request.urlencode(query)}",
+                f"{self._base}{path}?{urlencode(query)}",
                 headers=headers,
                 redirect=False,  # the token is not for whoever is named there
                 preload_content=False,
@@ -225,9 +226,7 @@ def _event(line: bytes, path: str) -> WatchEvent:
     raise ClusterError(f"what `{path}` tells is no event of a watch")
 
 
-def _refusal(
-    status: int, message: str, path: str, headers: Mapping[str, str]
-) -> ClusterError:
+def _refusal(status: int, message: str, path: str, headers: Mapping[str, str]) -> ClusterError:
     text = f"status {status} for `{path}`" + (f": {message}" if message else "")
     if status == 410:
         return ExpiredError(text)
@@ -237,21 +236,22 @@ def _refusal(
     return ClusterError(text, after_s=float(after) if after.isdecimal() and len(after) < 5 else 0)
 
 
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
+    (urllib3.exceptions.NameResolutionError, "its name is not known"),
+    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
+    (urllib3.exceptions.NewConnectionError, "nobody answers there"),
+    (urllib3.exceptions.ProtocolError, "the connection ended in the middle"),
+)
+
+
 def _failure(error: Exception) -> str:
     """Return in words why there was no answer; nothing that the other side said is in it."""
-    match error:
-        case urllib3.exceptions.SSLError():
-            return f"TLS failed: {str(error.args[0])[:200]}" if error.args else "TLS failed"
-        case urllib3.exceptions.ConnectTimeoutError():
-            return "no connection in time"
-        case urllib3.exceptions.NameResolutionError():
-            return "its name is not known"
-        case urllib3.exceptions.ReadTimeoutError():
-            return "no answer in time"
-        case urllib3.exceptions.NewConnectionError():
-            return "nobody answers there"
-        case urllib3.exceptions.ProtocolError() | urllib3.exceptions.IncompleteRead():
-            return "the connection ended in the middle"
-        case OSError():
-            return (error.strerror or type(error).__name__).lower()
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"TLS failed: {escape(str(error)[:200])}"
+    for kind, words in _WORDS:
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
     return f"that is no HTTP: {type(error).__name__}"

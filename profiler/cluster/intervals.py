@@ -55,14 +55,11 @@ class Intervals:
         return changed
 
     def kinds(self, addresses: Iterable[bytes]) -> Mapping[bytes, Kind]:
-        """Return which of *addresses* are a node's or a pod's; on its node's network, the node's."""
+        """Return which of *addresses* are a node's or a pod's."""
         found: dict[bytes, Kind] = {}
         for addr in addresses:
-            known = self._whose.get(addr, {})
-            for kind in ("node", "pod"):
-                if kind in known:
-                    found[addr] = kind  # type: ignore[assignment]
-                    break
+            if known := self._whose.get(addr):
+                found[addr] = "node" if "node" in known else "pod"
         return found
 
     def take(self) -> Iterator[tuple[Address, int, int | None]]:

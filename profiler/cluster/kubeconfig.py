@@ -132,9 +132,7 @@ def _named(items: Sequence[Named], name: str, path: Path, what: str) -> Named:
         if item.name == name:
             return item
     known = ", ".join(f"`{escape(item.name)}`" for item in items[:8]) or "none"
-    raise UsageError(
-        f"kubeconfig `{path}` has no {what} `{escape(name)}`", hint=f"it has: {known}"
-    )
+    raise UsageError(f"kubeconfig `{path}` has no {what} `{escape(name)}`", hint=f"it has: {known}")
 
 
 def _refuse(cluster: _Cluster, user: _User, path: Path) -> None:

@@ -18,6 +18,7 @@ from profiler.cluster.store import ClusterStore
 __all__ = ["Reflector", "ResourceState"]
 
 _FIRST_S, _MOST_S, _REFUSED_S = 0.5, 30.0, 60.0
+_JOIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Reflector(threading.Thread):
 
     Where the server does not answer it asks again, ever more seldom, up to twice a minute, and at a
     random moment: all nodes of a cluster do at the same time otherwise. What the store has stays.
+    *every_s*: the server tells of no changes, and is asked for the whole list this often.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Reflector(threading.Thread):
         now_ns: Callable[[], int],
         stop: threading.Event,
         changed: Callable[[], None],
+        every_s: float | None = None,
     ) -> None:
         super().__init__(name=f"cluster {resource.kind}", daemon=True)
         self._client = client
@@ -56,6 +59,8 @@ class Reflector(threading.Thread):
         self._now_ns = now_ns
         self._stop_event = stop
         self._changed = changed
+        self._every_s = every_s
+        self._told: str | None = None
         self.state = ResourceState()
 
     def run(self) -> None:
@@ -67,7 +72,7 @@ class Reflector(threading.Thread):
                 if version is None:
                     version = self._list()
                     failures = 0
-                version = self._watch(version)
+                version = self._next(version)
                 failures = 0
             except ExpiredError:
                 version = None
@@ -80,6 +85,27 @@ class Reflector(threading.Thread):
                 pause = _REFUSED_S if is_refused and failures > 3 else _pause(failures)
                 failures += 1
                 self._stop_event.wait(max(pause, error.after_s))
+
+    def end(self) -> None:
+        """Wait for the thread a moment, after what it was to stop by was set."""
+        if self.ident is not None:
+            self.join(_JOIN_S)
+
+    def news(self, whom: str) -> list[str]:
+        """Return in a line what went wrong, or is well again, since the last time."""
+        before, self._told = self._told, self.state.trouble
+        if self._told == before:
+            return []
+        kind = self._resource.kind
+        if self._told is None:
+            return [f"{whom} tells of {kind} objects again"]
+        return [f"{whom} does not tell of {kind} objects: {self._told}"]
+
+    def _next(self, version: str) -> str | None:
+        if self._every_s is None:
+            return self._watch(version)
+        self._stop_event.wait(self._every_s)
+        return None
 
     def _list(self) -> str:
         models: list[BaseModel] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -18,6 +18,10 @@ class Resource:
     kind: str
     path: str
     model: type[BaseModel]
+
+    def at(self, path: str) -> Resource:
+        """Return this resource as another server has it."""
+        return replace(self, path=path)
 
 
 RESOURCES = (

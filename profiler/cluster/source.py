@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from profiler.cluster.access import Access
 from profiler.cluster.client import ReadOnlyClient
@@ -14,8 +13,6 @@ from profiler.cluster.resources import RESOURCES
 from profiler.cluster.store import ClusterStore
 
 __all__ = ["ClusterSource"]
-
-_JOIN_S = 2.0
 
 
 class ClusterSource:
@@ -35,7 +32,6 @@ class ClusterSource:
         self.store = ClusterStore()
         self._client = ReadOnlyClient(access)
         self._stop = threading.Event()
-        self._told: dict[str, str] = {}
         pods = {"fieldSelector": f"spec.nodeName={node}"} if node else {}
         self._reflectors = [
             Reflector(
@@ -60,8 +56,7 @@ class ClusterSource:
         self._stop.set()
         self._client.close()
         for reflector in self._reflectors:
-            if reflector.ident is not None:
-                reflector.join(_JOIN_S)
+            reflector.end()
 
     def states(self) -> Mapping[str, ResourceState]:
         """Return how each resource stands, by its kind."""
@@ -69,23 +64,7 @@ class ClusterSource:
 
     def news(self) -> list[str]:
         """Return what went wrong, or is well again, since the last time: a line for each kind."""
-        lines = []
-        for kind, state in self.states().items():
-            before, now = self._told.get(kind), state.trouble
-            if now == before:
-                continue
-            if now is None:
-                lines.append(f"the API server tells of {kind} objects again")
-                self._told.pop(kind, None)
-            else:
-                lines.append(f"{kind} objects are not told of: {now}")
-                self._told[kind] = now
-        return lines
+        return [line for one in self._reflectors for line in one.news("the API server")]
 
     def _changed(self) -> None:
         self.store.is_complete = all(one.state.is_listed for one in self._reflectors)
-
-
-def rows_as_columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return *rows* of one table as columns."""
-    return {name: [row[name] for row in rows] for name in rows[0]}

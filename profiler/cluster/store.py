@@ -218,6 +218,11 @@ class ClusterStore:
     # --- as an inventory -----------------------------------------------------------------------
 
     @property
+    def is_live(self) -> bool:
+        """It may come to know more."""
+        return True
+
+    @property
     def lacks(self) -> str:
         """What there is to say of a pod that is not here."""
         who = "the API server" if self._source == "apiserver" else "the kubelet"
@@ -274,4 +279,3 @@ def _settled(item: EndpointSlice, whose: Mapping[bytes, Any]) -> EndpointSlice:
     if len(endpoints) == len(item.endpoints):
         return item
     return item.model_copy(update={"endpoints": endpoints})
-

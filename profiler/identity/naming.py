@@ -135,7 +135,7 @@ def _in_pod(place: Place, run: Identity, said: PodFacts, source: Source) -> Iden
         host_paths=pod.host_paths if pod and is_same_pod else None,
         host_ports=listed.host_ports if listed and is_same_pod else None,
         # What has a name may get a better one, which says the owner and the kind of container.
-        awaits_pod=_is_live(place) and (listed is None and not is_sandbox or not is_same_pod),
+        awaits_pod=_is_live(place) and ((listed is None and not is_sandbox) or not is_same_pod),
     )
 
 
