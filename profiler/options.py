@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -47,9 +48,10 @@ class SessionOptions:
 
     *duration_s* None: until stopped, or until the command ends. *startup_ms*: what has not become
     steady by itself is taken for it then. *spares_stdout*: what the command prints goes to standard
-    error. *is_recorded*: every row is wanted, whatever is known of it. *all_rows*: rows of
-    processes and connections are wanted of who behaves, too. *looks*: what is done for the first
-    time is handed on at once, before its window ends.
+    error. *tell* takes lines on what went wrong beside, once each. *is_recorded*: every row is
+    wanted, whatever is known of it. *all_rows*: rows of processes and connections are wanted of who
+    behaves, too. *looks*: what is done for the first time is handed on at once, before its window
+    ends.
     """
 
     targets: Targets
@@ -63,6 +65,7 @@ class SessionOptions:
     ready_file: Path | None = None
     cluster: str | None = None
     kubernetes: ClusterOptions | None = None
+    tell: Callable[[str], None] = field(default=lambda _line: None, compare=False)
     spares_stdout: bool = False
     is_recorded: bool = False
     all_rows: bool = False

@@ -140,10 +140,6 @@ class Session:
     def workloads(self) -> int:
         return self._registry.workload_count()
 
-    def cluster_news(self) -> list[str]:
-        """Return what went wrong with the cluster's API, or is well again, since the last time."""
-        return self._cluster.news() if self._cluster else []
-
     @property
     def redacted(self) -> int:
         """How many arguments were withheld."""
@@ -265,7 +261,11 @@ class Session:
 
     def _ask_cluster(self) -> None:
         """Take what the cluster said since the last time: names of pods, and addresses."""
-        if self._cluster is None or self._cluster.store.version == self._cluster_version:
+        if self._cluster is None:
+            return
+        for line in self._cluster.news():
+            self._options.tell(line)
+        if self._cluster.store.version == self._cluster_version:
             return
         self._cluster_version = self._cluster.store.version
         self._registry.resolve_again()

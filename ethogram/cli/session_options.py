@@ -11,7 +11,7 @@ import click
 
 from ethogram.cli.kubernetes_option import KubernetesChoice, Where
 from ethogram.cli.options import Duration
-from ethogram.cli.screen import shell
+from ethogram.cli.screen import say, shell
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
         "window_ms": values["window"],
         "startup_ms": values["startup"],
         "duration_s": None if duration_ms is None else duration_ms / 1000,
+        "tell": lambda line: say(f"warning: {line}"),
         "kubernetes": _cluster(values["kubernetes"], values["node"]),
         **{
             name: values[name]

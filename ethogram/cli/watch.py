@@ -155,11 +155,12 @@ def _warn(library: Library, values: dict[str, Any]) -> None:
         for known in library.known
         if any(rule.value.identity is not None for rule in known.baseline.rules.peers)
     ]
-    if named and values["inventory"] is None:
+    if named and values["inventory"] is None and values["kubernetes"] is None:
         say(
             f"warning: {count(len(named), 'baseline knows', 'baselines know')} peers as pods, "
             "services or nodes; "
-            "without `--inventory` these are addresses that no rule has, and stray"
+            "without `--inventory` or `--kubernetes` these are addresses "
+            "that no rule has, and stray"
         )
     if unseen := not_looked_at(values["loader"], values["tier"]):
         options = (("--loader", "bcc"), ("--tier", "calls"), ("--tier", "light"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 from profiler.identity.addresses import Address, Kind
 
@@ -15,12 +17,14 @@ class Intervals:
     """The addresses that objects of a cluster have, as rows with a beginning and an end.
 
     A row that is over is given again, with its end: it replaces the one before it, which has the
-    same address, kind, name and beginning.
+    same address, kind, name and beginning. *source* is what the rows name.
     """
 
-    def __init__(self) -> None:
-        self._open: dict[Hashable, dict[_Key, tuple[Address, int]]] = {}
-        self._rows: list[tuple[Address, int, int | None]] = []
+    def __init__(self, source: str) -> None:
+        self._source = source
+        # There may be many thousands: each is kept as the text that it becomes a row of.
+        self._open: dict[Hashable, dict[_Key, tuple[bytes, int]]] = {}
+        self._rows: list[dict[str, Any]] = []
         # How many rows say of an address that it is a pod's or a node's.
         self._whose: dict[bytes, dict[Kind, int]] = {}
 
@@ -34,20 +38,21 @@ class Intervals:
         """
         is_first = source not in self._open
         before = self._open.get(source, {})
-        after = {_key(row): row for row in rows}
+        after = {_key(row): _packed(row, self._source) for row in rows}
         began_ns = now_ns if since_ns is None or not is_first else min(since_ns, now_ns)
         changed = set()
-        for key, (row, from_ns) in list(before.items()):
-            if after.get(key) != row:
-                self._end(row, from_ns, now_ns)
+        for key, (text, from_ns) in list(before.items()):
+            if after.get(key) != text:
+                self._tell(text, key, from_ns, max(from_ns, now_ns))
+                self._count(key, -1)
                 del before[key]
-                changed.add(row.addr)
-        for key, row in after.items():
+                changed.add(key[0])
+        for key, text in after.items():
             if key not in before:
-                before[key] = row, began_ns
-                self._rows.append((row, began_ns, None))
-                self._count(row, 1)
-                changed.add(row.addr)
+                before[key] = text, began_ns
+                self._tell(text, key, began_ns, None)
+                self._count(key, 1)
+                changed.add(key[0])
         if before:
             self._open[source] = before
         else:
@@ -62,25 +67,32 @@ class Intervals:
                 found[addr] = "node" if "node" in known else "pod"
         return found
 
-    def take(self) -> Iterator[tuple[Address, int, int | None]]:
-        """Yield what changed since the last time, in that order: row, beginning and end."""
+    def take(self) -> list[dict[str, Any]]:
+        """Return rows of table `addresses` for what changed since the last time, in that order."""
         rows, self._rows = self._rows, []
-        return iter(rows)
+        return rows
 
-    def _end(self, row: Address, from_ns: int, now_ns: int) -> None:
-        self._rows.append((row, from_ns, max(from_ns, now_ns)))
-        self._count(row, -1)
+    def _tell(self, text: bytes, key: _Key, from_ns: int, until_ns: int | None) -> None:
+        row = json.loads(text)
+        self._rows.append(row | {"addr": key[0], "valid_from": from_ns, "valid_to": until_ns})
 
-    def _count(self, row: Address, step: int) -> None:
-        if row.kind not in ("pod", "node"):
+    def _count(self, key: _Key, step: int) -> None:
+        addr, kind, *_ = key
+        if kind not in ("pod", "node"):
             return
-        known = self._whose.setdefault(row.addr, {})
-        known[row.kind] = known.get(row.kind, 0) + step
-        if not known[row.kind]:
-            del known[row.kind]
+        known = self._whose.setdefault(addr, {})
+        known[kind] = known.get(kind, 0) + step
+        if not known[kind]:
+            del known[kind]
         if not known:
-            del self._whose[row.addr]
+            del self._whose[addr]
 
 
 def _key(row: Address) -> _Key:
     return row.addr, row.kind, row.name, row.selector is None
+
+
+def _packed(row: Address, source: str) -> bytes:
+    columns = row.row(valid_from_ns=0, source=source)
+    del columns["addr"]
+    return json.dumps(columns, separators=(",", ":")).encode()

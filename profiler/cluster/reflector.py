@@ -108,12 +108,14 @@ class Reflector(threading.Thread):
         return None
 
     def _list(self) -> str:
-        models: list[BaseModel] = []
+        names: set[tuple[str, str]] = set()
         version = ""
         for part in self._client.list(self._resource.path, self._query):
-            models += [one for one in map(self._model, part.get("items") or []) if one is not None]
+            models = (self._model(item) for item in part.get("items") or [])
+            kept = [model for model in models if model is not None]
+            names |= self._store.take_part(self._resource.kind, kept, self._now_ns())
             version = _version(part)
-        self._store.replace(self._resource.kind, models, self._now_ns())
+        self._store.retain(self._resource.kind, names, self._now_ns())
         self._set(is_listed=True, trouble=None, lists=self.state.lists + 1)
         return version
 

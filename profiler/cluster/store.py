@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -49,7 +51,8 @@ class ClusterStore:
         self._lock = threading.RLock()
         self._controllers: dict[tuple[str, str, str], Controller] = {}
         self.owners = Owners(self._controllers)
-        self._pods: dict[_Name, PodObject] = {}
+        # There may be many thousands: they are kept as text, a tenth of what objects take.
+        self._pods: dict[_Name, bytes] = {}
         self._gone: OrderedDict[str, Pod] = OrderedDict()  # by uid
         self._by_uid: dict[str, _Name] = {}
         self._by_container: dict[str, tuple[str, str]] = {}  # uid and container's name
@@ -58,20 +61,25 @@ class ClusterStore:
         self._service_of_slice: dict[_Name, _Name] = {}
         self._answering: dict[bytes, set[_Name]] = {}  # services by what their slices have
         self._answers: dict[_Name, set[bytes]] = {}  # and the other way round
-        self._addresses = Intervals()
+        self._addresses = Intervals(source)
         self._names: dict[str, set[_Name]] = {}
 
     # --- what the API server says --------------------------------------------------------------
 
-    def replace(self, kind: str, items: Iterable[BaseModel], now_ns: int) -> None:
-        """Take *items* as all objects of *kind* that there are now."""
+    def take_part(self, kind: str, items: Iterable[BaseModel], now_ns: int) -> set[_Name]:
+        """Take *items* as a part of a list of *kind*; return the names that are in it."""
         models: list[Any] = list(items)
         with self._lock:
-            listed = {_name(item) for item in models}
-            for name in self._names.get(kind, set()) - listed:
-                self._delete(kind, name, now_ns)
             for item in models:
                 self._put(kind, item, now_ns)
+            self.version += 1
+        return {_name(item) for item in models}
+
+    def retain(self, kind: str, names: set[_Name], now_ns: int) -> None:
+        """Take *names* as all objects of *kind* that there are now: its list is at its end."""
+        with self._lock:
+            for name in self._names.get(kind, set()) - names:
+                self._delete(kind, name, now_ns)
             self.version += 1
 
     def put(self, kind: str, item: BaseModel, now_ns: int) -> None:
@@ -106,10 +114,11 @@ class ClusterStore:
                 self._controllers[name[0], kind, name[1]] = item
 
     def _put_pod(self, name: _Name, item: PodObject, now_ns: int) -> None:
-        before = self._pods.get(name)
+        before = self._pod_object(name)
         if before is not None and before.metadata.uid != item.metadata.uid:
             self._forget_pod(name, now_ns)  # its namesake: a StatefulSet's pods keep their names
-        self._pods[name] = item
+        text = item.model_dump_json(by_alias=True, exclude_defaults=True)
+        self._pods[name] = zlib.compress(text.encode(), 1)
         pod = pod_from(item, self.owners)
         for uid in pod.uids:
             self._by_uid[uid] = name
@@ -119,6 +128,10 @@ class ClusterStore:
         since = item.status.start_time or item.metadata.creation_timestamp
         rows = list(addresses_of_pods([(pod, item)]))
         self._reconsider(self._set(("Pod", name), rows, since, now_ns), now_ns)
+
+    def _pod_object(self, name: _Name) -> PodObject | None:
+        text = self._pods.get(name)
+        return None if text is None else PodObject.model_validate(json.loads(zlib.decompress(text)))
 
     def _put_slice(self, name: _Name, item: EndpointSlice, now_ns: int) -> None:
         service = service_of(item)
@@ -150,9 +163,10 @@ class ClusterStore:
                 self._controllers.pop((name[0], kind, name[1]), None)
 
     def _forget_pod(self, name: _Name, now_ns: int) -> None:
-        item = self._pods.pop(name, None)
+        item = self._pod_object(name)
         if item is None:
             return
+        del self._pods[name]
         pod = pod_from(item, self.owners)
         for uid in pod.uids:
             self._by_uid.pop(uid, None)
@@ -204,16 +218,13 @@ class ClusterStore:
         if addresses:
             self._answers[service] = addresses
 
-    def take_addresses(self) -> list[dict[str, object]]:
+    def take_addresses(self) -> list[dict[str, Any]]:
         """Return rows of table `addresses` for what changed since the last time.
 
         A row replaces an earlier one of the same address, kind, name and beginning.
         """
         with self._lock:
-            return [
-                row.row(valid_from_ns=began, valid_to_ns=ended, source=self._source)
-                for row, began, ended in self._addresses.take()
-            ]
+            return self._addresses.take()
 
     # --- as an inventory -----------------------------------------------------------------------
 
@@ -231,7 +242,7 @@ class ClusterStore:
     def pod(self, namespace: str, name: str) -> Pod | None:
         """Return the pod of this name."""
         with self._lock:
-            item = self._pods.get((namespace, name))
+            item = self._pod_object((namespace, name))
             return None if item is None else pod_from(item, self.owners)
 
     def pod_of_uid(self, uid: str) -> Pod | None:

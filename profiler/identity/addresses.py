@@ -60,9 +60,7 @@ class Address:
     namespace: str | None = None
     selector: Mapping[str, str] | None = field(default=None, hash=False)
 
-    def row(
-        self, *, valid_from_ns: int, valid_to_ns: int | None = None, source: str = "inventory"
-    ) -> dict[str, object]:
+    def row(self, *, valid_from_ns: int, source: str = "inventory") -> dict[str, object]:
         """Return this as a row of the `addresses` table."""
         return {
             "addr": self.addr,
@@ -80,7 +78,7 @@ class Address:
             "owner_name": None if self.pod is None else self.pod.owner.name,
             "selector": None if self.selector is None else dict(self.selector),
             "valid_from": valid_from_ns,
-            "valid_to": valid_to_ns,
+            "valid_to": None,
             "source": source,
         }
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.containers import Container
+from demo.inventory import PlacedPod, inventory
+from demo.oci import Pod, Spec
 from ethogram.errors import UsageError
 from profiler.cluster.access import Access, in_cluster
 from profiler.cluster.client import ClusterError, ReadOnlyClient, RefusedError
@@ -16,6 +19,8 @@ from profiler.cluster.kubelet import KubeletSource, kubelet_access
 from profiler.cluster.source import ClusterSource
 from tests.api_server import TOKEN, ApiServer
 from tests.e2e.receivers import until
+from tests.e2e.recorded import POD, recorded
+from tests.hosts import HEX
 from tests.unit.test_cluster_store import created, endpoints, service
 from tests.unit.test_inventory import NS, REPLICA_SET, pod
 
@@ -253,3 +258,30 @@ def test_outside_a_pod_there_is_no_service_account(monkeypatch):
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(UsageError, match="this is no pod"):
         in_cluster()
+
+
+def test_a_recording_names_what_the_cluster_tells_of_after_it_ended(
+    server: ApiServer, busybox_image: Path, tmp_path: Path
+) -> None:
+    shop = Pod("shop", "checkout-5d4f8c7b9d-x2x9z", POD.uid, "nginx", "nginx:1")
+    placed = PlacedPod(shop, "checkout", shop.name.rpartition("-")[0], "10.77.0.10", HEX)
+    items = inventory("shop", [placed])["items"]
+    server.is_down = True
+
+    def live() -> None:
+        with Container(busybox_image, Spec(["true"], pod=shop)) as container:
+            container.start()
+            container.wait()
+        server.put(*[item for item in items if item["kind"] != "Namespace"])
+        server.is_down = False
+        known = server.requests
+        until(lambda: known["Pod watch"] and known["ReplicaSet watch"] and known["Service watch"])
+
+    given = f"kubeconfig={server.kubeconfig()}"
+    seen = recorded(tmp_path, live, "--namespace", "shop", "--kubernetes", given)
+    names = {(row["kind"], row["name"], row["container"]) for row in seen.workloads.values()}
+    assert ("Deployment", "checkout", "nginx") in names
+    assert not {kind for kind, *_ in names} - {"Deployment"}
+    addresses = seen.rows("addresses")
+    assert {row["source"] for row in addresses} == {"apiserver"}
+    assert {"pod", "service", "node"} <= {row["kind"] for row in addresses}
