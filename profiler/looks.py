@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ethogram.contracts.events import NO_SLOT
-from profiler.registry import Instance
+from profiler.instances import Instance
 from profiler.ring import Records
 
 __all__ = ["Looks"]

@@ -350,6 +350,7 @@ class Session:
         began, askers = time.thread_time_ns(), self.looks.begin()
         drained = self._attached.look()
         self._registry.take(drained.records, is_live=self._is_live)
+        self._ask_cluster()
         now = self.clock.boot_ns()
         self._writer.look(drained, self._window_began, now)
         self.looks.looked(askers, time.thread_time_ns() - began, now)

@@ -371,7 +371,7 @@ _ALL = (
         ("owner_name", "str?", "name of the pod's owner"),
         ("selector", "map?", "labels that pick the pods: the owner's or the service's selector"),
         ("valid_from", "ts", "since when"),
-        ("valid_to", "ts?", "until when"),
+        ("valid_to", "ts?", "until when: then the row is given again, and replaces this one"),
         ("source", "enum:source", "where it comes from"),
     ),
     _table(
