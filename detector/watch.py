@@ -22,6 +22,7 @@ from detector.options import (
     WatchResult,
     WindowStatus,
 )
+from detector.pushdown import Pushdown
 from detector.reload import Reloader, Update
 from detector.sensor.guard import Guard
 from detector.sensor.kept import Kept
@@ -135,6 +136,7 @@ class _Watcher:
         self._tally = Tally(lambda: clock.utc_ns(clock.boot_ns()))
         self._watched: Watched | None = None
         self._judge: Judge | None = None
+        self._pushdown: Pushdown | None = None
         self._unknown: UnknownWorkloads | None = None
         self._recording: BesideWatch | None = None
         if options.storage:
@@ -188,6 +190,8 @@ class _Watcher:
         )  # fmt: skip
         if self._options.unknown == "alert":
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
+        if loader == "core":
+            self._pushdown = Pushdown(self._watched, session.push)
         manifest = first_manifest(self._options, session.facts, session.clock)
         if self._events:
             self._judge.tell_events(self._events, run=manifest.recording_id)
@@ -203,6 +207,8 @@ class _Watcher:
         assert self._judge is not None
         assert self._guard is not None
         self._judge.judge(live, between)
+        if self._pushdown:
+            self._pushdown.take()
         if not live.window("windows").num_rows:
             return  # a look: the window goes on
         if self._unknown:
@@ -249,6 +255,7 @@ class _Watcher:
             self._baselines = replace(self._baselines, trouble=update.trouble)
         else:
             self._watched.replace(update.library)
+            self.session.renew_news()
             self._baselines = BaselinesStatus(
                 len(update.library.known), self._now(), self._baselines.changes + 1
             )

@@ -178,6 +178,10 @@ class Watched:
             for number in one.living
         }
 
+    def known_instances(self) -> frozenset[int]:
+        """Return every instance that a window told of and that is not forgotten."""
+        return frozenset(self._instances)
+
     def unknown(self) -> list[Workload]:
         """Return the workloads that no baseline is for, of which something runs."""
         return [one for one in self._workloads.values() if one.known is None and one.living]

@@ -6,10 +6,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ethogram.contracts.events import RecordKind
+from ethogram.contracts.events import NATIVE_CALLS, RecordKind
 from ethogram.contracts.manifest import Program, Stopped
 from ethogram.errors import PreflightError, UsageError
 from profiler import privileges
@@ -98,6 +98,7 @@ class Session:
         self._writer: WindowWriter | None = None
         self._command: CommandRun | None = None
         self._silenced: set[int] = set()
+        self._pushed: dict[int, bytes | None] = {}  # by slot
         self._window_began = 0
         self._polls = 0
         self._asked_all = 0
@@ -375,6 +376,23 @@ class Session:
             on_window(report)
         give_back_memory()
 
+    def push(self, calls: Mapping[int, bytes | None]) -> None:
+        """Tell the kernel side what is no news of an instance: *calls*, or None for anything."""
+        for slot in self._registry.slots.values():
+            number = slot.instance.number
+            if number not in calls or slot.instance.verdict != "wanted":
+                continue
+            allowed = calls[number]
+            if slot.number not in self._pushed or self._pushed[slot.number] != allowed:
+                self._pushed[slot.number] = allowed
+                self._attached.push(
+                    slot.number, allowed or bytes(NATIVE_CALLS // 8), is_muted=allowed is None
+                )
+
+    def renew_news(self) -> None:
+        """Have everything told as new once more: what is allowed has changed."""
+        self._attached.renew_news()
+
     def _silence_unwanted(self) -> None:
         """Spare the kernel side the work for workloads that nobody asked for."""
         for instance in self._registry.unwanted():
@@ -390,6 +408,8 @@ class Session:
         for instance in self._registry.ended(before):
             slots = self._registry.forget(instance)
             self._silenced.discard(instance.cgroup_id)
+            for number in slots:
+                self._pushed.pop(number, None)
             for cgroup_id, mntns in instance.kernel_keys:
                 is_gone = cgroup_id == instance.cgroup_id
                 self._attached.forget(cgroup_id, mntns, slots, is_gone=is_gone)

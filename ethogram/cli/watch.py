@@ -100,7 +100,9 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 @sink_options
 @state_option
 @listen_option
-@session_options(window="1s", window_help="How long a window is; findings come at the end of each.")
+@session_options(
+    window="1s", window_help="How long a window is; what is not new is judged at its end."
+)
 @target_options
 def command(**values: Any) -> None:
     """Watch workloads, and report what strays from their baselines.

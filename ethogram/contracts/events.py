@@ -17,9 +17,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ARCHES", "NO_SLOT", "STRUCTS", "EventFlag", "LossPlace", "News", "RecordKind", "Struct"]
+__all__ = [
+    "ARCHES",
+    "NATIVE_CALLS",
+    "NO_SLOT",
+    "STRUCTS",
+    "EventFlag",
+    "LossPlace",
+    "News",
+    "RecordKind",
+    "Struct",
+]
 
 NO_SLOT = 0xFFFFFFFF
+NATIVE_CALLS = 512
 # `enum arch`: the order of ENUMS["arch"].
 ARCHES = ("x86_64", "i386", "x32", "aarch64", "arm")
 

@@ -134,6 +134,9 @@ class Loader(Protocol):
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Tell of no *calls*, a bitmap, as news of *slot*, or of nothing at all."""
 
+    def renew_news(self) -> None:
+        """Tell of everything as new once more."""
+
     def end_window(self) -> Drained:
         """End the open window and return it whole."""
 

@@ -287,6 +287,9 @@ class BccLoader:
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Do nothing: this loader has no news."""
 
+    def renew_news(self) -> None:
+        """Do nothing: this loader has no news."""
+
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
         assert self._counters is not None

@@ -95,6 +95,7 @@ class CoreLoader:
         self._counters: Counters | None = None
         self._live: dict[str, Program] = {}
         self._window = 0
+        self._generation = 0
         self._retiring: list[int] = []  # slots of whom was forgotten in this window
         self._retired: list[int] = []  # and in the one before
         self._features = config.features
@@ -379,6 +380,11 @@ class CoreLoader:
         scope = (c_char * scopes.value_size)()
         if scopes.lookup_into(key, scope):
             scopes.update(key, scope.raw[:8] + calls + struct.pack("<II", is_muted, 0))
+
+    def renew_news(self) -> None:
+        """Let what was told count as new."""
+        self._generation += 1
+        self._set_switch("news_generation", self._generation)
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
