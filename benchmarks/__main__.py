@@ -15,7 +15,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import events, loops, memory, pipeline, services, start, storms, watch_cost
+from benchmarks import (
+    events,
+    loops,
+    memory,
+    pipeline,
+    services,
+    start,
+    storms,
+    watch_cost,
+    watch_latency,
+)
 from benchmarks.machine import facts
 from benchmarks.progress import say
 from benchmarks.report import Part, as_json, as_markdown, as_text, replaced
@@ -31,6 +41,7 @@ ROUNDS = {
     "storms": (1, 1),
     "pipeline": (3, 1),
     "watch-cost": (30, 5),
+    "watch-latency": (210, 9),
     "events": (5, 1),
 }
 
@@ -63,7 +74,10 @@ def _options() -> argparse.Namespace:
         "--only", type=_names, metavar="PART[,PART...]", help=f"of {', '.join(ROUNDS)}"
     )
     parser.add_argument(
-        "--rounds", type=_positive, metavar="N", help="for each part; of watch-cost, seconds"
+        "--rounds",
+        type=_positive,
+        metavar="N",
+        help="for each part; of watch-cost, seconds; of watch-latency, acts",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -110,6 +124,7 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
             SAMPLE, directory, rows=500 if options.quick else 10_000, rounds=rounds("events")
         ),
         "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
+        "watch-latency": lambda: watch_latency.measure(directory, acts=rounds("watch-latency")),
     }
     for name, measure in others.items():
         if name in names:

@@ -1,45 +1,52 @@
 """What baselines allow is no news, and of whom nobody judges nothing is."""
 
-import platform
-from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any, cast
+from pathlib import Path
 
 import pytest
 
 from detector.pushdown import Pushdown
+from ethogram.contracts.baseline import dump_baseline
+from ethogram.contracts.recording import Recording
 from ethogram.contracts.syscall_names import number_of
+from learner.learn import learn
+from learner.summary import summarize
+from tests.recordings import shop_recording
+from tests.replay import Replay
 
 pytestmark = pytest.mark.unit
 
-
-def _known(*names: str, arch: str = platform.machine()) -> Any:
-    values = [SimpleNamespace(arch=arch, nr=number_of(arch, name)) for name in names]
-    rules = SimpleNamespace(syscalls=[SimpleNamespace(value=value) for value in values])
-    return SimpleNamespace(
-        baseline=SimpleNamespace(rules=SimpleNamespace(of_workload=lambda: rules))
-    )
+ARCH = "x86_64"  # of what was recorded
 
 
-def _pushed(judged: Mapping[int, Any], known: set[int]) -> dict[int, bytes | None]:
+@pytest.fixture
+def shop(tmp_path: Path) -> Replay:
+    """The shop, seen by a detector that has a baseline of one of its workloads."""
+    recording, baselines = shop_recording(tmp_path / "rec"), tmp_path / "baselines"
+    baselines.mkdir()
+    for number, baseline in enumerate(learn(summarize(Recording.open(recording)))):
+        (baselines / f"{number}.baseline.yaml").write_text(dump_baseline(baseline))
+    replay = Replay(baselines)
+    replay.recording(shop_recording(tmp_path / "again"))
+    return replay
+
+
+def test_each_allowed_call_is_a_bit(shop: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: ARCH)
     pushed: dict[int, bytes | None] = {}
-    watched = SimpleNamespace(instances=lambda: judged, known_instances=lambda: known)
-    Pushdown(cast("Any", watched), pushed.update).take()
-    return pushed
+    Pushdown(shop.watched, pushed.update).take()
+    judged = {number: known for number, known in shop.watched.instances().items() if known}
+    assert judged
+    for number, known in judged.items():
+        names = {rule.value.name for rule in known.baseline.rules.of_workload().syscalls}
+        assert names
+        bits = int.from_bytes(pushed[number] or b"", "little")
+        assert bits == sum(1 << (number_of(ARCH, name or "") or 0) for name in names)
 
 
-def test_each_allowed_call_is_a_bit() -> None:
-    (calls,) = _pushed({7: _known("read", "getppid")}, {7}).values()
-    assert calls is not None
-    bits = int.from_bytes(calls, "little")
-    wanted = [number_of(platform.machine(), name) for name in ("read", "getppid")]
-    assert bits == sum(1 << number for number in wanted if number is not None)
-
-
-def test_calls_of_another_architecture_are_none_of_these() -> None:
-    other = "i386" if platform.machine() == "x86_64" else "x86_64"
-    assert _pushed({7: _known("read", arch=other)}, {7}) == {7: bytes(64)}
-
-
-def test_whom_nobody_judges_has_no_news() -> None:
-    assert _pushed({7: None}, {7, 8}) == {7: bytes(64), 8: None}
+def test_calls_of_another_architecture_are_none_of_these(
+    shop: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    pushed: dict[int, bytes | None] = {}
+    Pushdown(shop.watched, pushed.update).take()
+    assert {calls for calls in pushed.values() if calls is not None} == {bytes(64)}

@@ -1,25 +1,33 @@
 """A look comes soon after news, and nobody takes the time of others."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
 
 from ethogram.contracts.events import STRUCTS
+from profiler.identity.model import Identity
 from profiler.looks import GATHER_NS, ROOM_NS, ROOM_OF_ALL_NS, Looks
+from profiler.registry import Instance
 from profiler.ring import Records
+from profiler.targets import Verdict
 
 pytestmark = pytest.mark.unit
 
 SECOND = 1_000_000_000
+IDENTITY = Identity(kind="Command", name="job", runtime_id="1", source="command", state="resolved")
 
 
-def _looks(verdicts: dict[int, str]) -> Looks:
-    def instance_of(slot: int) -> Any:
-        return SimpleNamespace(number=slot, verdict=verdicts[slot]) if slot in verdicts else None
+def _looks(verdicts: dict[int, Verdict]) -> Looks:
+    def instance_of(slot: int) -> Instance | None:
+        return _instance(slot, verdicts[slot]) if slot in verdicts else None
 
     return Looks(instance_of)
+
+
+def _instance(number: int, verdict: Verdict) -> Instance:
+    return Instance(
+        number=number, cgroup_id=number, path=None, identity=IDENTITY, started_ns=0,
+        mntns=0, mntns_inode=0, netns=0, pid=0, is_live=True, verdict=verdict,
+    )  # fmt: skip
 
 
 def _news(time_ns: int, *slots: int) -> list[Records]:
@@ -44,7 +52,7 @@ def test_what_comes_together_is_looked_at_together() -> None:
 
 
 def test_nobody_looks_at_what_is_left_out_or_has_no_name_yet() -> None:
-    verdicts = {1: "unwanted", 2: "pending"}
+    verdicts: dict[int, Verdict] = {1: "unwanted", 2: "pending"}
     looks = _looks(verdicts)
     looks.note(_news(SECOND, 1, 2))
     assert looks.due_ns(2 * SECOND) is None
