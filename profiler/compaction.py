@@ -37,7 +37,7 @@ from ethogram.contracts.tables import TABLES, Table
 from ethogram.errors import CaptureError, RecordingError
 from profiler.lock import lock_directory
 
-__all__ = ["compact", "compact_part"]
+__all__ = ["compact", "compact_part", "write_parquet"]
 
 # A group is held in memory, and written in one piece while the kernel's rings fill.
 _GROUP_ROWS = 1 << 18
@@ -105,7 +105,7 @@ def compact_part(
     stream = directory / JOURNAL_DIRECTORY / part_name(table, part, JOURNAL_SUFFIX)
     target = directory / part_name(table, part, PARQUET_SUFFIX)
     if all(file.path != target.name for file in manifest.files):
-        written = _write_parquet(TABLES[table], stream, target, between)
+        written = _write_part(TABLES[table], stream, target, between)
         if written is not None:
             if windows is not None:
                 span = {"first_window": windows[0], "last_window": windows[1]}
@@ -116,7 +116,7 @@ def compact_part(
     return manifest
 
 
-def _write_parquet(
+def _write_part(
     table: Table, stream: Path, target: Path, between: Callable[[], None]
 ) -> DataFile | None:
     """Write *stream* as *target*; None, and no file, where it holds no whole batch."""
@@ -126,11 +126,22 @@ def _write_parquet(
         raise RecordingError(f"`{stream}` is no journal: {error}") from error
     if not extent.batches:
         return None
+    return write_parquet(table, _rows(table, stream, extent.batches), target, between=between)
+
+
+def write_parquet(
+    table: Table,
+    batches: Iterator[pa.RecordBatch],
+    target: Path,
+    *,
+    between: Callable[[], None] = lambda: None,
+) -> DataFile:
+    """Write rows of *table* as the file *target*, whole or not at all; return how to list it."""
     temporary = target.with_name(target.name + TEMPORARY_SUFFIX)
     temporary.unlink(missing_ok=True)
     sink = _Sink(temporary)
     try:
-        rows = _copy(table, _rows(table, stream, extent.batches), sink, between)
+        rows = _copy(table, batches, sink, between)
         sink.sync()
         between()
         temporary.replace(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from ethogram.contracts.durable import TEMPORARY_SUFFIX, sync_directory
@@ -17,7 +18,15 @@ from ethogram.contracts.manifest import MANIFEST_NAME
 from ethogram.errors import UsageError
 from profiler.lock import lock_directory
 
-__all__ = ["bring_back", "claim_directory", "delete_recording", "forget_replaced", "make_private"]
+__all__ = [
+    "bring_back",
+    "claim_directory",
+    "delete_recording",
+    "delete_void",
+    "forget_replaced",
+    "holds_replaced",
+    "make_private",
+]
 
 # The recording that `--force` replaces, until the first window of the new one is whole.
 _REPLACED = "replaced"
@@ -90,6 +99,23 @@ def delete_recording(directory: Path) -> None:
         path.unlink()
     with contextlib.suppress(FileNotFoundError):
         (directory / JOURNAL_DIRECTORY).rmdir()
+
+
+def delete_void(directory: Path, listed: Collection[str]) -> int:
+    """Delete the files of the recording *directory* that its manifest does not list; say how many.
+
+    Those that a kill left of a rewriting: nobody reads them, and they hold rows all the same.
+    """
+    ours, _ = _sorted_out(directory)
+    void = [path for path in ours if path.name not in {MANIFEST_NAME, *listed}]
+    for path in void:
+        path.unlink()
+    return len(void)
+
+
+def holds_replaced(directory: Path) -> bool:
+    """Say whether a recording that was set aside is there still."""
+    return (directory / _REPLACED).is_dir()
 
 
 def _unwritable(directory: Path, error: OSError) -> UsageError:

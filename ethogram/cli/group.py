@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "suppress": "Hear no more of a finding until a day: by a suppression with an owner.",
         "query": "Ask recordings and findings in SQL.",
         "tree": "Draw a process tree with files, connections and ends.",
+        "forget": "Remove a workload from recordings and summaries.",
         "schema": "Print the schema of a recording's tables.",
     }
 )

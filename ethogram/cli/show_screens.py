@@ -62,6 +62,13 @@ def print_manifest(console: Console, manifest: Manifest) -> None:
                 "deleted; what follows is about the rest"
             )
         )
+    if (forgotten := manifest.forgotten) is not None:
+        console.print(
+            printable(
+                f"forgotten: {count(forgotten.workloads, 'workload')}, "
+                f"{count(forgotten.rows, 'row')}, last {forgotten.last:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        )
     console.print()
 
 

@@ -23,6 +23,7 @@ from functools import lru_cache
 __all__ = [
     "WorkloadKey",
     "instance_key",
+    "names_workload",
     "parse_workload_key",
     "workload_key",
     "workload_key_of",
@@ -114,6 +115,27 @@ def parse_workload_key(key: str) -> WorkloadKey:
 def instance_key(host_id: str, runtime_id: str) -> str:
     """Return the key of one container, unit start or command run on one host."""
     return f"{_escape(host_id)}/{_escape(runtime_id)}"
+
+
+def names_workload(name: str, key: WorkloadKey) -> bool:
+    """Say whether *name* is what somebody calls the workload *key*.
+
+    A whole key, or `[NAMESPACE/[KIND/]]NAME` or `NAMESPACE/KIND/NAME/CONTAINER`; `_` is none.
+    """
+    if name.count("/") == _PARTS - 1:
+        return name == str(key)
+    parts = [None if part == _ABSENT else part for part in name.split("/")]
+    match parts:
+        case [last]:
+            return last == key.name
+        case [namespace, last]:
+            return (namespace, last) == (key.namespace, key.name)
+        case [namespace, kind, last]:
+            return (namespace, kind, last) == (key.namespace, key.kind, key.name)
+        case [namespace, kind, last, container]:
+            given = (namespace, kind, last, container)
+            return given == (key.namespace, key.kind, key.name, key.container)
+    return False
 
 
 def _optional(row: Mapping[str, object], column: str) -> str | None:

@@ -34,6 +34,7 @@ __all__ = [
     "Command",
     "DataFile",
     "Dropped",
+    "Forgotten",
     "Manifest",
     "Program",
     "Redaction",
@@ -114,6 +115,14 @@ class Dropped(_Part):
     until: AwareDatetime
 
 
+class Forgotten(_Part):
+    """What `ethogram forget` has removed, all in all: whose it was is what nobody is to know."""
+
+    workloads: NonNegativeInt
+    rows: NonNegativeInt
+    last: AwareDatetime
+
+
 class DataFile(_Part):
     """One Parquet file; the journal's part of the same number no longer counts once it is here.
 
@@ -173,6 +182,7 @@ class Manifest(_Part):
     losses: NonNegativeInt = 0
     retain: str | None = None
     dropped: Dropped | None = None
+    forgotten: Forgotten | None = None
     file_changes: Literal[True] | None = None
     arguments: Literal[True] | None = None
     stopped: Stopped | None = None
