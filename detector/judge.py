@@ -41,6 +41,8 @@ __all__ = ["Judge"]
 # What is told together, where a new image explains it.
 _SMALL = ("info", "low")
 
+_DEVIATES = SEVERITIES.index("medium")
+
 
 class _Strayed(NamedTuple):
     instance: int
@@ -92,7 +94,7 @@ class Judge:
         self._details.begin(live)
         context = self._lookups.of(live)
         self._tree.take(live.changed_processes(), live.table("executables"))
-        self._watched.take(live, time=_iso(now_ns))
+        self._watched.take(live, now_ns=now_ns)
         self._suppressions.take_day(datetime.fromtimestamp(now_ns / 1e9, UTC).date())
         between()
         instances = self._watched.instances()
@@ -132,7 +134,10 @@ class Judge:
                 whose[instance] = self._watched.whose(instance)
             before = self.findings.total
             self.findings.take(sighting, whose[instance], now_ns)
-            self._watched.of_instance(instance).findings += self.findings.total - before
+            told = self.findings.total - before
+            self._watched.of_instance(instance).findings += told
+            if told and SEVERITIES.index(sighting.severity) >= _DEVIATES:
+                self._watched.deviated(instance, now_ns)
 
     # --- deviations --------------------------------------------------------------------------
 
@@ -258,7 +263,3 @@ def _span(live: Live) -> tuple[int, int]:
     windows = live.table("windows")[-1:]
     began, ended = (windows.column(name).cast(pa.int64())[0].as_py() for name in ("start", "end"))
     return began, ended
-
-
-def _iso(utc_ns: int) -> str:
-    return datetime.fromtimestamp(utc_ns / 1e9, UTC).isoformat().replace("+00:00", "Z")

@@ -8,10 +8,12 @@ From the gravest; the first that holds is the state:
   nobody knows whose they were
 - `rollout`: it runs an image that the baseline was not learnt from
 - `learning`: the baseline is thin; what it lacks may be normal
+- `deviating`: it would be `ok`, and lately a finding of severity medium or more was told of it
 - `ok`
 
 A seccomp filter alone, as container engines install it, leaves nobody blind: the calls that it
-refuses are recorded as refused. Silence is to be trusted in `ok`, `learning` and `rollout` alone.
+refuses are recorded as refused. Silence is to be trusted in `ok`, `deviating`, `learning` and
+`rollout` alone.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detector.library import Known, subject_of
+from detector.moments import moment
 from detector.visibility import Visibility
 from ethogram.contracts.baseline import Baseline, Dimension, Subject
 from ethogram.contracts.baseline_places import BaselineFile
@@ -32,6 +35,7 @@ from ethogram.contracts.reach import dimensions_in_words
 from learner.coverage import expected_new
 
 __all__ = [
+    "DEVIATING_S",
     "HEALED_AFTER",
     "NAME_TO_COME",
     "NO_BASELINE",
@@ -45,6 +49,7 @@ __all__ = [
 ]
 
 HEALED_AFTER = 5
+DEVIATING_S = 600
 # Reasons of `unknown`.
 NO_BASELINE = "no baseline is for it"
 RECORDED = f"{NO_BASELINE}; it is recorded, so that one can be learnt"
@@ -205,6 +210,7 @@ def _why_bolder(seen: Visibility, baseline: Baseline) -> str | None:
 class _Current:
     judged: Judged
     windows_since_loss: int
+    deviated_ns: int | None = None
 
 
 class States:
@@ -235,10 +241,10 @@ class States:
         known: Known | None,
         seen: Visibility,
         *,
-        time: str,
+        now_ns: int,
         rivals: Sequence[Known] = (),
     ) -> StateChange | None:
-        """Take the window that ended at *time*; return what changed, None where nothing did."""
+        """Take the window that ended at *now_ns*; return what changed, None where nothing did."""
         key = workload_key_of(workload)
         before = self._current.get(key)
         judged = judge(
@@ -253,7 +259,10 @@ class States:
             since = 0
         if 0 < since < HEALED_AFTER and judged.state not in {"unknown", "blind"}:
             judged = Judged("degraded", f"events were lost {_windows(since)} ago")
-        self._current[key] = _Current(judged, since)
+        deviated_ns = before.deviated_ns if before else None
+        if judged.state == "ok" and deviated_ns and now_ns - deviated_ns < DEVIATING_S * 10**9:
+            judged = Judged("deviating", "what was told of it in the last 10 minutes")
+        self._current[key] = _Current(judged, since, deviated_ns)
         if before is not None and before.judged.state == judged.state:
             return None
         return StateChange(
@@ -263,8 +272,13 @@ class States:
             after=judged.state,
             reason=judged.reason,
             baseline=known.file if known else None,
-            time=time,
+            time=moment(now_ns),
         )
+
+    def deviated(self, workload_key: str, now_ns: int) -> None:
+        """Note that something of severity medium or more was told of a workload."""
+        if current := self._current.get(workload_key):
+            current.deviated_ns = now_ns
 
     def of(self, workload_key: str) -> Judged | None:
         """Return the state that a workload is in, None before its first window."""

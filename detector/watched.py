@@ -10,6 +10,7 @@ from typing import Any
 from detector.findings import Whose
 from detector.library import Known, Library, subject_of
 from detector.live import Live
+from detector.moments import moment
 from detector.options import WorkloadStatus
 from detector.states import Judged, StateChange, States, newness
 from detector.visibility import visibilities
@@ -51,6 +52,11 @@ class Workload:
         return self.row["container"] is not None or self.row["kind"] == "Container"
 
 
+def _of_finding(state: WorkloadState) -> WorkloadState:
+    """Return what *state* says of a finding: that there were others says nothing of this one."""
+    return "ok" if state == "deviating" else state
+
+
 class Watched:
     """Keeps who is watched, by the numbers that rows have."""
 
@@ -72,9 +78,12 @@ class Watched:
 
     # --- what a window says of them ----------------------------------------------------------
 
-    def take(self, live: Live, *, time: str) -> None:
-        """Take the workloads and instances of the window that ended at *time*, and their states."""
-        self._take_day(date.fromisoformat(time[:10]))
+    def take(self, live: Live, *, now_ns: int) -> None:
+        """Take the workloads and instances of the window that ended at *now_ns*, and their states.
+
+        Nanoseconds UTC.
+        """
+        self._take_day(date.fromisoformat(moment(now_ns)[:10]))
         for row in live.window("workloads").to_pylist():
             self._take_workload(row)
         instances = plain_rows(live.window("instances"))
@@ -91,7 +100,7 @@ class Watched:
                 continue
             rivals = () if workload.known else self._library.rivals(workload.row)
             change = self._states.update(
-                workload.row, workload.known, visibility, time=time, rivals=rivals
+                workload.row, workload.known, visibility, now_ns=now_ns, rivals=rivals
             )
             if change:
                 self._on_state(change)
@@ -206,7 +215,11 @@ class Watched:
         """Return the state of the workload of *instance*; None where that is over."""
         row = self._instances.get(instance)
         workload = self._workloads.get(row["workload"]) if row else None
-        return None if workload is None else self.state_of(workload).state
+        return None if workload is None else _of_finding(self.state_of(workload).state)
+
+    def deviated(self, instance: int, now_ns: int) -> None:
+        """Note that something of severity medium or more was told of *instance*."""
+        self._states.deviated(self.of_instance(instance).key, now_ns)
 
     def newness_of(self, workload: Workload) -> WorkloadState:
         """Return what tempers deviations of *workload*: `rollout`, `learning`, or else its state.
@@ -221,7 +234,7 @@ class Watched:
     def whose(self, instance: int) -> Whose:
         """Return what a finding says of *instance*."""
         workload, row = self.of_instance(instance), self._instances[instance]
-        state = self.state_of(workload).state
+        state = _of_finding(self.state_of(workload).state)
         return Whose(
             subject=workload.subject,
             instance_key=instance_key(self._host_id, row["runtime_id"]),

@@ -30,6 +30,7 @@ _STYLES = {
     "info": "dim",
 }
 _STATES = {
+    "deviating": "findings were told of it lately",
     "learning": "the baseline is thin",
     "degraded": "events were lost: there may be more",
     "blind": "part of it is not seen: there may be more",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["WatchScreen", "baseline_words", "listed", "standing", "summary"]
 
 _NAMED = 5
-_SEES_ALL = frozenset({"ok", "learning", "rollout"})
+_SEES_ALL = frozenset({"ok", "deviating", "learning", "rollout"})
 _NARROW = 80
 _CLEAR_LINE = "\r\x1b[2K"
 

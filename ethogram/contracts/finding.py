@@ -60,7 +60,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 # A finding has so many values at most.
 MOST_VALUES = 32
 SensorState = Literal["ok", "degraded", "blind"]
-WorkloadState = Literal["ok", "learning", "degraded", "blind", "rollout", "unknown"]
+WorkloadState = Literal["ok", "deviating", "learning", "degraded", "blind", "rollout", "unknown"]
 
 
 class Attack(Frozen):

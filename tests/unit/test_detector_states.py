@@ -9,13 +9,15 @@ import pyarrow as pa
 import pytest
 
 from detector.library import Known, subject_of
-from detector.states import HEALED_AFTER, StateChange, States, judge, thinness
+from detector.states import DEVIATING_S, HEALED_AFTER, StateChange, States, judge, thinness
 from detector.visibility import Visibility, visibilities
 from ethogram.contracts.baseline import Baseline, Coverage
 from ethogram.contracts.columns import batch_of
 from ethogram.contracts.keys import workload_key_of
 from ethogram.contracts.tables import TABLES
 from tests.baselines import make_baseline
+
+START_NS = 1_795_413_600 * 10**9  # 2026-11-23 06:00 UTC
 
 pytestmark = pytest.mark.unit
 
@@ -166,7 +168,7 @@ def test_the_gravest_state_goes_first() -> None:
 
 
 def update(states: States, seen: Visibility, number: int = 0, **row: Any) -> StateChange | None:
-    return states.update(WORKLOAD | row, known(), seen, time=f"2026-11-23T06:00:{number:02}Z")
+    return states.update(WORKLOAD | row, known(), seen, now_ns=START_NS + number * 10**9)
 
 
 def test_a_change_is_told_once_with_what_it_was_before() -> None:
@@ -179,7 +181,7 @@ def test_a_change_is_told_once_with_what_it_was_before() -> None:
         after="ok",
         reason="everything was seen",
         baseline=Path("b.baseline.yaml"),
-        time="2026-11-23T06:00:01Z",
+        time="2026-11-23T06:00:01.000000Z",
     )
     assert update(states, CLEAR, 2) is None
     worse = update(states, LOSSY, 3)
@@ -279,6 +281,31 @@ def test_filters_are_judged_once_the_workload_itself_runs() -> None:
         2: Visibility(has_filter=True),
         3: Visibility(),
     }
+
+
+def test_who_strayed_is_deviating_for_ten_minutes() -> None:
+    states = States()
+    update(states, CLEAR)
+    states.deviated(workload_key_of(WORKLOAD), START_NS)
+    found = update(states, CLEAR, 5)
+    assert found is not None
+    assert (found.before, found.after) == ("ok", "deviating")
+    assert found.time == "2026-11-23T06:00:05.000000Z"
+    assert update(states, CLEAR, DEVIATING_S - 1) is None
+    states.deviated(workload_key_of(WORKLOAD), START_NS + 60 * 10**9)
+    assert update(states, CLEAR, DEVIATING_S + 59) is None
+    found = update(states, CLEAR, DEVIATING_S + 60)
+    assert found is not None
+    assert (found.before, found.after) == ("deviating", "ok")
+
+
+def test_what_is_not_seen_goes_before_what_strayed() -> None:
+    states = States()
+    update(states, CLEAR)
+    states.deviated(workload_key_of(WORKLOAD), START_NS)
+    found = update(states, Visibility(lost=1), 1)
+    assert found is not None
+    assert found.after == "degraded"
 
 
 def test_a_subject_is_written_as_baselines_write_it() -> None:
