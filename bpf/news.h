@@ -75,7 +75,7 @@ static __always_inline __u64 hash_of_key(const void *key, int words, int left_ou
 
 #define SLOT_WORD(type) (__builtin_offsetof(struct type, slot) / 8)
 
-__noinline int tell_file(struct file_key *key)
+static __always_inline int tell_file(struct file_key *key)
 {
 	if (!tells_news || !key || key->errnum)
 		return 0;
@@ -95,7 +95,7 @@ __noinline int tell_flow(struct flow_key *key)
 	return 0;
 }
 
-__noinline int tell_unix(struct unix_key *key)
+static __always_inline int tell_unix(struct unix_key *key)
 {
 	if (!tells_news || !key)
 		return 0;
@@ -106,7 +106,7 @@ __noinline int tell_unix(struct unix_key *key)
 }
 
 // What a process may, or asks a ring for: news where nobody with its executable did before.
-__noinline int tell_privilege(struct privilege_key *key, __u64 exe_key)
+static __always_inline int tell_privilege(struct privilege_key *key, __u64 exe_key)
 {
 	if (!tells_news || !key)
 		return 0;
@@ -116,7 +116,7 @@ __noinline int tell_privilege(struct privilege_key *key, __u64 exe_key)
 	return 0;
 }
 
-__noinline int tell_denied(struct denied_key *key, __u64 exe_key)
+static __always_inline int tell_denied(struct denied_key *key, __u64 exe_key)
 {
 	if (!tells_news || !key)
 		return 0;

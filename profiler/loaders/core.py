@@ -10,6 +10,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from ctypes import c_char
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -108,11 +109,7 @@ class CoreLoader:
             if self._features is None:
                 self._features = KernelFeatures.of(kernel)
             wanted = self._wanted(self._opened(), kernel)
-        try:
-            self._object = self._loaded(wanted)
-        except CaptureError as whole:
-            wanted = self._taken(wanted, whole)
-            self._object = self._loaded(wanted)
+        self._object, wanted = self._loaded_whole(wanted)
         self._live = {name: self._object.programs[name] for name in wanted}
         self._open_maps()
         self._live[_HOST].run_iterator()
@@ -178,6 +175,25 @@ class CoreLoader:
             opened.close()
             raise
         return opened
+
+    def _loaded_whole(self, wanted: list[str]) -> tuple[Object, list[str]]:
+        """Load what the kernel takes; without news where it takes programs only so."""
+        noted = list(self.programs)
+        try:
+            return self._loaded_taken(wanted)
+        except CaptureError:
+            if not self._config.tells_news:
+                raise
+            self._config = replace(self._config, tells_news=False)
+            self.programs = noted
+            return self._loaded_taken(wanted)
+
+    def _loaded_taken(self, wanted: list[str]) -> tuple[Object, list[str]]:
+        try:
+            return self._loaded(wanted), wanted
+        except CaptureError as whole:
+            taken = self._taken(wanted, whole)
+            return self._loaded(taken), taken
 
     def _taken(self, names: list[str], whole: CaptureError) -> list[str]:
         """Return the programs that load: those that kernels may refuse are the first suspects."""
