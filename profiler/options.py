@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ethogram.contracts.manifest import Stopped
+from ethogram.contracts.redaction_file import RedactionRule
 from ethogram.contracts.remote import RecordingUrl
 from profiler.loaders.base import Tier
 from profiler.rotation import Rotation
@@ -62,6 +63,7 @@ class SessionOptions:
     loader: Literal["auto", "core", "bcc"] = "auto"
     tier: Tier = "full"
     keep_args: bool = False
+    redaction: tuple[RedactionRule, ...] = ()
     ready_file: Path | None = None
     cluster: str | None = None
     kubernetes: ClusterOptions | None = None

@@ -78,7 +78,8 @@ class Output:
             argv = shown_values(self.options)
             journal.update(command=Command(argv=argv, exit_status=session.command_exit))
         redaction = journal.manifest.redaction
-        journal.update(redaction=redaction.model_copy(update={"redacted": session.redacted}))
+        counts = {"redacted": session.redacted, "by_rule": session.withheld}
+        journal.update(redaction=redaction.model_copy(update=counts))
         journal.update(stopped=stopped)
         return journal.close(ended=session.clock.datetime(session.clock.boot_ns()))
 

@@ -14,6 +14,7 @@ from profiler import redaction
 from profiler.clock import BootClock
 from profiler.host import HostFacts
 from profiler.options import SessionOptions
+from profiler.withholding import Withholding
 
 __all__ = ["first_manifest", "redactor", "shown_values"]
 
@@ -38,7 +39,9 @@ def first_manifest(options: SessionOptions, facts: HostFacts, clock: BootClock) 
         tier=options.tier,
         clock=Clock(utc_offset_ns=clock.utc_offset_ns, source="CLOCK_BOOTTIME"),
         redaction=Redaction(
-            keep_args=options.keep_args, rules=() if options.keep_args else redaction.RULES
+            keep_args=options.keep_args,
+            rules=() if options.keep_args else redaction.RULES,
+            by_rule={rule.name: 0 for rule in options.redaction} or None,
         ),
         targets=TargetChoice(kind=options.targets.kind, values=values),
         command=Command(argv=values) if is_command else None,
@@ -47,12 +50,15 @@ def first_manifest(options: SessionOptions, facts: HostFacts, clock: BootClock) 
 
 def shown_values(options: SessionOptions) -> tuple[str, ...]:
     """Return the targets' names; of a command, its arguments without what looks like a secret."""
+    withheld = Withholding(options.redaction)
     if options.targets.kind != "command":
-        return options.targets.values
+        return tuple(
+            os.fsdecode(withheld.text(os.fsencode(value))) for value in options.targets.values
+        )
     shown, _ = redactor(options, is_container=lambda _id: False)(
         [os.fsencode(value) for value in options.targets.values]
     )
-    return tuple(os.fsdecode(value) for value in shown)
+    return tuple(os.fsdecode(withheld.text(value)) for value in shown)
 
 
 def redactor(

@@ -36,6 +36,7 @@ from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.sink import Sink
 from profiler.window import WindowReport, WindowWriter
+from profiler.withholding import Withholding
 
 __all__ = ["GRACE_S", "OnWindow", "Session"]
 
@@ -85,6 +86,7 @@ class Session:
         )
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
         self._executables = Executables(self.clock)
+        self._withholding = Withholding(options.redaction)
         self._processes = Processes(
             self._registry,
             self._executables,
@@ -147,6 +149,11 @@ class Session:
         return self._processes.redacted
 
     @property
+    def withheld(self) -> dict[str, int] | None:
+        """How many values each rule of `--redact-rules` changed; None without rules."""
+        return dict(self._withholding.counts) if self._options.redaction else None
+
+    @property
     def refused(self) -> list[str]:
         """The programs that the kernel refused, without what a tier does not count on."""
         return [
@@ -195,6 +202,7 @@ class Session:
             clock=self.clock,
             unknown=loader.unknown,
             is_blind=bool(self.refused),
+            withholding=self._withholding,
             meanwhile=self._glance,
         )
         seeds = self._take_new_names()
@@ -258,7 +266,8 @@ class Session:
         since = self.clock.utc_ns(self._window_began)
         rows = [row.row(valid_from_ns=since) for row in self._inventory.addresses()]
         if rows:
-            sink.append("addresses", {name: [row[name] for row in rows] for name in rows[0]})
+            columns = {name: [row[name] for row in rows] for name in rows[0]}
+            sink.append("addresses", self._withholding.of("addresses", columns))
 
     def _ask_cluster(self) -> None:
         """Take what the cluster said since the last time: names of pods, and addresses."""

@@ -25,6 +25,7 @@ from profiler.ring import Records
 from profiler.sets import PENDING, WANTED, Carried
 from profiler.sights import Sights, peer_of
 from profiler.sink import Sink
+from profiler.withholding import Withholding
 
 __all__ = ["WindowReport", "WindowWriter"]
 
@@ -69,11 +70,13 @@ class WindowWriter:
         clock: BootClock,
         unknown: frozenset[str] = frozenset(),
         is_blind: bool = False,
+        withholding: Withholding | None = None,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._sink = sink
         self._unknown = unknown
         self._is_blind = is_blind
+        self._withholding = withholding or Withholding()
         self._meanwhile = meanwhile
         self._registry = registry
         self._processes = processes
@@ -212,9 +215,11 @@ class WindowWriter:
 
     # --- tables --------------------------------------------------------------------------------
 
-    def _append(self, table: str, columns: dict[str, Any]) -> None:
+    def _append(self, table: str, columns: dict[str, Any]) -> dict[str, Any]:
+        """Hand on *columns*, and return them without what rules withhold."""
         rows = len(next(iter(columns.values())))
         if rows:
+            columns = self._withholding.of(table, columns)
             nothing = {
                 name: [None] * rows for name in columns if f"{table}.{name}" in self._unknown
             }
@@ -222,6 +227,7 @@ class WindowWriter:
             self._meanwhile()
             if "exe" in columns and table != "executables":
                 self._used.update(map(int, columns["exe"]))
+        return columns
 
     def _keyed(self, keys: np.ndarray) -> dict[str, Any]:
         return {"window": keys["window"], **self._registry.columns_of(keys["slot"])}
@@ -240,7 +246,7 @@ class WindowWriter:
             return []
         self._append("processes", columns)
         self._count(np.array(began, np.uint32), "execs", np.ones(len(began), np.uint64))
-        executed = [self._executables.paths[exe] for exe in columns["exe"]]
+        executed = [self._withholding.shown(self._executables.paths[exe]) for exe in columns["exe"]]
         return self._sights.new("exec", executed)
 
     def _write_calls(self, calls: np.ndarray) -> None:
@@ -276,10 +282,10 @@ class WindowWriter:
         keys, columns = assembly.files_columns(
             keys, values, batches, self._executables, self._clock
         )
-        self._append("files", self._keyed(keys) | columns)
+        shown = self._append("files", self._keyed(keys) | columns)["path"]
         opened = (keys["errnum"] == 0) & opens(keys["access"])
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
-        return self._sights.new("file", columns["path"])
+        return self._sights.new("file", shown)
 
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]
@@ -296,10 +302,10 @@ class WindowWriter:
 
     def _write_unix(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
         columns = flows.unix_columns(keys, values, self._executables, self._clock)
-        self._append("network", self._keyed(keys) | columns)
+        shown = self._append("network", self._keyed(keys) | columns)["unix_path"]
         is_out = keys["direction"] == _OUT
         self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
-        peers = zip(columns["unix_path"], is_out.tolist(), strict=True)
+        peers = zip(shown, is_out.tolist(), strict=True)
         return self._sights.new("peer", [path for path, out in peers if out])
 
     def _write_operations(self, window: int) -> None:

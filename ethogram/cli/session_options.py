@@ -105,6 +105,12 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
             is_flag=True,
             help="Keep arguments as they are; without it what looks like a secret is redacted.",
         ),
+        click.option(
+            "--redact-rules",
+            metavar="FILE",
+            type=click.Path(readable=False, path_type=Path),
+            help="Withhold what this file names of paths, DNS names and UNIX sockets, too.",
+        ),
     )
 
     def add(command: Any) -> Any:
@@ -117,6 +123,7 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
 
 def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
     """Return the fields of `SessionOptions` that the option *values* and the *target* stand for."""
+    from ethogram.contracts.redaction_file import load_redaction
     from profiler.targets import Targets
 
     if values["kubernetes"] and values["inventory"]:
@@ -133,6 +140,7 @@ def session_fields(values: dict[str, Any], target: Chosen) -> dict[str, Any]:
         "startup_ms": values["startup"],
         "duration_s": None if duration_ms is None else duration_ms / 1000,
         "tell": lambda line: say(f"warning: {line}"),
+        "redaction": load_redaction(rules) if (rules := values["redact_rules"]) else (),
         "kubernetes": _cluster(values["kubernetes"], values["node"]),
         **{
             name: values[name]

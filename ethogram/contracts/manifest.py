@@ -72,11 +72,15 @@ class Clock(_Part):
 
 
 class Redaction(_Part):
-    """What was withheld: *rules* names the rules, *redacted* counts the arguments they changed."""
+    """What was withheld: *rules* names the rules, *redacted* counts the arguments they changed.
+
+    *by_rule*: of each rule of `--redact-rules`, how many values of rows it changed.
+    """
 
     keep_args: bool = False
     rules: tuple[str, ...] = ()
     redacted: NonNegativeInt = 0
+    by_rule: dict[str, NonNegativeInt] | None = None
 
 
 class Program(_Part):
