@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Replay recordings through policies: what would they deny?",
         "relax": "Let exported policies log instead of deny, at once, and back.",
         "watch": "Watch workloads, and report what strays from their baselines.",
+        "webhook": "Answer an API server that asks whether pods may be.",
         "sign": "Sign baselines, so that `watch --verify-key` takes no others.",
         "accept": "Allow what a finding showed, by an overlay with author, reason and end.",
         "suppress": "Hear no more of a finding until a day: by a suppression with an owner.",

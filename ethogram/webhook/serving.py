@@ -1,0 +1,155 @@
+"""Serves the application over TLS by uvicorn, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ethogram.errors import UsageError
+from ethogram.webhook.app import Webhook, application
+from ethogram.webhook.certificates import Certificate
+from ethogram.webhook.seccomp_patch import read_confirmed
+
+__all__ = ["POLL_S", "Service"]
+
+# Longer than an API server keeps a connection that it does not use, 90 s: of two that close it at
+# once, the one that sends would lose a request.
+_KEEP_ALIVE_S = 120
+_HEAD_S = 5.0
+POLL_S = 5.0
+_SOON_S = 0.01
+_LAST_S = 5
+_HEAD_BYTES = 16 << 10
+_CONNECTIONS = 512
+
+
+class _Patient(H11Protocol):
+    """Ends connections on which no whole head of a request comes, which uvicorn waits for."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look_again(is_late=True)
+
+    def _look_again(self, *, is_late: bool) -> None:
+        self._watch = self.loop.call_later(_HEAD_S, self._look, is_late)
+
+    def _look(self, was_late: bool) -> None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        is_late = is_idle and (self.cycle is None or self._has_begun_a_head())
+        if is_late and was_late:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self._look_again(is_late=is_late)
+
+    def _has_begun_a_head(self) -> bool:
+        return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again at the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Answers on *listener*; *say* is for people, *on_ready* is called once connections are taken.
+
+    The files of *certificate*, and *confirmed*, are looked at every few seconds.
+    """
+
+    webhook: Webhook
+    listener: socket.socket
+    certificate: Certificate
+    confirmed: Path | None
+    say: Callable[[str], None]
+    on_ready: Callable[[], None]
+
+    def run(self) -> None:
+        """Answer until a SIGTERM or SIGINT; then end what was begun, and return."""
+        with asyncio.Runner() as runner:
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        server = _Server(_config(self.webhook, self.certificate))
+        loop = asyncio.get_running_loop()
+
+        def leave() -> None:
+            self.webhook.is_leaving = True
+            server.should_exit = True
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, leave)
+        looking = loop.create_task(self._look_at_files())
+        ready = loop.create_task(self._tell_ready(server))
+        try:
+            await server.serve(sockets=[self.listener])
+        finally:
+            looking.cancel()
+            ready.cancel()
+
+    async def _tell_ready(self, server: uvicorn.Server) -> None:
+        while not server.started:
+            await asyncio.sleep(_SOON_S)
+        self.on_ready()
+
+    async def _look_at_files(self) -> None:
+        before: object = None
+        while True:
+            self._look_at_certificate()
+            self.webhook.count_exemptions()
+            if self.confirmed is not None:
+                before = self._take_confirmed(self.confirmed, before)
+            await asyncio.sleep(POLL_S)
+
+    def _look_at_certificate(self) -> None:
+        taken = self.certificate.reload(self.say)
+        counts = self.webhook.counts
+        if taken is not None:
+            counts.reloads["taken" if taken else "refused"] += 1
+        if taken:
+            self.say("the certificate changed: new connections get the new one")
+        counts.expires_s = self.certificate.expires_s
+
+    def _take_confirmed(self, path: Path, before: object) -> object:
+        """Take what *path* says where that changed; what cannot be read confirms nothing."""
+        stamp: object
+        try:
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if stamp == before:
+                return before
+            self.webhook.confirmed = read_confirmed(path)
+        except (OSError, UsageError) as error:
+            stamp = str(error)
+            self.webhook.confirmed = frozenset()
+            if stamp != before:
+                self.say(f"warning: no profile is taken for confirmed: {stamp}")
+        return stamp
+
+
+def _config(webhook: Webhook, certificate: Certificate) -> uvicorn.Config:
+    config = uvicorn.Config(
+        application(webhook), http=_Patient, ws="none", lifespan="off", loop="asyncio",
+        log_config=None, log_level="critical", access_log=False, server_header=False,
+        date_header=False, timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=_LAST_S,
+        limit_concurrency=_CONNECTIONS, h11_max_incomplete_event_size=_HEAD_BYTES,
+    )  # fmt: skip
+    config.load()
+    config.ssl = certificate.context
+    return config
