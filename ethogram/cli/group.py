@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "query": "Ask recordings and findings in SQL.",
         "tree": "Draw a process tree with files, connections and ends.",
         "forget": "Remove a workload from recordings and summaries.",
-        "schema": "Print the schema of a recording's tables.",
+        "schema": "Print the schema of tables, findings and events.",
     }
 )
 
