@@ -260,6 +260,10 @@ int BPF_PROG(ring_completed, void *ring, void *address)
 	state = ring_owner();
 	if (!state)
 		return 0;
+	if (opcode == RING_SOCKET) {
+		record_ring_made(state, key, BPF_CORE_READ(req, cqe.res));
+		return 0;
+	}
 	if (RING_BIT(opcode) & RING_SOCKETS) {
 		record_ring_socket(state, key, opcode, BPF_CORE_READ(req, cqe.res));
 		return 0;

@@ -135,6 +135,14 @@ static __always_inline bool ring_named(struct sock *sk, __u64 address, __u32 opc
 	return true;
 }
 
+// In a frame of its own: what is below it is deep.
+__noinline int record_ring_made(struct task_state *state, __u64 address, __s64 result)
+{
+	if (state)
+		ring_socket_made(state, (void *)address, result);
+	return 0;
+}
+
 __noinline int record_ring_socket(struct task_state *state, __u64 address, __u32 opcode,
 				  __s64 result)
 {
@@ -144,10 +152,6 @@ __noinline int record_ring_socket(struct task_state *state, __u64 address, __u32
 
 	if (!state)
 		return 0;
-	if (opcode == RING_SOCKET) {
-		ring_socket_made(state, (void *)address, result);
-		return 0;
-	}
 	sk = socket_of_file(BPF_CORE_READ(req, file));
 	if (family_of(sk) != AF_UNIX)
 		return 0;

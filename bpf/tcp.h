@@ -24,25 +24,28 @@ static __always_inline bool is_same_address(const __u8 *one, const __u8 *other)
 // of them left. The connection counts as one to the asked address by way of this one, and no more as
 // one without. What runs before ours leaves no trace of what was asked, and what netfilter does
 // afterwards is in no socket.
-static __always_inline void begins(const struct sock *sk, struct socket_state *socket)
+static __noinline int begins(const struct sock *sk, struct socket_state *socket)
 {
-	struct flow_key real = {}, key = socket->asked;
+	struct flow_key real = {}, key;
 	struct flow_use *before, *use;
 
+	if (!sk || !socket)
+		return 0;
+	key = socket->asked;
 	socket->is_translated = 0;
 	if (!key.peer_port)
-		return;
+		return 0;
 	socket_flow(sk, &real);
 	fold_mapped(&real);
 	real.peer_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (real.peer_port == key.peer_port && is_same_address(real.peer_addr, key.peer_addr))
-		return;
+		return 0;
 	before = bpf_map_lookup_elem(&flows, &key);
 	__builtin_memcpy(key.nat_addr, real.peer_addr, sizeof(key.nat_addr));
 	key.nat_port = real.peer_port;
 	use = flow_of(&key);
 	if (!use)
-		return;
+		return 0;
 	if (!use->cookie)
 		use->cookie = bpf_get_socket_cookie((void *)sk);
 	if (before && before->connections) {
@@ -50,6 +53,7 @@ static __always_inline void begins(const struct sock *sk, struct socket_state *s
 		__sync_fetch_and_add(&use->connections, 1);
 	}
 	socket->is_translated = 1;
+	return 0;
 }
 
 static __always_inline bool is_loopback(const struct flow_key *key, const __u8 *address)
