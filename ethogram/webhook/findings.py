@@ -25,7 +25,7 @@ from ethogram.webhook.breaches import Breach, Mode, shown
 from ethogram.webhook.requests import Request
 from ethogram.webhook.review import Decision, Ruling
 
-__all__ = ["RULE_PREFIX", "Tellings", "findings_of"]
+__all__ = ["RULE_PREFIX", "Tellings", "finding_of"]
 
 RULE_PREFIX = "admission-"
 _AGAIN_S = 60.0
@@ -50,43 +50,41 @@ class Tellings:
 
     def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
         self._clock, self._now = clock, now
-        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._told: OrderedDict[tuple[str | None, ...], _Told] = OrderedDict()
 
     def take(self, request: Request, decision: Decision) -> Iterator[Finding]:
         """Yield what is to be told of *decision* now; of a dry run nothing ever is."""
         if request.is_dry_run:
             return
         at_s, time = self._clock(), _time(self._now())
-        for finding in findings_of(request, decision, time):
-            told = self._told.pop(finding.fingerprint, None)
+        for ruling in decision.rulings:
+            if ruling.exemption is not None or ruling.mode not in _SEVERITIES:
+                continue
+            # Before a finding is made of it: most come again and again.
+            key = (ruling.mode, *_parts(decision, ruling.breach))
+            told = self._told.pop(key, None)
             is_due = told is None or at_s - told.at_s >= _AGAIN_S
             told = told or _Told(time, 0, at_s)
             told.count += 1
-            self._told[finding.fingerprint] = told
+            self._told[key] = told
             if len(self._told) > _MOST:
                 self._told.popitem(last=False)
             if is_due:
                 told.at_s = at_s
+                finding = finding_of(request, decision, ruling, time)
                 yield finding.model_copy(update={"first_seen": told.first, "count": told.count})
 
 
-def findings_of(request: Request, decision: Decision, time: str) -> Iterator[Finding]:
-    """Yield a finding for each rule that the pod breaks and is not exempted from, at *time*."""
-    for ruling in decision.rulings:
-        if ruling.exemption is None and ruling.mode in _SEVERITIES:
-            yield _finding(request, decision, ruling, time)
-
-
-def _finding(request: Request, decision: Decision, ruling: Ruling, time: str) -> Finding:
+def finding_of(request: Request, decision: Decision, ruling: Ruling, time: str) -> Finding:
+    """Return the finding that tells at *time* of a rule that a pod broke."""
     breach, whose = ruling.breach, decision.whose
     container = breach.container.name if breach.container else None
-    parts = (whose.namespace, whose.kind, whose.name, container, breach.rule, breach.field)
     image = breach.container.body.get("image") if breach.container else None
     done = _DONE[ruling.mode]
     return Finding(
         schema=FINDING_SCHEMA,
         time=time,
-        fingerprint=fingerprint_of((*parts, shown(breach.value), ruling.mode)),
+        fingerprint=fingerprint_of((*_parts(decision, breach), ruling.mode)),
         layer="deviation" if breach.source == "learnt" else "indicator",
         rule=f"{RULE_PREFIX}{breach.rule}",
         title=f"Pod {done} at admission",
@@ -111,6 +109,14 @@ def _finding(request: Request, decision: Decision, ruling: Ruling, time: str) ->
         last_seen=time,
         count=1,
     )
+
+
+def _parts(decision: Decision, breach: Breach) -> tuple[str | None, ...]:
+    """Return what tells a decision from others, however often it comes again."""
+    whose = decision.whose
+    container = breach.container.name if breach.container else None
+    value = shown(breach.value)
+    return (whose.namespace, whose.kind, whose.name, container, breach.rule, breach.field, value)
 
 
 def _observed(breach: Breach) -> str:
