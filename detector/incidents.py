@@ -70,6 +70,8 @@ class Incidents:
         root = finding.process.entry if finding.process else None
         tree = (finding.instance_key, root.exec_id if root else _NOBODY)
         incident = self._near(tree, first_ns) or self._begin(tree, root, finding, last_ns)
+        if root and incident.root is None:
+            self._adopt(incident, tree, root)
         others = [one for one in incident.fingerprints if one != finding.fingerprint]
         _join(incident, finding, last_ns)
         related = tuple(others[-_RELATED:]) or None
@@ -120,6 +122,13 @@ class Incidents:
         self._open[number] = incident
         self._of_tree[tree] = number
         return incident
+
+    def _adopt(self, incident: _Open, tree: _Tree, root: ProcessEntry) -> None:
+        """Make *incident*, which nobody was known to have begun, one of *tree* and of no other."""
+        if self._of_tree.get(incident.tree) == incident.id:
+            del self._of_tree[incident.tree]
+        incident.tree, incident.root = tree, root
+        self._of_tree[tree] = incident.id
 
     def _forget(self, number: str) -> None:
         incident = self._open.pop(number)

@@ -30,7 +30,7 @@ _STYLES = {
     "info": "dim",
 }
 _STATES = {
-    "deviating": "findings were told of it lately",
+    "deviating": "a medium or graver finding was told of it lately",
     "learning": "the baseline is thin",
     "degraded": "events were lost: there may be more",
     "blind": "part of it is not seen: there may be more",
@@ -49,31 +49,40 @@ def printer(output_format: Format | None) -> Callable[[Finding], None]:
 
 
 def incident_printer(output_format: Format | None) -> Callable[[Incident], None]:
-    """Return what prints an incident each time that it grew, in the format of `printer`."""
+    """Return what prints an incident each time that it grew, in the format of `printer`.
+
+    Text names each of its findings once, JSON all of them each time.
+    """
     chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
     if chosen == "jsonl":
         return lambda incident: print(incident.line(), flush=True)
     write = _styled if sys.stdout.isatty() else _plain
+    named: dict[str, int] = {}
 
     def show(incident: Incident) -> None:
-        lines = [*incident_block(incident), ""]
+        before = named.pop(incident.id, 0)
+        if len(named) >= _REMEMBERED:
+            named.clear()
+        named[incident.id] = incident.count
+        lines = [*incident_block(incident, before), ""]
         write([printable(line) for line in lines], _STYLES[incident.severity])
 
     return show
 
 
-def incident_block(incident: Incident) -> list[str]:
-    """Return *incident* in lines, its findings one below the other."""
+def incident_block(incident: Incident, before: int = 0) -> list[str]:
+    """Return *incident* in lines, its findings after the first *before* one below the other."""
     where = subject_words(incident.workload)
     if incident.container_id:
         where += f", container {incident.container_id[:_CONTAINER_DIGITS]}"
     fields = [("workload", where)]
     if incident.root:
         fields.append(("tree of", f"{incident.root.exe or 'a process'}, {incident.root.type}"))
-    fields += [
-        ("finding", f"{one.severity}: {one.title}: {one.observed}") for one in incident.findings
-    ]
-    if more := incident.count - len(incident.findings):
+    if before:
+        fields.append(("before", f"{count(before, 'finding')} of it"))
+    named = incident.findings[before:]
+    fields += [("finding", f"{one.severity}: {one.title}: {one.observed}") for one in named]
+    if more := incident.count - before - len(named):
         fields.append(("", f"and {more:,} more"))
     techniques = " ".join(dict.fromkeys(one.technique for one in incident.attack))
     if techniques:

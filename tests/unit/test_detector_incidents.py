@@ -124,6 +124,17 @@ def test_what_has_a_process_joins_what_nobody_was_known_to_have_done(told: Told)
     assert told.take(1, None).incident == told.take(2).incident
 
 
+def test_what_nobody_was_known_to_have_begun_is_of_the_first_tree_that_joins_it(
+    told: Told,
+) -> None:
+    begun = told.take(1, None)
+    assert told.take(2, SESSION).incident == begun.incident
+    assert told.take(3).incident != begun.incident
+    assert told.take(4, SESSION).incident == begun.incident
+    told.tell()
+    assert [one.root for one in told.lines] == [SESSION]
+
+
 def test_ever_more_findings_are_counted_and_the_first_named(told: Told) -> None:
     for number in range(100):
         told.take(number)
@@ -144,6 +155,26 @@ def test_an_incident_is_a_block_with_its_findings(
     assert lines[0] == "HIGH  Incident: Server shell, one of 2 findings"
     assert "  tree of   /usr/sbin/nginx, service" in lines
     assert "  finding   high: Server shell: /usr/bin/dash" in lines
+
+
+def test_an_incident_that_grew_names_in_text_what_is_new(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = incident_printer("text")
+    for number in range(2):
+        told.take(number)
+    told.tell()
+    for number in range(2, MOST_MEMBERS + 5):
+        told.take(number)
+    told.tell()
+    first, second = told.lines
+    show(first)
+    assert capsys.readouterr().out.count("  finding   ") == 2
+    show(second)
+    lines = capsys.readouterr().out.splitlines()
+    assert "  before    2 findings of it" in lines
+    assert sum(line.startswith("  finding   ") for line in lines) == MOST_MEMBERS - 2
+    assert f"  {'':<8}  and 5 more" in lines
 
 
 def test_an_incident_is_a_line_of_json_elsewhere(
