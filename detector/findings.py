@@ -112,6 +112,8 @@ class Findings:
         self._on_finding = on_finding
         self._told: dict[str, _Told] = {}
         self._kept: dict[str, KeptFinding] = {}
+        # Of what was told together: which finding tells of it.
+        self._part_of: dict[str, str] = {}
         self._room = Room()
         self._warm = Room(size=_AT_ONCE, each_ns=_COOLDOWN_NS)
         self.worst: Severity | None = None
@@ -151,6 +153,10 @@ class Findings:
         ):  # fmt: skip
             return
         told = self._told_of(fingerprint)
+        if told is None and (whole := self._told_with_others(fingerprint, sighting, whose)):
+            self._go_on(whole, sighting)
+            return
+        self._note_parts(fingerprint, sighting, whose)
         if told is None and not self._is_cool(sighting, whose, now_ns):
             sighting = _together(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
@@ -167,11 +173,10 @@ class Findings:
             return
         self._is_worst(told.finding.severity)
         before = told.values
-        told.count += sighting.count
-        told.last_ns = max(told.last_ns, sighting.last_ns)
+        self._go_on(told, sighting)
         told.observed, told.groups = sighting.observed, _groups(sighting)
         told.values = _values(sighting)
-        if sighting.identity == _COOLED:
+        if sighting.identity == _COOLED or sighting.parts:
             told.values = tuple(dict.fromkeys((*before, *told.values)))[:_LISTED]
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
@@ -182,9 +187,30 @@ class Findings:
             if is_graver:
                 self._tally.count(told.finding)
             self._timed(sighting)
-        else:
-            told.is_current = False
-            self.incidents.goes_on(told.finding, sighting.last_ns)
+
+    def _go_on(self, told: _Told, sighting: Sighting) -> None:
+        """Count *sighting* as more of what was *told*."""
+        told.count += sighting.count
+        told.last_ns = max(told.last_ns, sighting.last_ns)
+        told.is_current = False
+        self.incidents.goes_on(told.finding, sighting.last_ns)
+
+    def _told_with_others(
+        self, fingerprint: str, sighting: Sighting, whose: Whose
+    ) -> _Told | None:  # fmt: skip
+        """Return what told of *sighting* among others, of the same instance and as grave."""
+        whole = self._told.get(self._part_of.get(fingerprint, ""))
+        if whole is None or whose.instance_key not in whole.instances:
+            return None
+        is_graver = _rank(sighting.severity) > _rank(whole.finding.severity)
+        return None if is_graver else whole
+
+    def _note_parts(self, fingerprint: str, sighting: Sighting, whose: Whose) -> None:
+        if len(self._part_of) >= _LIMIT:
+            self._part_of.clear()
+        for observed, exe in sighting.parts:
+            alone = replace(sighting, observed=observed, exe=exe, identity=None)
+            self._part_of[fingerprint_of(_identity(alone, whose.subject))] = fingerprint
 
     def _is_suppressed(
         self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int

@@ -21,7 +21,8 @@ class Sighting:
     and *value*: of the baseline, what is nearest to the value is worth showing. Two sightings with
     one *identity* are the same although *observed* differs. *values* are all that it stands for,
     where they are more than *value*, *groups* the same of several dimensions. How late it is told
-    says nothing where it is not *is_timed*. *p_value* and *expected* are those of its evidence,
+    says nothing where it is not *is_timed*. *parts* are what was seen, and by whom, of each that it
+    stands for. *p_value* and *expected* are those of its evidence,
     where no value of a baseline is the nearest.
     """
 
@@ -44,6 +45,7 @@ class Sighting:
     value: AnyValue | None = None
     values: tuple[AnyValue, ...] = ()
     identity: str | None = None
+    parts: tuple[tuple[str, bytes | None], ...] = ()
     confidence: Confidence | None = None
     compliance: tuple[Tags, ...] = ()
     is_timed: bool = True

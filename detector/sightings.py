@@ -126,6 +126,7 @@ def _folded(
         attack=tuple(techniques)[:_TECHNIQUES],
         values=tuple(dict.fromkeys(one.value for one, _ in ordered)),
         identity=f"many at once {label}".rstrip(),
+        parts=tuple(dict.fromkeys((in_words(one.value), one.exe) for one, _ in ordered)),
     )
     if not label:
         return made

@@ -232,6 +232,8 @@ class States:
         self._unseen = tuple(unseen)
         self._sees_denied = sees_denied
         self._current: dict[str, _Current] = {}
+        # Of whom something was told before the first window had ended.
+        self._early: dict[str, int] = {}
         # Why nothing can be relied on any more: something was done to the sensor.
         self.blinded: str | None = None
 
@@ -259,9 +261,9 @@ class States:
             since = 0
         if 0 < since < HEALED_AFTER and judged.state not in {"unknown", "blind"}:
             judged = Judged("degraded", f"events were lost {_windows(since)} ago")
-        deviated_ns = before.deviated_ns if before else None
+        deviated_ns = before.deviated_ns if before else self._early.pop(key, None)
         if judged.state == "ok" and deviated_ns and now_ns - deviated_ns < DEVIATING_S * 10**9:
-            judged = Judged("deviating", "what was told of it in the last 10 minutes")
+            judged = Judged("deviating", "a medium or graver finding in the last 10 minutes")
         self._current[key] = _Current(judged, since, deviated_ns)
         if before is not None and before.judged.state == judged.state:
             return None
@@ -279,6 +281,17 @@ class States:
         """Note that something of severity medium or more was told of a workload."""
         if current := self._current.get(workload_key):
             current.deviated_ns = now_ns
+        else:
+            self._early[workload_key] = now_ns
+
+    def expected(self, workload: Mapping[str, Any], known: Known) -> Judged:
+        """Return the state that a workload will have if its first window, still open, is whole."""
+        if self.blinded:
+            return Judged("blind", self.blinded)
+        return judge(
+            workload, known, Visibility(),
+            refused=self._refused, sees_denied=self._sees_denied, unseen=self._unseen,
+        )  # fmt: skip
 
     def of(self, workload_key: str) -> Judged | None:
         """Return the state that a workload is in, None before its first window."""
@@ -288,6 +301,7 @@ class States:
     def forget(self, workload_key: str) -> None:
         """Let go of a workload of which nothing runs any more."""
         self._current.pop(workload_key, None)
+        self._early.pop(workload_key, None)
 
 
 def _windows(number: int) -> str:

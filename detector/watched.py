@@ -208,8 +208,11 @@ class Watched:
         return self._workloads[self._instances[instance]["workload"]]
 
     def state_of(self, workload: Workload) -> Judged:
-        """Return the state of *workload* as of the last window."""
-        return self._states.of(workload.key) or _NOT_JUDGED
+        """Return the state of *workload* as of the last window, or in its first what is known."""
+        judged = self._states.of(workload.key)
+        if judged is None and workload.known is not None:
+            judged = self._states.expected(workload.row, workload.known)
+        return judged or _NOT_JUDGED
 
     def state_of_instance(self, instance: int) -> WorkloadState | None:
         """Return the state of the workload of *instance*; None where that is over."""

@@ -162,11 +162,11 @@ def summary(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
     for one in judged:
         why = "" if one.state == "ok" else f": {one.reason}"
         yield (
-            f"  {one.state:<8}  {subject_words(one.subject)}, "
+            f"  {one.state:<9}  {subject_words(one.subject)}, "
             f"{count(one.instances, 'instance')}, {count(one.findings, 'finding')}{why}"
         )
     if others := [one for one in result.workloads if one.baseline is None]:
-        yield f"  unknown   {listed(subject_words(one.subject) for one in others)}"
+        yield f"  {'unknown':<9}  {listed(subject_words(one.subject) for one in others)}"
     yield from anomaly_summary(result.anomaly)
     if judged:
         yield from _unmatched(result, known)

@@ -237,21 +237,21 @@ UNKNOWN = standing("unknown", OTHER, baseline=None)
     [
         (
             result(standing()),
-            ["  ok        shop/Deployment/checkout (nginx), 2 instances, 0 findings",
+            ["  ok         shop/Deployment/checkout (nginx), 2 instances, 0 findings",
              "no findings: nothing strayed from the baselines"],
         ),
         (
             result(standing("degraded", findings=1), UNKNOWN, findings=2, worst="high", lost=3),
-            ["  degraded  shop/Deployment/checkout (nginx), 2 instances, 1 finding: why not",
-             "  unknown   Unit/ssh.service",
+            ["  degraded   shop/Deployment/checkout (nginx), 2 instances, 1 finding: why not",
+             "  unknown    Unit/ssh.service",
              "2 findings, the worst of severity high"],
         ),
         (
             result(standing("blind")),
-            ["  blind     shop/Deployment/checkout (nginx), 2 instances, 0 findings: why not",
+            ["  blind      shop/Deployment/checkout (nginx), 2 instances, 0 findings: why not",
              "no findings in what was seen: not everything was"],
         ),
-        (result(UNKNOWN), ["  unknown   Unit/ssh.service", "no findings"]),
+        (result(UNKNOWN), ["  unknown    Unit/ssh.service", "no findings"]),
     ],
 )  # fmt: skip
 def test_the_summary_ends_in_what_counts(found: WatchResult, lines: list[str]) -> None:

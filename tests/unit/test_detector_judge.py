@@ -227,6 +227,21 @@ def test_ever_new_small_change_of_one_program_is_told_once(shop: Replay) -> None
     assert "/usr/share/x/30-0 (r)" in last.evidence.observed
 
 
+def test_what_was_told_among_others_is_not_told_alone(shop: Replay) -> None:
+    (several,) = shop.rows(8, files=[file_row(f"/usr/share/x/{number}") for number in range(5)])
+    assert shop.rows(9, files=[file_row("/usr/share/x/3", calls=7)]) == []
+    by_another, elsewhere = shop.rows(
+        10, files=[file_row("/usr/share/x/3", exe=SH), file_row("/usr/share/x/3", instance=2)]
+    )
+    assert by_another.fingerprint != elsewhere.fingerprint != several.fingerprint
+    more = [file_row(f"/usr/share/x/{number}") for number in range(5, 9)]
+    assert shop.rows(11, files=more) == []
+    shop.judge.findings.tell_again(START_NS, is_last=True)
+    last = next(one for one in shop.findings[::-1] if one.fingerprint == several.fingerprint)
+    assert last.count == 5 + 7 + 4
+    assert len(last.evidence.values or ()) == 9
+
+
 def test_ever_new_clients_are_one_finding(shop: Replay) -> None:
     client = {"workload": 1, "instance": 1, "exe": NGINX, "direction": "in", "family": 2, "type": 1}
     client |= {"protocol": 6, "local_port": 8080, "connections": 1}
@@ -330,6 +345,19 @@ def test_a_replica_whose_name_came_late_is_judged_by_the_baseline_of_its_name(
     assert found[0].workload.name == "checkout"
     by_name = {one.subject.name: one.instances for one in shop.watched.statuses()}
     assert by_name == {"checkout": 3, "loadgen": 1}
+
+
+def test_before_its_first_window_ends_a_workload_is_in_the_state_that_it_will_have(
+    baselines: Path, tmp_path: Path
+) -> None:
+    replay = Replay(baselines)
+    recording = Recording.open(shop_recording(tmp_path / "again"))
+    for name in ("workloads", "instances", "executables"):
+        rows = recording.table(name)
+        replay.live.append(name, {column: rows.column(column) for column in rows.column_names})
+    (found,) = replay.rows(0, files=[file_row("/etc/shadow", exe=SH)])
+    assert replay.changes == []
+    assert found.workload_state == replay.watched.statuses()[0].state != "unknown"
 
 
 def test_a_workload_that_comes_back_after_long_is_known_again(shop: Replay) -> None:

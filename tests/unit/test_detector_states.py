@@ -300,6 +300,14 @@ def test_who_strayed_is_deviating_for_ten_minutes() -> None:
     assert (found.before, found.after) == ("deviating", "ok")
 
 
+def test_who_strayed_before_the_first_window_ended_is_deviating_from_its_end_on() -> None:
+    states = States()
+    states.deviated(workload_key_of(WORKLOAD), START_NS)
+    found = update(states, CLEAR, 1)
+    assert found is not None
+    assert (found.before, found.after) == (None, "deviating")
+
+
 def test_what_is_not_seen_goes_before_what_strayed() -> None:
     states = States()
     update(states, CLEAR)
