@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,7 @@ from ethogram.contracts.escape import escape, escape_pattern
 from ethogram.contracts.finding import Severity
 from ethogram.contracts.matching import pattern_to_regex
 from ethogram.indicators import privileged_container
+from ethogram.indicators.predicates import truth
 from ethogram.indicators.protocol import Indicator, IndicatorMetadata
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed, refused_operations
@@ -36,7 +37,7 @@ from learner.behaviour import BEHAVIOURS, group_columns
 from learner.context import Context
 from learner.dimensions import access_letters, decode_value
 
-__all__ = ["Indication", "Indications"]
+__all__ = ["Indication", "Indications", "judged"]
 
 _KEPT_ANSWERS = 100_000
 _EVIDENCE_LIMIT = 20  # a rule names no more executables: beyond them whoever did it is as good
@@ -86,16 +87,19 @@ class Indications:
         context: Context,
         watched: Mapping[int, Known | None],
         others: Mapping[str, pa.Table] = MappingProxyType({}),
+        processes: pa.Table | None = None,
     ) -> Iterator[Indication]:
         """Yield what matches in the window of *live*, which *context* looks things up for.
 
-        *watched* are the instances to judge, *others* the rows of tables of which not all are.
+        *watched* are the instances to judge, *others* the rows of tables of which not all are, and
+        *processes* what `judged` returns of those.
         """
         if self._asked_of.keys() - {id(known) for known in watched.values()}:
             self._asked_of.clear()
             self._learnt.clear()
         for table, rules in self._by_table.items():
-            rows = _of_instances(_rows_to_judge(live, table, others), watched)
+            rows = processes if table == "processes" else None
+            rows = judged(live, table, watched, others) if rows is None else rows
             if not rows.num_rows:
                 continue
             for rule in rules:
@@ -126,6 +130,16 @@ class Indications:
         return self._learnt[question]
 
 
+def judged(
+    live: Live,
+    table: str,
+    watched: Collection[int],
+    others: Mapping[str, pa.Table] = MappingProxyType({}),
+) -> pa.Table:
+    """Return the window's rows of *table* as indicators see them, those of *watched* instances."""
+    return _of_instances(_rows_to_judge(live, table, others), watched)
+
+
 def _rows_to_judge(live: Live, table: str, others: Mapping[str, pa.Table]) -> pa.Table:
     """Return the window's rows of *table* as indicators see them.
 
@@ -140,13 +154,14 @@ def _rows_to_judge(live: Live, table: str, others: Mapping[str, pa.Table]) -> pa
     return completed(rows, executables, instances, live.table("processes"))
 
 
-def _of_instances(rows: pa.Table, watched: Mapping[int, Known | None]) -> pa.Table:
+def _of_instances(rows: pa.Table, watched: Collection[int]) -> pa.Table:
     """Return those of *rows* that *watched* instances did, without what their runtime did."""
     if not rows.num_rows:
         return rows
     own = pc.is_in(rows.column("instance"), value_set=pa.array(sorted(watched), pa.uint32()))
     is_runtime = pc.equal(rows.column("phase").cast(pa.string()), "runtime")
-    return rows.filter(pc.and_(own, pc.invert(is_runtime)))
+    chosen = truth(pc.and_(own, pc.invert(is_runtime)))
+    return rows if chosen.true_count == rows.num_rows else rows.filter(chosen)
 
 
 def _span(context: Context, window: int) -> tuple[int, int]:

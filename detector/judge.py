@@ -17,7 +17,7 @@ from detector.deviations import Deviation, Deviations
 from detector.events import Events, WantedEvents
 from detector.findings import Findings, Whose
 from detector.grading import GROUPED_PHASES, Grade
-from detector.indications import Indication, Indications
+from detector.indications import Indication, Indications, judged
 from detector.live import Live
 from detector.lookups import Lookups
 from detector.processes import ProcessTree
@@ -99,15 +99,17 @@ class Judge:
         between()
         instances = self._watched.instances()
         others = self._seen.others(live, context, instances)
-        indications = list(self._indications.of(live, context, instances, others))
+        processes = judged(live, "processes", instances, others)
+        indications = list(self._indications.of(live, context, instances, others, processes))
         between()
         strayed = self._strayed(context, others)
-        self._seen.passed(context, _instances_of(indications, strayed))
+        related = [
+            *self._relations.of(processes, strayed, now_ns),
+            *self._scripts.of(processes, strayed, now_ns),
+        ]
+        told_of = {*self._relations.told_of, *self._scripts.told_of}
+        self._seen.passed(context, _instances_of(indications, strayed), told_of)
         between()
-        related = chain(
-            self._relations.of(live, strayed, instances, now_ns),
-            self._scripts.of(live, strayed, instances, now_ns),
-        )
         indications, strayed = self._each_once(indications, strayed)
         told = chain(map(_sighting_of, indications), related, self._sightings(strayed))
         self._tell(told, now_ns)

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.deviations import Deviation
-from detector.live import Live
 from detector.processes import Process, ProcessTree
 from detector.relation_rules import PORT_SCAN, RELAYED_SHELL, Relation, is_go_between, is_shell
 from detector.sighting import Sighting
@@ -25,7 +24,6 @@ from ethogram.contracts.baseline import PeerValue
 from ethogram.contracts.escape import escape
 from ethogram.indicators.arguments import takes_commands
 from ethogram.indicators.predicates import among, executed, stream_is, truth
-from ethogram.indicators.rows import completed
 
 __all__ = ["Relations"]
 
@@ -68,17 +66,23 @@ class Relations:
         self._tree = tree
         self._shells: list[_Shell] = []
         self._flows: dict[tuple[int, bytes, str], _Flow] = {}
+        # The shells of the last window, by `exec_id`: no other process counts here.
+        self.told_of: Collection[str] = ()
 
     def of(
         self,
-        live: Live,
+        processes: pa.Table,
         strayed: Iterable[tuple[int, Deviation]],
-        instances: Collection[int],
         now_ns: int,
     ) -> Iterator[Sighting]:
-        """Yield what the window of *live* adds up to; *strayed* are its deviations by instance."""
+        """Yield what a window adds up to.
+
+        *processes* are its rows as `indications.judged` returns them, *strayed* its deviations by
+        instance.
+        """
         self._forget(now_ns - _REMEMBERED_NS)
-        shells = list(_shells(live, instances))
+        shells = list(_shells(processes))
+        self.told_of = {one.exec_id for one in shells}
         flows = list(_flows(strayed))
         if not shells and not flows:
             return
@@ -136,27 +140,19 @@ class Relations:
                 yield _scan(whom, group)
 
 
-def _shells(live: Live, instances: Collection[int]) -> Iterator[_Shell]:
-    rows = live.window("processes")
+def _shells(rows: pa.Table) -> Iterator[_Shell]:
     if not rows.num_rows:
         return
-    is_piped, is_typed = stream_is(rows, 0, "pipe"), stream_is(rows, 0, "tty")
-    own = pc.is_in(rows.column("instance"), value_set=pa.array(sorted(instances), pa.uint32()))
-    wanted = truth(pc.and_(pc.and_(pc.or_(is_piped, is_typed), own), executed(rows)))
-    rows, piped = rows.filter(wanted), truth(is_piped).filter(wanted)
-    if not rows.num_rows:
+    piped = stream_is(rows, 0, "pipe")
+    waits = pc.and_(pc.or_(piped, stream_is(rows, 0, "tty")), executed(rows))
+    obeys = among(rows, waits, takes_commands)
+    if not obeys.true_count:
         return
-    seen = completed(
-        rows, live.table("executables"), live.table("instances"), live.table("processes")
-    )
-    obeys = truth(among(seen, pa.repeat(pa.scalar(value=True), seen.num_rows), takes_commands))
-    starts = seen.column("start").cast(pa.int64()).to_pylist()
-    columns = seen.select(["instance", "exec_id", "phase"]).to_pylist()
-    for row, start_ns, through_pipe, is_one in zip(
-        columns, starts, piped.to_pylist(), obeys.to_pylist(), strict=True
-    ):
-        if is_one and row["phase"] != "runtime":
-            yield _Shell(row["instance"], row["exec_id"], row["phase"], start_ns, through_pipe)
+    chosen = rows.select(["instance", "exec_id", "phase"]).filter(obeys).to_pylist()
+    starts = rows.column("start").cast(pa.int64()).filter(obeys).to_pylist()
+    through_pipe = truth(piped).filter(obeys).to_pylist()
+    for row, start_ns, is_piped in zip(chosen, starts, through_pipe, strict=True):
+        yield _Shell(row["instance"], row["exec_id"], row["phase"], start_ns, is_piped)
 
 
 def _flows(strayed: Iterable[tuple[int, Deviation]]) -> Iterator[_Flow]:

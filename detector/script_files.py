@@ -16,14 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.deviations import Deviation
-from detector.live import Live
 from detector.sighting import Sighting
 from detector.words import in_words
 from ethogram.contracts.baseline import FileValue
 from ethogram.contracts.escape import escape_pattern
 from ethogram.indicators.arguments import runs_script_below, takes_commands
-from ethogram.indicators.predicates import SHELLS, among, executed, stream_is, truth
-from ethogram.indicators.rows import completed
+from ethogram.indicators.predicates import SHELLS, among, executed, stream_is
 from ethogram.indicators.temporary_script import INDICATOR
 
 __all__ = ["ScriptFiles"]
@@ -62,17 +60,23 @@ class ScriptFiles:
     def __init__(self) -> None:
         self._told: list[_Told] = []
         self._opened: list[_Opened] = []
+        # Who was told so in the last window, by `exec_id`: no other process counts here.
+        self.told_of: Collection[str] = ()
 
     def of(
         self,
-        live: Live,
+        processes: pa.Table,
         strayed: Iterable[tuple[int, Deviation]],
-        instances: Collection[int],
         now_ns: int,
     ) -> Iterator[Sighting]:
-        """Yield the scripts of the window of *live*; *strayed* are its deviations by instance."""
+        """Yield the scripts of a window.
+
+        *processes* are its rows as `indications.judged` returns them, *strayed* its deviations by
+        instance.
+        """
         before_ns = now_ns - _REMEMBERED_NS
-        told, opened = list(_told(live, instances)), list(_opened(strayed))
+        told, opened = list(_told(processes)), list(_opened(strayed))
+        self.told_of = {one.exec_id for one in told}
         self._told = [one for one in self._told if one.start_ns >= before_ns][-_LIMIT:] + told
         self._opened = [
             one for one in self._opened if one.deviation.last_ns >= before_ns
@@ -95,30 +99,20 @@ def _is_of(shell: _Told, file: _Opened) -> bool:
     return shell.path == file.value.path
 
 
-def _told(live: Live, instances: Collection[int]) -> Iterator[_Told]:
-    rows = live.window("processes")
+def _told(rows: pa.Table) -> Iterator[_Told]:
     if not rows.num_rows:
         return
-    own = pc.is_in(rows.column("instance"), value_set=pa.array(sorted(instances), pa.uint32()))
-    wanted = truth(pc.and_(own, executed(rows)))
-    seen = completed(
-        rows.filter(wanted),
-        live.table("executables"),
-        live.table("instances"),
-        live.table("processes"),
-    )
-    if not seen.num_rows:
+    by_name = among(rows, executed(rows), lambda some: runs_script_below(some, _DIRECTORIES))
+    by_input = pc.and_(executed(rows), stream_is(rows, 0, "file"))
+    chosen = pc.or_(by_name, among(rows, by_input, takes_commands))
+    if not chosen.true_count:
         return
-    by_name = truth(runs_script_below(seen, _DIRECTORIES))
-    by_input = truth(among(seen, stream_is(seen, 0, "file"), takes_commands))
-    chosen = seen.filter(pc.or_(by_name, by_input))
-    starts = chosen.column("start").cast(pa.int64()).to_pylist()
-    named = by_name.filter(pc.or_(by_name, by_input)).to_pylist()
-    columns = chosen.select(["instance", "exec_id", "phase", "argv", "cwd"]).to_pylist()
+    starts = rows.column("start").cast(pa.int64()).filter(chosen).to_pylist()
+    named = by_name.filter(chosen).to_pylist()
+    columns = rows.select(["instance", "exec_id", "argv", "cwd"]).filter(chosen).to_pylist()
     for row, start_ns, is_named in zip(columns, starts, named, strict=True):
-        if row["phase"] != "runtime":
-            path = _script(row["argv"], row["cwd"] or b"/") if is_named else None
-            yield _Told(row["instance"], row["exec_id"], start_ns, path)
+        path = _script(row["argv"], row["cwd"] or b"/") if is_named else None
+        yield _Told(row["instance"], row["exec_id"], start_ns, path)
 
 
 def _script(argv: list[bytes], cwd: bytes) -> str:

@@ -1,19 +1,21 @@
 """Rows like those that were judged before: a workload does the same things all day.
 
-What decides about a row is in a few of its columns (`Behaviour.decided_by`), in the baseline of its
-instance and in what is known of the instance. Where all that is as it was for a row that nothing
-was found in, nothing is to be found in this one, and nobody is asked again.
+What decides about a row is in a few of its columns (`Behaviour.decided_by`; of processes, in nearly
+all of them: `alike`), in the baseline of its instance and in what is known of the instance. Where
+all that is as it was for a row that nothing was found in, nothing is to be found in this one, and
+nobody is asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from detector.alike import are_piped, kinds_of
 from detector.library import Known
 from detector.live import Live
 from detector.shown import one_batch
@@ -23,8 +25,8 @@ from learner.context import Context
 __all__ = ["Seen"]
 
 _TABLES = ("syscalls", "files", "network", "dns")
-_TABLE_OF = {"syscalls": "syscalls", "files": "files", "peers": "network", "listens": "network",
-             "dns": "dns"}  # fmt: skip
+_TABLE_OF = {"execs": "processes", "syscalls": "syscalls", "files": "files", "peers": "network",
+             "listens": "network", "dns": "dns"}  # fmt: skip
 _BEHAVIOURS = {one.table: one for one in BEHAVIOURS if one.table in _TABLES}
 # Some ten MiB where each is a long path; beyond them all are judged anew.
 _LIMIT = 20_000
@@ -37,9 +39,10 @@ class Seen:
 
     def __init__(self) -> None:
         self._known: dict[int, Known | None] = {}
-        self._rows: dict[int, dict[str, set[_Row]]] = {}
+        self._rows: dict[int, dict[str, set[_Row | bytes]]] = {}
         self._count = 0
         self._new: dict[str, list[tuple[int, _Row]]] = {}
+        self._kinds: list[tuple[int, bytes, str]] = []  # of new processes, with their names
 
     def others(
         self, live: Live, context: Context, instances: Mapping[int, Known | None]
@@ -51,15 +54,31 @@ class Seen:
         """
         self._forget(live, instances)
         self._new.clear()
-        return {
+        self._kinds.clear()
+        others = {
             name: self._others(behaviour, rows, context)
             for name, behaviour in _BEHAVIOURS.items()
             if (rows := live.window(name)).num_rows
         }
+        if (rows := live.window("processes")).num_rows:
+            others["processes"] = self._processes(live, rows, context)
+        return others
 
-    def passed(self, context: Context, found: Iterable[tuple[int, str]]) -> None:
-        """Remember the rows of the last `others`, but for instances and dimensions of findings."""
+    def passed(
+        self,
+        context: Context,
+        found: Iterable[tuple[int, str]],
+        processes: Collection[str] = (),
+    ) -> None:
+        """Remember the rows of the last `others`, but for instances and dimensions of findings.
+
+        Nor those of *processes*, by `exec_id`, which others may yet belong to.
+        """
         troubled = {(instance, _TABLE_OF.get(dimension)) for instance, dimension in found}
+        for instance, kind, name in self._kinds:
+            if (instance, "processes") not in troubled and name not in processes:
+                self._remember(instance, "processes", kind)
+        self._kinds.clear()
         for name, rows in self._new.items():
             columns = _BEHAVIOURS[name].decided_by
             at = columns.index("exe") if "exe" in columns else None
@@ -72,7 +91,7 @@ class Seen:
                 self._remember(instance, name, row)
         self._new.clear()
 
-    def _remember(self, instance: int, name: str, row: _Row) -> None:
+    def _remember(self, instance: int, name: str, row: _Row | bytes) -> None:
         if self._count >= _LIMIT:
             self._rows.clear()
             self._count = 0
@@ -99,17 +118,43 @@ class Seen:
         columns += [each.tolist() for each in behaviour.decided_also(context, table)]
         instances = batch.column("instance").to_pylist()
         rows = list(zip(*columns, strict=True))
-        none: dict[str, set[_Row]] = {}
-        is_new = [
-            row not in self._rows.get(instance, none).get(behaviour.table, ())
-            for instance, row in zip(instances, rows, strict=True)
-        ]
+        is_new = self._are_new(behaviour.table, instances, rows)
         self._new[behaviour.table] = [
             (instance, row)
             for instance, row in compress(zip(instances, rows, strict=True), is_new)
             if instance in self._known
         ]
-        return table if all(is_new) else table.take(pa.array(np.flatnonzero(is_new)))
+        return _those(table, is_new)
+
+    def _processes(self, live: Live, table: pa.Table, context: Context) -> pa.Table:
+        """Do what `_others` does, of processes."""
+        batch = one_batch(table)
+        instances, names = (batch.column(name).to_pylist() for name in ("instance", "exec_id"))
+        kinds, piped = kinds_of(batch, live, context), are_piped(batch)
+        is_new = self._are_new("processes", instances, kinds)
+        self._kinds = [
+            one
+            for one, is_other, is_end in zip(
+                zip(instances, kinds, names, strict=True), is_new, piped, strict=True
+            )
+            if is_other and not is_end and one[0] in self._known
+        ]
+        return _those(table, [one or other for one, other in zip(is_new, piped, strict=True)])
+
+    def _are_new(
+        self, table: str, instances: Iterable[int], rows: Iterable[_Row | bytes]
+    ) -> list[bool]:
+        none: dict[str, set[_Row | bytes]] = {}
+        return [
+            row not in self._rows.get(instance, none).get(table, ())
+            for instance, row in zip(instances, rows, strict=True)
+        ]
+
+
+def _those(table: pa.Table, chosen: Sequence[bool]) -> pa.Table:
+    if all(chosen):
+        return table
+    return table.take(pa.array(np.flatnonzero(chosen))) if any(chosen) else table.slice(0, 0)
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -15,6 +15,7 @@ from ethogram.indicators.predicates import (
     Mask,
     among,
     matching,
+    once_a_table,
     runs,
     truth,
     words,
@@ -31,6 +32,7 @@ _INTERPRETER = rf"^[^\x00]*(?:\x00{_OPTION})*"
 _END, _NEXT = r"\x00*$", r"(?:\x00|$)"
 
 
+@once_a_table
 def takes_commands(rows: pa.Table) -> Mask:
     """Return which processes are shells or interpreters that were given no program to run.
 
@@ -46,6 +48,7 @@ def is_interactive(rows: pa.Table) -> Mask:
     return matching(_arguments(rows), rf"{_SHELL}\x00-[a-zA-Z]*i[a-zA-Z]*{_NEXT}")
 
 
+@once_a_table
 def runs_script_below(rows: pa.Table, directories: str) -> Mask:
     """Return which shells and interpreters were given a script in *directories*.
 
@@ -87,5 +90,6 @@ def _brings_program(arguments: pa.ChunkedArray, options: str) -> Mask:
     return matching(arguments, rf"{options}\x00-[a-zA-Z]*[{letters}][a-zA-Z]*{_NEXT}")
 
 
+@once_a_table
 def _arguments(rows: pa.Table) -> pa.ChunkedArray:
     return pc.replace_substring_regex(words(rows), _MULTI_CALL_NAME, "")

@@ -27,6 +27,8 @@ def on_pipes(metadata: IndicatorMetadata, *, source: Callable[[pa.Table], Mask])
     def bad(rows: pa.Table) -> Mask:
         done = executed(rows)
         writes = truth(pc.and_(done, stream_is(rows, 1, "pipe")))
+        if not writes.true_count:
+            return writes
         sources = rows.filter(writes)
         sources = sources.filter(truth(source(sources)))
         beside = pa.concat_arrays([_siblings(sources, later) for later in (-1, 0, 1)])

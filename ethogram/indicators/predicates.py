@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
+import weakref
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import lru_cache, wraps
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +30,7 @@ __all__ = [
     "executed",
     "has_any",
     "matching",
+    "once_a_table",
     "opened",
     "outside_runtime",
     "refused",
@@ -39,6 +43,8 @@ __all__ = [
 ]
 
 Mask: TypeAlias = "pa.BooleanArray | pa.ChunkedArray"
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 SHELLS = r"(?:ba|da|a|z|k|mk|pdk|tc|c|fi|rba|ya)?sh"
 INTERPRETERS = (
@@ -53,18 +59,70 @@ TOOLS = (
 )
 SYSTEM_DIRECTORIES = r"^/(?:usr/(?:local/)?)?(?:s?bin|lib(?:exec|32|64)?)/"
 _MOUNT_NAMESPACE = 1
+_FEW = 1000
+
+
+def once_a_table(
+    ask: Callable[Concatenate[pa.Table, _P], _T],
+) -> Callable[Concatenate[pa.Table, _P], _T]:
+    """Have *ask* remember what it answered of a table for as long as that is there.
+
+    Many rules ask the same of the same rows, and of one row each answer costs as much as of many.
+    What is said of many rows takes room, and is not kept.
+    """
+    answers: dict[int, dict[Any, _T]] = {}
+
+    @wraps(ask)
+    def asked(rows: pa.Table, /, *args: _P.args, **names: _P.kwargs) -> _T:
+        if rows.num_rows > _FEW:
+            return ask(rows, *args, **names)
+        own = answers.get(id(rows))
+        if own is None:
+            own = answers[id(rows)] = {}
+            weakref.finalize(rows, answers.pop, id(rows), None).atexit = False
+        question = (args, *names.items())
+        if question not in own:
+            own[question] = ask(rows, *args, **names)
+        return own[question]
+
+    return asked
 
 
 def among(rows: pa.Table, cheap: Mask, then: Callable[[pa.Table], Mask]) -> pa.BooleanArray:
     """Return where *cheap* holds and *then* does as well, which is asked only of these rows."""
     candidates = truth(cheap)
+    count = candidates.true_count
+    if not count:
+        return candidates
+    if count == rows.num_rows:
+        return truth(then(rows))
     chosen = truth(then(rows.filter(candidates)))
     return pc.replace_with_mask(candidates, candidates, chosen)
 
 
 def base_name_is(paths: pa.ChunkedArray, names: str) -> Mask:
-    """Return where the last component of *paths* is one of *names*, a regular expression."""
-    return matching(paths, rf"(?:^|/)(?:{names})$")
+    """Return where the last component of *paths* is one of *names*, a regular expression.
+
+    It is asked once of each path: names are long, and to compile one takes longer than to ask it.
+    """
+    if not pa.types.is_dictionary(paths.type):
+        paths = paths.dictionary_encode()
+    is_named = _named(names)
+    chunks = [
+        pa.array(map(is_named, chunk.dictionary.to_pylist()), pa.bool_()).take(chunk.indices)
+        for chunk in paths.chunks
+    ]
+    return pa.chunked_array(chunks, pa.bool_())
+
+
+@lru_cache(maxsize=256)
+def _named(names: str) -> Callable[[bytes | None], bool | None]:
+    is_name = re.compile(names.encode()).fullmatch
+
+    def is_named(path: bytes | None) -> bool | None:
+        return None if path is None else is_name(path.rpartition(b"/")[2]) is not None
+
+    return is_named
 
 
 def by_tool(rows: pa.Table) -> Mask:
@@ -90,6 +148,7 @@ def asked_or_path(rows: pa.Table, pattern: str) -> Mask:
     return pc.or_(same, truth(matching(asked, pattern)))
 
 
+@once_a_table
 def runs(rows: pa.Table, names: str) -> Mask:
     """Return which processes run one of the programs *names*, a script or a part of busybox too."""
     program = pc.or_kleene(
@@ -100,11 +159,13 @@ def runs(rows: pa.Table, names: str) -> Mask:
     return pc.or_kleene(program, among(rows, multi, lambda some: matching(words(some), called)))
 
 
+@once_a_table
 def words(rows: pa.Table) -> pa.ChunkedArray:
     """Return the arguments of processes as one value each, with a NUL between two of them."""
     return pc.binary_join(rows.column("argv"), pa.scalar(b"\0", pa.binary()))
 
 
+@once_a_table
 def stream_is(rows: pa.Table, descriptor: int, kind: str) -> pa.BooleanArray:
     """Return which processes have a *kind* of file as standard stream *descriptor*."""
     lists = pa.concat_arrays(rows.column("stdio").chunks) if rows.num_rows else None
@@ -116,6 +177,7 @@ def stream_is(rows: pa.Table, descriptor: int, kind: str) -> pa.BooleanArray:
     return pc.equal(members.take(pa.array(places, mask=lengths <= descriptor)), kind)
 
 
+@once_a_table
 def executed(rows: pa.Table) -> Mask:
     """Return which rows of `processes` are execs that succeeded.
 
@@ -135,6 +197,7 @@ def refused(rows: pa.Table) -> Mask:
     )
 
 
+@once_a_table
 def entering(rows: pa.Table) -> Mask:
     """Return which processes are the container runtime's, or on their way into the container.
 

@@ -155,7 +155,14 @@ def _index_of(values: pa.ChunkedArray | pa.Array, known: pa.ChunkedArray | pa.Ar
 
 
 def _paths(found: pa.Array, executables: pa.Table) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(found, _whole(executables.column("path")))
+    """Return the path of each of the executables at the positions *found*.
+
+    The dictionary has no more than they need: rules ask about each path in it.
+    """
+    paths = _whole(executables.column("path"))
+    if len(found) < len(paths):
+        return paths.take(found).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(found, paths)
 
 
 def _encoded(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detector.alike import OWN
 from ethogram.contracts.tables import ENUMS, TABLES, Column
+from ethogram.indicators import (
+    capture_tool,
+    loader_program,
+    miner,
+    orchestration_tool,
+    recon_tool,
+    server_shell,
+    tunnel_tool,
+)
+from ethogram.indicators.arguments import runs_script_below, takes_commands
+from ethogram.indicators.predicates import (
+    INTERPRETERS,
+    MULTI_CALL,
+    SHELLS,
+    TOOLS,
+    base_name_is,
+    executed,
+    matching,
+    truth,
+)
 from ethogram.indicators.protocol import Indicator
 from ethogram.indicators.registry import indicators
 from ethogram.indicators.rows import completed
@@ -26,6 +48,20 @@ TELLING = [
     b"busybox", b"/bin/dash", b"/usr/bin/python3", b"[x]", b"", b"\x00", b"\xff\n$", b"nginx",
 ]  # fmt: skip
 BYTES = st.sampled_from(TELLING) | st.binary(max_size=12)
+
+
+NAMES = [
+    b"sh",
+    b"/bin/sh\n",
+    b"a/sh/",
+    b"/x/python3.11",
+    b"/bin/\nsh",
+    b"xsh",
+    b"linpeas.sh",
+    b"nc",
+]
+LISTS = [recon_tool._TOOLS, tunnel_tool._TOOLS, miner._MINERS, server_shell._SERVERS,
+         loader_program._LOADERS, capture_tool._TOOLS, orchestration_tool._TOOLS]  # fmt: skip
 
 
 def values(column: Column) -> st.SearchStrategy[Any]:
@@ -109,6 +145,38 @@ def test_rows_are_judged_alone(name: str, data: st.DataObject) -> None:
             assert rule.matches(rows).to_pylist() == alone
             joined = pa.concat_tables(pieces) if pieces else rows
             assert rule.matches(joined).to_pylist() == alone
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_processes_that_are_alike_are_judged_alike(data: st.DataObject) -> None:
+    """What the detector leaves out of account no indicator looks at; nor a rule on other rows."""
+    rows = data.draw(rows_of("processes"))
+    one, other = as_seen("processes", rows), as_seen("processes", [_reborn(row) for row in rows])
+    others = [executed, takes_commands, partial(runs_script_below, directories="/tmp/")]
+    asked = [rule.matches for rule in _of("processes") if rule.metadata.id not in BESIDE]
+    for ask in (*asked, *others):
+        assert truth(ask(one)).to_pylist() == truth(ask(other)).to_pylist()
+
+
+def _reborn(row: dict[str, Any]) -> dict[str, Any]:
+    """Return *row* with other names, numbers and times, but with parents and trees as they were."""
+    changed = {name: None if row[name] is None else f"{row[name]}!" for name in row
+               if name.endswith("exec_id")}  # fmt: skip
+    numbers = [name for name in OWN - changed.keys() if row[name] is not None]
+    return row | changed | {name: row[name] // 2 + 1 for name in numbers}
+
+
+@settings(max_examples=50, deadline=None)
+@given(paths=st.lists(st.none() | BYTES | st.sampled_from(NAMES), max_size=6))
+@pytest.mark.parametrize("names", [SHELLS, INTERPRETERS, MULTI_CALL, TOOLS, *LISTS])
+def test_a_last_component_is_what_a_regular_expression_finds(
+    names: str, paths: list[bytes | None]
+) -> None:
+    column = pa.chunked_array([pa.array(paths, pa.binary())])
+    expected = matching(column, rf"(?:^|/)(?:{names})$").to_pylist()
+    assert base_name_is(column, names).to_pylist() == expected
+    assert base_name_is(column.dictionary_encode(), names).to_pylist() == expected
 
 
 def _of(name: str) -> list[Indicator]:

@@ -82,20 +82,85 @@ class Days:
         self.instances: list[dict[str, Any]] = [{"instance": 1, "workload": 1, "runtime_id": "a"}]
         self.found: list[tuple[int, str]] = []
         self.others: list[bytes] = []
+        self.kept: tuple[str, ...] = ()
+        self.executed: list[str] = []
 
     def _judge(self, live: Live, _between: object) -> None:
         context = context_of(live)
-        rows = self.seen.others(live, context, {1: self.known})["files"]
-        self.seen.passed(context, self.found)
-        self.others = rows.column("path").to_pylist()
+        others = self.seen.others(live, context, {1: self.known})
+        self.seen.passed(context, self.found, self.kept)
+        paths, names = (
+            others[table].column(name).to_pylist() if table in others else []
+            for table, name in (("files", "path"), ("processes", "exec_id"))
+        )
+        self.others, self.executed = paths, names
 
     def window(self, *rows: dict[str, Any]) -> list[bytes]:
         if self.instances:
             self.live.append("instances", columns_of("instances", self.instances))
             self.instances = []
-        self.live.append("files", columns_of("files", list(rows)))
-        self.live.flush()
+        self._end("files", rows)
         return self.others
+
+    def execs(self, *rows: dict[str, Any]) -> list[str]:
+        """Play a window with processes; return those that are judged."""
+        self._end("processes", rows)
+        return self.executed
+
+    def _end(self, table: str, rows: tuple[dict[str, Any], ...]) -> None:
+        self.live.append(table, columns_of(table, list(rows)))
+        self.live.flush()
+
+
+def exec_row(name: str, **columns: Any) -> dict[str, Any]:
+    return {
+        "window": 0,
+        "workload": 1,
+        "instance": 1,
+        "exec_id": name,
+        "parent_exec_id": "first",
+        "exe": 0,
+        "argv": [b"sh", b"-c", b"true"],
+        "stdio": ["file", "file", "file"],
+        "start": 1,
+    } | columns
+
+
+def test_a_process_like_one_before_is_not_judged_again() -> None:
+    days = Days()
+    assert days.execs(exec_row("a")) == ["a"]
+    own = {"start": 5, "end": 9, "tgid": 7, "exit_code": 1}
+    assert days.execs(exec_row("b", **own), exec_row("c", argv=[b"sh"])) == ["c"]
+    assert days.execs(exec_row("d", uid=1), exec_row("e", argv=[b"sh"])) == ["d"]
+
+
+def test_who_started_a_process_decides_and_whether_it_is_the_first() -> None:
+    days = Days()
+    days.live.append("executables", columns_of("executables", [{"exe": 1, "path": b"/bin/nginx"}]))
+    assert days.execs(exec_row("nginx", exe=1)) == ["nginx"]
+    assert days.execs(exec_row("a", parent_exec_id="nginx")) == ["a"]
+    assert days.execs(exec_row("b", parent_exec_id="nginx")) == []
+    assert days.execs(exec_row("c"), exec_row("d", session_exec_id="d")) == ["c", "d"]
+
+
+def test_a_reader_of_a_pipe_is_judged_each_time_and_beside_it_who_writes() -> None:
+    days = Days()
+    writes, reads = {"stdio": ["file", "pipe", "file"]}, {"stdio": ["pipe", "file", "file"]}
+    assert days.execs(exec_row("a", **writes)) == ["a"]
+    assert days.execs(exec_row("b", **writes)) == []
+    assert days.execs(exec_row("c", **writes), exec_row("d", **reads)) == ["c", "d"]
+    assert days.execs(exec_row("e", **reads)) == ["e"]
+
+
+def test_a_process_that_others_may_belong_to_is_judged_each_time() -> None:
+    days = Days()
+    days.kept = ("a", "b")
+    assert days.execs(exec_row("a")) == ["a"]
+    days.kept = ()
+    assert days.execs(exec_row("b")) == ["b"]
+    days.found = [(1, "execs")]
+    assert days.execs(exec_row("c", uid=1)) == ["c"]
+    assert days.execs(exec_row("d", uid=1)) == ["d"]
 
 
 def test_a_row_like_one_before_is_not_judged_again() -> None:
