@@ -169,17 +169,19 @@ def load_yaml(text: str) -> Any:
     return _loaded(text, lambda: yaml.load(text, Loader=_Loader))  # noqa: S506  a safe loader
 
 
-def load_yaml_documents(text: str) -> list[Any]:
+def load_yaml_documents(text: str, *, max_depth: int = _MAX_DEPTH) -> list[Any]:
     """Return all documents in *text*; raises as `load_yaml` does."""
-    documents: list[Any] = _loaded(text, lambda: list(yaml.load_all(text, Loader=_Loader)))
+    documents: list[Any] = _loaded(
+        text, lambda: list(yaml.load_all(text, Loader=_Loader)), max_depth
+    )
     return documents
 
 
-def _loaded(text: str, load: Callable[[], Any]) -> Any:
+def _loaded(text: str, load: Callable[[], Any], max_depth: int = _MAX_DEPTH) -> Any:
     if len(text) > _MAX_CHARACTERS:
         raise StrictYamlError(f"larger than {_MAX_CHARACTERS} characters")
     try:
-        _check_events(text)
+        _check_events(text, max_depth)
         return load()
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
@@ -188,7 +190,7 @@ def _loaded(text: str, load: Callable[[], Any]) -> Any:
         raise StrictYamlError(str(error).splitlines()[0].partition(";")[0]) from error
 
 
-def _check_events(text: str) -> None:
+def _check_events(text: str, max_depth: int) -> None:
     """Refuse what could blow up or hide something while it is composed."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -200,8 +202,8 @@ def _check_events(text: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > _MAX_DEPTH:
-            raise StrictYamlError(f"{_place(event)}: nested deeper than {_MAX_DEPTH}")
+        if depth > max_depth:
+            raise StrictYamlError(f"{_place(event)}: nested deeper than {max_depth}")
 
 
 def _place(node: yaml.Node | yaml.Event) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "TOKENS",
     "TOOLS",
     "Tags",
+    "tags_of",
 ]
 
 
@@ -78,6 +79,11 @@ def _tags(csf: str, iso: str, cis: str = "") -> tuple[Tags, ...]:
         before = tuple(_CIS_NUMBER_BEFORE.get(one, one) for one in checks)
         tags.append(Tags("CIS Kubernetes Benchmark", _CIS_BEFORE, before))
     return tuple(one for one in tags if one.requirements)
+
+
+def tags_of(csf: str, iso: str) -> tuple[Tags, ...]:
+    """Return the tags of ids of NIST CSF 2.0 and ISO/IEC 27001:2022 that are parted by spaces."""
+    return _tags(csf, iso)
 
 
 # Software that nobody installed there.
