@@ -87,7 +87,7 @@ def _exit_codes() -> str:
     rows = [
         (0, "done"),
         *_error_codes(),
-        (DEVIATION, "`watch` found something at least as grave as `--fail-on`"),
+        (DEVIATION, "`watch` or `audit` found something at least as grave as `--fail-on`"),
         (130, "interrupted"),
         (141, "nobody reads the output"),
     ]

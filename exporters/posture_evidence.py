@@ -14,7 +14,7 @@ from typing import Any
 from ethogram.contracts.baseline import Baseline, Dimension, FileValue, PeerValue, Rule
 from ethogram.contracts.suppression_file import fits
 from ethogram.posture.findings import Evidence, PostureFinding, Verdict
-from ethogram.posture.host import TOKEN_PLACES, mounts_of
+from ethogram.posture.host import TOKEN_PLACES, mounts_of, normal_path
 from ethogram.posture.objects import KubeObject
 from ethogram.posture.pods import mapping, sequence, text
 from exporters.admission_privileged import privilege_of
@@ -83,10 +83,14 @@ def _containers(finding: PostureFinding, one: KubeObject) -> list[str]:
 
 
 def _volume_of(finding: PostureFinding, one: KubeObject) -> str:
+    return text(_at_volume(finding, one).get("name"))
+
+
+def _at_volume(finding: PostureFinding, one: KubeObject) -> Mapping[str, Any]:
     node: Any = one.body
     for part in finding.path[: finding.path.index("volumes") + 2]:
         node = sequence(node)[part] if isinstance(part, int) else mapping(node).get(part)
-    return text(mapping(node).get("name"))
+    return mapping(node)
 
 
 _ORDER: tuple[Verdict, ...] = ("unused", "partly", "used", "unknown")
@@ -214,7 +218,10 @@ def _ptrace(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> Evi
         names = " and ".join(name.removeprefix("CAP_") for name in both)
         said = f"it used {names} in {_watched(baseline)}"
         return _evidence(baseline, "used", said, rules=[found[name] for name in both])
+    if privilege_of(baseline, frozenset()).is_own:
+        return _evidence(baseline, "unknown", "it used what only a privileged container has")
     context, rules = _least(baseline)
+    context |= {"privileged": False}
     said = f"in {_watched(baseline)} it used {_used_words(baseline)}, and looked into no process"
     return _evidence(baseline, "unused", said, context=context, rules=rules)
 
@@ -259,7 +266,7 @@ def _seccomp(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> Ev
         return unseen
     count = len({rule.value.nr for rule in baseline.rules.syscalls})
     said = (
-        f"in {_watched(baseline)} it used {count:,} system calls:"
+        f"in {_watched(baseline)} it used {count:,} system call{'' if count == 1 else 's'}:"
         " `ethogram export --to seccomp` writes a profile of just those"
     )
     return _evidence(baseline, "partly", said)
@@ -305,7 +312,7 @@ def _token(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> Evid
 
 
 def _host_path(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> Evidence:
-    if unseen := _unseen(baseline, "files"):
+    if unseen := _unseen(baseline, "files") or _unseen(baseline, "peers"):
         return unseen
     volume, pod = _volume_of(finding, one), one.pod
     assert pod is not None  # it has a volume
@@ -317,8 +324,10 @@ def _host_path(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> 
     places = sorted({place for _, place in mine if place})
     found = [rule for place in places for rule in _below(baseline, place)]
     found_ids = sorted({rule.id for rule in found})
+    # A socket is known by the name that it was bound to: on the host.
+    names = [normal_path(place) for place in (*places, _host_place(finding, one))]
     connected = [rule for rule in baseline.rules.peers
-                 if any(_is_connected(rule.value, place) for place in places)]  # fmt: skip
+                 if any(_is_connected(rule.value, name) for name in names)]  # fmt: skip
     where, watched = shown([f"`{place}`" for place in places]), _watched(baseline)
     if connected:
         ids = sorted({*found_ids, *(rule.id for rule in connected)})
@@ -336,9 +345,16 @@ def _host_path(baseline: Baseline, finding: PostureFinding, one: KubeObject) -> 
 
 
 def _is_connected(peer: PeerValue, place: str) -> bool:
-    if not peer.protocol.startswith("unix"):
+    if not peer.protocol.startswith("unix") or not peer.address.startswith("/"):
         return False
-    return peer.address == place or peer.address.startswith(f"{place.rstrip('/')}/")
+    address = normal_path(peer.address)
+    return address == place or address.startswith(f"{place.rstrip('/')}/")
+
+
+def _host_place(finding: PostureFinding, one: KubeObject) -> str:
+    """Return the path of the host that the volume of *finding* is."""
+    node = _at_volume(finding, one)
+    return text(mapping(node.get("hostPath")).get("path"))
 
 
 def _read_only(mounts: Sequence[tuple[str, str, str]]) -> dict[str, Any]:

@@ -35,6 +35,18 @@ _PATHS = {
     "DaemonSet": "/apis/apps/v1/daemonsets",
     "Job": "/apis/batch/v1/jobs",
     "CronJob": "/apis/batch/v1/cronjobs",
+    "Namespace": "/api/v1/namespaces",
+    "ReplicationController": "/api/v1/replicationcontrollers",
+    "ServiceAccount": "/api/v1/serviceaccounts",
+    "NetworkPolicy": "/apis/networking.k8s.io/v1/networkpolicies",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/roles",
+    "MutatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/"
+    "mutatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/"
+    "validatingwebhookconfigurations",
 }
 _KINDS = {path: kind for kind, path in _PATHS.items()} | {"/pods": "Pod"}
 

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "diff": "Compare baselines: what is allowed now, the gravest first.",
         "export": "Write policies that allow just what a baseline allows.",
         "verify": "Replay recordings through policies: what would they deny?",
+        "audit": "Judge Kubernetes objects, by what was used of what they ask for.",
         "relax": "Let exported policies log instead of deny, at once, and back.",
         "watch": "Watch workloads, and report what strays from their baselines.",
         "webhook": "Answer an API server that asks whether pods may be.",

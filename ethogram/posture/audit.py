@@ -113,6 +113,8 @@ def audit(
         on_object = [(each, str(one.who)) for each in annotated(one)] if heed_annotations else []
         in_force, over = chosen(finding, [*from_file, *on_object], now.date())
         told = replace(finding, exemption=in_force, expired=over)
+        if _stays_privileged(told, one):
+            told = replace(told, patch=None)
         evidence = judge(finding, one) if judge else None
         found.append(_with_evidence(told, evidence, one) if evidence else told)
     found.sort(key=lambda one: (-one.rank, one.owner, one.check, one.place))
@@ -126,10 +128,10 @@ def audit(
 def _with_evidence(finding: PostureFinding, evidence: Evidence, one: KubeObject) -> PostureFinding:
     """Return *finding* with what was used, and the patch that takes away nothing of that."""
     patch = finding.patch
-    if evidence.verdict == "used":
+    if evidence.verdict == "used" or _stays_privileged(finding, one):
         patch = None
     elif finding.owner != one.who:
-        pass
+        pass  # the change belongs where the owner is written
     elif evidence.spec:
         patch = patch_of_spec(one, evidence.spec)
     elif evidence.context and finding.container_path is not None:
@@ -234,6 +236,14 @@ def _host_ports(pod: Pod) -> set[int]:
     ports = (port for one in pod.containers() for port in sequence(one.body.get("ports")))
     found = (mapping(port).get("hostPort") for port in ports)
     return {port for port in found if isinstance(port, int) and port}
+
+
+def _stays_privileged(finding: PostureFinding, one: KubeObject) -> bool:
+    """Return whether an API server refuses the field beside `privileged: true`, which is there."""
+    if finding.check != "allowPrivilegeEscalation" or one.pod is None:
+        return False
+    found = (each for each in one.pod.containers() if each.path == finding.container_path)
+    return any(each.context.get("privileged") is True for each in found)
 
 
 def _patch(

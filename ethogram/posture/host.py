@@ -15,6 +15,7 @@ __all__ = [
     "capability_names",
     "host_paths",
     "mounts_of",
+    "normal_path",
     "pod_problems",
 ]
 
@@ -92,7 +93,7 @@ def host_paths(pod: Pod) -> Iterator[tuple[str, Problem]]:
         place = text(mapping(volume.get("hostPath")).get("path"))
         if not place:
             continue
-        normal = _normal(place)
+        normal = normal_path(place)
         at = (*path, "hostPath", "path")
         if socket := next((one for one in _SOCKETS if _is_at(one, normal)), None):
             required = f"no path that `{socket}` is at or below"
@@ -114,7 +115,7 @@ def mounts_of(pod: Pod, volume: str) -> Iterator[tuple[Container, Path, Mapping[
                 yield container, (*container.path, "volumeMounts", index), mapping(mount)
 
 
-def _normal(place: str) -> str:
+def normal_path(place: str) -> str:
     """Return *place* without `..` and double slashes, and /var/run as what it is."""
     parts: list[str] = []
     for part in PurePosixPath("/", place).parts[1:]:

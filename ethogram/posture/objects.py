@@ -84,10 +84,13 @@ def objects_in(document: object, source: Source, *, like: str = "") -> Iterator[
 
     An item of a list such as `PodList` may leave out version and kind: *like* is both.
     """
+    if not isinstance(document, Mapping):
+        return
     node = mapping(document)
     kind, version = text(node.get("kind")), text(node.get("apiVersion"))
     if not kind and like:
-        version, _, kind = like.rpartition(" ")
+        of_list, _, kind = like.rpartition(" ")
+        version = version or of_list
     items = node.get("items")
     if kind.endswith(_LIST) and isinstance(items, list) and len(source.at) < 2 * _DEEPEST:
         of_items = "" if kind == _LIST else f"{version} {kind.removesuffix(_LIST)}"
