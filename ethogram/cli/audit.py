@@ -13,7 +13,6 @@ import click
 from ethogram.cli.kubernetes_option import KubernetesChoice, Where
 from ethogram.cli.options import Location, examples, force_option, format_option
 from ethogram.cli.screen import count, say
-from ethogram.contracts.finding import SEVERITIES
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ABOVE_THRESHOLD", "UNREADABLE", "command"]
 
 ABOVE_THRESHOLD, UNREADABLE = 12, 1
+# As `contracts.finding` has them, which loads too much for `--help`.
+_SEVERITIES = ("info", "low", "medium", "high", "critical")
 _FORMATS = ("table", "json", "sarif", "markdown", "openreports", "ocsf")
 _ANYWHERE = "auto"
 
@@ -112,7 +113,7 @@ class _Cluster(KubernetesChoice):
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(SEVERITIES),
+    type=click.Choice(_SEVERITIES),
     help="Exit with code 12 where a finding that nobody exempted is at least as grave.",
 )
 @click.option(
@@ -233,7 +234,7 @@ def _exit(report: Report, fail_on: str | None) -> None:
         say(f"warning: `{one.place}` could not be read: {one.cause}")
     context = click.get_current_context()
     if fail_on is not None:
-        least = SEVERITIES.index(fail_on)
+        least = _SEVERITIES.index(fail_on)
         if grave := [one for one in report.open if one.rank >= least]:
             say(f"failed: {count(len(grave), 'finding')} at or above `--fail-on {fail_on}`")
             context.exit(ABOVE_THRESHOLD)
