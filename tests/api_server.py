@@ -89,7 +89,7 @@ class ApiServer:
             self._http.socket, server_side=True, do_handshake_on_connect=False
         )
         self.port = self._http.server_address[1]
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> ApiServer:
         self._thread.start()

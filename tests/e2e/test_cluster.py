@@ -263,9 +263,9 @@ def test_outside_a_pod_there_is_no_service_account(monkeypatch):
 def test_a_recording_names_what_the_cluster_tells_of_after_it_ended(
     server: ApiServer, busybox_image: Path, tmp_path: Path
 ) -> None:
-    shop = Pod("shop", "checkout-5d4f8c7b9d-x2x9z", POD.uid, "nginx", "nginx:1")
+    shop = Pod("late-shop", "checkout-5d4f8c7b9d-x2x9z", POD.uid, "nginx", "nginx:1")
     placed = PlacedPod(shop, "checkout", shop.name.rpartition("-")[0], "10.77.0.10", HEX)
-    items = inventory("shop", [placed])["items"]
+    items = inventory("late-shop", [placed])["items"]
     server.is_down = True
 
     def live() -> None:
@@ -278,7 +278,7 @@ def test_a_recording_names_what_the_cluster_tells_of_after_it_ended(
         until(lambda: known["Pod watch"] and known["ReplicaSet watch"] and known["Service watch"])
 
     given = f"kubeconfig={server.kubeconfig()}"
-    seen = recorded(tmp_path, live, "--namespace", "shop", "--kubernetes", given)
+    seen = recorded(tmp_path, live, "--namespace", "late-shop", "--kubernetes", given)
     names = {(row["kind"], row["name"], row["container"]) for row in seen.workloads.values()}
     assert ("Deployment", "checkout", "nginx") in names
     assert not {kind for kind, *_ in names} - {"Deployment"}
