@@ -83,7 +83,7 @@ class Hunt:
             yield
             if self.stopped_by == "user":
                 raise KeyboardInterrupt
-        except EthogramError:
+        except (EthogramError, BrokenPipeError):
             raise
         except Exception as error:
             raise self._refusal(error, sql) from error

@@ -20,6 +20,7 @@ __all__ = ["FORMATS", "Format", "block", "incident_block", "incident_printer", "
 Format = Literal["text", "jsonl"]
 FORMATS: tuple[Format, ...] = ("text", "jsonl")
 _CONTAINER_DIGITS = 12
+_FINDING_DIGITS = 12  # `accept` and `suppress` take 8 or more
 _REMEMBERED = 100_000
 _SHOWN = 1_000  # characters of one field; JSON has all of it
 _STYLES = {
@@ -172,6 +173,7 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
     if finding.workload.image:
         yield "image", _image(finding.workload)
     yield "rule", _rule(finding)
+    yield "finding", finding.fingerprint[:_FINDING_DIGITS]
     if finding.workload_state != "ok":
         yield "state", f"{finding.workload_state}: {_STATES[finding.workload_state]}"
     if finding.count > 1:

@@ -95,6 +95,7 @@ def command(
 def _suppression(
     finding: Finding, *, owner: str, reason: str, expires: date, any_value: bool
 ) -> Suppression:
+    from detector.words import in_words
     from ethogram.contracts.suppression_file import SENSOR_RULES, Suppression, SuppressionMatch
 
     if finding.rule.startswith(SENSOR_RULES):
@@ -103,9 +104,14 @@ def _suppression(
             hint="find out who did it",
         )
     exe = finding.process.exe if finding.process else None
-    # What stands for several, or for what is only counted, says something else each time.
-    is_one = len(finding.evidence.values or ()) == 1
-    value = finding.evidence.observed if is_one and not any_value else None
+    values = finding.evidence.values or ()
+    if len(values) > 1 and not any_value:
+        raise UsageError(
+            f"the finding stands for {len(values) + (finding.evidence.more or 0):,} values",
+            hint="`--any-value` suppresses whatever else its rule finds of that program, too",
+        )
+    # What was observed may say more, such as the port of a connection, which is another each time.
+    value = in_words(values[0]) if values and not any_value else None
     subject = finding.workload
     if any("*" in (one or "") for one in (subject.name, subject.namespace, exe, value)):
         raise UsageError(

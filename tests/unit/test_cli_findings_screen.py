@@ -66,6 +66,7 @@ GOLDEN = r"""MEDIUM  Shell outside the baseline
             <- /usr/sbin/nginx <- /docker-entrypoint.sh
   workload  shop/Deployment/checkout (nginx), container 3f2a9c81d0b4, phase exec
   rule      deviation-execs, T1059.004 T1105 of ATT&CK 19, baseline `checkout.baseline.yaml`
+  finding   000000000000
   state     degraded: events were lost: there may be more
   count     3 until 2026-11-23 06:00:01 UTC
 """
@@ -109,6 +110,7 @@ def test_what_a_finding_lacks_is_left_out_or_said() -> None:
         "  process   not known",
         "  workload  shop/Deployment/checkout (nginx), phase exec",
         "  rule      deviation-execs",
+        "  finding   000000000000",
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -425,3 +426,15 @@ def test_views_are_listed_with_their_columns(capsys):
     assert views == {"recordings", "findings", "events", *VIEWS}
     assert run(["query", "--views"]) == 0
     assert "ancestor_exec_id" in capsys.readouterr().out
+
+
+def test_a_reader_who_leaves_is_no_error_of_the_query(shop):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = "from ethogram.cli import main; main()"
+    words = [sys.executable, "-c", command, "query", "FROM range(100000)", str(shop)]
+    with os.fdopen(writer, "wb") as gone:
+        done = subprocess.run(
+            [*words, "--format", "json"], stdout=gone, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -224,11 +224,36 @@ def test_what_people_wrote_in_the_file_stays(tmp_path: Path) -> None:
     assert [one.rule for one in load_suppressions(path)] == ["recon-tool", "deviation-execs"]
 
 
+def test_what_is_another_each_time_is_no_part_of_a_suppression(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    one, again = (
+        make_finding(evidence={"dimension": "execs", "observed": f"/bin/sh, input from port {port}",
+                               "values": ({"path": "/bin/sh"},)})
+        for port in (40001, 40002)
+    )  # fmt: skip
+    assert run(["suppress", one.line(), "--suppressions", str(path), *WHO]) == 0
+    assert Suppressions(Path("s"), load_suppressions(path)).about(again) is not None
+
+
+SEVERAL = {"dimension": "execs", "observed": "5 at once: /bin/a, /bin/b and 3 more", "more": 3,
+           "values": ({"path": "/bin/a"}, {"path": "/bin/b"})}  # fmt: skip
+
+
+def test_of_a_finding_of_several_values_any_is_suppressed_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.yaml"
+    words = ("--suppressions", str(path), *WHO, "--any-value")
+    assert run(["suppress", make_finding(evidence=SEVERAL).line(), *words]) == 0
+    assert [one.value for one in load_suppressions(path)] == [None]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"rule": "sensor-killed"}, "tampering with the sensor is never suppressed"),
         ({"workload": {"kind": "Unit", "name": "a*"}}, "no suppression can be for this alone"),
+        ({"evidence": SEVERAL}, "the finding stands for 5 values"),
     ],
 )
 def test_some_findings_get_no_suppression(
