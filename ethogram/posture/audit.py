@@ -162,6 +162,7 @@ def _grouped(asked: _Asked) -> Iterator[tuple[PostureFinding, KubeObject]]:
 
 
 def _findings_of(one: KubeObject, owner: Reference, asked: _Asked) -> Iterator[PostureFinding]:
+    services = _services_of(one, asked.world)
     for check, problem in _problems_of(one, asked):
         grade = grade_of(check, problem.detail)
         yield PostureFinding(
@@ -169,7 +170,7 @@ def _findings_of(one: KubeObject, owner: Reference, asked: _Asked) -> Iterator[P
             _place(one, problem), problem.value, problem.required, problem.detail,
             level=CHECKS[check].level if check in CHECKS else None,
             tags=grade.tags, cis=cis_of(check, problem.detail),
-            patch=_patch(one, check, problem, asked), **_pod_facts(one, problem, asked.world),
+            patch=_patch(one, check, problem, asked), **_pod_facts(one, problem, services),
         )  # fmt: skip
 
 
@@ -209,18 +210,26 @@ def _place(one: KubeObject, problem: Problem) -> str:
     return field_of(named)
 
 
-def _pod_facts(one: KubeObject, problem: Problem, world: World) -> dict[str, Any]:
+def _services_of(one: KubeObject, world: World) -> tuple[str, ...]:
+    """Return the services before the pods of *one*, in words."""
+    pod = one.pod
+    if pod is None:
+        return ()
+    labels = mapping(pod.metadata.get("labels"))
+    found = world.services_of(one.who.namespace, labels)
+    return tuple(
+        sorted(f"{each.who.name} ({text(each.spec.get('type')) or 'ClusterIP'})" for each in found)
+    )
+
+
+def _pod_facts(one: KubeObject, problem: Problem, services: tuple[str, ...]) -> dict[str, Any]:
     """Return what a finding says of the pod and container that it is about."""
     pod = one.pod
     if pod is None:
         return {}
-    services = sorted(
-        f"{service.who.name} ({text(service.spec.get('type')) or 'ClusterIP'})"
-        for service in world.services_of(one.who.namespace, mapping(pod.metadata.get("labels")))
-    )
     facts: dict[str, Any] = {
         "service_account": text(pod.spec.get("serviceAccountName")) or "default",
-        "exposure": Exposure(tuple(sorted(_host_ports(pod))), tuple(services)),
+        "exposure": Exposure(tuple(sorted(_host_ports(pod))), services),
     }
     if (container := problem.container) is not None:
         facts |= {

@@ -111,14 +111,22 @@ class World:
     objects: tuple[KubeObject, ...]
     is_whole: bool = False
     _known: dict[tuple[str, str, str], KubeObject] = field(default_factory=dict)
+    _kinds: dict[str, list[KubeObject]] = field(default_factory=dict)
+    # One label of a selector, by which a service is found without asking all of them.
+    _services: dict[tuple[str, str, str], list[KubeObject]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for one in self.objects:
             self._known.setdefault((one.who.kind, one.who.namespace, one.who.name), one)
+            self._kinds.setdefault(one.who.kind, []).append(one)
+        for service in self.of_kind("Service"):
+            for name, value in _selector(service)[:1]:
+                key = (service.who.namespace, name, value)
+                self._services.setdefault(key, []).append(service)
 
     def of_kind(self, *kinds: str) -> Iterator[KubeObject]:
         """Yield the objects of *kinds*."""
-        return (one for one in self.objects if one.who.kind in kinds)
+        return (one for kind in kinds for one in self._kinds.get(kind, ()))
 
     def find(self, kind: str, namespace: str, name: str) -> KubeObject | None:
         """Return an object by its name."""
@@ -138,14 +146,17 @@ class World:
 
     def services_of(self, namespace: str, labels: Mapping[str, Any]) -> Iterator[KubeObject]:
         """Yield the services that pick pods with *labels*."""
-        for service in self.of_kind("Service"):
-            selector = mapping(service.spec.get("selector"))
-            if (
-                service.who.namespace == namespace
-                and selector
-                and selector.items() <= labels.items()
-            ):
-                yield service
+        for name, value in labels.items():
+            for service in self._services.get((namespace, name, str(value)), ()):
+                if all(labels.get(each) == wanted for each, wanted in _selector(service)):
+                    yield service
+
+
+def _selector(service: KubeObject) -> list[tuple[str, str]]:
+    """Return the labels that *service* picks pods by; none where it says none, or no text."""
+    found = mapping(service.spec.get("selector"))
+    is_text = all(isinstance(value, str) for value in found.values())
+    return sorted(found.items()) if is_text else []
 
 
 def _controller(one: KubeObject) -> Reference | None:

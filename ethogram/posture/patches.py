@@ -51,8 +51,8 @@ def patch_of(one: KubeObject, check: str, problem: Problem) -> Mapping[str, Any]
     What the workload needs it does not know: evidence does, where there is any.
     """
     container, path, pod = problem.container, problem.path, one.pod
-    if container is not None and container.kind == "ephemeral":
-        return None  # nobody can change one
+    if check == "malformed" or (container is not None and container.kind == "ephemeral"):
+        return None  # nobody knows what was meant; nobody can change a debugging container
     if pod is not None and _is_volume(path):
         return _without_volume(one, pod, path)
     if check == "host-pid-ptrace" and pod is not None:

@@ -22,6 +22,7 @@ from profiler.cluster.kubeconfig import from_kubeconfig
 from tests.admission import EVERY_CAPABILITY, make_admission_baseline
 from tests.api_server import ApiServer
 from tests.posture import make_pod
+from tests.recordings import shop_recording
 
 pytestmark = pytest.mark.unit
 
@@ -275,3 +276,17 @@ def test_a_cluster_that_does_not_answer_is_an_error(tmp_path):
         with pytest.raises(EthogramError, match="the API server did not answer"):
             read_cluster(client)
         client.close()
+
+
+def test_a_recording_says_what_was_used(tmp_path, capsys):
+    recording = shop_recording(tmp_path / "rec")
+    path = tmp_path / "a.yaml"
+    change = {"context": {"seccompProfile": None}, "initContainers": None,
+              "ephemeralContainers": None}  # fmt: skip
+    path.write_text(yaml.safe_dump(deployment(change)), "utf-8")
+    code, out, _ = audited(capsys, path, "--recording", recording, "--format", "json")
+    assert code == 0
+    found = {one["check"]: one for one in json.loads(out)["findings"]}
+    evidence = found["seccompProfile_restricted"]["evidence"]
+    assert evidence["verdict"] == "partly"
+    assert "2 replicas it used" in evidence["words"]
