@@ -44,17 +44,25 @@ def _cli_page() -> str:
     return "\n".join(parts)
 
 
-def _command(command: click.Command, context: click.Context) -> str:
+def _command(command: click.Command, context: click.Context, name: str = "") -> str:
     usage = " ".join(command.collect_usage_pieces(context))
     return "\n".join(
         [
-            f"## ethogram {command.name}\n",
+            f"## ethogram {name or command.name}\n",
             f"```\n{context.command_path} {usage}\n```\n",
             _paragraphs(command.help or ""),
             _options(command, context),
             *_examples(command),
+            *_subcommands(command, context),
         ]
     )
+
+
+def _subcommands(command: click.Command, context: click.Context) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            inner = click.Context(each, info_name=name, parent=context)
+            yield _command(each, inner, f"{command.name} {name}")
 
 
 def _examples(command: click.Command) -> Iterator[str]:

@@ -17,6 +17,7 @@ from ethogram import __version__
 from ethogram.cli.listening import AddressType, ListenAddress
 from ethogram.cli.options import COMMAND_SETTINGS, examples
 from ethogram.cli.screen import count, say
+from ethogram.cli.webhook_manifests import manifests
 from ethogram.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
@@ -221,3 +222,6 @@ def _serve_metrics(stack: ExitStack, listener: socket.socket, counts: Counts) ->
 
 def _today() -> date:
     return datetime.now(UTC).date()
+
+
+command.add_command(manifests)

@@ -25,6 +25,7 @@ __all__ = [
     "privileged",
     "proc_mount",
     "proc_mount_1_35",
+    "safe_sysctls",
     "se_linux",
     "seccomp_annotations",
     "seccomp_fields",
@@ -198,9 +199,14 @@ def seccomp_fields(pod: Pod) -> Iterator[Problem]:
             )
 
 
+def safe_sysctls(version: tuple[int, int]) -> tuple[str, ...]:
+    """Return the sysctls that *version* of the standards takes."""
+    return tuple(name for since, name in _SYSCTLS if since <= version)
+
+
 def sysctls(version: tuple[int, int]) -> PodCheck:
     """Return the check of sysctls of *version*."""
-    allowed = tuple(name for since, name in _SYSCTLS if since <= version)
+    allowed = safe_sysctls(version)
 
     def check(pod: Pod) -> Iterator[Problem]:
         for index, sysctl in enumerate(sequence(pod.context.get("sysctls"))):
