@@ -208,11 +208,16 @@ class Watched:
         return self._workloads[self._instances[instance]["workload"]]
 
     def state_of(self, workload: Workload) -> Judged:
-        """Return the state of *workload* as of the last window, or in its first what is known."""
-        judged = self._states.of(workload.key)
-        if judged is None and workload.known is not None:
-            judged = self._states.expected(workload.row, workload.known)
-        return judged or _NOT_JUDGED
+        """Return the state of *workload* as of the last window that had something of it.
+
+        Before its first one, and once it got a baseline or lost it, the state that is to come.
+        """
+        judged, known = self._states.of(workload.key), workload.known
+        if known is None:
+            return judged if judged and judged.state == "unknown" else _NOT_JUDGED
+        if judged is None or judged.state == "unknown":
+            return self._states.expected(workload.row, known)
+        return judged
 
     def state_of_instance(self, instance: int) -> WorkloadState | None:
         """Return the state of the workload of *instance*; None where that is over."""

@@ -160,7 +160,7 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "seen", f"{evidence.dimension}: {evidence.observed}, {_moment(finding.first_seen)}"
     if evidence.expected:
         yield "nearest", ", ".join(evidence.expected)
-    elif finding.layer == "deviation":
+    elif finding.layer == "deviation" and len(evidence.values or ()) == 1 and finding.baseline:
         yield "nearest", "nothing in the baseline is like it"
     if evidence.p_value is not None:
         yield "p-value", f"{evidence.p_value:.3g}"

@@ -106,12 +106,22 @@ def test_what_a_finding_lacks_is_left_out_or_said() -> None:
     assert lines[1:] == [
         "  why       the baseline never starts it, and it runs whatever it is told",
         "  seen      syscalls: ptrace, 2026-11-23 06:00:01 UTC",
-        "  nearest   nothing in the baseline is like it",
         "  process   not known",
         "  workload  shop/Deployment/checkout (nginx), phase exec",
         "  rule      deviation-execs",
         "  finding   000000000000",
     ]
+
+
+def test_what_one_value_has_in_its_place_is_said_and_nothing_of_many_or_without_a_baseline() -> (
+    None
+):
+    evidence = {"dimension": "capabilities", "observed": "CAP_CHOWN"}
+    one, two = ({"name": "CAP_CHOWN"},), ({"name": "CAP_CHOWN"}, {"name": "CAP_KILL"})
+    line = "  nearest   nothing in the baseline is like it"
+    assert line in block(finding(evidence={**evidence, "values": one}))
+    assert line not in block(finding(evidence={**evidence, "values": two}))
+    assert line not in block(finding(evidence={**evidence, "values": one}, baseline=None))
 
 
 def test_an_indicator_says_that_it_is_one_and_expects_nothing() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from detector.library import Library
 from ethogram.contracts.baseline import dump_baseline
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.flags import Access
@@ -358,6 +359,21 @@ def test_before_its_first_window_ends_a_workload_is_in_the_state_that_it_will_ha
     (found,) = replay.rows(0, files=[file_row("/etc/shadow", exe=SH)])
     assert replay.changes == []
     assert found.workload_state == replay.watched.statuses()[0].state != "unknown"
+
+
+def test_who_got_a_baseline_is_unknown_no_more_before_the_next_window_ends(
+    baselines: Path, tmp_path: Path
+) -> None:
+    replay = Replay(baselines)
+    replay.watched.replace(Library(()))
+    replay.recording(shop_recording(tmp_path / "again"))
+    assert {one.state for one in replay.watched.statuses()} == {"unknown"}
+    replay.watched.replace(Library.load(baselines))
+    assert "unknown" not in {one.state for one in replay.watched.statuses()}
+    (found,) = replay.rows(8, files=[file_row("/etc/shadow", exe=SH)])
+    assert found.workload_state != "unknown"
+    replay.watched.replace(Library(()))
+    assert {one.state for one in replay.watched.statuses()} == {"unknown"}
 
 
 def test_a_workload_that_comes_back_after_long_is_known_again(shop: Replay) -> None:
