@@ -148,9 +148,9 @@ def _serve(config: Config, policy: Policy, ready_file: Path | None) -> None:
         )
 
         def on_ready() -> None:
-            say(f"reviews are answered on https://{address}/validate")
             if ready_file is not None:
                 ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+            say(f"reviews are answered on https://{address}/validate")
 
         Service(
             webhook, listener, certificate,

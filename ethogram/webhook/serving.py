@@ -23,7 +23,7 @@ __all__ = ["POLL_S", "Service"]
 # Longer than an API server keeps a connection that it does not use, 90 s: of two that close it at
 # once, the one that sends would lose a request.
 _KEEP_ALIVE_S = 120
-_HEAD_S = 5.0
+HEAD_S = 5.0
 POLL_S = 5.0
 _SOON_S = 0.01
 _LAST_S = 5
@@ -48,7 +48,7 @@ class _Patient(HttpToolsProtocol):
             self.transport.abort()
 
     def _look_again(self, *, is_late: bool) -> None:
-        self._watch = self.loop.call_later(_HEAD_S, self._look, is_late)
+        self._watch = self.loop.call_later(HEAD_S, self._look, is_late)
 
     def _look(self, was_late: bool) -> None:
         is_late = self.cycle is None or self._head_bytes > 0
