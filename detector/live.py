@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -151,16 +152,21 @@ class Live:
 
     def window(self, name: str) -> pa.Table:
         """Return the rows of *name* that are new in this window."""
-        schema = TABLES[name].arrow_schema()
-        return pa.Table.from_batches(self._rows.get(name, []), schema)
+        batches = self._rows.get(name)
+        return pa.Table.from_batches(batches) if batches else _empty(name)
 
     def changed_processes(self) -> pa.Table:
         """Return the processes that began or ended in this window, as they are now."""
-        return pa.Table.from_batches(self._changed, TABLES["processes"].arrow_schema())
+        return pa.Table.from_batches(self._changed) if self._changed else _empty("processes")
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of *name* that are new in this window."""
         yield from self._rows.get(name, [])
+
+
+@cache
+def _empty(name: str) -> pa.Table:
+    return TABLES[name].arrow_schema().empty_table()
 
 
 def _nothing() -> None:

@@ -250,25 +250,30 @@ class WindowWriter:
         return self._sights.new("exec", executed)
 
     def _write_calls(self, calls: np.ndarray) -> None:
+        if not len(calls):
+            return
         self.calls += int(calls["calls"].sum())
         self._count(calls["slot"], "calls", calls["calls"])
         self._append("syscalls", self._keyed(calls) | assembly.syscalls_columns(calls))
 
     def _write_arguments(self, keys: np.ndarray, values: np.ndarray, calls: np.ndarray) -> None:
-        if "arguments" not in self._unknown:
+        if len(keys) and "arguments" not in self._unknown:
             keys, columns = argument_columns(keys, values, calls)
             self._append("arguments", self._keyed(keys) | columns)
 
     def _write_small(self, sets: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        keys, values = sets["errors"]
-        self._append("errors", self._keyed(keys) | assembly.errors_columns(keys, values))
-        keys, values = sets["denials"]
-        self._append("denied", self._keyed(keys) | assembly.denied_columns(keys, values, self._ids))
-        keys, _ = sets["grams"]
-        self._append("ngrams", self._keyed(keys) | assembly.ngrams_columns(keys))
-        keys, values = sets["privileges"]
-        columns = assembly.privileges_columns(keys, values, self._ids)
-        self._append("privileges", self._keyed(keys) | columns)
+        ids = self._ids
+        if len(keys := sets["errors"][0]):
+            columns = assembly.errors_columns(keys, sets["errors"][1])
+            self._append("errors", self._keyed(keys) | columns)
+        if len(keys := sets["denials"][0]):
+            columns = assembly.denied_columns(keys, sets["denials"][1], ids)
+            self._append("denied", self._keyed(keys) | columns)
+        if len(keys := sets["grams"][0]):
+            self._append("ngrams", self._keyed(keys) | assembly.ngrams_columns(keys))
+        if len(keys := sets["privileges"][0]):
+            columns = assembly.privileges_columns(keys, sets["privileges"][1], ids)
+            self._append("privileges", self._keyed(keys) | columns)
 
     def _write_files(
         self, keys: np.ndarray, values: np.ndarray, *, window: int, is_open: bool = False
@@ -276,6 +281,8 @@ class WindowWriter:
         """Write what has a path. The paths of a window that *is_open* stay: others ask for them."""
         kept = self._records_of(keys) if is_open else None
         batches = self._take_records(RecordKind.FILE, window) if kept is None else kept
+        if not len(keys):
+            return []
         canonical = self._registry.canonical()
         for batch in batches:
             batch.heads["slot"] = canonical[batch.heads["slot"]]
@@ -290,6 +297,8 @@ class WindowWriter:
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]
         self._append("dns", self._dns.take(replies))
+        if not len(keys):
+            return []
         says = flows.begun(keys, values)
         keys, values = keys[says], values[says]
         columns = flows.network_columns(keys, values, self._executables, self._clock)
@@ -301,6 +310,8 @@ class WindowWriter:
         return self._sights.new("peer", peers)
 
     def _write_unix(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
+        if not len(keys):
+            return []
         columns = flows.unix_columns(keys, values, self._executables, self._clock)
         shown = self._append("network", self._keyed(keys) | columns)["unix_path"]
         is_out = keys["direction"] == _OUT
@@ -310,6 +321,8 @@ class WindowWriter:
 
     def _write_operations(self, window: int) -> None:
         batches = self._take_records(RecordKind.OPERATION, window)
+        if not batches:
+            return
         slots, windows, columns = assembly.operations_columns(batches, self._ids)
         keyed = {"window": windows, **self._registry.columns_of(slots)}
         self._append("privileges", keyed | columns)

@@ -102,6 +102,10 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """Return what is quick to say: a schema is looked up many times a second."""
+        return hash(self.name)
+
     def arrow_schema(self) -> pa.Schema:
         """Return the Arrow schema, with each column's meaning in its field metadata."""
         from ethogram.contracts.arrow import schema_of  # noqa: PLC0415  pyarrow costs 60 MB

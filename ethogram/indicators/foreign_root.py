@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import CONTAINMENT
-from ethogram.indicators.predicates import Mask, asked_or_path, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, also, asked_or_path, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -20,7 +20,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by the string that was asked for; where it led says the resolved path."""
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
     every = Access.READ | Access.WRITE | Access.PATH_ONLY
-    return pc.and_(pc.and_(inside, tried(rows, every)), asked_or_path(rows, _THROUGH))
+    return also(pc.and_(inside, tried(rows, every)), lambda: asked_or_path(rows, _THROUGH))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import CONTAINMENT
-from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, also, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -24,7 +24,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by the path: of what kind a file is nobody records."""
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
     wanted = pc.and_(inside, tried(rows, Access.READ | Access.WRITE))
-    return pc.and_(wanted, matching(rows.column("path"), _DEVICES))
+    return also(wanted, lambda: matching(rows.column("path"), _DEVICES))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import CONTAINMENT
-from ethogram.indicators.predicates import Mask, has_any, matching, outside_runtime, word_is
+from ethogram.indicators.predicates import Mask, also, has_any, matching, outside_runtime, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -32,14 +32,17 @@ def _bad(rows: pa.Table) -> Mask:
     """
     inside = pc.and_(rows.column("instance_is_container"), outside_runtime(rows))
     writes = pc.and_(inside, has_any(rows.column("access"), Access.WRITE))
+    return also(writes, lambda: _is_one(rows))
+
+
+def _is_one(rows: pa.Table) -> Mask:
     path, failed = rows.column("path"), pc.is_valid(rows.column("errno"))
     no_disk = pc.and_(
         word_is(rows.column("in_image"), "unknown"),
         pc.less(rows.column("dev"), pa.scalar(_FIRST_MAJOR, pa.uint64())),
     )
     real = pc.or_(matching(path, _OPENED), matching(path, _RELEASE_AGENT))
-    found = pc.if_else(failed, matching(path, _TRIED), pc.and_(real, no_disk))
-    return pc.and_(writes, found)
+    return pc.if_else(failed, matching(path, _TRIED), pc.and_(real, no_disk))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import LOGS
-from ethogram.indicators.predicates import Mask, has_any, matching, opened, outside_runtime
+from ethogram.indicators.predicates import Mask, also, has_any, matching, opened, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, renumbered
 from ethogram.indicators.rule import Rule
 
@@ -24,7 +24,7 @@ def _bad(rows: pa.Table) -> Mask:
     gone = opened(rows, Access.TRUNCATE | Access.UNLINK | Access.RENAME_FROM)
     file = pc.invert(has_any(rows.column("access"), Access.DIRECTORY))
     cut = pc.and_(pc.and_(gone, file), outside_runtime(rows))
-    return pc.and_(cut, matching(rows.column("path"), _LOGS))
+    return also(cut, lambda: matching(rows.column("path"), _LOGS))
 
 
 INDICATOR = Rule(

@@ -10,6 +10,7 @@ from ethogram.indicators.compliance import CONTAINMENT
 from ethogram.indicators.predicates import (
     SYSTEM_DIRECTORIES,
     Mask,
+    also,
     asked_or_path,
     matching,
     outside_runtime,
@@ -32,12 +33,16 @@ def _bad(rows: pa.Table) -> Mask:
     Also through a descriptor that stands for a program, as in the overwriting of runc.
     """
     writes = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
+    return also(writes, lambda: _is_own(rows))
+
+
+def _is_own(rows: pa.Table) -> Mask:
     program = pc.or_(
         truth(matching(rows.column("path"), SYSTEM_DIRECTORIES)),
         truth(pc.equal(rows.column("errno"), _IS_RUNNING)),
     )
-    through = pc.and_(asked_or_path(rows, _DESCRIPTOR), program)
-    return pc.and_(writes, pc.or_(asked_or_path(rows, _EXECUTABLE), through))
+    through = also(asked_or_path(rows, _DESCRIPTOR), lambda: program)
+    return pc.or_(asked_or_path(rows, _EXECUTABLE), through)
 
 
 INDICATOR = Rule(

@@ -22,6 +22,7 @@ __all__ = [
     "SYSTEM_DIRECTORIES",
     "TOOLS",
     "Mask",
+    "also",
     "among",
     "asked_or_path",
     "base_name_is",
@@ -98,6 +99,16 @@ def among(rows: pa.Table, cheap: Mask, then: Callable[[pa.Table], Mask]) -> pa.B
         return truth(then(rows))
     chosen = truth(then(rows.filter(candidates)))
     return pc.replace_with_mask(candidates, candidates, chosen)
+
+
+def also(mask: Mask, then: Callable[[], Mask]) -> Mask:
+    """Return where *mask* holds and what *then* returns does as well.
+
+    Where nothing does, that is not asked: a regular expression takes longer to compile than a row
+    to match.
+    """
+    known = truth(mask)
+    return pc.and_(known, then()) if known.true_count else known
 
 
 def base_name_is(paths: pa.ChunkedArray, names: str) -> Mask:
@@ -210,11 +221,13 @@ def entering(rows: pa.Table) -> Mask:
     return pc.or_(on_its_way, word_is(rows.column("phase"), "runtime"))
 
 
+@once_a_table
 def outside_runtime(rows: pa.Table) -> Mask:
     """Return which rows are not the container runtime's own."""
     return pc.invert(word_is(rows.column("phase"), "runtime"))
 
 
+@once_a_table
 def tried(rows: pa.Table, access: Access) -> Mask:
     """Return which files were opened with any of *access*, or would have been, were it allowed.
 
@@ -226,6 +239,7 @@ def tried(rows: pa.Table, access: Access) -> Mask:
     return pc.and_(has_any(rows.column("access"), access), is_there)
 
 
+@once_a_table
 def opened(rows: pa.Table, access: Access) -> Mask:
     """Return which files were opened with any of *access*, or had it done to their name."""
     return pc.and_(has_any(rows.column("access"), access), pc.is_null(rows.column("errno")))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import SECRETS
-from ethogram.indicators.predicates import Mask, by_tool, matching, opened
+from ethogram.indicators.predicates import Mask, also, by_tool, matching, opened
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -26,7 +25,7 @@ _KEYS = (
 
 def _bad(rows: pa.Table) -> Mask:
     """Judge resolved paths of successful opens for reading."""
-    return pc.and_(opened(rows, Access.READ), matching(rows.column("path"), _KEYS))
+    return also(opened(rows, Access.READ), lambda: matching(rows.column("path"), _KEYS))
 
 
 INDICATOR = Rule(

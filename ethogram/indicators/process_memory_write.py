@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import PRIVILEGE
-from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, also, matching, outside_runtime, tried, truth
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -20,9 +20,8 @@ _ITS_OWN = r"(?:^|/)(?:self|thread-self)(?:/task/[0-9]+)?/mem$"
 def _bad(rows: pa.Table) -> Mask:
     """Judge by the resolved path; what asked for itself by that name may write its own."""
     writes = pc.and_(tried(rows, Access.WRITE), outside_runtime(rows))
-    memory = pc.and_(writes, matching(rows.column("path"), _MEMORY))
-    own = pc.fill_null(matching(rows.column("asked"), _ITS_OWN), fill_value=False)
-    return pc.and_not(memory, own)
+    memory = also(writes, lambda: matching(rows.column("path"), _MEMORY))
+    return also(memory, lambda: pc.invert(truth(matching(rows.column("asked"), _ITS_OWN))))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import SECRETS
-from ethogram.indicators.predicates import Mask, matching, opened, outside_runtime
+from ethogram.indicators.predicates import Mask, also, matching, opened, outside_runtime, truth
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -20,9 +20,8 @@ _ITS_OWN = r"(?:^|/)(?:self|thread-self)(?:/task/[0-9]+)?/[a-z]+$"
 def _bad(rows: pa.Table) -> Mask:
     """Judge by the resolved path; what asked for itself by that name may read its own."""
     read = pc.and_(opened(rows, Access.READ), outside_runtime(rows))
-    others = pc.and_(read, matching(rows.column("path"), _SECRETS))
-    own = pc.fill_null(matching(rows.column("asked"), _ITS_OWN), fill_value=False)
-    return pc.and_not(others, own)
+    others = also(read, lambda: matching(rows.column("path"), _SECRETS))
+    return also(others, lambda: pc.invert(truth(matching(rows.column("asked"), _ITS_OWN))))
 
 
 INDICATOR = Rule(

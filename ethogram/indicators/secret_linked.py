@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import SECRETS
-from ethogram.indicators.predicates import Mask, has_any, matching, outside_runtime
+from ethogram.indicators.predicates import Mask, also, has_any, matching, outside_runtime
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule, everything
 
@@ -24,7 +24,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by the name that the file had; the new one may be any."""
     linked = pc.and_(has_any(rows.column("access"), Access.LINK), outside_runtime(rows))
     is_old = pc.invert(has_any(rows.column("access"), Access.MAKE))
-    return pc.and_(pc.and_(linked, is_old), matching(rows.column("path"), _SECRETS))
+    return also(pc.and_(linked, is_old), lambda: matching(rows.column("path"), _SECRETS))
 
 
 INDICATOR = Rule(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import SECRETS
-from ethogram.indicators.predicates import Mask, by_tool, matching, opened, truth, word_is
+from ethogram.indicators.predicates import Mask, also, by_tool, matching, opened, truth, word_is
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -33,14 +33,21 @@ _READERS = (
 
 def _bad(rows: pa.Table) -> Mask:
     """Judge resolved paths of successful opens for reading."""
+    path, read = rows.column("path"), opened(rows, Access.READ)
+    is_secret = also(read, lambda: pc.or_(matching(path, _HASHES), _is_mounted(rows)))
+    return also(is_secret, lambda: pc.invert(_reads_them(rows)))
+
+
+def _is_mounted(rows: pa.Table) -> Mask:
     path = rows.column("path")
     elsewhere = pc.and_not(matching(path, _ELSEWHERE), truth(matching(path, _NO_HASHES)))
-    mounted = pc.and_(elsewhere, word_is(rows.column("in_image"), "yes"))
-    is_secret = pc.and_(opened(rows, Access.READ), pc.or_(matching(path, _HASHES), mounted))
+    return pc.and_(elsewhere, word_is(rows.column("in_image"), "yes"))
+
+
+def _reads_them(rows: pa.Table) -> Mask:
     # One that the container wrote itself is not the image's `su`.
     genuine = pc.invert(truth(rows.column("exe_upper")))
-    reader = pc.and_(truth(matching(rows.column("exe_path"), _READERS)), genuine)
-    return pc.and_not(is_secret, reader)
+    return pc.and_(truth(matching(rows.column("exe_path"), _READERS)), genuine)
 
 
 INDICATOR = Rule(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
 from ethogram.indicators.compliance import TOKENS
-from ethogram.indicators.predicates import Mask, by_tool, matching, opened
+from ethogram.indicators.predicates import Mask, also, by_tool, matching, opened
 from ethogram.indicators.protocol import IndicatorMetadata, Technique
 from ethogram.indicators.rule import Rule
 
@@ -24,7 +23,7 @@ _TOKENS = (
 def _bad(rows: pa.Table) -> Mask:
     """Judge resolved paths of successful opens for reading."""
     read = opened(rows, Access.READ)
-    return pc.and_(read, matching(rows.column("path"), _TOKENS))
+    return also(read, lambda: matching(rows.column("path"), _TOKENS))
 
 
 INDICATOR = Rule(

@@ -11,6 +11,7 @@ from ethogram.indicators.predicates import (
     INTERPRETERS,
     SHELLS,
     Mask,
+    also,
     base_name_is,
     matching,
     opened,
@@ -31,7 +32,7 @@ def _bad(rows: pa.Table) -> Mask:
     """Judge by who reads the file: a shell or an interpreter, and by what it is called."""
     read = pc.and_(opened(rows, Access.READ), outside_runtime(rows))
     runs = base_name_is(rows.column("exe_path"), f"{SHELLS}|{INTERPRETERS}")
-    return pc.and_(pc.and_(read, runs), matching(rows.column("path"), _SCRIPTS))
+    return also(pc.and_(read, runs), lambda: matching(rows.column("path"), _SCRIPTS))
 
 
 INDICATOR = Rule(

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ethogram.contracts.flags import Access
-from ethogram.indicators.predicates import Mask, matching, outside_runtime, tried
+from ethogram.indicators.predicates import Mask, also, matching, outside_runtime, tried
 from ethogram.indicators.protocol import IndicatorMetadata
 from ethogram.indicators.rule import Rule
 
@@ -27,6 +27,6 @@ def on_writes(metadata: IndicatorMetadata, *paths: str) -> Rule:
 
     def bad(rows: pa.Table) -> Mask:
         wanted = pc.and_(tried(rows, _WRITES), outside_runtime(rows))
-        return pc.and_(wanted, matching(rows.column("path"), pattern))
+        return also(wanted, lambda: matching(rows.column("path"), pattern))
 
     return Rule(metadata, bad)
