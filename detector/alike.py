@@ -17,7 +17,7 @@ from detector.live import Live
 from ethogram.contracts.tables import TABLES
 from learner.context import Context
 
-__all__ = ["OWN", "are_piped", "kinds_of"]
+__all__ = ["OWN", "fed", "kinds_of"]
 
 OWN = frozenset({
     "window", "exec_id", "parent_exec_id", "fork_parent_exec_id", "session_exec_id",
@@ -42,17 +42,18 @@ def kinds_of(rows: pa.RecordBatch, live: Live, context: Context) -> list[bytes]:
             for row in zip(*columns, strict=True)]  # fmt: skip
 
 
-def are_piped(rows: pa.RecordBatch) -> Sequence[bool]:
-    """Return which of *rows* may be an end of a pipe whose other end is among them as well.
+def fed(rows: pa.RecordBatch, is_new: Sequence[bool]) -> Sequence[bool]:
+    """Return which of *rows* to look at: who *is_new*, and who may write to one that is.
 
-    What a program writes into a pipe says something beside a shell that reads from one.
+    What a program writes into a pipe says something beside a shell that takes its commands from
+    one, and such a shell is new each time.
     """
     streams = rows.column("stdio").to_pylist()
-    reads = [bool(kinds) and kinds[0] == "pipe" for kinds in streams]
-    if not any(reads):
-        return reads
+    if not any(one and bool(kinds) and kinds[0] == "pipe"
+               for one, kinds in zip(is_new, streams, strict=True)):  # fmt: skip
+        return is_new
     writes = [bool(kinds) and kinds[1:2] == ["pipe"] for kinds in streams]
-    return [one or other for one, other in zip(reads, writes, strict=True)]
+    return [one or other for one, other in zip(is_new, writes, strict=True)]
 
 
 def _parents(rows: pa.RecordBatch, live: Live) -> list[Any]:

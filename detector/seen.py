@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from detector.alike import are_piped, kinds_of
+from detector.alike import fed, kinds_of
 from detector.library import Known
 from detector.live import Live
 from detector.shown import one_batch
@@ -72,7 +72,8 @@ class Seen:
     ) -> None:
         """Remember the rows of the last `others`, but for instances and dimensions of findings.
 
-        Nor those of *processes*, by `exec_id`, which others may yet belong to.
+        Nor *processes*, by `exec_id`: what others do may tell more of them. That is each shell and
+        interpreter that takes its commands from a pipe.
         """
         troubled = {(instance, _TABLE_OF.get(dimension)) for instance, dimension in found}
         for instance, kind, name in self._kinds:
@@ -130,16 +131,14 @@ class Seen:
         """Do what `_others` does, of processes."""
         batch = one_batch(table)
         instances, names = (batch.column(name).to_pylist() for name in ("instance", "exec_id"))
-        kinds, piped = kinds_of(batch, live, context), are_piped(batch)
+        kinds = kinds_of(batch, live, context)
         is_new = self._are_new("processes", instances, kinds)
         self._kinds = [
             one
-            for one, is_other, is_end in zip(
-                zip(instances, kinds, names, strict=True), is_new, piped, strict=True
-            )
-            if is_other and not is_end and one[0] in self._known
+            for one in compress(zip(instances, kinds, names, strict=True), is_new)
+            if one[0] in self._known
         ]
-        return _those(table, [one or other for one, other in zip(is_new, piped, strict=True)])
+        return _those(table, fed(batch, is_new))
 
     def _are_new(
         self, table: str, instances: Iterable[int], rows: Iterable[_Row | bytes]

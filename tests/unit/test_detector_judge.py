@@ -427,3 +427,25 @@ def test_what_no_recording_looked_at_is_not_judged(tmp_path: Path) -> None:
     strange = {"workload": 1, "instance": 1, "arch": "x86_64", "nr": 101, "name": "ptrace"}
     (found,) = replay.rows(9, syscalls=[strange | {"calls": 1}])
     assert found.rule == "deviation-syscalls"
+
+
+def test_a_download_into_a_shell_is_told_though_each_alone_was_seen_and_let_go(
+    shop: Replay,
+) -> None:
+    begun = {"workload": 1, "instance": 1, "phase": "steady", "parent_exec_id": "1-main"}
+
+    def curl(name: str, window: int) -> dict[str, Any]:
+        row = {"exec_id": name, "exe": 60, "argv": [b"curl"], "stdio": ["file", "pipe", "file"]}
+        return begun | row | {"start": START_NS + window * WINDOW_NS}
+
+    def shell(name: str, window: int) -> dict[str, Any]:
+        row = {"exec_id": name, "exe": SH, "argv": [b"sh"], "stdio": ["pipe", "file", "file"]}
+        return begun | row | {"start": START_NS + window * WINDOW_NS + 1}
+
+    path = {"exe": 60, "path": b"/usr/bin/curl"}
+    for window in (8, 9):
+        told = shop.rows(window, executables=[path], processes=[curl(f"curl-{window}", window)])
+        told += shop.rows(window, processes=[shell(f"sh-{window}", window)])
+        assert "downloaded-script" not in {one.rule for one in told}
+    both = shop.rows(10, processes=[curl("curl-10", 10), shell("sh-10", 10)])
+    assert "downloaded-script" in {one.rule for one in both}

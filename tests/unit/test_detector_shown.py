@@ -143,13 +143,16 @@ def test_who_started_a_process_decides_and_whether_it_is_the_first() -> None:
     assert days.execs(exec_row("c"), exec_row("d", session_exec_id="d")) == ["c", "d"]
 
 
-def test_a_reader_of_a_pipe_is_judged_each_time_and_beside_it_who_writes() -> None:
+def test_who_writes_is_judged_beside_a_shell_that_takes_commands_from_a_pipe() -> None:
     days = Days()
     writes, reads = {"stdio": ["file", "pipe", "file"]}, {"stdio": ["pipe", "file", "file"]}
     assert days.execs(exec_row("a", **writes)) == ["a"]
     assert days.execs(exec_row("b", **writes)) == []
     assert days.execs(exec_row("c", **writes), exec_row("d", **reads)) == ["c", "d"]
-    assert days.execs(exec_row("e", **reads)) == ["e"]
+    assert days.execs(exec_row("e", **writes), exec_row("f", **reads)) == []
+    days.kept = ("g",)
+    assert days.execs(exec_row("g", argv=[b"sh"], **reads)) == ["g"]
+    assert days.execs(exec_row("h", argv=[b"sh"], **reads), exec_row("i", **writes)) == ["h", "i"]
 
 
 def test_a_process_that_others_may_belong_to_is_judged_each_time() -> None:
