@@ -107,6 +107,25 @@ def test_a_loss_of_events_does_not_make_a_rollout_loud(shop: Replay) -> None:
     assert (found.workload_state, found.rule, found.severity) == ("degraded", "rollout", "low")
 
 
+def test_what_is_looked_at_before_the_first_window_of_a_new_image_ended_is_its_rollout(
+    shop: Replay,
+) -> None:
+    rows = rolled_out(5, NEW)
+    del rows["coverage"]  # written with the window, at its end
+    (found,) = shop.rows(8, **rows, **small(5))
+    assert (found.workload_state, found.rule, found.severity) == ("rollout", "rollout", "low")
+
+
+def test_what_is_looked_at_before_the_first_window_ended_is_of_who_has_a_baseline(
+    shop: Replay,
+) -> None:
+    checkout = SHOP_TABLES["workloads"][0]
+    rows = {"workloads": [checkout | {"workload": 5, "namespace": "elsewhere"}],
+            "instances": [container(5, workload=5)]}  # fmt: skip
+    found = shop.rows(8, **rows, **small(5))
+    assert {one.workload_state for one in found} == {"ok"}
+
+
 def test_a_reviewed_rollout_becomes_entries_of_all_its_dimensions(
     shop: Replay, tmp_path: Path
 ) -> None:
