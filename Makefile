@@ -15,7 +15,7 @@ PYTEST := -m pytest
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test kernels fuzz cases demo bench bench-packages docs clean
+.PHONY: help install packages objects lint unit test kernels fuzz cases soak demo bench bench-packages docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ fuzz: objects $(INSTALLED) ## readers and decoders under atheris, a minute each
 
 cases: install ## attack-like and benign cases under `ethogram watch`, into docs/cases.md (as root)
 	@$(PYTHON) -m tests.cases --write docs/cases.md
+
+soak: install ## real services under `ethogram watch` for half an hour, into docs/soak.md (as root)
+	@$(PYTHON) -m tests.soak --write docs/soak.md
 
 demo: install ## the product doing its job on real containers, in about a minute (as root)
 	@demo/run
