@@ -145,17 +145,20 @@ class Findings:
         """Return whether this watch told of *sighting*, or one before it."""
         return self._told_of(fingerprint_of(_identity(sighting, whose.subject))) is not None
 
-    def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> None:
-        """Tell of *sighting*, or count it where it was told; *now_ns* is UTC."""
+    def take(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
+        """Tell of *sighting*, or count it where it was told; *now_ns* is UTC.
+
+        Return False where it is suppressed.
+        """
         fingerprint = fingerprint_of(_identity(sighting, whose.subject))
         if self._suppressions.is_any and self._is_suppressed(
             sighting, whose, fingerprint, now_ns
         ):  # fmt: skip
-            return
+            return False
         told = self._told_of(fingerprint)
         if told is None and (whole := self._told_with_others(fingerprint, sighting, whose)):
             self._go_on(whole, sighting)
-            return
+            return True
         self._note_parts(fingerprint, sighting, whose)
         if told is None and not self._is_cool(sighting, whose, now_ns):
             sighting = _together(sighting)
@@ -170,7 +173,13 @@ class Findings:
             if sighting.identity != _BEYOND:
                 finding = self._in_incident(finding, sighting)
             self._tell_new(finding, sighting, now_ns)
-            return
+        else:
+            self._count(told, sighting, whose, now_ns)
+        return True
+
+    def _count(self, told: _Told, sighting: Sighting, whose: Whose, now_ns: int) -> None:
+        """Count *sighting*, which was *told*; tell of it where it is graver or of another."""
+        fingerprint = told.finding.fingerprint
         self._is_worst(told.finding.severity)
         before = told.values
         self._go_on(told, sighting)

@@ -135,10 +135,9 @@ class Judge:
             if instance not in whose:
                 whose[instance] = self._watched.whose(instance)
             before = self.findings.total
-            self.findings.take(sighting, whose[instance], now_ns)
-            told = self.findings.total - before
-            self._watched.of_instance(instance).findings += told
-            if told and SEVERITIES.index(sighting.severity) >= _DEVIATES:
+            is_seen = self.findings.take(sighting, whose[instance], now_ns)
+            self._watched.of_instance(instance).findings += self.findings.total - before
+            if is_seen and SEVERITIES.index(sighting.severity) >= _DEVIATES:
                 self._watched.deviated(instance, now_ns)
 
     # --- deviations --------------------------------------------------------------------------

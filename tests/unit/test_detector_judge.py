@@ -272,6 +272,22 @@ def test_what_gets_graver_is_told_again_and_counts_for_the_worst(shop: Replay) -
     assert shop.judge.findings.worst == "medium"
 
 
+def test_who_does_again_what_was_told_is_deviating_again(shop: Replay) -> None:
+    def after(window: int, *files: dict[str, Any]) -> str:
+        seen = {"workload": 1, "instance": 1, "phase": "steady", "state": "complete"}
+        shop.rows(window, instances=[container(1)], files=files, coverage=[seen])
+        return {one.subject.name: one.state for one in shop.watched.statuses()}["checkout"]
+
+    quiet = 8 + 11 * 60 * 10**9 // WINDOW_NS
+    assert after(7) == "ok"
+    after(8, file_row("/etc/shadow", exe=SH))
+    assert after(9) == "deviating"
+    assert after(quiet) == "ok"
+    after(quiet + 1, file_row("/etc/shadow", exe=SH))
+    assert after(quiet + 2) == "deviating"
+    assert [one.count for one in shop.findings] == [1, 2]
+
+
 def test_what_a_name_that_came_late_shows_has_the_time_of_its_window(shop: Replay) -> None:
     shop.rows(10)
     row = {"workload": 1, "instance": 1, "operation": "load_module", "granted": True, "calls": 1}
