@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -86,6 +87,10 @@ class Service:
 
     def run(self) -> None:
         """Answer until a SIGTERM or SIGINT; then end what was begun, and return."""
+        # What is there stays for good. To look through it for garbage, as is done again and again
+        # while reviews are read, would hold up some of them.
+        gc.collect()
+        gc.freeze()
         with asyncio.Runner() as runner:
             runner.run(self._run())
 
