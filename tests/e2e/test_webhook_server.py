@@ -21,7 +21,7 @@ from cryptography import x509
 
 from tests.reviews import UID, make_review, simple_pod
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.e2e
 
 # As the command, but files are looked at, and clients given up, sooner.
 HURRIED = """
