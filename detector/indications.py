@@ -36,6 +36,7 @@ from ethogram.indicators.rows import completed, refused_operations
 from learner.behaviour import BEHAVIOURS, group_columns
 from learner.context import Context
 from learner.dimensions import access_letters, decode_value
+from learner.name_forms import kernel_chosen
 
 __all__ = ["Indication", "Indications", "judged"]
 
@@ -238,8 +239,18 @@ def _indication(
         first_ns=row.get("first") or row.get("start") or window_ns[0],
         last_ns=row.get("last") or row.get("start") or window_ns[1],
         count=max(1, row.get("calls") or row.get("connections") or 1),
-        identity=observed if peer else None,  # a port that the kernel chose is another each time
+        identity=_alike(value, observed, has_peer=peer is not None),
     )
+
+
+def _alike(value: AnyValue, observed: str, *, has_peer: bool) -> str | None:
+    """Return what stays the same of *observed* where the kernel chose part of it.
+
+    A port is another each time; who looks at all processes, as ps(1) does, is told of once.
+    """
+    if isinstance(value, FileValue) and (path := kernel_chosen(value.path)) != value.path:
+        return observed.replace(value.path, path)
+    return observed if has_peer else None
 
 
 def _was_privileged(known: Known, metadata: IndicatorMetadata) -> bool:

@@ -31,6 +31,8 @@ _DAY = r"(19|20)[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\2(?:0[1-9]|[12][0-9]|3[01])"
 _HOUR, _SIXTY = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _TIME = rf"{_HOUR}{_SIXTY}{_SIXTY}|{_HOUR}([-_.:]){_SIXTY}\4{_SIXTY}"
 _STAMP = re.compile(rf"{_BEFORE}{_DAY}(?:([-_.T ]?)(?:{_TIME})(?:[.,][0-9]{{1,9}})?(Z?))?{_AFTER}")
+# Seconds or milliseconds since 1970, from 2020 on.
+_EPOCH = re.compile(rf"{_BEFORE}1[6-9][0-9]{{8}}(?:[0-9]{{3}})?{_AFTER}")
 _CENTURY = re.compile("(?:19|20)[0-9]{2}")
 _DIGITS = re.compile("[0-9]+")
 _FRACTION = re.compile(r"[.,][0-9]+(?=Z?$)")
@@ -48,6 +50,8 @@ _TEMPORARY: Mapping[str, str] = MappingProxyType(
         r"pgsql_tmp[0-9]+\.[0-9]+(\.fileset|\.sharedfileset)?": r"pgsql_tmp*.*\1",
         r"PostgreSQL\.[0-9]+": "PostgreSQL.*",
         r"(pg_internal\.init|xlogtemp)\.[0-9]+": r"\1.*",
+        # its log: 16 MiB a file, by the time line and the place in it
+        r"(0000[0-9A-F]{4})[0-9A-F]{16}(\.(?:partial|ready|done|[0-9A-F]{8}\.backup))?": r"\1*\2",
         # Redis: snapshots and rewrites by the number of the child
         r"temp-[0-9]+\.rdb": "temp-*.rdb",
         r"temp-[0-9]+\.[0-9]+\.rdb": "temp-*.*.rdb",
@@ -56,7 +60,10 @@ _TEMPORARY: Mapping[str, str] = MappingProxyType(
         r"\.nfs[0-9a-f]{16,24}": ".nfs*",
     }
 )
-_BEGINNINGS = ("tmp", "cc", "pgsql_tmp", "PostgreSQL.", "pg_internal", "xlogtemp", "temp-", ".nfs")
+_BEGINNINGS = (
+    *("tmp", "cc", "pgsql_tmp", "PostgreSQL.", "pg_internal", "xlogtemp", "temp-", ".nfs"),
+    "0000",
+)
 _TEMPORARIES = [(re.compile(form), pattern) for form, pattern in _TEMPORARY.items()]
 # In /proc, the number after these is a descriptor.
 _PROCESS = re.compile(
@@ -91,6 +98,7 @@ def _has_both(text: str) -> bool:
 
 def with_dates(name: str) -> str:
     """Return *name* with `*` for the digits of dates and times of day but the century."""
+    name = _EPOCH.sub("1*", name)
     return _STAMP.sub(_undated, name) if _CENTURY.search(name) else name
 
 

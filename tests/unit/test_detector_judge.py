@@ -216,6 +216,15 @@ def test_a_flood_of_what_an_indicator_tells_is_bounded_too(shop: Replay) -> None
     assert (len(found), found[-1].count) == (51, 450)
 
 
+def test_who_looks_at_the_secrets_of_all_processes_is_one_finding(shop: Replay) -> None:
+    rows = [file_row(f"/proc/{pid}/environ") for pid in range(20, 30)]
+    (found,) = shop.rows(8, files=rows)
+    assert found.rule == "process-secrets-read"
+    assert shop.rows(9, files=[file_row("/proc/77/environ")]) == []
+    (maps,) = shop.rows(10, files=[file_row("/proc/77/maps")])
+    assert maps.fingerprint != found.fingerprint
+
+
 def test_ever_new_small_change_of_one_program_is_told_once(shop: Replay) -> None:
     for window in range(8, 31):
         rows = [file_row(f"/usr/share/x/{window}-{number}") for number in range(5)]

@@ -50,6 +50,11 @@ def test_a_form_that_says_all_needs_no_second_name(path: str, expected: str) -> 
         ("/tmp/ccAbXy12.s", "/tmp/cc*.s"),
         ("/var/lib/postgresql/base/pgsql_tmp/pgsql_tmp411.0",
          "/var/lib/postgresql/base/pgsql_tmp/pgsql_tmp*.*"),
+        ("/data/pg_wal/00000001000000020000004F", "/data/pg_wal/00000001*"),
+        ("/data/pg_wal/archive_status/00000001000000020000004F.done",
+         "/data/pg_wal/archive_status/00000001*.done"),
+        ("/tmp/backup-1795476728.sql.gz", "/tmp/backup-1*.sql.gz"),
+        ("/tmp/1795476728123/part", "/tmp/1*/part"),
         ("/dev/shm/PostgreSQL.1234567", "/dev/shm/PostgreSQL.*"),
         ("/data/temp-17.rdb", "/data/temp-*.rdb"),
         ("/data/temp-rewriteaof-bg-17.aof", "/data/temp-rewriteaof-bg-*.aof"),
@@ -76,6 +81,8 @@ def test_what_known_programs_create_for_a_while_needs_none_either(path: str, exp
         "/var/log/app/2026-13-23.log",
         "/var/log/app/v20261123x",
         f"/tmp/{'e' * 64}/x",
+        "/data/backup-1795476728.sql",  # no log, and only read
+        "/var/log/app/17954767281.log",  # too long for seconds, too short for more
     ],
 )
 def test_everything_else_that_is_read_keeps_its_name(path: str) -> None:
