@@ -44,6 +44,7 @@ volatile __u32 window;
 volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
 volatile __u32 news_generation; // raised where everything is to be news again
+volatile __u32 passes_files; // 1: passed_files has entries
 volatile __u32 is_woken; // user space was, and clears it before it looks at the rings
 __u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
@@ -227,6 +228,7 @@ enum quota {
 struct slot_usage {
 	__u32 window[QUOTA_KINDS];
 	__u32 used[QUOTA_KINDS];
+	__u64 passed_opens; // of files in passed_files; monotonic
 };
 // slot -> entries made in the window of each kind. Starts anew with the window.
 struct {
@@ -252,6 +254,9 @@ HASH(arguments, struct argument_key, __u64, 65536);
 HASH(denials, struct denied_key, __u64, 65536);
 HASH(grams, struct gram_key, __u32, 262144);
 HASH(files, struct file_key, struct use, 262144);
+// Opens that were judged and are allowed, with window 0: they are counted by slot, and no more is
+// told of them. User space fills it; of what has no room all is told. The whole key decides.
+HASH(passed_files, struct file_key, __u32, 32768);
 HASH(flows, struct flow_key, struct flow_use, 65536);
 // Connections that this side began -> cookie of the socket, for the other side if it is here.
 HASH_LRU(ends, struct end, __u64, 8192);

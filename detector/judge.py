@@ -74,6 +74,8 @@ class Judge:
         self._scripts = ScriptFiles()
         self._details = Details()
         self._events: Events | None = None
+        # Of the last window: in whose behaviour something was found, and of which dimension.
+        self.troubled: set[tuple[int, str]] = set()
         self._rollouts = Rollouts()
         self.findings = Findings(
             self._tree,
@@ -108,7 +110,8 @@ class Judge:
             *self._scripts.of(processes, strayed, now_ns),
         ]
         told_of = {*self._relations.told_of, *self._scripts.told_of}
-        self._seen.passed(context, _instances_of(indications, strayed), told_of)
+        self.troubled = set(_instances_of(indications, strayed))
+        self._seen.passed(context, self.troubled, told_of)
         between()
         indications, strayed = self._each_once(indications, strayed)
         told = chain(map(_sighting_of, indications), related, self._sightings(strayed))

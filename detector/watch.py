@@ -191,7 +191,7 @@ class _Watcher:
         if self._options.unknown == "alert":
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         if loader == "core":
-            self._pushdown = Pushdown(self._watched, session.push)
+            self._pushdown = Pushdown(self._watched, session)
         manifest = first_manifest(self._options, session.facts, session.clock)
         if self._events:
             self._judge.tell_events(self._events, run=manifest.recording_id)
@@ -211,6 +211,8 @@ class _Watcher:
             self._pushdown.take()
         if not live.window("windows").num_rows:
             return  # a look: the window goes on
+        if self._pushdown and self._recording is None:
+            self._pushdown.pass_files(live, self._judge.troubled)
         if self._unknown:
             self._unknown.take(live)
         self._guard.take(live)

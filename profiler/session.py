@@ -6,8 +6,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from ethogram.contracts.events import NATIVE_CALLS, RecordKind
 from ethogram.contracts.manifest import Program, Stopped
@@ -397,6 +399,27 @@ class Session:
                 self._attached.push(
                     slot.number, allowed or bytes(NATIVE_CALLS // 8), is_muted=allowed is None
                 )
+
+    def pass_files(self, instances: Collection[int]) -> None:
+        """Only count from now on what *instances* opened in the window that was just written."""
+        assert self._writer is not None
+        keys = self._writer.plain_opens
+        known = self._registry.slots
+        slots = {
+            n for n in np.unique(keys["slot"]).tolist() if known[n].instance.number in instances
+        }
+        if slots:
+            self._attached.pass_files(keys[np.isin(keys["slot"], list(slots))])
+
+    def tell_files(self, instances: Collection[int]) -> None:
+        """Tell of all that *instances* open again."""
+        self._attached.tell_files(
+            [
+                one.number
+                for one in self._registry.slots.values()
+                if one.instance.number in instances
+            ]
+        )
 
     def renew_news(self) -> None:
         """Have everything told as new once more: what is allowed has changed."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ethogram.contracts.events import RecordKind
+from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.contracts.flags import CHANGES
 from ethogram.contracts.flags import is_open as opens
 from ethogram.contracts.tables import ENUMS
 from profiler import assembly, flows
@@ -90,6 +91,8 @@ class WindowWriter:
         self._used: set[int] = {0}
         self._losses = Losses(registry)
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
+        # Keys of the last window's opens of which a row says all.
+        self.plain_opens = np.zeros(0, STRUCTS["file_key"].dtype)
         self.calls = 0
         self.lost = 0
         self.losses: Counter[tuple[str, str, str]] = Counter()
@@ -115,6 +118,7 @@ class WindowWriter:
         self._write_arguments(*sets["arguments"], calls)
         self._write_small(sets)
         new += self._write_files(*sets["files"], window=window)
+        self._count_passed(drained.passed_opens)
         new += self._write_network(*sets["flows"], window=window)
         new += self._write_unix(*sets["unix_flows"])
         losses.update(self._dns.take_lost())
@@ -289,10 +293,28 @@ class WindowWriter:
         keys, columns = assembly.files_columns(
             keys, values, batches, self._executables, self._clock
         )
+        if not is_open:
+            self.plain_opens = keys[self._are_plain(keys, columns)]
         shown = self._append("files", self._keyed(keys) | columns)["path"]
         opened = (keys["errnum"] == 0) & opens(keys["access"])
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
         return self._sights.new("file", shown)
+
+    def _are_plain(self, keys: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
+        """Return which are opens by a known executable, of a file by the name that it has."""
+        known = [bool(self._executables.paths[exe]) for exe in columns["exe"]]
+        by_own_name = [asked is None for asked in columns["asked"]]
+        opened = (keys["errnum"] == 0) & ((columns["access"] & int(CHANGES)) == 0)
+        plain: np.ndarray = opened & ~columns["truncated"] & opens(keys["access"])
+        plain &= np.array(known, bool) & np.array(by_own_name, bool)
+        return plain
+
+    def _count_passed(self, passed: Mapping[int, int]) -> None:
+        """Count opens that were allowed, and of which no more was told."""
+        slots = [slot for slot in passed if slot in self._registry.slots]
+        opens_ = np.array([passed[slot] for slot in slots], np.uint64)
+        wanted = self._registry.verdicts(np.array(slots, np.uint32)) == WANTED
+        self._count(np.array(slots, np.uint32)[wanted], "opens", opens_[wanted])
 
     def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
         replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -73,6 +73,8 @@ class Drained:
     calls: np.ndarray
     sets: dict[str, tuple[np.ndarray, np.ndarray]]
     losses: list[tuple[int | None, int, int, int]] = field(default_factory=list)
+    # By slot: opens of files that need not be told of.
+    passed_opens: Mapping[int, int] = field(default_factory=dict)
 
 
 class Loader(Protocol):
@@ -136,6 +138,12 @@ class Loader(Protocol):
 
     def renew_news(self) -> None:
         """Tell of everything as new once more."""
+
+    def pass_files(self, keys: np.ndarray) -> None:
+        """Only count opens with these keys of `files`, as far as there is room to know them."""
+
+    def tell_files(self, slots: Collection[int]) -> None:
+        """Tell of all opens in *slots* again."""
 
     def end_window(self) -> Drained:
         """End the open window and return it whole."""

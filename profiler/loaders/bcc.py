@@ -12,7 +12,7 @@ import platform
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
@@ -289,6 +289,12 @@ class BccLoader:
 
     def renew_news(self) -> None:
         """Do nothing: this loader has no news."""
+
+    def pass_files(self, keys: np.ndarray) -> None:
+        """Do nothing: this loader sees no files."""
+
+    def tell_files(self, slots: Collection[int]) -> None:
+        """Do nothing: this loader sees no files."""
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""

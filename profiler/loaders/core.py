@@ -8,12 +8,14 @@ import platform
 import select
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from ctypes import c_char
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from ethogram.contracts.events import RecordKind
 from ethogram.errors import CaptureError, PreflightError
@@ -32,6 +34,7 @@ from profiler.loaders.optional import (
     attach_file_opened,
     is_taken,
 )
+from profiler.loaders.passed import PassedFiles
 from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
 from profiler.ring import Records, Ring
 
@@ -163,7 +166,8 @@ class CoreLoader:
         for name in ("places", "counts", "usage", "scopes"):
             opened.maps[name].resize(config.max_slots or MAX_SLOTS)
         if not config.tells_news:
-            opened.maps["told"].resize(1)
+            for name in ("told", "passed_files"):
+                opened.maps[name].resize(1)
         opened.maps["fast_states"].resize(1 << config.fast_bits)
         for name, size in config.map_sizes.items():
             opened.maps[name].resize(size)
@@ -242,6 +246,7 @@ class CoreLoader:
         self._switch_at = self._object.btf.variables(".bss")
         self._counters = Counters(maps, self._live)
         self._news = NewsReader(maps)
+        self._passed = PassedFiles(maps, lambda has_any: self._set_switch("passes_files", has_any))
 
     def _attach_all(self) -> None:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
@@ -401,6 +406,16 @@ class CoreLoader:
         """Let what was told count as new."""
         self._generation += 1
         self._set_switch("news_generation", self._generation)
+        self._passed.clear()
+
+    def pass_files(self, keys: np.ndarray) -> None:
+        """Tell no more of opens with these keys."""
+        if self._config.tells_news:
+            self._passed.add(keys)
+
+    def tell_files(self, slots: Collection[int]) -> None:
+        """Tell of every open in *slots* once more."""
+        self._passed.remove(slots)
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
@@ -415,6 +430,8 @@ class CoreLoader:
         }
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"), self._retiring)
         calls = self._news.rest_of_calls(calls)
+        passed = self._passed.take_opens()
+        self._passed.remove(self._retiring)
         self._give_back(self._retired)
         self._retired, self._retiring = self._retiring, []
         self.poll()  # paths and slots of what was just read are there by now
@@ -423,6 +440,7 @@ class CoreLoader:
             records=dict(self._pending),
             calls=calls,
             sets=sets,
+            passed_opens=passed,
             losses=self._counters.take_losses(
                 int.from_bytes(self._switch_bytes("losses_unplaced"), "little")
             ),

@@ -144,3 +144,39 @@ def test_allowed_calls_and_muted_slots_are_no_news(loader: CoreLoader, cgroup: P
     _run(cgroup, ["call", 102, 1], ["open", "/etc/hostname", "r"])
     assert not _told(loader)
     loader.end_window()
+
+
+def _keys_of(drained: Drained, path: str) -> np.ndarray:
+    keys, _ = drained.sets["files"]
+    status = Path(path).stat()
+    return keys[(keys["ino"] == status.st_ino) & (keys["errnum"] == 0)]
+
+
+def test_an_open_that_is_allowed_is_only_counted(loader: CoreLoader, cgroup: Path) -> None:
+    inode = Path("/etc/passwd").stat().st_ino
+    _run(cgroup, PASSWD)
+    keys = _keys_of(loader.end_window(), "/etc/passwd")
+    loader.pass_files(keys)
+    _run(cgroup, *[PASSWD] * 7, ["open", "/etc/passwd", "rw"], ["open", "/etc/group", "r"])
+    passed = loader.end_window()
+    assert sum(passed.passed_opens.values()) == 7
+    assert sorted(n for (ino, _), n in _opens(passed).items() if ino == inode) == [1]
+    assert len(_keys_of(passed, "/etc/group")) == 1
+    loader.tell_files(set(keys["slot"].tolist()))
+    _run(cgroup, *[PASSWD] * 7)
+    told = loader.end_window()
+    assert not told.passed_opens
+    assert _opens(told)[inode, 1] == 7
+
+
+def test_what_has_no_room_is_told_of(loader: CoreLoader, cgroup: Path) -> None:
+    _run(cgroup, PASSWD)
+    (key,) = _keys_of(loader.end_window(), "/etc/passwd")
+    many = np.repeat(np.array([key]), 2049)
+    many["ino"][:2048] += np.arange(1, 2049, dtype=np.uint64)
+    loader.pass_files(many)
+    _run(cgroup, PASSWD)
+    told = loader.end_window()
+    assert not told.passed_opens
+    assert len(_keys_of(told, "/etc/passwd")) == 1
+    loader.renew_news()
