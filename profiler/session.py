@@ -194,6 +194,8 @@ class Session:
             self._opened,
         )
         loader = self._attached
+        if options.looks and loader.without_news:
+            options.tell(f"findings come when windows end, not at once: {loader.without_news}")
         sink = open_sink()
         self._writer = WindowWriter(
             sink=sink,

@@ -88,6 +88,9 @@ class Loader(Protocol):
     # What it cannot know: tables that stay empty (`files`), columns of null (`network.cookie`).
     unknown: frozenset[str]
 
+    # Why no news are told that were asked for.
+    without_news: str | None
+
     def attach(self, set_targets: Callable[[], None]) -> None:
         """Load and attach; `CaptureError` or `PreflightError` where that cannot be.
 

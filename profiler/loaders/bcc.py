@@ -145,6 +145,7 @@ class BccLoader:
         self.programs: list[ProgramState] = []
         self.host_namespaces: tuple[int, ...] = ()
         self.host_mntns = 0
+        self.without_news = "the loader `bcc` tells no news" if config.tells_news else None
         self.unknown = UNKNOWN
         if config.tier == "light":
             self.unknown |= {"syscalls", "processes.argv", "coverage.calls"}

@@ -90,6 +90,7 @@ class CoreLoader:
         self.unknown = _UNKNOWN[config.tier]
         self.host_namespaces: tuple[int, ...] = ()
         self.host_mntns = 0
+        self.without_news: str | None = None
         self._sections: dict[str, str] = {}
         self._links: list[Link] = []
         self._attached_as = Attached(())
@@ -165,12 +166,12 @@ class CoreLoader:
         self._features.configure(opened)
         for name in ("places", "counts", "usage", "scopes"):
             opened.maps[name].resize(config.max_slots or MAX_SLOTS)
-        if not config.tells_news:
-            for name in ("told", "passed_files"):
-                opened.maps[name].resize(1)
         opened.maps["fast_states"].resize(1 << config.fast_bits)
         for name, size in config.map_sizes.items():
             opened.maps[name].resize(size)
+        if not config.tells_news:
+            for name in ("told", "passed_files"):
+                opened.maps[name].resize(1)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         try:
@@ -185,9 +186,10 @@ class CoreLoader:
         noted = list(self.programs)
         try:
             return self._loaded_taken(wanted)
-        except CaptureError:
+        except CaptureError as error:
             if not self._config.tells_news:
                 raise
+            self.without_news = error.message
             self._config = replace(self._config, tells_news=False)
             self.programs = noted
             return self._loaded_taken(wanted)

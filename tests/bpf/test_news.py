@@ -15,6 +15,7 @@ from profiler.identity.hierarchy import Hierarchy
 from profiler.loaders.base import Drained, KernelConfig
 from profiler.loaders.core import CoreLoader
 from profiler.loaders.features import KernelFeatures
+from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
@@ -180,3 +181,18 @@ def test_what_has_no_room_is_told_of(loader: CoreLoader, cgroup: Path) -> None:
     assert not told.passed_opens
     assert len(_keys_of(told, "/etc/passwd")) == 1
     loader.renew_news()
+
+
+def test_a_kernel_that_has_no_room_for_news_is_told_from_and_records_all_the_same() -> None:
+    sizes = {"told": 1 << 31}
+    config = KernelConfig(
+        record_by_default=False, recorder_tgid=os.getpid(), tells_news=True, map_sizes=sizes
+    )
+    loader = CoreLoader(config)
+    try:
+        loader.attach(lambda: None)
+        assert loader.without_news
+        refused = {one.name for one in loader.programs if one.state == "refused"}
+        assert refused <= OPTIONAL_PROGRAMS
+    finally:
+        loader.close()
