@@ -31,8 +31,8 @@ _DAY = r"(19|20)[0-9]{2}([-_.]?)(?:0[1-9]|1[0-2])\2(?:0[1-9]|[12][0-9]|3[01])"
 _HOUR, _SIXTY = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _TIME = rf"{_HOUR}{_SIXTY}{_SIXTY}|{_HOUR}([-_.:]){_SIXTY}\4{_SIXTY}"
 _STAMP = re.compile(rf"{_BEFORE}{_DAY}(?:([-_.T ]?)(?:{_TIME})(?:[.,][0-9]{{1,9}})?(Z?))?{_AFTER}")
-# Seconds or milliseconds since 1970, from 2020 on.
-_EPOCH = re.compile(rf"{_BEFORE}1[6-9][0-9]{{8}}(?:[0-9]{{3}})?{_AFTER}")
+# Seconds or milliseconds since 1970, from 2020 on, behind what says of what: `backup-1795476728`.
+_EPOCH = re.compile(rf"(?<=[A-Za-z][-_])1[6-9][0-9]{{8}}(?:[0-9]{{3}})?{_AFTER}")
 _CENTURY = re.compile("(?:19|20)[0-9]{2}")
 _DIGITS = re.compile("[0-9]+")
 _FRACTION = re.compile(r"[.,][0-9]+(?=Z?$)")
