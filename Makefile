@@ -15,7 +15,7 @@ PYTEST := -m pytest
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test kernels fuzz cases soak demo bench bench-packages docs clean
+.PHONY: help install packages objects lint unit test kernels fuzz cases soak demo own-profile bench bench-packages docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test: install $(ANALYZER)/$(ANALYZER_VERSION) lint ## everything, on this kernel
 kernels: install ## the kernel side on another kernel, in an emulator; all of its tests (as root)
 	@.ci/second-kernel
 	PYTHONPATH=. $(PYTHON) -m tests.kernels.guest
+
+own-profile: install ## learn the agents' own seccomp profile anew, into deploy/ (as root)
+	PYTHONPATH=. $(PYTHON) -m tools.own_profile
 
 # Each target has so many seconds. `FUZZ="-runs=20000 -seed=1"` is the same every time.
 FUZZ ?= -max_total_time=60

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "suppress": "Hear no more of a finding until a day: by a suppression with an owner.",
         "query": "Ask recordings and findings in SQL.",
         "tree": "Draw a process tree with files, connections and ends.",
+        "profiles": "Put seccomp profiles where a node's kubelet finds them; say which it holds.",
         "forget": "Remove a workload from recordings and summaries.",
         "schema": "Print the schema of tables, findings and events.",
     }
