@@ -62,11 +62,13 @@ class Anomalies:
         """Hand over what *live* shows of *instances* that have a model, once its window ended."""
         asked = self._asked(instances)
         if not live.window("windows").num_rows:
-            self._rest.add(live, asked)
+            if asked:
+                self._rest.add(live, asked)
             return
         self._told = {key for key in self._told if key[0] in asked}
         if not asked and self._waiting is None:
             self._pieces += 1  # what comes next does not follow what was there before
+            self._rest = Rest()
             return
         piece = self._rest.piece(live, asked)
         piece = piece if self._waiting is None else self._waiting.joined(piece)

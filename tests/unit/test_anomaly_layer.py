@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from detector.anomaly.layer import Anomalies
 from detector.anomaly.pieces import Piece
 from detector.anomaly.replies import REPLY, Loaded, Refused
 from detector.anomaly.scorer import Scorer
+from detector.live import Live
 from ethogram.contracts.baseline import ModelReference, dump_baseline, load_baselines
 from ethogram.contracts.finding import Finding
 from tests.anomaly import SECOND, make_model
-from tests.recordings import WINDOW_NS, shop_recording
+from tests.recordings import WINDOW_NS, make_manifest, shop_recording
 from tests.replay import Replay
 from tests.unit.test_detector_judge import write_baselines
 
@@ -184,3 +186,19 @@ def test_of_whom_something_was_lost_no_time_counts(shop: Shop) -> None:
     lossy = row(observed_ns=WINDOW_NS, state="incomplete")
     shop.replay.rows(9, syscalls=[row(nr=3, calls=7)], coverage=[lossy])
     assert shop.last_piece().observed == {}
+
+
+def test_where_no_model_is_asked_looks_leave_nothing_behind() -> None:
+    anomalies = Anomalies(Scorer(), window_s=5.0)
+    live = Live(make_manifest(), lambda live, _: anomalies.take(live, {}))
+    windows = {"window": [1], "start": [0], "end": [SECOND]}
+    tracemalloc.start()
+    try:
+        live.look(windows)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(300):
+            live.look(windows)
+        assert tracemalloc.get_traced_memory()[0] - before < 300 * 100
+    finally:
+        tracemalloc.stop()
+        anomalies.close()
