@@ -164,18 +164,12 @@ class Scorer:
             if not self._wanted:
                 self._pause(_TICK_S)
                 continue
-            run = _Run(self)
-            try:
-                trouble = run.serve()
-            except OSError as error:
-                trouble = f"it cannot be started: {error.strerror}"
-            finally:
-                run.close()
-                self._forget_pieces()
+            has_scored, trouble = self._served()
+            self._forget_pieces()
             if trouble is None:
                 self.state, failures = "idle", 0
                 continue
-            failures = 1 if run.has_scored else failures + 1
+            failures = 1 if has_scored else failures + 1
             self.trouble, self.state = trouble, "restarting"
             self.restarts += 1
             until = time.monotonic() + min(
@@ -184,6 +178,18 @@ class Scorer:
             while not self._is_over and (left := until - time.monotonic()) > 0:
                 self._pause(left)
                 self._forget_pieces()  # what it sees next follows nothing
+
+    def _served(self) -> tuple[bool, str | None]:
+        """Run one process to its end; return whether it scored, and why it ended, as `serve`."""
+        try:
+            run = _Run(self)
+        except OSError as error:
+            return False, f"it cannot be started: {(error.strerror or str(error)).lower()}"
+        try:
+            trouble = run.serve()
+            return run.has_scored, trouble
+        finally:
+            run.close()
 
     def _pause(self, seconds: float) -> None:
         if select.select([self._wake], [], [], seconds)[0]:

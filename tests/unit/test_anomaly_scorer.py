@@ -101,7 +101,7 @@ def test_it_is_confined_and_scores_again_after_it_was_killed(
         watch.heard.clear()
         watch.until(lambda: watch.has(Loaded))
         watch.flood()
-        watch.until(lambda: watch.has(Strange))
+        watch.until(lambda: watch.has(Strange) and watch.has(Scored))
         assert (watch.scorer.pid == pid, watch.scorer.trouble) == (False, None)
         watch.scorer.want({})
         watch.until(lambda: watch.scorer.state == "idle")
@@ -165,3 +165,14 @@ def test_the_sensor_imports_nothing_that_models_need() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(
+    model: tuple[Path, ModelReference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with watching(model) as watch:
+        watch.until(lambda: watch.scorer.restarts > 1)
+        assert watch.scorer.trouble == "it cannot be started: no such file or directory"
+        monkeypatch.undo()
+        watch.until(lambda: watch.has(Loaded))
