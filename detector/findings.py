@@ -14,7 +14,7 @@ from detector.processes import ProcessTree
 from detector.room import Room
 from detector.sensor.kept_findings import KeptFinding
 from detector.sighting import Sighting
-from detector.suppressions import Suppressions
+from detector.suppressions import Answer, Suppressions
 from detector.tally import Tally
 from detector.words import nearest
 from ethogram.contracts.baseline import AnyValue, Dimension, Subject
@@ -226,7 +226,9 @@ class Findings:
     ) -> bool:  # fmt: skip
         """Return whether somebody said not to tell of *sighting*, and count it then."""
         known = self._suppressions
-        found = known.answer(fingerprint, sighting.phase, whose.workload_state)
+        found: Answer = False
+        if sighting.identity is None:  # else what it stands for may be other things than before
+            found = known.answer(fingerprint, sighting.phase, whose.workload_state)
         if found is False:
             found = known.about(self._finding(sighting, whose, fingerprint, now_ns))
         if found is None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -116,12 +114,25 @@ def fits(pattern: str | None, text: str | None) -> bool:
     """Return whether *text* is what *pattern* stands for; without a pattern anything is."""
     if pattern is None:
         return True
-    return text is not None and _regex(pattern).fullmatch(text) is not None
+    return text is not None and _is_like(pattern, text)
 
 
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in pattern.split("*")), re.DOTALL)
+def _is_like(pattern: str, text: str) -> bool:
+    """Return whether *text* fits *pattern*, in one pass: who is watched chooses the text."""
+    first, *others = pattern.split("*")
+    if not others:
+        return text == pattern
+    *middle, last = others
+    end = len(text) - len(last)
+    if len(first) > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    at = len(first)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
 
 
 def load_suppressions(path: Path) -> tuple[Suppression, ...]:

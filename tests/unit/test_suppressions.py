@@ -12,6 +12,7 @@ from detector.suppressions import Suppressions
 from ethogram.cli.run import run
 from ethogram.contracts.suppression_file import (
     Suppression,
+    fits,
     load_suppressions,
     parse_suppressions,
 )
@@ -80,6 +81,24 @@ def test_all_that_a_finding_stands_for_has_to_match() -> None:
     assert is_hidden(fields, evidence=evidence | both)
     assert not is_hidden(fields | {"value": "/opt/a"}, evidence=evidence | both)
     assert not is_hidden(fields, evidence=evidence | both | {"more": 1})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "is_so"),
+    [
+        ("a*", "a", True), ("a*a", "a", False), ("a*a", "aa", True), ("*", "", True),
+        ("*b*", "abc", True), ("a*b*c", "abbc", True), ("a*bc*c", "abc", False),
+        ("a*b*b", "ab", False), ("**b", "ab", True), ("a.c", "abc", False), ("a*", "b\na", False),
+        ("a*c", "a\nc", True),
+    ],
+)  # fmt: skip
+def test_a_star_is_any_characters(pattern: str, text: str, is_so: bool) -> None:
+    assert fits(pattern, text) is is_so
+
+
+def test_what_is_told_of_a_long_path_takes_no_time() -> None:
+    # An engine that tries every place for every star takes longer than the universe has.
+    assert not fits("/*" * 24 + ".so", "/" * 4096)
 
 
 def test_tampering_with_the_sensor_is_told_in_any_case() -> None:
@@ -179,6 +198,16 @@ def test_it_is_told_from_the_day_on_that_the_suppression_is_over(shop: Replay) -
     again = {"instance": 1, "workload": 1, "runtime_id": f"{1:064x}"}
     (found,) = shop.rows(day, instances=[again], files=[file_row("/etc/hosts.deny")])
     assert found.rule == "deviation-files"
+
+
+def test_what_is_told_together_is_looked_at_each_time(baselines: Path, tmp_path: Path) -> None:
+    fields = {"rule": "deviation-files", "match": {"name": "checkout"}, "value": "/etc/hosts.*"}
+    replay = Replay(baselines, suppressions=suppressing(fields | {"expires": date(2026, 1, 5)}))
+    replay.recording(shop_recording(tmp_path / "again"))
+    expected = [file_row(f"/etc/hosts.{number}") for number in range(5)]
+    assert replay.rows(8, files=expected) == []
+    (found,) = replay.rows(9, files=[*expected[1:], file_row("/etc/group2")])
+    assert "/etc/group2" in found.evidence.observed
 
 
 def test_new_suppressions_count_for_what_was_told_before(shop: Replay) -> None:
