@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
@@ -125,7 +126,9 @@ class ReadOnlyClient:
         with self._lock:
             self._is_closed = True
             for answer in self._open:
-                answer.shutdown()
+                # One that is at its end, or whose server hung up, has nothing left to end.
+                with suppress(OSError, ValueError, RuntimeError):
+                    answer.shutdown()
         self._pool.close()
 
     # --- one request -------------------------------------------------------------------------

@@ -33,7 +33,8 @@ from profiler.identity.pods import Pod, pod_from
 __all__ = ["ClusterStore"]
 
 _Name = tuple[str, str]  # namespace and name
-# Of pods that are gone so many are kept: what they did may be asked about late.
+# Of pods that are gone so many are kept, and of containers that their pods have started anew: what
+# they did may be asked about late.
 _GONE = 4096
 _CONTROLLERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
@@ -56,6 +57,7 @@ class ClusterStore:
         self._gone: OrderedDict[str, Pod] = OrderedDict()  # by uid
         self._by_uid: dict[str, _Name] = {}
         self._by_container: dict[str, tuple[str, str]] = {}  # uid and container's name
+        self._replaced: OrderedDict[str, None] = OrderedDict()  # containers that their pods had
         self._services: dict[_Name, Service] = {}
         self._slices: dict[_Name, dict[str, EndpointSlice]] = {}  # by service
         self._service_of_slice: dict[_Name, _Name] = {}
@@ -117,17 +119,30 @@ class ClusterStore:
         before = self._pod_object(name)
         if before is not None and before.metadata.uid != item.metadata.uid:
             self._forget_pod(name, now_ns)  # its namesake: a StatefulSet's pods keep their names
+            before = None
         text = item.model_dump_json(by_alias=True, exclude_defaults=True)
         self._pods[name] = zlib.compress(text.encode(), 1)
         pod = pod_from(item, self.owners)
         for uid in pod.uids:
             self._by_uid[uid] = name
+            self._gone.pop(uid, None)
+        if before is not None:
+            self._replace(pod_from(before, self.owners).container_ids.keys())
         if pod.uids:
             for container_id, container in pod.container_ids.items():
                 self._by_container[container_id] = pod.uids[0], container
+                self._replaced.pop(container_id, None)
         since = item.status.start_time or item.metadata.creation_timestamp
         rows = list(addresses_of_pods([(pod, item)]))
         self._reconsider(self._set(("Pod", name), rows, since, now_ns), now_ns)
+
+    def _replace(self, container_ids: Iterable[str]) -> None:
+        """Count *container_ids* as over: a pod that crashes for months has thousands of them."""
+        for container_id in container_ids:
+            self._replaced[container_id] = None
+            self._replaced.move_to_end(container_id)
+        while len(self._replaced) > _GONE:
+            self._by_container.pop(self._replaced.popitem(last=False)[0], None)
 
     def _pod_object(self, name: _Name) -> PodObject | None:
         text = self._pods.get(name)

@@ -48,12 +48,16 @@ def _is_address_or_none(text: str) -> str:
 
 
 def _ns(value: object) -> int | None:
-    """Return nanoseconds UTC of a time as Kubernetes writes it; None for what is none."""
+    """Return nanoseconds UTC of a time as Kubernetes writes it; None for what is none.
+
+    Nor is one that no table could hold: whoever writes the status of a pod chooses it.
+    """
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
         return None
-    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 10**9
+    ns = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 10**9
+    return ns if 0 <= ns < 1 << 63 else None
 
 
 # Go writes an absent map or list as `null` as often as it leaves it out.

@@ -266,3 +266,31 @@ def test_nothing_is_said_to_have_begun_in_the_future():
     intervals = Intervals("apiserver")
     intervals.set("a", [Address(POD_IP, "pod", "a/b")], since_ns=50, now_ns=9)
     assert intervals.take()[0]["valid_from"] == 9
+
+
+def test_a_pod_that_crashes_for_months_leaves_no_more_than_its_last_containers() -> None:
+    told = Told()
+    for number in range(5000):
+        status = {"name": "nginx", "containerID": f"containerd://{number:064x}"}
+        told.put(pod(status={"containerStatuses": [status]}))
+    known = [one for one in range(5000) if told.store.pod_of_container(f"{one:064x}")]
+    assert known == list(range(5000 - 4097, 5000))
+
+
+def test_a_pod_that_comes_back_is_not_forgotten_with_those_that_are_gone() -> None:
+    told = Told()
+    container = {"name": "nginx", "containerID": f"containerd://{7:064x}"}
+    here = pod(status={"containerStatuses": [container]})
+    told.put(here)
+    told.delete(here)
+    told.put(here)
+    for number in range(4200):
+        told.delete(pod(f"other-{number}", metadata={"uid": f"uid-{number}"}))
+    assert told.store.pod_of_container(f"{7:064x}") is not None
+
+
+def test_a_time_that_no_table_holds_is_none() -> None:
+    for number, time in enumerate(("0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z")):
+        told = Told()
+        told.put(pod(f"odd-{number}", status={"startTime": time}))
+        assert [row["valid_from"] for row in told.store.take_addresses()] == [NOW]
