@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ethogram.contracts.columns import Values
-from ethogram.errors import EthogramError
+from ethogram.errors import CaptureError, EthogramError
 from profiler.journal import Journal
 from profiler.options import Keeping, KeepingState, SessionOptions, Storage
 from profiler.output import Output
@@ -40,6 +40,8 @@ _EVERY_S = 5.0
 _MOST_ROWS = 200_000
 _NICENESS = 5
 _PATIENCE_S = 60.0
+# That wait for room on the disk, of what says who somebody is: beyond them there is no use in it.
+_MOST_HELD = 100_000
 # Left free beside what compaction needs, which is as much again as the journal has.
 _SPARE_BYTES = 8 << 20
 
@@ -59,13 +61,14 @@ class Keeper:
         place: str,
         is_full: Callable[[], bool],
         most_rows: int = _MOST_ROWS,
+        most_held: int = _MOST_HELD,
         every_s: float = _EVERY_S,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
         self._place = place
         self._most_rows, self._every_s, self._now = most_rows, every_s, now
-        self._back = _Pausing(sink, is_full)
+        self._back = _Pausing(sink, is_full, most_held)
         self._front = Bounded(_Handing(self._hand_over), self._is_behind, "queue")
         self._windows: deque[_Window] = deque()
         self._waiting = 0  # rows; the lock is held to change it
@@ -216,13 +219,18 @@ class _Handing:
 
 
 class _Pausing:
-    """Writes windows to *sink*, none while *is_full*; what says who somebody is waits for room."""
+    """Writes windows to *sink*, none while *is_full*; what says who somebody is waits for room.
 
-    def __init__(self, sink: Sink, is_full: Callable[[], bool]) -> None:
+    `CaptureError` where so much of that waits that nothing else is left of the memory.
+    """
+
+    def __init__(self, sink: Sink, is_full: Callable[[], bool], most_held: int) -> None:
+        self._most_held = most_held
         self.lost = 0
         self.is_full = False
         self._sink, self._asks = sink, is_full
         self._held: _Window = []
+        self._held_rows = 0
         self._last: _Window = []  # row of table `windows`
         self._gap = 0
 
@@ -230,7 +238,13 @@ class _Pausing:
         """Write *window*, or count it; return whether it was written."""
         self.is_full = self._asks()
         if self.is_full:
-            self._held += [(table, rows) for table, rows in window if not has_windows(table)]
+            held = [(table, rows) for table, rows in window if not has_windows(table)]
+            if self._held_rows + _rows(held) > self._most_held:
+                self.lost += self._held_rows
+                self._held.clear()
+                raise CaptureError("the disk had no room for too long")
+            self._held += held
+            self._held_rows += _rows(held)
             self._last = [(table, rows) for table, rows in window if table == "windows"]
             gap = _rows([(table, rows) for table, rows in window if has_windows(table)])
             self._gap += gap
@@ -238,7 +252,7 @@ class _Pausing:
             return False
         if self._gap:
             window = [*self._held, *_after_gap(window, self._gap)]
-            self._held, self._gap = [], 0
+            self._held, self._held_rows, self._gap = [], 0, 0
         for table, columns in window:
             self._sink.append(table, columns)
         return True

@@ -189,3 +189,17 @@ def test_rows_of_a_window_in_parts_are_the_same_as_in_one(tmp_path: Path) -> Non
         rows = [row for row in summary.to_pylist() if row["dimension"] != "input"]
         summaries.append(rows)
     assert summaries[0] == summaries[1]
+
+
+def test_a_disk_that_stays_full_ends_the_recording_before_it_takes_the_memory(
+    journal: Journal,
+) -> None:
+    failed = threading.Event()
+    keeper = Keeper(journal, journal, place="rec", is_full=lambda: True, most_held=3)
+    for number in range(5):
+        add_window(keeper, number)
+    keeper.finish(failed.set)
+    standing = keeper.standing()
+    assert (standing.state, standing.trouble) == ("failed", "the disk had no room for too long")
+    # Of four windows each row, and all of the one that the disk was given up in.
+    assert standing.lost == 5 * 4
