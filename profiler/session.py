@@ -45,7 +45,8 @@ __all__ = ["GRACE_S", "OnWindow", "Session"]
 OnWindow = Callable[[WindowReport], None]
 
 GRACE_S = 15.0
-_POLL_S = 0.05
+# Rings are emptied so often, and half as often while they are empty: what is new wakes at once.
+_POLL_S, _POLL_IDLE_S = 0.05, 0.1
 # While a new container has no name yet: it may live, and its runtime say so, for a moment only.
 _POLL_NEW_S, _NEW_NS = 0.002, 300_000_000
 # Of more than a few the older ones are asked for only so often: each takes most of a millisecond.
@@ -107,6 +108,7 @@ class Session:
         self._polls = 0
         self._asked_all = 0
         self._is_live = False
+        self._is_idle = False
         self.pulse = Pulse(unified_mount() / PARENT)
         self.command_exit: int | None = None
         self.windows = 0
@@ -325,13 +327,14 @@ class Session:
     def _pause(self, loader: Loader) -> None:
         since = self.clock.boot_ns() - _NEW_NS
         is_urgent = self._registry.has_pending(newer_than_ns=since)
-        limit_s = _POLL_NEW_S if is_urgent else _POLL_S
+        limit_s = _POLL_IDLE_S if self._is_idle else _POLL_S
+        limit_s = _POLL_NEW_S if is_urgent else limit_s
         due_ns = self.looks.due_ns(self.clock.boot_ns())
         loader.wait(limit_s if due_ns is None else min(limit_s, due_ns / 1e9))
 
     def _take(self) -> None:
         """Empty the rings, and give names to what is new while it still lives."""
-        self._take_new_names()
+        self._is_idle = not self._take_new_names()
         if self._registry.has_pending():
             self._polls += 1
             if self._polls % _SCAN_EVERY == 1:

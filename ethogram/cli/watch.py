@@ -101,7 +101,7 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 @state_option
 @listen_option
 @session_options(
-    window="1s", window_help="How long a window is; what is not new is judged at its end."
+    window="5s", window_help="How long a window is; what is not new is judged at its end."
 )
 @target_options
 def command(**values: Any) -> None:
