@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from ethogram.contracts.baseline_values import Frozen
-from ethogram.contracts.foreign import recognise
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
-from ethogram.contracts.written_file import read_written
+from ethogram.contracts.written_file import WrittenFile
 from ethogram.errors import UsageError
 
 __all__ = [
@@ -198,77 +195,25 @@ def _network(text: str) -> Network:
     return network
 
 
+_FILE = WrittenFile(
+    name="a map of environments",
+    schema=ENVIRONMENT_SCHEMA,
+    model=Environment,
+    then=_EXAMPLES["namespaces"],
+    examples=_EXAMPLES,
+)
+
+
 def load_environment(path: Path) -> Environment:
     """Return the map in file *path*; every failure is a `UsageError` with file, field and cause."""
-    begin = f"begin one with `schema: {ENVIRONMENT_SCHEMA}` and `{_EXAMPLES['namespaces']}`"
-    text = read_written(path, "map", begin=begin, refusal=_refusal)
-    return parse_environment(text, source=str(path))
+    return parse_environment(_FILE.read(path), source=str(path))
 
 
 def parse_environment(text: str, *, source: str = "map") -> Environment:
     """Return the map in *text*; `UsageError` names *source*, the field and the cause."""
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(source, f"it is not YAML that ethogram reads: {error}", text) from error
-    if not isinstance(document, dict):
-        cause = "it is empty" if document is None else "it is no mapping"
-        raise _refusal(source, cause, text)
-    _check_schema(document, source, text)
-    try:
-        environment = Environment.model_validate(document)
-    except ValidationError as error:
-        raise _field_error(error, source) from error
+    environment = _FILE.parse(text, source=source)
     if not any(environment.entries()):
         raise UsageError(
             f"map `{source}` maps nothing", hint=f"write what differs: `{_EXAMPLES['namespaces']}`"
         )
     return environment
-
-
-def _check_schema(document: Mapping[str, Any], source: str, text: str) -> None:
-    schema = document.get("schema")
-    if schema == ENVIRONMENT_SCHEMA:
-        return
-    if isinstance(schema, str) and re.fullmatch(r"ethogram\.map/[0-9]{1,9}", schema):
-        raise UsageError(
-            f"map `{source}` has schema `{schema}`; this version reads `{ENVIRONMENT_SCHEMA}`",
-            hint="upgrade ethogram, or write the map for this version",
-        )
-    raise _refusal(source, f"it has no `schema: {ENVIRONMENT_SCHEMA}`", text)
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    """Return why *source* is no map: what it is, where that can be told, else *cause*."""
-    what = recognise(text)
-    if what is not None and what != "a map of environments":
-        return UsageError(
-            f"`{source}` is {what}, not a map of environments",
-            hint=f"a map begins with `schema: {ENVIRONMENT_SCHEMA}`",
-        )
-    return UsageError(
-        f"`{source}` is not a map of environments: {cause}",
-        hint=f"begin it with `schema: {ENVIRONMENT_SCHEMA}`, then `{_EXAMPLES['namespaces']}`",
-    )
-
-
-def _field_error(error: ValidationError, source: str) -> UsageError:
-    problems = error.errors(include_url=False, include_input=False)
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"])
-    section = str(first["loc"][0]) if first["loc"] else "schema"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        guess = get_close_matches(field, list(_EXAMPLES), n=1)
-        known = ", ".join(f"`{name}`" for name in _EXAMPLES)
-        hint = f"did you mean `{guess[0]}`?" if guess else f"known: {known}"
-        cause = "is not a field of a map"
-    else:
-        cause = first["msg"].removeprefix("Value error, ")
-        cause = "it is no mapping" if first["type"] == "dict_type" else cause
-        cause = cause if cause.startswith("Kubernetes") else cause[0].lower() + cause[1:]
-        hint = f"it reads like `{_EXAMPLES[section]}`"
-        if first["type"] == "string_type":
-            hint += "; words such as `on` and `no`, and numbers, need quotes"
-    return UsageError(f"map `{source}`: field `{field}`: {cause}{more}", hint=hint)

@@ -16,6 +16,8 @@ _SCHEMAS = {
     "finding": "a file of findings",
     "incident": "a file of findings",
     "suppressions": "a file of suppressions",
+    "exemptions": "a file of exemptions",
+    "redaction": "a file of redaction rules",
     "webhook": "a configuration of the webhook",
     "confirmed": "a list of what nodes hold",
     "provenance": "the provenance of a policy",

@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,12 +28,9 @@ from ethogram.contracts.baseline_values import (
     Text,
     rule_id,
 )
-from ethogram.contracts.foreign import recognise
 from ethogram.contracts.matching import pattern_to_regex
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
 from ethogram.contracts.syscall_names import name_of, number_of
-from ethogram.contracts.written_file import read_written
-from ethogram.errors import UsageError
+from ethogram.contracts.written_file import WrittenFile
 
 __all__ = [
     "OVERLAY_SCHEMA",
@@ -204,58 +200,22 @@ class OverlayFile:
     entries: tuple[Entry, ...]
 
 
+_FILE = WrittenFile(
+    name="an overlay",
+    schema=OVERLAY_SCHEMA,
+    model=_Document,
+    then="entries:",
+    examples={"entries": _EXAMPLE},
+)
+
+
 def load_overlay(path: Path) -> OverlayFile:
     """Return the overlay in file *path*; every failure is a `UsageError` with file and cause."""
-    begin = f"begin one with `schema: {OVERLAY_SCHEMA}` and `entries:`"
-    text = read_written(path, "overlay", begin=begin, refusal=_refusal)
-    return parse_overlay(text, source=str(path))
+    return parse_overlay(_FILE.read(path), source=str(path))
 
 
 def parse_overlay(text: str, *, source: str = "overlay") -> OverlayFile:
     """Return the overlay in *text*; `UsageError` names *source*, the field and the cause."""
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(source, f"it is not YAML that ethogram reads: {error}", text) from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if isinstance(schema, str) and re.fullmatch(r"ethogram\.overlay/[0-9]{1,9}", schema):
-        if schema != OVERLAY_SCHEMA:
-            raise UsageError(
-                f"overlay `{source}` has schema `{schema}`; this version reads `{OVERLAY_SCHEMA}`",
-                hint="upgrade ethogram, or write the overlay for this version",
-            )
-    else:
-        raise _refusal(source, f"it has no `schema: {OVERLAY_SCHEMA}`", text)
-    try:
-        entries = _Document.model_validate(document).entries
-    except ValidationError as error:
-        raise _field_error(error, source) from error
+    entries = _FILE.parse(text, source=source).entries
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return OverlayFile(Path(source).name, digest, entries)
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    """Return why *source* is no overlay: what it is, where that can be told, else *cause*."""
-    what = recognise(text)
-    hint = f"an overlay begins with `schema: {OVERLAY_SCHEMA}`, then `entries:`"
-    if what is not None and what != "an overlay":
-        return UsageError(f"`{source}` is {what}, not an overlay", hint=hint)
-    return UsageError(f"`{source}` is not an overlay: {cause}", hint=hint)
-
-
-def _field_error(error: ValidationError, source: str) -> UsageError:
-    problems = error.errors(include_url=False, include_input=False)
-    # A misspelt field is two problems: one that nobody knows, which says more, and one missing.
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"]) or "document"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    hint = f"an entry reads like `{_EXAMPLE}`"
-    cause = first["msg"].removeprefix("Value error, ")
-    cause = cause if cause.startswith(("`", "Kubernetes")) else cause[0].lower() + cause[1:]
-    if first["type"] == "extra_forbidden":
-        known = [*Entry.model_fields, *OverlayMatch.model_fields, "schema", "entries"]
-        guess = get_close_matches(str(first["loc"][-1]), known, n=1)
-        cause = "is not a field of an overlay"
-        hint = f"did you mean `{guess[0]}`?" if guess else hint
-    return UsageError(f"overlay `{source}`: field `{field}`: {cause}{more}", hint=hint)

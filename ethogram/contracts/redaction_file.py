@@ -7,12 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ethogram.contracts.baseline_values import Frozen
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
-from ethogram.contracts.written_file import read_written
-from ethogram.errors import UsageError
+from ethogram.contracts.written_file import WrittenFile
 
 __all__ = ["REDACTION_SCHEMA", "WITHHELD", "RedactionRule", "load_redaction", "withhold"]
 
@@ -147,33 +145,15 @@ class _Document(Frozen):
         return self
 
 
+_FILE = WrittenFile(
+    name="a file of redaction rules",
+    schema=REDACTION_SCHEMA,
+    model=_Document,
+    then="rules:",
+    examples={"rules": _EXAMPLE},
+)
+
+
 def load_redaction(path: Path) -> tuple[RedactionRule, ...]:
     """Return the rules in file *path*; every failure is a `UsageError` with its cause."""
-    begin = f"begin one with `schema: {REDACTION_SCHEMA}` and `rules:`"
-    text = read_written(path, "file of redaction rules", begin=begin, refusal=_refusal)
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(str(path), f"it is not YAML that ethogram reads: {error}", text) from error
-    if not isinstance(document, dict) or document.get("schema") != REDACTION_SCHEMA:
-        raise _refusal(str(path), f"it has no `schema: {REDACTION_SCHEMA}`", text)
-    try:
-        return _Document.model_validate(document).rules
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-        first = problems[0]
-        field = ".".join(str(part) for part in first["loc"]) or "document"
-        cause = first["msg"].removeprefix("Value error, ")
-        raise UsageError(
-            f"redaction rules `{path}`: field `{field}`: {cause[0].lower() + cause[1:]}",
-            hint=f"one reads like `{_EXAMPLE}`",
-        ) from error
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    del text  # what it is instead makes no difference here
-    return UsageError(
-        f"`{source}` is no file of redaction rules: {cause}",
-        hint=f"it begins with `schema: {REDACTION_SCHEMA}`, then `rules:`",
-    )
+    return _FILE.load(path).rules

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ethogram.contracts.baseline_models import Subject
 from ethogram.contracts.baseline_values import Frozen, Text
 from ethogram.contracts.finding import WorkloadState
-from ethogram.contracts.foreign import recognise
 from ethogram.contracts.overlay_file import day_of
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
-from ethogram.contracts.written_file import read_written
-from ethogram.errors import UsageError
+from ethogram.contracts.written_file import WrittenFile
 
 __all__ = [
     "SENSOR_RULES",
@@ -135,47 +131,20 @@ def _is_like(pattern: str, text: str) -> bool:
     return True
 
 
+_FILE = WrittenFile(
+    name="a file of suppressions",
+    schema=SUPPRESSIONS_SCHEMA,
+    model=_Document,
+    then="suppressions:",
+    examples={"suppressions": _EXAMPLE},
+)
+
+
 def load_suppressions(path: Path) -> tuple[Suppression, ...]:
     """Return the suppressions in file *path*; every failure is a `UsageError` with its cause."""
-    begin = f"begin one with `schema: {SUPPRESSIONS_SCHEMA}` and `suppressions:`"
-    text = read_written(path, "file of suppressions", begin=begin, refusal=_refusal)
-    return parse_suppressions(text, source=str(path))
+    return _FILE.load(path).suppressions
 
 
 def parse_suppressions(text: str, *, source: str) -> tuple[Suppression, ...]:
     """Return the suppressions in *text*; `UsageError` names *source*, the field and the cause."""
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(source, f"it is not YAML that ethogram reads: {error}", text) from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SUPPRESSIONS_SCHEMA:
-        raise _refusal(source, f"it has no `schema: {SUPPRESSIONS_SCHEMA}`", text)
-    try:
-        return _Document.model_validate(document).suppressions
-    except ValidationError as error:
-        raise _field_error(error, source) from error
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    what = recognise(text)
-    hint = f"it begins with `schema: {SUPPRESSIONS_SCHEMA}`, then `suppressions:`"
-    if what is not None and what != "a file of suppressions":
-        return UsageError(f"`{source}` is {what}, not a file of suppressions", hint=hint)
-    return UsageError(f"`{source}` is no file of suppressions: {cause}", hint=hint)
-
-
-def _field_error(error: ValidationError, source: str) -> UsageError:
-    problems = error.errors(include_url=False, include_input=False)
-    # A misspelt field is two problems: one that nobody knows, which says more, and one missing.
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"]) or "document"
-    cause = first["msg"].removeprefix("Value error, ")
-    cause, hint = cause[0].lower() + cause[1:], f"one reads like `{_EXAMPLE}`"
-    if first["type"] == "extra_forbidden":
-        known = [*Suppression.model_fields, *SuppressionMatch.model_fields]
-        guess = get_close_matches(str(first["loc"][-1]), known, n=1)
-        cause = "is not a field of a suppression"
-        hint = f"did you mean `{guess[0]}`?" if guess else hint
-    return UsageError(f"suppressions `{source}`: field `{field}`: {cause}", hint=hint)
+    return _FILE.parse(text, source=source).suppressions

@@ -8,14 +8,12 @@ from datetime import date
 from pathlib import Path as FilePath
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ethogram.contracts.baseline_values import Frozen, Text
 from ethogram.contracts.overlay_file import day_of
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
 from ethogram.contracts.suppression_file import fits
-from ethogram.contracts.written_file import read_written
-from ethogram.errors import UsageError
+from ethogram.contracts.written_file import WrittenFile
 from ethogram.posture.findings import Exempted, PostureFinding
 from ethogram.posture.grades import GRADES
 from ethogram.posture.objects import KubeObject
@@ -34,6 +32,10 @@ __all__ = [
 ]
 
 EXEMPTIONS_SCHEMA: Literal["ethogram.exemptions/1"] = "ethogram.exemptions/1"
+_EXAMPLE = (
+    "{match: {kind: DaemonSet, name: agent}, check: privileged, owner: alice, reason: ..., "
+    'expires: "2027-01-31"}'
+)
 # Before the id of a rule; the value is `OWNER, 2027-01-31: REASON`.
 ANNOTATION = "exempt.ethogram.dev/"
 _VALUE = re.compile(r"\s*([^,]+?)\s*,\s*([0-9]{4}-[0-9]{2}-[0-9]{2})\s*:\s*(\S.*?)\s*", re.DOTALL)
@@ -97,38 +99,23 @@ class _Document(Frozen):
     exemptions: tuple[Exemption, ...]
 
 
+_FILE = WrittenFile(
+    name="a file of exemptions",
+    schema=EXEMPTIONS_SCHEMA,
+    model=_Document,
+    then="exemptions:",
+    examples={"exemptions": _EXAMPLE},
+)
+
+
 def load_exemptions(path: FilePath) -> tuple[Exemption, ...]:
     """Return the exemptions in file *path*; every failure is a `UsageError` with its cause."""
-    begin = f"begin one with `schema: {EXEMPTIONS_SCHEMA}` and `exemptions:`"
-    text = read_written(path, "file of exemptions", begin=begin, refusal=_refusal)
-    return parse_exemptions(text, source=str(path))
+    return _FILE.load(path).exemptions
 
 
 def parse_exemptions(text: str, *, source: str) -> tuple[Exemption, ...]:
     """Return the exemptions in *text*; `UsageError` names *source*, the field and the cause."""
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(source, f"it is not YAML that ethogram reads: {error}", text) from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != EXEMPTIONS_SCHEMA:
-        raise _refusal(source, f"it has no `schema: {EXEMPTIONS_SCHEMA}`", text)
-    try:
-        return _Document.model_validate(document).exemptions
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        cause = first["msg"].removeprefix("Value error, ")
-        raise _refusal(source, f"`{where}`: {cause}", text) from error
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    del text
-    return UsageError(
-        f"file of exemptions `{source}`: {cause}",
-        hint="an entry is like `{match: {kind: DaemonSet, name: agent}, check: privileged, "
-        'owner: alice, reason: ..., expires: "2027-01-31"}`',
-    )
+    return _FILE.parse(text, source=source).exemptions
 
 
 def annotated(one: KubeObject) -> Iterator[Exemption]:

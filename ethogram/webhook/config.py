@@ -9,15 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ethogram.contracts.baseline_values import Frozen, Text
-from ethogram.contracts.foreign import recognise
 from ethogram.contracts.overlay_file import day_of
-from ethogram.contracts.strict_yaml import StrictYamlError, load_yaml
 from ethogram.contracts.suppression_file import fits
-from ethogram.contracts.written_file import read_written
-from ethogram.errors import EthogramError, UsageError
+from ethogram.contracts.written_file import WrittenFile
+from ethogram.errors import EthogramError
 from ethogram.posture.standards import CHECKS, Level, version_of
 from ethogram.webhook.breaches import Mode
 from ethogram.webhook.learnt import RULES, rule_name
@@ -41,7 +39,16 @@ __all__ = [
 WEBHOOK_SCHEMA: Literal["ethogram.webhook/1"] = "ethogram.webhook/1"
 # What a rule does where the file does not say: an image by tag would be refused everywhere.
 DEFAULT_MODES: Mapping[str, Mode] = MappingProxyType({rule_name("image"): "audit"})
-_BEGIN = f"begin one with `schema: {WEBHOOK_SCHEMA}` and `tls: {{certificate: FILE, key: FILE}}`"
+_EXAMPLES: Mapping[str, str] = {
+    "tls": "tls: {certificate: FILE, key: FILE}",
+    "pod_security": "pod_security: {level: baseline, version: latest}",
+    "namespaces": "namespaces: [{match: shop-*, level: restricted, mode: enforce}]",
+    "rules": "rules: {privileged: enforce}",
+    "exemptions": "exemptions: [{namespace: shop, rules: [privileged], owner: alice, "
+    'reason: ..., expires: "2027-01-31"}]',
+    "learnt": "learnt: {baselines: [DIRECTORY], map: FILE}",
+    "mutate": "mutate: {seccomp: true, confirmed: FILE}",
+}
 
 
 def _valid(check: Any) -> None:
@@ -161,26 +168,23 @@ def rule_names() -> tuple[str, ...]:
     return (SHAPE, *CHECKS, *map(rule_name, RULES))
 
 
+_FILE = WrittenFile(
+    name="a configuration of the webhook",
+    schema=WEBHOOK_SCHEMA,
+    model=Config,
+    then=_EXAMPLES["tls"],
+    examples=_EXAMPLES,
+)
+
+
 def load_config(path: Path) -> Config:
     """Return what file *path* says, its paths made absolute; every failure is a `UsageError`."""
-    text = read_written(path, "webhook configuration", begin=_BEGIN, refusal=_refusal)
-    config = parse_config(text, source=str(path))
-    return _placed(config, path.absolute().parent)
+    return _placed(_FILE.load(path), path.absolute().parent)
 
 
 def parse_config(text: str, *, source: str) -> Config:
     """Return what *text* says; `UsageError` names *source*, the field and the cause."""
-    try:
-        document = load_yaml(text)
-    except StrictYamlError as error:
-        raise _refusal(source, f"it is not YAML that ethogram reads: {error}", text) from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != WEBHOOK_SCHEMA:
-        raise _refusal(source, f"it has no `schema: {WEBHOOK_SCHEMA}`", text)
-    try:
-        return Config.model_validate(document)
-    except ValidationError as error:
-        raise _field_error(error, source) from error
+    return _FILE.parse(text, source=source)
 
 
 def _placed(config: Config, where: Path) -> Config:
@@ -208,32 +212,3 @@ def _placed(config: Config, where: Path) -> Config:
 def _guess(name: str) -> str:
     guess = get_close_matches(name, rule_names(), n=1)
     return f": did you mean `{guess[0]}`?" if guess else ""
-
-
-def _refusal(source: str, cause: str, text: str) -> UsageError:
-    what = recognise(text)
-    if what is not None and what != "a configuration of the webhook":
-        return UsageError(f"`{source}` is {what}, no configuration of the webhook", hint=_BEGIN)
-    return UsageError(f"`{source}` is no configuration of the webhook: {cause}", hint=_BEGIN)
-
-
-def _field_error(error: ValidationError, source: str) -> UsageError:
-    problems = error.errors(include_url=False, include_input=False)
-    # A misspelt field is two problems: one that nobody knows, which says more, and one missing.
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"]) or "document"
-    cause = first["msg"].removeprefix("Value error, ")
-    cause, hint = cause[0].lower() + cause[1:], _BEGIN if first["type"] == "missing" else None
-    if first["type"] == "extra_forbidden":
-        guess = get_close_matches(str(first["loc"][-1]), _fields(), n=1)
-        cause = "there is no such field"
-        hint = f"did you mean `{guess[0]}`?" if guess else hint
-    return UsageError(f"`{source}`: field `{field}`: {cause}", hint=hint)
-
-
-def _fields() -> list[str]:
-    models: tuple[type[BaseModel], ...] = (
-        Config, TlsFiles, PodSecurity, NamespaceRule, Exemption, Learnt, Mutation
-    )  # fmt: skip
-    return [name for model in models for name in model.model_fields]

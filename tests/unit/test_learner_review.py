@@ -268,7 +268,8 @@ ENTRY = '{match: {name: a}, deny: "accept4", author: a, reason: b, expires: 2027
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "it has no `schema: ethogram.overlay/1`"),
+        ("", "is not an overlay: it is empty"),
+        ("entries: []", "it has no `schema: ethogram.overlay/1`"),
         ("schema: ethogram.overlay/2", "this version reads"),
         ("schema: ethogram.baseline/1", "is a baseline, not an overlay"),
         ("schema: ethogram.overlay/1\nentries: []", "field `entries`"),
@@ -276,7 +277,7 @@ ENTRY = '{match: {name: a}, deny: "accept4", author: a, reason: b, expires: 2027
         (ENTRY.replace("2027-01-31", "20270131"), "field `entries.0.expires`: a day is written"),
         (ENTRY.replace("2027-01-31", '"2027-02-30"'), "field `entries.0.expires`"),
         (ENTRY.replace(", expires: 2027-01-31", ""), "field `entries.0.expires`"),
-        (ENTRY.replace("author: a", "autor: a"), "`entries.0.autor`: is not a field of an overlay"),
+        (ENTRY.replace("author: a", "autor: a"), "`entries.0.autor`: there is no such field"),
         (ENTRY.replace("{name: a}", "{}"), "field `entries.0.match`: it says no workload"),
         (ENTRY.replace("deny:", "allow: x, deny:"), "either `allow` or `deny`"),
         (ENTRY.replace('"accept4"', "{dimension: files}"), "`entries.0.deny`: it is a rule such"),

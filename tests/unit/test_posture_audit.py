@@ -192,10 +192,10 @@ def test_an_annotation_exempts_unless_it_is_not_heeded() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "cause"),
     [
-        ("exemptions/1", "exemptions/2", "no `schema: ethogram.exemptions/1`"),
-        ("owner: alice\n    ", "", "`exemptions.0.owner`: Field required"),
+        ("exemptions/1", "exemptions/2", "this version reads `ethogram.exemptions/1`"),
+        ("owner: alice\n    ", "", "`exemptions.0.owner`: field required"),
         ('"2026-11-23"', '"soon"', "a day is written like"),
-        ("check: privileged", "check: privileged\n    why: x", "Extra inputs"),
+        ("check: privileged", "check: privileged\n    why: x", "`exemptions.0.why`: there is no"),
         ("reason: SEC-12", "reason: &a SEC-12", "anchors and aliases are not read"),
     ],
 )

@@ -142,7 +142,7 @@ def entry(**fields: str) -> str:
         (entry(rule="sensor-killed"), "tampering with the sensor is never suppressed"),
         (entry(rule="x", expires="soon"), "a day is written like"),
         (entry(rule="x", phase="steadily"), "suppressions.0.phase"),
-        (entry(rulle="x", rule="y"), "is not a field of a suppression"),
+        (entry(rulle="x", rule="y"), "suppressions.0.rulle`: there is no such field"),
         ("suppressions:\n  - {rule: x, reason: y, expires: 2027-01-01}", "suppressions.0.owner"),
     ],
 )

@@ -89,7 +89,7 @@ def test_fields_of_newer_api_servers_are_passed_over() -> None:
         ("{}", "has no `schema"),
         ("schema: ethogram.map/1", "is a map of environments"),
         ("schema: ethogram.webhook/1", "`tls`: field required"),
-        (BASE + "mod: warn", "there is no such field"),
+        (BASE + "mod: warn", "`mod`: there is no such field"),
         (BASE + "mode: deny", "mode"),
         (BASE + "rules: {privileges: warn}", "did you mean `privileged`"),
         (BASE + "pod_security: {version: soon}", "no version of Kubernetes"),
