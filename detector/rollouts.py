@@ -22,7 +22,7 @@ __all__ = ["RULE", "Rollouts"]
 
 RULE = "rollout"
 _IMAGES = 1_000
-_VALUES = 2_000  # of one image: beyond them they are counted
+_VALUES = 2_000  # of one image: beyond them it says that there are more
 _TECHNIQUES = 16
 _DIGITS = 12
 
@@ -34,12 +34,16 @@ class _Image:
     values: dict[Dimension, dict[AnyValue, None]] = field(default_factory=dict)
     attack: dict[Technique, None] = field(default_factory=dict)
     size: int = 0
+    has_more: bool = False
 
     def add(self, deviation: Deviation, grading: Grade) -> None:
         of_dimension = self.values.setdefault(deviation.dimension, {})
-        if deviation.value not in of_dimension and self.size < _VALUES:
-            of_dimension[deviation.value] = None
-            self.size += 1
+        if deviation.value not in of_dimension:
+            if self.size < _VALUES:
+                of_dimension[deviation.value] = None
+                self.size += 1
+            else:
+                self.has_more = True
         if len(self.attack) < _TECHNIQUES:
             self.attack.update(dict.fromkeys(grading.attack))
 
@@ -75,6 +79,7 @@ class Rollouts:
 def _sighting(image: _Image, now: list[Deviation], digest: str, instance: int) -> Sighting:
     counted = Counter({name: len(values) for name, values in image.values.items()})
     words = ", ".join(f"{number} of {name}" for name, number in sorted(counted.items()))
+    words += ", and more" if image.has_more else ""
     short = escape(digest).removeprefix("sha256:")[:_DIGITS]
     return Sighting(
         layer="deviation",
