@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,13 +111,17 @@ class Reflector(threading.Thread):
         names: set[tuple[str, str]] = set()
         version = ""
         for part in self._client.list(self._resource.path, self._query):
-            models = (self._model(item) for item in part.get("items") or [])
-            kept = [model for model in models if model is not None]
+            kept = self.understood(part.get("items") or [])
             names |= self._store.take_part(self._resource.kind, kept, self._now_ns())
             version = _version(part)
         self._store.retain(self._resource.kind, names, self._now_ns())
         self._set(is_listed=True, trouble=None, lists=self.state.lists + 1)
         return version
+
+    def understood(self, items: Iterable[Any]) -> list[BaseModel]:
+        """Return the objects of *items*; what is wrong with the others is in `state`."""
+        models = (self._model(item) for item in items)
+        return [model for model in models if model is not None]
 
     def _watch(self, version: str) -> str:
         for kind, item in self._client.watch(self._resource.path, version, self._query):
@@ -137,7 +141,7 @@ class Reflector(threading.Thread):
             return self._resource.model.model_validate(item)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
+            where = escape(".".join(map(str, first["loc"])))[:256]  # names of labels are in it
             self._set(
                 malformed=self.state.malformed + 1,
                 trouble=f"{self._resource.kind}{_named(item)}: `{where}`: {first['msg'].lower()}",

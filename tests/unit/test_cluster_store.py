@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from ethogram.contracts.tables import TABLES
+from profiler.cluster.access import Access
+from profiler.cluster.client import ReadOnlyClient
 from profiler.cluster.intervals import Intervals
+from profiler.cluster.reflector import Reflector
 from profiler.cluster.resources import RESOURCES
 from profiler.cluster.store import ClusterStore
 from profiler.identity.addresses import Address
@@ -294,3 +299,17 @@ def test_a_time_that_no_table_holds_is_none() -> None:
         told = Told()
         told.put(pod(f"odd-{number}", status={"startTime": time}))
         assert [row["valid_from"] for row in told.store.take_addresses()] == [NOW]
+
+
+def test_what_is_wrong_with_an_object_is_said_without_what_a_terminal_obeys() -> None:
+    labels = {"\x1b[2J\n" + "x" * 5000: 1}
+    told: list[dict[str, Any]] = [{"metadata": {"name": "p", "labels": labels}}]
+    client = ReadOnlyClient(Access("https://127.0.0.1:1", ssl.create_default_context()))
+    reflector = Reflector(
+        client, RESOURCES[0], ClusterStore(), query={}, now_ns=lambda: NOW,
+        stop=threading.Event(), changed=lambda: None,
+    )  # fmt: skip
+    assert reflector.understood(told) == []
+    (line,) = reflector.news("the API server")
+    assert line.isprintable()
+    assert len(line) < 1000
