@@ -343,8 +343,10 @@ class Registry:
         return container_id in self._container_ids
 
     def workload_count(self) -> int:
-        """Return how many workloads are recorded."""
-        return len({i.workload for i in self._instances.values() if i.verdict == "wanted"})
+        """Return how many workloads are or were recorded, by name."""
+        used = {i.workload for i in self._instances.values() if i.verdict == "wanted"}
+        used |= self._written
+        return sum(number in used for number, _ in self._workloads.values())
 
     def workload_keys(self) -> dict[int | None, str]:
         """Return the key of every workload by its number."""

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +220,8 @@ class Session:
             version_of(runtime)  # asked for once, while it may be run
         # After the command was forked, which keeps its own. On a busy host a container may else
         # be gone before its name was asked for.
-        os.setpriority(os.PRIO_PROCESS, 0, min(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
+        with suppress(PermissionError):  # a pod without CAP_SYS_NICE is slower, no more
+            os.setpriority(os.PRIO_PROCESS, 0, min(_PRIORITY, os.getpriority(os.PRIO_PROCESS, 0)))
         loader.arm()
         self._window_began = self.clock.boot_ns()
         self._write_addresses(sink)

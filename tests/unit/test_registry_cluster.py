@@ -86,3 +86,14 @@ def test_a_pod_that_the_cluster_knows_waits_for_nothing(node: Node) -> None:
     assert node.workloads() == {0: ("Deployment", "checkout")}
     (instance,) = node.registry.instances()
     assert not instance.identity.is_provisional
+
+
+def test_workloads_that_are_over_are_counted_once_by_name(node: Node) -> None:
+    node.start()
+    node.workloads()
+    assert node.registry.workload_count() == 1
+    node.end()
+    assert node.registry.workload_count() == 1
+    node.told.put(REPLICA_SET, created(pod()))
+    node.registry.resolve_again()
+    assert node.registry.workload_count() == 1
