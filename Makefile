@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 # Tests of these tiers need no network: as root they run where there is none.
 QUIET_TIERS := tests/unit tests/property tests/contract tests/golden
 NO_NETWORK := $(shell unshare -n true 2>/dev/null && echo unshare -n --)
-PYTEST := -m pytest
+PYTEST := -m pytest --durations=15
 # An engine that tests ask, in an environment of its own: it pins other versions than ours.
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
