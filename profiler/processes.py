@@ -118,7 +118,7 @@ class _Row:
     *before* and *facts* are columns of these names in `process_records`; *ended* is when it ended,
     exit code and signal. *is_exec*: it executed something, and did not merely try or fork. *whose*
     is workload, instance and phase, once its workload has a name: the slot may mean another
-    instance by the time the process ends.
+    instance by the time the process ends. *is_foreign*: nobody asked for its workload.
     """
 
     slot: int
@@ -128,6 +128,7 @@ class _Row:
     facts: tuple[Any, ...]
     ended: tuple[int | None, ...] = (None, None, None)
     whose: tuple[int, int, int] | None = None
+    is_foreign: bool = False
     is_written: bool = False
     has_children: bool = False
 
@@ -297,7 +298,7 @@ class Processes:
         asked for go.
         """
         for row in self._live.values() if is_end else ():
-            if not row.is_written and not row.is_exec:
+            if not row.is_written and not row.is_exec and not row.is_foreign:
                 self._changed.append(row)
         rows = list({id(row): row for row in self._changed}.values())
         self._changed = [row for row in rows if self._is_pending(row)]
@@ -316,8 +317,9 @@ class Processes:
     def _is_pending(self, row: _Row) -> bool:
         """Find out whose the row is, where that is not known yet; may it still come?"""
         slot = self._registry.slots.get(row.slot)
-        if row.whose is not None or slot is None:
+        if row.whose is not None or row.is_foreign or slot is None:
             return False
         if slot.instance.verdict == "wanted":
             row.whose = slot.instance.workload, slot.instance.number, slot.phase
+        row.is_foreign = slot.instance.verdict == "unwanted"
         return slot.instance.verdict == "pending"

@@ -103,6 +103,17 @@ def test_a_row_stays_its_workload_s_when_its_slot_means_another(
     assert (began, columns["workload"], columns["window"]) == ([], [7], [0])
 
 
+def test_a_process_that_nobody_asked_for_is_nobody_else_s_when_its_slot_is(
+    processes: Processes, slots: Slots
+) -> None:
+    slots.set(1, workload=7, verdict="unwanted")
+    processes.take([executed(11, 5), forked(12, 6, tgid=101)], 0)
+    assert processes.take_rows()[1]["exec_id"] == []
+    slots.set(1, workload=8)
+    processes.take([ended(11, 9), ended(12, 9, tgid=101)], 1)
+    assert processes.take_rows()[1]["exec_id"] == []
+
+
 def test_a_row_waits_for_its_workload_s_name(processes: Processes, slots: Slots) -> None:
     slots.set(1, workload=0, verdict="pending")
     processes.take([executed(11, 5), ended(11, 6)], 0)
