@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from detector.deviations import Deviation
 from detector.processes import Process, ProcessTree
 from detector.relation_rules import PORT_SCAN, RELAYED_SHELL, Relation, is_go_between, is_shell
+from detector.remembered import newest_of_each
 from detector.sighting import Sighting
 from detector.words import in_words
 from ethogram.contracts.baseline import PeerValue
@@ -28,7 +29,6 @@ from ethogram.indicators.predicates import among, executed, stream_is, truth
 __all__ = ["Relations"]
 
 _REMEMBERED_NS = 10 * 10**9
-_LIMIT = 1000
 _PORTS = 15  # of one address, none of which the baseline has
 _GENERATIONS = 4
 
@@ -86,10 +86,13 @@ class Relations:
         flows = list(_flows(strayed))
         if not shells and not flows:
             return
-        self._shells = [*self._shells, *shells][-_LIMIT:]
+        self._shells = newest_of_each([*self._shells, *shells])
         for flow in flows:
-            if len(self._flows) < _LIMIT:
-                self._flows[flow.instance, flow.exe, in_words(flow.value)] = flow
+            key = flow.instance, flow.exe, in_words(flow.value)
+            self._flows.pop(key, None)  # the newest stands last
+            self._flows[key] = flow
+        kept = {id(flow) for flow in newest_of_each(self._flows.values())}
+        self._flows = {key: flow for key, flow in self._flows.items() if id(flow) in kept}
         yield from self._relays({one.exec_id for one in shells}, set(flows))
         yield from self._scans({(one.instance, one.exe) for one in flows})
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.deviations import Deviation
+from detector.remembered import newest_of_each
 from detector.sighting import Sighting
 from detector.words import in_words
 from ethogram.contracts.baseline import FileValue
@@ -27,7 +28,6 @@ from ethogram.indicators.temporary_script import INDICATOR
 __all__ = ["ScriptFiles"]
 
 _REMEMBERED_NS = 10 * 10**9
-_LIMIT = 1000
 _DIRECTORIES = r"/(?:tmp|var/tmp|dev/shm|run/shm|run/user/[0-9]+)/"
 _BELOW = re.compile(rf"^{_DIRECTORIES}")
 _SAID_ALREADY = re.compile(r"\.(?:sh|bash|py|pyc|pl|rb|php|lua|m?js)$")
@@ -77,10 +77,10 @@ class ScriptFiles:
         before_ns = now_ns - _REMEMBERED_NS
         told, opened = list(_told(processes)), list(_opened(strayed))
         self.told_of = {one.exec_id for one in told}
-        self._told = [one for one in self._told if one.start_ns >= before_ns][-_LIMIT:] + told
-        self._opened = [
-            one for one in self._opened if one.deviation.last_ns >= before_ns
-        ][-_LIMIT:] + opened  # fmt: skip
+        known = [one for one in self._told if one.start_ns >= before_ns]
+        self._told = newest_of_each([*known, *told])
+        read = [one for one in self._opened if one.deviation.last_ns >= before_ns]
+        self._opened = newest_of_each([*read, *opened])
         if not told and not opened:
             return
         new = {id(one) for one in (*told, *opened)}

@@ -117,6 +117,14 @@ def test_ports_are_forgotten_after_a_while(shop: Replay) -> None:
     assert rules(shop.rows(30, network=[peer(PYTHON, 7014, first=late, last=late)])) == []
 
 
+def test_one_that_connects_to_everything_hides_no_relay_in_another(shop: Replay) -> None:
+    shop.rows(9, processes=[PARENT])
+    times = {"first": START_NS + 10 * WINDOW_NS, "last": START_NS + 11 * WINDOW_NS}
+    flood = [peer(PYTHON, 1024 + one, instance=2, **times) for one in range(1500)]
+    assert rules(shop.rows(10, network=flood)) == ["port-scan"]
+    assert rules(shop.rows(11, processes=[PIPED], network=[peer(PYTHON)])) == ["relayed-shell"]
+
+
 def file(path: bytes, exe: int = SH, window: int = 9) -> dict[str, Any]:
     when = START_NS + window * WINDOW_NS
     row = {"workload": 1, "instance": 1, "exe": exe, "path": path, "calls": 1}
