@@ -120,7 +120,7 @@ def test_ports_are_forgotten_after_a_while(shop: Replay) -> None:
 def test_one_that_connects_to_everything_hides_no_relay_in_another(shop: Replay) -> None:
     shop.rows(9, processes=[PARENT])
     times = {"first": START_NS + 10 * WINDOW_NS, "last": START_NS + 11 * WINDOW_NS}
-    flood = [peer(PYTHON, 1024 + one, instance=2, **times) for one in range(1500)]
+    flood = [peer(PYTHON, 1024 + one, instance=2, **times) for one in range(1010)]
     assert rules(shop.rows(10, network=flood)) == ["port-scan"]
     assert rules(shop.rows(11, processes=[PIPED], network=[peer(PYTHON)])) == ["relayed-shell"]
 
