@@ -78,10 +78,11 @@ excluded: {excluded}
 )
 @click.option(
     "--form",
-    type=click.Choice(["webhook", "policy"]),
+    type=click.Choice(["webhook", "asking", "policy"]),
     default="webhook",
     show_default=True,
-    help="`policy` prints ValidatingAdmissionPolicies for the same level, which need no webhook.",
+    help="`asking` prints the certificates and the two configurations alone, for the server of"
+    " `deploy/`; `policy` ValidatingAdmissionPolicies for the same level, which need no webhook.",
 )
 def manifests(**values: Any) -> None:
     """Print the objects that a cluster needs to ask the webhook, as YAML for `kubectl apply -f -`.
@@ -89,14 +90,20 @@ def manifests(**values: Any) -> None:
     Namespaces choose by the label `ethogram.dev/admission`: `audit` (as without it), `warn`,
     `enforce` or `off`. The namespace itself is not among the objects.
     """
-    from ethogram.webhook.manifests import TLS_PLACE, Choices, policies, webhook_objects
+    from ethogram.webhook.manifests import (
+        TLS_PLACE,
+        Choices,
+        asking_objects,
+        policies,
+        webhook_objects,
+    )
     from exporters.kubernetes import dump_documents, is_dns_label
 
     namespace = values["namespace"]
     if not is_dns_label(namespace):
         raise UsageError(f"`{namespace}` is no name of a namespace")
     config, text = _config(values["config"], namespace, TLS_PLACE)
-    is_webhook = values["form"] == "webhook"
+    is_webhook = values["form"] != "policy"
     secret = None
     if is_webhook and values["certificates"] == "self":
         secret = _secret(namespace, values["days"], values["also_trust"])
@@ -110,8 +117,8 @@ def manifests(**values: Any) -> None:
         failure_policy=values["failure_policy"],
         secret=secret,
     )
-    made = webhook_objects(choices) if is_webhook else policies(choices)
-    click.echo(dump_documents(made).decode(), nl=False)
+    forms = {"webhook": webhook_objects, "asking": asking_objects, "policy": policies}
+    click.echo(dump_documents(forms[values["form"]](choices)).decode(), nl=False)
     if secret is not None:
         say(f"the key of the certificate is in what was printed; both end in {values['days']} days")
     if not is_webhook and (config.exemptions or config.namespaces):

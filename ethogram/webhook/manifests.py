@@ -14,8 +14,8 @@ from ethogram.webhook.standards import FIXES
 from ethogram.webhook.standards_cel import VARIABLES, expressions
 from exporters.kubernetes import NAMESPACE_LABEL
 
-__all__ = ["LABEL", "MUTATE_LABEL", "TLS_PLACE", "Choices", "names_of", "policies",
-           "webhook_objects"]  # fmt: skip
+__all__ = ["LABEL", "MUTATE_LABEL", "TLS_PLACE", "Choices", "asking_objects", "names_of",
+           "policies", "server_objects", "webhook_objects"]  # fmt: skip
 
 # Of namespaces: which mode holds there, and whether pods are added to.
 LABEL = "ethogram.dev/admission"
@@ -24,7 +24,12 @@ _PLACE = "/etc/ethogram"
 TLS_PLACE = f"{_PLACE}/tls"
 _API = "admissionregistration.k8s.io/v1"
 _NAME = "ethogram-webhook"
-_LABELS = {"app.kubernetes.io/name": "ethogram", "app.kubernetes.io/component": "webhook"}
+# `deploy/kubernetes` has the same, which a test compares: scripts and monitors go by them.
+_SELECTOR = {"app.kubernetes.io/name": _NAME}
+_LABELS = _SELECTOR | {
+    "app.kubernetes.io/component": "webhook",
+    "app.kubernetes.io/part-of": "ethogram",
+}
 _PORT, _METRICS = 8443, 9464
 _TIMEOUT_S = 3
 _ACTIONS: Mapping[Mode, list[str]] = {
@@ -51,21 +56,34 @@ class Choices:
 
 def webhook_objects(choices: Choices) -> Iterator[dict[str, Any]]:
     """Yield the objects in the order in which they are to be applied."""
-    yield _object("v1", "ServiceAccount", choices) | {"automountServiceAccountToken": False}
+    yield from server_objects(choices)
+    yield from asking_objects(choices)
+
+
+def asking_objects(choices: Choices) -> Iterator[dict[str, Any]]:
+    """Yield the certificates, and what makes an API server ask: for a server that is there."""
     yield from _certificates(choices)
+    yield _configuration("ValidatingWebhookConfiguration", choices, _validating(choices))
+    yield _configuration("MutatingWebhookConfiguration", choices, [_mutating(choices)])
+
+
+def server_objects(choices: Choices) -> Iterator[dict[str, Any]]:
+    """Yield what answers."""
+    yield _object("v1", "ServiceAccount", choices) | {"automountServiceAccountToken": False}
     yield _object("v1", "ConfigMap", choices) | {"data": {"webhook.yaml": choices.config_text}}
     yield _object("v1", "Service", choices) | {
         "spec": {
-            "selector": dict(_LABELS),
-            "ports": [{"name": "https", "port": 443, "targetPort": "https"}],
+            "selector": dict(_SELECTOR),
+            "ports": [
+                {"name": "https", "port": 443, "targetPort": "https"},
+                {"name": "metrics", "port": _METRICS, "targetPort": "metrics"},
+            ],
         }
     }
     yield _object("apps/v1", "Deployment", choices) | {"spec": _deployment(choices)}
     yield _object("policy/v1", "PodDisruptionBudget", choices) | {
-        "spec": {"minAvailable": 1, "selector": {"matchLabels": dict(_LABELS)}}
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": dict(_SELECTOR)}}
     }
-    yield _configuration("ValidatingWebhookConfiguration", choices, _validating(choices))
-    yield _configuration("MutatingWebhookConfiguration", choices, [_mutating(choices)])
 
 
 def _object(api: str, kind: str, choices: Choices | None, name: str = _NAME) -> dict[str, Any]:
@@ -126,7 +144,7 @@ def _base64(content: bytes) -> str:
 def _deployment(choices: Choices) -> dict[str, Any]:
     return {
         "replicas": 2,
-        "selector": {"matchLabels": dict(_LABELS)},
+        "selector": {"matchLabels": dict(_SELECTOR)},
         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {"metadata": {"labels": dict(_LABELS)}, "spec": _pod(choices)},
     }
@@ -142,6 +160,8 @@ def _pod(choices: Choices) -> dict[str, Any]:
     return {
         "serviceAccountName": _NAME,
         "automountServiceAccountToken": False,
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"kubernetes.io/os": "linux"},
         "terminationGracePeriodSeconds": 30,
         "securityContext": {
             "runAsNonRoot": True,
@@ -156,7 +176,7 @@ def _pod(choices: Choices) -> dict[str, Any]:
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": dict(_LABELS)},
+                "labelSelector": {"matchLabels": dict(_SELECTOR)},
             }
         ],
         "containers": [_container(choices, [str(one["name"]) for one in volumes])],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from cryptography import x509
 from ethogram.cli.run import run
 from ethogram.posture.standards import violations
 from ethogram.webhook.config import parse_config
+from tests.deployment import DEPLOY, rendered
 from tests.reviews import answer, make_policy, simple_pod
 from tests.vap import bound, problems_of_expression, problems_of_variables
 from tests.vap import violations as broken
@@ -78,6 +81,43 @@ def test_a_namespace_is_asked_about_once(printed: Any) -> None:
         asked = [one["clientConfig"]["service"]["path"] for one in webhooks
                  if _meets(one["namespaceSelector"]["matchExpressions"][1], label)]  # fmt: skip
         assert asked == ([] if label == "off" else [f"/validate/{label or 'audit'}"])
+
+
+def test_the_server_is_the_one_of_the_overlay(printed: Any) -> None:
+    objects = {one["kind"]: one for one in rendered("webhook")}
+    documents = printed("--image", "ethogram")
+    for kind in ("ServiceAccount", "Service", "Deployment", "PodDisruptionBudget"):
+        shown = json.dumps(objects[kind])
+        # kustomize adds a digest of its content to the name of a ConfigMap.
+        shown = re.sub(r'"ethogram-webhook-[a-z0-9]{10}"', '"ethogram-webhook"', shown)
+        assert json.loads(shown) == of_kind(documents, kind)
+    texts = [one["data"]["webhook.yaml"] for one in (objects["ConfigMap"],
+             of_kind(documents, "ConfigMap"))]  # fmt: skip
+    assert parse_config(texts[0], source="a") == parse_config(texts[1], source="b")
+
+
+def test_what_makes_a_cluster_ask_comes_without_the_server(printed: Any) -> None:
+    asking = {one["kind"] for one in printed("--form", "asking")}
+    assert asking == {
+        "Issuer", "Certificate", "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration",
+    }  # fmt: skip
+    assert not asking & {one["kind"] for one in rendered("webhook")}
+
+
+@pytest.mark.parametrize("form", ["webhook", "asking", "policy"])
+def test_the_script_that_removes_finds_what_was_printed(printed: Any, form: str) -> None:
+    script = (DEPLOY / "kubernetes/remove").read_text()
+    assert "app.kubernetes.io/part-of=ethogram" in script
+    for document in printed("--form", form):
+        assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "ethogram"
+        if "namespace" not in document["metadata"]:  # what is in the namespace goes with it
+            assert resource_of(document["kind"]) in script
+
+
+def resource_of(kind: str) -> str:
+    """Return what kubectl calls objects of *kind*."""
+    kind = kind.lower()
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def _meets(expression: dict[str, Any], value: str | None) -> bool:
