@@ -48,9 +48,10 @@ class Watch:
         self.exit_code: int | None = None
 
     def findings(self) -> list[dict[str, Any]]:
-        """Return what it found so far, as documents."""
+        """Return what it found so far, as documents; what makes incidents of them is left out."""
         whole, _, _ = self.findings_file.read_bytes().rpartition(b"\n")
-        return [json.loads(line) for line in whole.splitlines()]
+        documents = [json.loads(line) for line in whole.splitlines()]
+        return [one for one in documents if one["schema"] == "ethogram.finding/1"]
 
     def wait_until_judged(self) -> None:
         """Return when it has judged everything that happened until now: two windows later."""
@@ -64,7 +65,8 @@ class Watch:
     def _windows(self) -> int:
         if not self.status_file.exists():
             return 0
-        return int(json.loads(self.status_file.read_bytes())["windows"])
+        # It has no windows before the first has ended.
+        return int(json.loads(self.status_file.read_bytes()).get("windows", 0))
 
 
 @contextmanager
@@ -75,7 +77,7 @@ def watching(narrator: Narrator, *words: str, name: str) -> Iterator[Watch]:
     """
     watch = Watch(narrator.directory, name)
     command = ["ethogram", "watch", *words, "--format", "jsonl", "--ready-file", f"{name}.ready"]
-    command += ["--status", watch.status_file.name]
+    command += ["--window", "1s", "--status", watch.status_file.name]
     log = narrator.directory / f"{name}.log"
     with (
         watch.findings_file.open("wb") as output,

@@ -42,12 +42,15 @@ SECONDS = 60
 def unit_cgroup() -> Iterator[Path]:
     """Make the cgroup of the unit while the block runs; what is left in it is killed.
 
-    Raises FileExistsError where a cgroup of that name is there: another run, or a real unit.
+    An empty one is what a run that was killed left behind, and is taken over. Raises OSError where
+    a process is in it: another run, or a real unit.
     """
     slice_ = unified_mount() / "system.slice"
     made_slice = not slice_.exists()
     slice_.mkdir(exist_ok=True)
     cgroup = slice_ / UNIT
+    with suppress(FileNotFoundError):
+        cgroup.rmdir()
     cgroup.mkdir()
     try:
         yield cgroup
