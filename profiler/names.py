@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from profiler.processes import Executables
 from profiler.registry import Registry
 from profiler.ring import Records
 
-__all__ = ["DnsRows"]
+__all__ = ["DnsRows", "OnAnswer"]
+
+# Takes a name, its addresses, and when they were given, in UTC.
+OnAnswer = Callable[[bytes, Iterable[bytes], int], None]
 
 _AF_INET = 2
 _MESSAGES_LIMIT = 5000  # of one slot, as for datagrams: a segment has room for many
@@ -30,10 +33,19 @@ class DnsRows:
     """Parses replies, remembers whose names they gave, and names peers by them.
 
     A reply is trusted when it comes from a resolver that the workload's own /etc/resolv.conf
-    names: whoever answers from elsewhere could give any address any name.
+    names: whoever answers from elsewhere could give any address any name. *on_answer* is told
+    of those that are.
     """
 
-    def __init__(self, registry: Registry, executables: Executables, clock: BootClock) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        executables: Executables,
+        clock: BootClock,
+        *,
+        on_answer: OnAnswer | None = None,
+    ) -> None:
+        self._on_answer = on_answer
         self._registry = registry
         self._executables = executables
         self._clock = clock
@@ -105,6 +117,8 @@ class DnsRows:
         trusted = resolver in self._resolvers_of(instance)
         time_ns = int(head["time_ns"])
         self._names.learn(instance.workload, reply, trusted, time_ns)
+        if trusted and reply.answers and self._on_answer is not None:
+            self._on_answer(reply.qname, reply.answers, self._clock.utc_ns(time_ns))
         return {
             "qname": reply.qname,
             "qtype": reply.qtype,

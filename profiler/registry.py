@@ -9,7 +9,7 @@ the kernel never gives to another, as it does with the inode of one that is gone
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -274,8 +274,14 @@ class Registry:
             if instance.is_container and not was_container:
                 self._became_container(instance)
 
-    def resolve_again(self) -> None:
-        """Ask again for the pods that the cluster had not told of, also of instances that ended."""
+    def resolve_again(self, relabelled: Collection[str] = ()) -> None:
+        """Ask again for the pods that the cluster had not told of, also of instances that ended.
+
+        The workloads of the namespaces *relabelled* are written again, with the labels.
+        """
+        for number, named in self._workloads.values():
+            if named.namespace in relabelled:
+                self._changed_workloads.setdefault(number, named)
         for instance in [*self._instances.values(), *self._late.values()]:
             before = instance.identity
             if not before.awaits_pod or before.state == "pending":
@@ -372,6 +378,8 @@ class Registry:
         columns: dict[str, list[object]] = {"workload": list(chosen)}
         for name in names:
             columns[name] = [getattr(identity, name) for identity in chosen.values()]
+        labels = self._resolver.namespace_labels
+        columns["namespace_labels"] = [labels(one.namespace) for one in chosen.values()]
         return columns
 
     def changed_instances(self) -> dict[str, list[object]]:

@@ -211,6 +211,7 @@ class Session:
             is_blind=bool(self.refused),
             withholding=self._withholding,
             meanwhile=self._glance,
+            on_answer=self._cluster.store.resolved if self._cluster else None,
         )
         seeds = self._take_new_names()
         self._is_live = True
@@ -286,7 +287,7 @@ class Session:
         if self._cluster.store.version == self._cluster_version:
             return
         self._cluster_version = self._cluster.store.version
-        self._registry.resolve_again()
+        self._registry.resolve_again(self._cluster.store.take_namespaces())
         rows = self._cluster.store.take_addresses()
         if rows and self._writer is not None:
             self._writer.write_addresses(rows)

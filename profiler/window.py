@@ -19,7 +19,7 @@ from profiler.clock import BootClock
 from profiler.instances import Instance
 from profiler.loaders.base import Drained
 from profiler.losses import Losses, Lost
-from profiler.names import DnsRows
+from profiler.names import DnsRows, OnAnswer
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Registry
 from profiler.ring import Records
@@ -73,6 +73,7 @@ class WindowWriter:
         is_blind: bool = False,
         withholding: Withholding | None = None,
         meanwhile: Callable[[], None] = lambda: None,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self._sink = sink
         self._unknown = unknown
@@ -86,7 +87,7 @@ class WindowWriter:
         self._clock = clock
         self._carried = Carried()
         self._records: dict[RecordKind, list[Records]] = defaultdict(list)
-        self._dns = DnsRows(registry, executables, clock)
+        self._dns = DnsRows(registry, executables, clock, on_answer=on_answer)
         self._sights = Sights()
         self._used: set[int] = {0}
         self._losses = Losses(registry)

@@ -154,6 +154,7 @@ _ALL = (
         ("image_digest", "str?", "sha256 digest of the image"),
         ("labels", "map", "labels of the pod"),
         ("selector", "map", "the owner's selector, from the inventory"),
+        ("namespace_labels", "map?", "labels of its namespace, where the cluster told of them"),
         ("source", "enum:source", "where the name comes from"),
         ("state", "enum:workload_state", "resolved, pending (a name may still come), unresolved"),
         key="workload",

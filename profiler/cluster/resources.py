@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
-from profiler.identity.kubernetes import Controller, EndpointSlice, Node, PodObject, Service
+from profiler.identity.kubernetes import (
+    Controller,
+    EndpointSlice,
+    Namespace,
+    Node,
+    PodObject,
+    Service,
+)
 
 __all__ = ["RESOURCES", "Resource"]
 
@@ -26,6 +33,7 @@ class Resource:
 
 RESOURCES = (
     Resource("Pod", "/api/v1/pods", PodObject),
+    Resource("Namespace", "/api/v1/namespaces", Namespace),
     Resource("Node", "/api/v1/nodes", Node),
     Resource("Service", "/api/v1/services", Service),
     Resource("EndpointSlice", "/apis/discovery.k8s.io/v1/endpointslices", EndpointSlice),

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from profiler.cluster.intervals import Intervals
+from profiler.cluster.namespaces import Namespaces
+from profiler.cluster.outside import Outside
 from profiler.identity.addresses import (
     addresses_of_endpoints,
     addresses_of_nodes,
@@ -22,11 +24,13 @@ from profiler.identity.addresses import (
 from profiler.identity.kubernetes import (
     Controller,
     EndpointSlice,
+    Namespace,
     Node,
     PodObject,
     Service,
     packed,
 )
+from profiler.identity.model import bounded_mapping
 from profiler.identity.owners import Owner, Owners
 from profiler.identity.pods import Pod, pod_from
 
@@ -64,6 +68,8 @@ class ClusterStore:
         self._answering: dict[bytes, set[_Name]] = {}  # services by what their slices have
         self._answers: dict[_Name, set[bytes]] = {}  # and the other way round
         self._addresses = Intervals(source)
+        self._outside = Outside(self._addresses)
+        self._namespaces = Namespaces()
         self._names: dict[str, set[_Name]] = {}
 
     # --- what the API server says --------------------------------------------------------------
@@ -108,8 +114,11 @@ class ClusterStore:
                 changed = self._set((kind, name), rows, item.metadata.creation_timestamp, now_ns)
                 self._reconsider(changed, now_ns)
             case Service():
+                self._outside.put(name, item, now_ns)
                 self._services[name] = item
                 self._set_service(name, now_ns)
+            case Namespace():
+                self._namespaces.put(name[1], bounded_mapping(item.metadata.labels))
             case EndpointSlice():
                 self._put_slice(name, item, now_ns)
             case Controller():
@@ -166,7 +175,10 @@ class ClusterStore:
                 self._forget_pod(name, now_ns)
             case "Node":
                 self._reconsider(self._set((kind, name), (), None, now_ns), now_ns)
+            case "Namespace":
+                self._namespaces.delete(name[1])
             case "Service":
+                self._outside.put(name, None, now_ns)
                 self._services.pop(name, None)
                 self._set_service(name, now_ns)
             case "EndpointSlice":
@@ -241,6 +253,17 @@ class ClusterStore:
         with self._lock:
             return self._addresses.take()
 
+    def resolved(self, qname: bytes, answers: Iterable[bytes], now_ns: int) -> None:
+        """Take what a resolver that is trusted answered for *qname*, as `dns.Reply` has it."""
+        with self._lock:
+            if self._outside.resolved(qname, answers, now_ns):
+                self.version += 1
+
+    def take_namespaces(self) -> set[str]:
+        """Return the namespaces whose labels are new or changed since the last time."""
+        with self._lock:
+            return self._namespaces.take()
+
     # --- as an inventory -----------------------------------------------------------------------
 
     @property
@@ -275,6 +298,11 @@ class ClusterStore:
             uid, container = found
             pod = self.pod_of_uid(uid)
             return None if pod is None else (pod, container)
+
+    def namespace_labels(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a namespace; None where nothing was told of it."""
+        with self._lock:
+            return self._namespaces.labels(name)
 
     def owner_of_later_pod(self, namespace: str, name: str) -> Owner | None:
         """Return the owner of a pod that is not known yet but whose ReplicaSet is."""

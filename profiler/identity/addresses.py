@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from profiler.identity.kubernetes import EndpointSlice, Node, PodObject, Service, packed
@@ -16,6 +16,7 @@ __all__ = [
     "Kind",
     "addresses_of",
     "addresses_of_endpoints",
+    "addresses_of_external_name",
     "addresses_of_nodes",
     "addresses_of_pods",
     "addresses_of_services",
@@ -26,6 +27,8 @@ _SERVICE_NAME = "kubernetes.io/service-name"
 _API_SERVER = ("default", "kubernetes")
 _DNS = ("kube-system", "kube-dns")
 _FINISHED = ("Succeeded", "Failed")  # their addresses are given to others
+# Whoever may make pods there may do what he likes to the nodes; others could claim any address.
+_OF_THE_CLUSTER = "kube-system"
 
 Kind = Literal["pod", "service", "node", "apiserver", "dns", "external"]
 
@@ -39,6 +42,9 @@ class AddressPort:
     port: int
     target: str
     protocol: str
+
+
+_DNS_PORTS = (AddressPort(53, "53", "TCP"), AddressPort(53, "53", "UDP"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,8 @@ def addresses_of_pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address
         ips = {entry.ip for entry in item.status.pod_ips}
         if item.status.pod_ip is not None:
             ips.add(item.status.pod_ip)
+        if pod.host_network:
+            yield from _node_local_dns(pod, item)
         for ip in ips:
             if pod.host_network:
                 yield Address(packed(ip), "node", bounded(pod.node or "_"))
@@ -134,6 +142,28 @@ def addresses_of_pods(pods: Iterable[tuple[Pod, PodObject]]) -> Iterator[Address
                 namespace=pod.namespace,
                 selector=pod.owner.selector,
             )
+
+
+def _node_local_dns(pod: Pod, item: PodObject) -> Iterator[Address]:
+    """Yield where *pod* listens if it is of NodeLocal DNSCache: an address that each node has.
+
+    It is a resolver's, which no labels pick: the address is what answers for it, too.
+    """
+    if pod.namespace != _OF_THE_CLUSTER:
+        return
+    name = bounded(f"{pod.namespace}/{pod.owner.name}")
+    for text in item.spec.local_addresses:
+        answers = Address(packed(text), "dns", name, ports=_DNS_PORTS, namespace=pod.namespace)
+        yield from (answers, replace(answers, selector={}))
+
+
+def addresses_of_external_name(service: Service, answers: Iterable[bytes]) -> Iterator[Address]:
+    """Yield the addresses *answers* that a resolver gave for *service*, a name outside."""
+    metadata = service.metadata
+    namespace = metadata.namespace or ""
+    name = bounded(f"{namespace}/{metadata.name}")
+    for addr in answers:
+        yield Address(addr, "external", name, namespace=bounded(namespace))
 
 
 def addresses_of_services(

@@ -14,10 +14,12 @@ from profiler.identity.inventory_file import COMMAND, read_objects
 from profiler.identity.kubernetes import (
     Controller,
     EndpointSlice,
+    Namespace,
     Node,
     PodObject,
     Service,
 )
+from profiler.identity.model import bounded_mapping
 from profiler.identity.owners import Owner, Owners
 from profiler.identity.pods import Pod, pod_from
 
@@ -39,6 +41,7 @@ class Inventory:
     _by_name: Mapping[tuple[str, str], Pod] = field(repr=False)
     _by_uid: Mapping[str, Pod] = field(repr=False)
     _by_container: Mapping[str, tuple[Pod, str]] = field(repr=False)
+    _namespaces: Mapping[str, Mapping[str, str]] = field(repr=False)
 
     @classmethod
     def load(cls, path: Path) -> Inventory:
@@ -67,6 +70,11 @@ class Inventory:
                 for pod in pods
                 for container_id, name in pod.container_ids.items()
             },
+            _namespaces={
+                item.metadata.name: bounded_mapping(item.metadata.labels)
+                for _, item in objects
+                if isinstance(item, Namespace)
+            },
         )
 
     def pod(self, namespace: str, name: str) -> Pod | None:
@@ -84,6 +92,10 @@ class Inventory:
     def owner_of_later_pod(self, namespace: str, name: str) -> Owner | None:
         """Return the owner of a pod that is not in the inventory but whose ReplicaSet is."""
         return self.owners.by_pod_name(namespace, name)
+
+    def namespace_labels(self, name: str) -> Mapping[str, str] | None:
+        """Return the labels of a namespace; None where it is not in the inventory."""
+        return self._namespaces.get(name)
 
     def addresses(self) -> tuple[Address, ...]:
         """Return whose each address is, sorted, without repetitions."""

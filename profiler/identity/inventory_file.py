@@ -16,6 +16,7 @@ from ethogram.errors import UsageError
 from profiler.identity.kubernetes import (
     Controller,
     EndpointSlice,
+    Namespace,
     Node,
     PodObject,
     Service,
@@ -36,6 +37,7 @@ _LIMIT_BYTES = 1 << 30
 _MODELS: Mapping[tuple[str, str], type[BaseModel]] = {
     ("", "Pod"): PodObject,
     ("", "Service"): Service,
+    ("", "Namespace"): Namespace,
     ("", "Node"): Node,
     ("discovery.k8s.io", "EndpointSlice"): EndpointSlice,
     ("apps", "ReplicaSet"): Controller,
@@ -62,7 +64,7 @@ def read_objects(path: Path) -> list[tuple[str, BaseModel]]:
     of_items = {} if kind == _LIST else {"apiVersion": version, "kind": kind.removesuffix(_LIST)}
     objects = [_object(path, index, item, of_items) for index, item in enumerate(items)]
     found = [each for each in objects if each is not None]
-    if not found:
+    if all(kind == "Namespace" for kind, _ in found):
         where = "among its items" if items else "in it: its list is empty"
         raise UsageError(
             f"inventory `{path}` names nothing: there is no pod, service, node or owner {where}",

@@ -20,6 +20,7 @@ __all__ = [
     "Controller",
     "EndpointSlice",
     "Metadata",
+    "Namespace",
     "Node",
     "OwnerReference",
     "PodObject",
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+# The argument that tells NodeLocal DNSCache where to listen, which no field of an object says.
+_LOCAL_IP = "-localip"
 
 
 def packed(address: str) -> bytes:
@@ -58,6 +61,28 @@ def _ns(value: object) -> int | None:
         return None
     ns = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()) * 10**9
     return ns if 0 <= ns < 1 << 63 else None
+
+
+def _where_it_listens(value: object) -> list[str]:
+    """Return of a container's arguments `-localip` and the first of its addresses, or nothing.
+
+    The others are of no use here, and may hold anything. What was kept is kept again as it is.
+    """
+    words = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        flag, _, joined = word.partition("=")
+        if flag in (_LOCAL_IP, f"-{_LOCAL_IP}"):
+            return [_LOCAL_IP, *_first_address(joined or after)]
+    return []
+
+
+def _first_address(text: str) -> list[str]:
+    first = text.partition(",")[0].strip()
+    try:
+        packed(first)
+    except ValueError:
+        return []
+    return [first]
 
 
 # Go writes an absent map or list as `null` as often as it leaves it out.
@@ -117,6 +142,7 @@ class ContainerObject(_Object):
     image: str | None = None
     restart_policy: str | None = None
     ports: Items[_ContainerPort] = []
+    args: Annotated[list[str], BeforeValidator(_where_it_listens)] = []
 
 
 class _ContainerStatus(_Object):
@@ -145,6 +171,11 @@ class _PodSpec(_Object):
     volumes: Items[_Volume] = []
     host_network: bool | None = None
     node_name: str | None = None
+
+    @property
+    def local_addresses(self) -> list[str]:
+        """Where containers of it are told to listen beside the pod's own addresses."""
+        return [address for one in self.containers for address in one.args[1:]]
 
 
 class _PodStatus(_Object):
@@ -186,6 +217,7 @@ class _ServiceSpec(_Object):
         default=[], alias="clusterIPs"
     )
     external_ips: Items[Address] = Field(default=[], alias="externalIPs")
+    external_name: str | None = None
     ports: Items[_ServicePort] = []
     selector: Labels = {}
 
@@ -257,6 +289,10 @@ class _NodeStatus(_Object):
 class Node(_Object):
     metadata: Metadata
     status: _NodeStatus = _NodeStatus()
+
+
+class Namespace(_Object):
+    metadata: Metadata
 
 
 class _Selector(_Object):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -38,6 +38,8 @@ class Pods(Protocol):
     def pod_of_container(self, container_id: str) -> tuple[Pod, str] | None: ...
 
     def owner_of_later_pod(self, namespace: str, name: str) -> Owner | None: ...
+
+    def namespace_labels(self, name: str) -> Mapping[str, str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)

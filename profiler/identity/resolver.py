@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -103,6 +103,13 @@ class Resolver:
             state="resolved",
             cluster=self._place.cluster,
         )
+
+    def namespace_labels(self, namespace: str | None) -> Mapping[str, str] | None:
+        """Return the labels of *namespace*; None where nobody told of it."""
+        inventory = self._place.inventory
+        if inventory is None or namespace is None:
+            return None
+        return inventory.namespace_labels(namespace)
 
     def prefetch(self, container_id: str | None = None) -> None:
         """Read what there is of *container_id*, or of every container, while it is there."""
