@@ -33,10 +33,13 @@ class Details:
     def __init__(self) -> None:
         self._live: Live | None = None
         self._names: PeerNames | None = None
+        # Where in the window a name or a path of an instance stands, looked up once for all of it.
+        self._places: dict[tuple[int, int | None], tuple[pa.Table, dict[str, int]]] = {}
 
     def begin(self, live: Live) -> None:
         """Look into the window that *live* has open from now on."""
         self._live, self._names = live, None
+        self._places.clear()
 
     def of(self, sighting: Sighting) -> Detail:
         """Return the file, peer or question of a finding; nothing where no row is its own.
@@ -50,7 +53,7 @@ class Details:
         table = _TABLES.get(sighting.dimension)
         if self._live is None or table is None or value is None:
             return Detail()
-        found = _row(self._live.window(table), table, sighting, value)
+        found = self._row(self._live.window(table), table, sighting, value)
         if found is None:
             return Detail()
         (batch,) = found.combine_chunks().to_batches()
@@ -63,17 +66,37 @@ class Details:
         whose = self._names.of_batch(batch)[0]
         return Detail(peer=FindingPeer.model_validate(peer_words(row, whose)))
 
+    def _row(
+        self, rows: pa.Table, table: str, sighting: Sighting, value: AnyValue
+    ) -> pa.Table | None:
+        """Return the row of *table* that was first seen when *sighting* was, None for none."""
+        if isinstance(value, DnsValue):
+            return self._named(rows, "qname", value.name, sighting.instance, None)
+        if isinstance(value, FileValue):
+            return self._named(rows, "path", value.path, sighting.instance, sighting.first_ns)
+        if table == "dns":
+            return None
+        found = _of(rows, sighting.instance, sighting.first_ns)
+        return found.slice(0, 1) if found.num_rows else None
 
-def _row(rows: pa.Table, table: str, sighting: Sighting, value: AnyValue) -> pa.Table | None:
-    """Return the row of *table* that was first seen when *sighting* was, None where none was."""
-    rows = rows.filter(pc.equal(rows.column("instance"), pa.scalar(sighting.instance, pa.uint32())))
-    if isinstance(value, DnsValue):
-        names = [escape(name) for name in rows.column("qname").to_pylist()]
-        return rows.slice(names.index(value.name), 1) if value.name in names else None
-    if table == "dns":
-        return None
-    rows = rows.filter(pc.equal(rows.column("first").cast(pa.int64()), sighting.first_ns))
-    if isinstance(value, FileValue):
-        paths = [escape_pattern(path) for path in rows.column("path").to_pylist()]
-        return rows.slice(paths.index(value.path), 1) if value.path in paths else None
-    return rows.slice(0, 1) if rows.num_rows else None
+    def _named(
+        self, rows: pa.Table, column: str, name: str, instance: int, first_ns: int | None
+    ) -> pa.Table | None:
+        """Return the first row of *instance* whose *column* reads *name* in a baseline."""
+        key = instance, first_ns
+        if key not in self._places:
+            chosen = _of(rows, instance, first_ns)
+            written = escape if first_ns is None else escape_pattern
+            texts = map(written, reversed(chosen.column(column).to_pylist()))
+            places = {text: chosen.num_rows - 1 - at for at, text in enumerate(texts)}
+            self._places[key] = chosen, places
+        chosen, places = self._places[key]
+        return chosen.slice(places[name], 1) if name in places else None
+
+
+def _of(rows: pa.Table, instance: int, first_ns: int | None) -> pa.Table:
+    """Return those of *rows* that are of *instance*, and were first seen then."""
+    rows = rows.filter(pc.equal(rows.column("instance"), pa.scalar(instance, pa.uint32())))
+    if first_ns is None:
+        return rows
+    return rows.filter(pc.equal(rows.column("first").cast(pa.int64()), first_ns))

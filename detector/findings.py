@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
-from detector.details import Details
+from detector.crowds import BEYOND, COOLED, beyond, together
+from detector.details import Detail, Details
 from detector.incidents import Incidents
 from detector.moments import moment, moment_ns
 from detector.processes import ProcessTree
@@ -43,9 +44,7 @@ __all__ = ["Findings", "Whose"]
 _UPDATE_NS = 60 * 10**9
 _LIMIT = 50_000
 _INSTANCES = 1000
-_BEYOND = "beyond"
 # Of one rule, program and kind of harm so many are told at once, and one more every five minutes.
-_COOLED = "more of it"
 _AT_ONCE, _COOLDOWN_NS = 10, 300 * 10**9
 _LISTED = 1_000  # values of what is told together
 
@@ -74,14 +73,14 @@ class _Told:
     count: int
     last_ns: int
     observed: str
-    values: tuple[AnyValue, ...]
+    values: dict[AnyValue, None]
     groups: tuple[FindingGroup, ...] | None = None
 
     def so_far(self) -> Finding:
         """Return the finding with what came since."""
         before = self.finding.evidence
         evidence = _evidence(
-            before.dimension, self.observed, self.values, before.expected, self.groups
+            before.dimension, self.observed, tuple(self.values), before.expected, self.groups
         ).model_copy(update={"p_value": before.p_value})
         update = {"count": self.count, "last_seen": moment(self.last_ns), "evidence": evidence}
         return self.finding.model_copy(update=update)
@@ -136,7 +135,7 @@ class Findings:
                 count=finding.count,
                 last_ns=moment_ns(finding.last_seen),
                 observed=finding.evidence.observed,
-                values=finding.evidence.values or (),
+                values=dict.fromkeys(finding.evidence.values or ()),
                 groups=finding.evidence.groups,
             )
         return self._told.get(fingerprint)
@@ -161,16 +160,16 @@ class Findings:
             return True
         self._note_parts(fingerprint, sighting, whose)
         if told is None and not self._is_cool(sighting, whose, now_ns):
-            sighting = _together(sighting)
+            sighting = together(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
             told = self._told_of(fingerprint)
         if told is None and not self._has_room(sighting, whose, now_ns):
-            sighting = _beyond(sighting)
+            sighting = beyond(sighting)
             fingerprint = fingerprint_of(_identity(sighting, whose.subject))
             told = self._told_of(fingerprint)
         if told is None:
             finding = self._finding(sighting, whose, fingerprint, now_ns)
-            if sighting.identity != _BEYOND:
+            if sighting.identity != BEYOND:
                 finding = self._in_incident(finding, sighting)
             self._tell_new(finding, sighting, now_ns)
         else:
@@ -181,12 +180,14 @@ class Findings:
         """Count *sighting*, which was *told*; tell of it where it is graver or of another."""
         fingerprint = told.finding.fingerprint
         self._is_worst(told.finding.severity)
-        before = told.values
         self._go_on(told, sighting)
         told.observed, told.groups = sighting.observed, _groups(sighting)
-        told.values = _values(sighting)
-        if sighting.identity == _COOLED or sighting.parts:
-            told.values = tuple(dict.fromkeys((*before, *told.values)))[:_LISTED]
+        if sighting.identity != COOLED and not sighting.parts:
+            told.values.clear()
+        for value in _values(sighting):
+            if len(told.values) >= _LISTED:
+                break
+            told.values[value] = None
         is_graver = _rank(sighting.severity) > _rank(told.finding.severity)
         is_new = whose.instance_key not in told.instances
         if is_graver or (is_new and self._has_room(sighting, whose, now_ns)):
@@ -230,7 +231,7 @@ class Findings:
         if sighting.identity is None:  # else what it stands for may be other things than before
             found = known.answer(fingerprint, sighting.phase, whose.workload_state)
         if found is False:
-            found = known.about(self._finding(sighting, whose, fingerprint, now_ns))
+            found = known.about(self._finding(sighting, whose, fingerprint, now_ns, is_whole=False))
         if found is None:
             return False
         if known.count(fingerprint, found):
@@ -253,7 +254,7 @@ class Findings:
 
     def _has_room(self, sighting: Sighting, whose: Whose, now_ns: int) -> bool:
         kind = (*_who(whose.subject), sighting.rule, sighting.severity)
-        return sighting.identity == _BEYOND or self._room.take(kind, now_ns)
+        return sighting.identity == BEYOND or self._room.take(kind, now_ns)
 
     def _tell_more(self, told: _Told, finding: Finding, now_ns: int) -> None:
         """Tell what was told before of another instance, or because it is graver now."""
@@ -286,7 +287,7 @@ class Findings:
         """Tell of *finding*; what counts those that there is no room for waits for the others."""
         if len(self._told) >= _LIMIT:
             self._forget()
-        is_told = sighting.identity != _BEYOND
+        is_told = sighting.identity != BEYOND
         self._told[finding.fingerprint] = _Told(
             finding,
             told_ns=now_ns if is_told else 0,
@@ -295,7 +296,7 @@ class Findings:
             count=sighting.count,
             last_ns=sighting.last_ns,
             observed=sighting.observed,
-            values=_values(sighting),
+            values=dict.fromkeys(_values(sighting)[:_LISTED]),
             groups=_groups(sighting),
         )
         self.total += 1
@@ -322,10 +323,12 @@ class Findings:
             del self._told[told.finding.fingerprint]
 
     def _finding(
-        self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int
+        self, sighting: Sighting, whose: Whose, fingerprint: str, now_ns: int, *,
+        is_whole: bool = True,
     ) -> Finding:  # fmt: skip
-        is_container = whose.container_id is not None
-        details = self._details.of(sighting)
+        """Return the finding; where not *is_whole*, without what has to be looked up for it."""
+        is_container = whose.container_id is not None and is_whole
+        details = self._details.of(sighting) if is_whole else Detail()
         return Finding(
             schema=FINDING_SCHEMA,
             time=moment(now_ns),
@@ -353,7 +356,7 @@ class Findings:
                 sighting.dimension,
                 sighting.observed,
                 _values(sighting),
-                _nearest(sighting),
+                _nearest(sighting) if is_whole else (),
                 _groups(sighting),
             ).model_copy(update={"p_value": sighting.p_value}),
             state=whose.state,
@@ -393,32 +396,6 @@ def _identity(sighting: Sighting, subject: Subject) -> Iterator[str | None]:
 
 def _who(subject: Subject) -> tuple[str | None, ...]:
     return subject.cluster, subject.namespace, subject.kind, subject.name, subject.container
-
-
-def _together(sighting: Sighting) -> Sighting:
-    """Return what stands for *sighting* and others that one program did one after another."""
-    return replace(
-        sighting,
-        observed=f"more of the kind, the last: {sighting.observed}",
-        reason=f"{sighting.reason}; this program did so much of the kind that the rest is one",
-        known=None,
-        identity=_COOLED,
-    )
-
-
-def _beyond(sighting: Sighting) -> Sighting:
-    """Return what stands for *sighting* and everything else that there is no room for."""
-    return replace(
-        sighting,
-        observed=f"more of severity {sighting.severity} than is told one by one",
-        reason=f"{sighting.reason}; so much was told that the rest is only counted",
-        exe=None,
-        exec_id=None,
-        known=None,
-        value=None,
-        values=(),
-        identity=_BEYOND,
-    )
 
 
 @cache

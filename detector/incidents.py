@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from detector.tally import Tally
@@ -21,6 +22,7 @@ __all__ = ["Incidents"]
 
 _APART_NS = 60 * 10**9
 _MOST_OPEN = 1_000
+_KNOWN = 1_000  # findings of one: beyond them it may count one twice
 _RELATED = 16  # that one finding names
 _SHOWN = 512  # characters of what a member saw
 _NOBODY = ""
@@ -42,6 +44,7 @@ class _Open:
     fingerprints: dict[str, None] = field(default_factory=dict)
     members: list[Member] = field(default_factory=list)
     attack: dict[Attack, None] = field(default_factory=dict)
+    count: int = 0
     is_current: bool = True
 
 
@@ -59,6 +62,8 @@ class Incidents:
         self._on_incident = on_incident
         self._open: dict[str, _Open] = {}
         self._of_tree: dict[_Tree, str] = {}
+        # Those of each instance, by what they were last joined by: the newest stands last.
+        self._of_instance: dict[str, dict[str, None]] = {}
         self._worst: dict[str, Severity] = {}
         self.total = 0
 
@@ -72,9 +77,10 @@ class Incidents:
         incident = self._near(tree, first_ns) or self._begin(tree, root, finding, last_ns)
         if root and incident.root is None:
             self._adopt(incident, tree, root)
-        others = [one for one in incident.fingerprints if one != finding.fingerprint]
+        others = (one for one in reversed(incident.fingerprints) if one != finding.fingerprint)
+        related = tuple(islice(others, _RELATED))[::-1] or None
         _join(incident, finding, last_ns)
-        related = tuple(others[-_RELATED:]) or None
+        self._touch(incident)
         return finding.model_copy(update={"incident": incident.id, "related": related})
 
     def goes_on(self, finding: Finding, last_ns: int) -> None:
@@ -82,19 +88,32 @@ class Incidents:
         if (incident := self._open.get(finding.incident or "")) is not None:
             incident.last_ns = max(incident.last_ns, last_ns)
             incident.last_seen = max(incident.last_seen, finding.last_seen)
+            self._touch(incident)
 
     def tell(self, now_ns: int, time: str) -> None:
         """Tell the incidents that grew since they were told; forget those that are over."""
-        for incident in self._open.values():
-            if not incident.is_current and len(incident.fingerprints) > 1:
-                incident.is_current = True
-                self._on_incident(self._told(incident, time))
+        self._tell_grown(self._open.values(), time)
         over = [one.id for one in self._open.values() if now_ns - one.last_ns > _APART_NS]
-        if len(self._open) - len(over) > _MOST_OPEN:
-            by_age = sorted(self._open.values(), key=lambda one: one.last_ns)
-            over = [one.id for one in by_age[: len(by_age) - _MOST_OPEN]]
         for number in over:
             self._forget(number)
+        self._make_room()
+
+    def _tell_grown(self, incidents: Iterable[_Open], time: str) -> None:
+        for incident in incidents:
+            if not incident.is_current and incident.count > 1:
+                incident.is_current = True
+                self._on_incident(self._told(incident, time))
+
+    def _make_room(self, time: str | None = None) -> None:
+        """Forget those that nothing joined for longest; with a *time* they are told before."""
+        if len(self._open) <= _MOST_OPEN:
+            return
+        by_age = sorted(self._open.values(), key=lambda one: one.last_ns)
+        over = by_age[: len(by_age) - _MOST_OPEN]
+        if time is not None:
+            self._tell_grown(over, time)
+        for incident in over:
+            self._forget(incident.id)
 
     def _near(self, tree: _Tree, first_ns: int) -> _Open | None:
         """Return the open incident that something of *tree* belongs to.
@@ -102,14 +121,16 @@ class Incidents:
         What is of nobody belongs to whatever its container's newest is, and the other way round.
         """
         instance, root = tree
-        found = [one for one in (self._open.get(self._of_tree.get(tree, "")),) if one]
-        if not found:
-            found = [
-                one for one in self._open.values()
-                if one.tree[0] == instance and _NOBODY in (root, one.tree[1])
-            ]  # fmt: skip
-        near = [one for one in found if first_ns - one.last_ns <= _APART_NS]
-        return max(near, key=lambda one: one.last_ns, default=None)
+        number = self._of_tree.get(tree) or self._of_tree.get((instance, _NOBODY))
+        if number is None and root == _NOBODY:
+            number = next(reversed(self._of_instance.get(instance, {})), None)
+        found = self._open.get(number or "")
+        return found if found and first_ns - found.last_ns <= _APART_NS else None
+
+    def _touch(self, incident: _Open) -> None:
+        others = self._of_instance.setdefault(incident.tree[0], {})
+        others.pop(incident.id, None)
+        others[incident.id] = None
 
     def _begin(
         self, tree: _Tree, root: ProcessEntry | None, finding: Finding, last_ns: int
@@ -119,6 +140,8 @@ class Incidents:
             id=number, tree=tree, root=root, first=finding, last_ns=last_ns, gravest=finding,
             first_seen=finding.first_seen, last_seen=finding.last_seen,
         )  # fmt: skip
+        if len(self._open) >= 2 * _MOST_OPEN:  # all of them in one window
+            self._make_room(finding.time)
         self._open[number] = incident
         self._of_tree[tree] = number
         return incident
@@ -135,6 +158,10 @@ class Incidents:
         self._worst.pop(number, None)
         if self._of_tree.get(incident.tree) == number:
             del self._of_tree[incident.tree]
+        others = self._of_instance[incident.tree[0]]
+        del others[number]
+        if not others:
+            del self._of_instance[incident.tree[0]]
 
     def _told(self, incident: _Open, time: str) -> Incident:
         severity = incident.gravest.severity
@@ -154,7 +181,7 @@ class Incidents:
             container_id=first.container_id,
             root=incident.root,
             findings=tuple(incident.members),
-            count=len(incident.fingerprints),
+            count=incident.count,
             attack=tuple(incident.attack),
             first_seen=incident.first_seen,
             last_seen=incident.last_seen,
@@ -164,7 +191,11 @@ class Incidents:
 def _join(incident: _Open, finding: Finding, last_ns: int) -> None:
     is_new = finding.fingerprint not in incident.fingerprints
     is_graver = _rank(finding) > _rank(incident.gravest)
-    incident.fingerprints[finding.fingerprint] = None
+    if is_new:
+        incident.count += 1
+        if len(incident.fingerprints) >= _KNOWN:
+            del incident.fingerprints[next(iter(incident.fingerprints))]
+        incident.fingerprints[finding.fingerprint] = None
     incident.attack.update(dict.fromkeys(finding.attack))
     incident.last_ns = max(incident.last_ns, last_ns)
     incident.first_seen = min(incident.first_seen, finding.first_seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from detector.anomaly.layer import Anomalies
+from detector.crowds import ONE_BY_ONE, Crowds
 from detector.details import Details
 from detector.deviations import Deviation, Deviations
 from detector.events import Events, WantedEvents
@@ -23,6 +24,7 @@ from detector.lookups import Lookups
 from detector.processes import ProcessTree
 from detector.relations import Relations
 from detector.rollouts import Rollouts
+from detector.same_object import SameObject
 from detector.script_files import ScriptFiles
 from detector.seen import Seen
 from detector.sighting import Sighting
@@ -31,7 +33,7 @@ from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched, Workload
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
-from ethogram.contracts.finding import SEVERITIES, Finding
+from ethogram.contracts.finding import SEVERITIES, Finding, Severity
 from ethogram.contracts.incident import Incident
 from learner.context import Context
 
@@ -42,6 +44,12 @@ __all__ = ["Judge"]
 _SMALL = ("info", "low")
 
 _DEVIATES = SEVERITIES.index("medium")
+# So many are told between two looks at what the kernel has meanwhile.
+_STEP = 256
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Strayed(NamedTuple):
@@ -114,8 +122,15 @@ class Judge:
         self._seen.passed(context, self.troubled, told_of)
         between()
         indications, strayed = self._each_once(indications, strayed)
-        told = chain(map(_sighting_of, indications), related, self._sightings(strayed))
-        self._tell(told, now_ns)
+        loud = _loud(indications, strayed)
+        for whose in (lambda one: one not in loud, loud.__contains__) if loud else (_anybody,):
+            some = (one for one in indications if whose(one.instance))
+            told = chain(
+                map(_sighting_of, some),
+                (one for one in related if whose(one.instance)),
+                self._sightings(one for one in strayed if whose(one.instance)),
+            )
+            self._tell(told, now_ns, between)
         between()
         if self._events:
             self._events.take(live, now_ns, between)
@@ -131,17 +146,28 @@ class Judge:
         if self._anomalies:
             self._tell(self._anomalies.sightings(self._watched.state_of_instance), now_ns)
 
-    def _tell(self, sightings: Iterable[Sighting], now_ns: int) -> None:
+    def _tell(
+        self, sightings: Iterable[Sighting], now_ns: int, between: Callable[[], None] = _nothing
+    ) -> None:
         whose: dict[int, Whose] = {}
-        for sighting in sightings:
-            instance = sighting.instance
-            if instance not in whose:
-                whose[instance] = self._watched.whose(instance)
-            before = self.findings.total
-            is_seen = self.findings.take(sighting, whose[instance], now_ns)
-            self._watched.of_instance(instance).findings += self.findings.total - before
-            if is_seen and SEVERITIES.index(sighting.severity) >= _DEVIATES:
-                self._watched.deviated(instance, now_ns)
+        crowds = Crowds()
+        # What somebody said not to tell is counted by what it is.
+        is_each = self._suppressions.is_any
+        some = (one for one in sightings if is_each or crowds.lets(one))
+        for number, sighting in enumerate(chain(some, crowds.rest())):
+            if number % _STEP == _STEP - 1:
+                between()
+            self._take(sighting, whose, now_ns)
+
+    def _take(self, sighting: Sighting, whose: dict[int, Whose], now_ns: int) -> None:
+        instance = sighting.instance
+        if instance not in whose:
+            whose[instance] = self._watched.whose(instance)
+        before = self.findings.total
+        is_seen = self.findings.take(sighting, whose[instance], now_ns)
+        self._watched.of_instance(instance).findings += self.findings.total - before
+        if is_seen and _rank(sighting.severity) >= _DEVIATES:
+            self._watched.deviated(instance, now_ns)
 
     # --- deviations --------------------------------------------------------------------------
 
@@ -161,24 +187,22 @@ class Judge:
         It is as grave as the deviation at least. A file that strays in a graver way than an
         indicator told of is told all the same: who writes it may have read it.
         """
-        by_object: dict[tuple[int, str, str], list[int]] = defaultdict(list)
+        by_object: dict[tuple[int, str, str], SameObject] = defaultdict(SameObject)
         for index, one in enumerate(indications):
-            by_object[one.instance, one.dimension, _object_of(one.value)].append(index)
+            by_object[one.instance, one.dimension, _object_of(one.value)].add(index, one)
         others = []
         for found in strayed:
             deviation = found.deviation
             same = by_object.get((found.instance, deviation.dimension, _object_of(deviation.value)))
-            if not same:
+            if same is None:
                 others.append(found)
                 continue
-            severity = self._graded(found).severity
-            alike = [index for index in same if indications[index].value == deviation.value]
-            for index in alike:
-                if SEVERITIES.index(severity) > SEVERITIES.index(indications[index].severity):
-                    indications[index] = replace(indications[index], severity=severity)
-            gravest = max((indications[index].severity for index in same), key=SEVERITIES.index)
-            if not alike and SEVERITIES.index(severity) > SEVERITIES.index(gravest):
+            if not same.takes(deviation.value, self._graded(found).severity):
                 others.append(found)
+        for same in by_object.values():
+            for index, severity in same.raised():
+                if _rank(severity) > _rank(indications[index].severity):
+                    indications[index] = replace(indications[index], severity=severity)
         return indications, others
 
     def _graded(self, found: _Strayed) -> Grade:
@@ -219,6 +243,16 @@ class Judge:
             yield found
 
 
+def _anybody(_instance: int) -> bool:
+    return True
+
+
+def _loud(indications: Iterable[Indication], strayed: Iterable[_Strayed]) -> frozenset[int]:
+    """Return the instances of which so much is to be told that others come first."""
+    counted = Counter(one.instance for one in chain(indications, strayed))
+    return frozenset(instance for instance, number in counted.items() if number > ONE_BY_ONE)
+
+
 def _instances_of(
     indications: Iterable[Indication], strayed: Iterable[_Strayed]
 ) -> Iterator[tuple[int, str]]:
@@ -255,6 +289,10 @@ def _sighting_of(found: Indication) -> Sighting:
         confidence=metadata.confidence,
         compliance=metadata.compliance,
     )
+
+
+def _rank(severity: Severity) -> int:
+    return SEVERITIES.index(severity)
 
 
 def _object_of(value: AnyValue) -> str:
