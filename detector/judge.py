@@ -122,15 +122,7 @@ class Judge:
         self._seen.passed(context, self.troubled, told_of)
         between()
         indications, strayed = self._each_once(indications, strayed)
-        loud = _loud(indications, strayed)
-        for whose in (lambda one: one not in loud, loud.__contains__) if loud else (_anybody,):
-            some = (one for one in indications if whose(one.instance))
-            told = chain(
-                map(_sighting_of, some),
-                (one for one in related if whose(one.instance)),
-                self._sightings(one for one in strayed if whose(one.instance)),
-            )
-            self._tell(told, now_ns, between)
+        self._tell_all(indications, related, strayed, now_ns=now_ns, between=between)
         between()
         if self._events:
             self._events.take(live, now_ns, between)
@@ -145,6 +137,20 @@ class Judge:
         """Tell what models answered by now."""
         if self._anomalies:
             self._tell(self._anomalies.sightings(self._watched.state_of_instance), now_ns)
+
+    def _tell_all(
+        self, indications: list[Indication], related: list[Sighting], strayed: list[_Strayed], *,
+        now_ns: int, between: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """Tell what the window showed; who did very much comes after the others."""
+        loud = _loud(indications, strayed)
+        for is_loud in (False, True) if loud else (False,):
+            told = chain(
+                (_sighting_of(one) for one in indications if (one.instance in loud) is is_loud),
+                (one for one in related if (one.instance in loud) is is_loud),
+                self._sightings(one for one in strayed if (one.instance in loud) is is_loud),
+            )
+            self._tell(told, now_ns, between)
 
     def _tell(
         self, sightings: Iterable[Sighting], now_ns: int, between: Callable[[], None] = _nothing
@@ -243,13 +249,10 @@ class Judge:
             yield found
 
 
-def _anybody(_instance: int) -> bool:
-    return True
-
-
 def _loud(indications: Iterable[Indication], strayed: Iterable[_Strayed]) -> frozenset[int]:
     """Return the instances of which so much is to be told that others come first."""
-    counted = Counter(one.instance for one in chain(indications, strayed))
+    counted = Counter(one.instance for one in indications)
+    counted.update(one.instance for one in strayed)
     return frozenset(instance for instance, number in counted.items() if number > ONE_BY_ONE)
 
 

@@ -20,6 +20,8 @@ _ANCESTORS = 32
 _CHAIN = 1024
 _LIMIT = 100_000
 _SHARED = 10_000
+# Of those that ran one executable so many of the newest are looked at: there may be thousands.
+_LOOKED_AT = 256
 
 
 class ProcessTree:
@@ -122,22 +124,32 @@ class ProcessTree:
         """
         if exe is None:
             return None
-        group = self._living.get((instance, exe), {})
-        return max(group.values(), key=lambda one: _likelihood(one, first_ns, last_ns),
+        return max(self._newest(instance, exe), key=lambda one: _likelihood(one, first_ns, last_ns),
                    default=None)  # fmt: skip
+
+    def _newest(self, instance: int, exe: bytes) -> Iterator[Process]:
+        group = self._living.get((instance, exe), {})
+        return islice(reversed(group.values()), _LOOKED_AT)
 
     def running(self, instance: int, exe: bytes) -> Collection[Process]:
         """Return the processes of *instance* that ran *exe* a short while ago."""
         return self._living.get((instance, exe), {}).values()
+
+    def is_running(self, process: Process) -> bool:
+        """Return whether *process* ran a short while ago."""
+        return process.exec_id in self._living.get((process.instance, process.exe), {})
 
     def above(self, process: Process, generations: int) -> Iterator[Process]:
         """Yield so many ancestors of *process* in its instance, the nearest first."""
         return islice(self._above(process), generations)
 
     def candidates(self, process: Process, first_ns: int, last_ns: int) -> int:
-        """Return how many processes of its instance ran what *process* runs between these times."""
-        group = self._living.get((process.instance, process.exe), {})
-        return sum(_likelihood(one, first_ns, last_ns)[1] for one in group.values())
+        """Return how many processes of its instance ran what *process* runs between these times.
+
+        At most, that is, as many as are looked at.
+        """
+        group = self._newest(process.instance, process.exe)
+        return sum(_likelihood(one, first_ns, last_ns)[1] for one in group)
 
     def root(self, instance: int) -> Ancestor | None:
         """Return the first process of *instance*, None where it is not known."""

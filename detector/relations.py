@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +31,8 @@ __all__ = ["Relations"]
 _REMEMBERED_NS = 10 * 10**9
 _PORTS = 15  # of one address, none of which the baseline has
 _GENERATIONS = 4
+# Who started them -> executable -> some that ran it.
+_Beside: TypeAlias = dict[str | None, dict[bytes, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Relations:
             self._flows[key] = flow
         kept = {id(flow) for flow in newest_of_each(self._flows.values())}
         self._flows = {key: flow for key, flow in self._flows.items() if id(flow) in kept}
-        yield from self._relays({one.exec_id for one in shells}, set(flows))
+        yield from self._relays({one.exec_id for one in shells}, flows)
         yield from self._scans({(one.instance, one.exe) for one in flows})
 
     def _forget(self, before_ns: int) -> None:
@@ -102,32 +104,60 @@ class Relations:
 
     # --- a shell, and who carries its words ------------------------------------------------------
 
-    def _relays(self, new: Collection[str], flows: Collection[_Flow]) -> Iterator[Sighting]:
+    def _relays(self, new: Collection[str], flows: Iterable[_Flow]) -> Iterator[Sighting]:
         """Yield the shells that have a go-between; what both were seen before was told then."""
+        new_flows = {id(flow) for flow in flows}
+        by_instance: dict[int, dict[bytes, list[_Flow]]] = defaultdict(lambda: defaultdict(list))
+        for flow in self._flows.values():
+            if is_go_between(flow.exe, is_beside=False):
+                by_instance[flow.instance][flow.exe].append(flow)
+        shells: dict[int, list[_Shell]] = defaultdict(list)
         for shell in self._shells:
-            process = self._tree.get(shell.exec_id)
-            if process is None:
-                continue
-            for flow in self._flows.values():
-                is_new = shell.exec_id in new or flow in flows
-                if is_new and flow.instance == shell.instance and self._carries(flow, shell):
-                    yield _relay(shell, process, flow)
-                    break
+            if shell.instance in by_instance:
+                shells[shell.instance].append(shell)
+        for instance, some in shells.items():
+            by_exe = by_instance[instance]
+            beside = self._beside(instance, by_exe) if any(one.is_piped for one in some) else {}
+            for shell in some:
+                process = self._tree.get(shell.exec_id)
+                if process is None:
+                    continue
+                for exe in self._carriers(shell, process, beside):
+                    found = [one for one in by_exe.get(exe, ())
+                             if shell.exec_id in new or id(one) in new_flows]  # fmt: skip
+                    if found:
+                        yield _relay(shell, process, found[0])
+                        break
 
-    def _carries(self, flow: _Flow, shell: _Shell) -> bool:
-        """Return whether a process that may have *flow* started *shell*, or is piped to it."""
-        process = self._tree.get(shell.exec_id)
-        if process is None or not is_go_between(flow.exe, is_beside=False):
-            return False
-        if flow.exe == process.exe and not is_shell(flow.exe):
-            return False  # it may be its own: an interpreter that was told what to do by a pipe
-        above = {one.exec_id for one in self._tree.above(process, _GENERATIONS)}
-        beside = shell.is_piped and is_go_between(flow.exe, is_beside=True)
-        return any(
-            one.exec_id in above
-            or (beside and one.exec_id != shell.exec_id and one.parent == process.parent)
-            for one in self._tree.running(flow.instance, flow.exe)
-        )
+    def _beside(self, instance: int, exes: Iterable[bytes]) -> _Beside:
+        """Return who ran one of *exes* that may feed a shell beside it, by who started them.
+
+        Two of each are enough: the shell itself may be one.
+        """
+        found: _Beside = defaultdict(dict)
+        for exe in exes:
+            if is_go_between(exe, is_beside=True):
+                for one in self._tree.running(instance, exe):
+                    group = found[one.parent].setdefault(exe, [])
+                    if len(group) < 2:
+                        group.append(one.exec_id)
+        return found
+
+    def _carriers(self, shell: _Shell, process: Process, beside: _Beside) -> Iterator[bytes]:
+        """Yield the executables of those that started *shell*, or may be piped to it."""
+        exes = [
+            one.exe for one in self._tree.above(process, _GENERATIONS)
+            if self._tree.is_running(one)
+        ]  # fmt: skip
+        if shell.is_piped:
+            exes += [
+                exe for exe, group in beside.get(process.parent, {}).items()
+                if group != [shell.exec_id]
+            ]  # fmt: skip
+        for exe in dict.fromkeys(exes):
+            # It may be its own: an interpreter that was told what to do by a pipe.
+            if exe != process.exe or is_shell(exe):
+                yield exe
 
     # --- one after another -----------------------------------------------------------------------
 

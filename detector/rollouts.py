@@ -23,6 +23,7 @@ __all__ = ["RULE", "Rollouts"]
 RULE = "rollout"
 _IMAGES = 1_000
 _VALUES = 2_000  # of one image: beyond them it says that there are more
+_ALL_VALUES = 20_000  # of all images; a value takes about a kilobyte
 _TECHNIQUES = 16
 _DIGITS = 12
 
@@ -53,6 +54,7 @@ class Rollouts:
 
     def __init__(self) -> None:
         self._images: dict[tuple[str, str], _Image] = {}
+        self.size = 0  # values of all images
 
     def take(
         self,
@@ -69,10 +71,12 @@ class Rollouts:
         key = workload_key, digest
         image = self._images.pop(key, None) or _Image()
         self._images[key] = image
-        if len(self._images) > _IMAGES:
-            del self._images[next(iter(self._images))]
+        before = image.size
         for deviation, grading in now:
             image.add(deviation, grading)
+        self.size += image.size - before
+        while len(self._images) > _IMAGES or self.size > _ALL_VALUES:
+            self.size -= self._images.pop(next(iter(self._images))).size
         return _sighting(image, [one for one, _ in now], digest, instance)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -84,19 +85,18 @@ class ScriptFiles:
         if not told and not opened:
             return
         new = {id(one) for one in (*told, *opened)}
+        by_name: dict[tuple[int, str | None], list[_Opened]] = defaultdict(list)
+        for file in self._opened:
+            by_name[file.instance, file.value.path].append(file)
+            if _SHELL.search(file.deviation.exe or b""):
+                # It may be the input of what that shell started.
+                by_name[file.instance, None].append(file)
         for shell in self._told:
-            for file in self._opened:
-                if (id(shell) in new or id(file) in new) and _is_of(shell, file):
-                    yield _sighting(shell, file)
-                    break
-
-
-def _is_of(shell: _Told, file: _Opened) -> bool:
-    if shell.instance != file.instance:
-        return False
-    if shell.path is None:  # the shell that started it opened its input
-        return bool(_SHELL.search(file.deviation.exe or b""))
-    return shell.path == file.value.path
+            files: Sequence[_Opened] = by_name.get((shell.instance, shell.path), ())
+            if id(shell) not in new:
+                files = [one for one in files if id(one) in new]
+            if files:
+                yield _sighting(shell, files[0])
 
 
 def _told(rows: pa.Table) -> Iterator[_Told]:

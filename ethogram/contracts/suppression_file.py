@@ -102,8 +102,8 @@ class _Document(Frozen):
 
 
 def _names(pattern: str | None) -> bool:
-    """Return whether *pattern* says more than that anything will do."""
-    return pattern is not None and pattern.strip("*") != ""
+    """Return whether *pattern* says more than that anything will do, or anything with a dash."""
+    return pattern is not None and any(letter.isalnum() for letter in pattern)
 
 
 def fits(pattern: str | None, text: str | None) -> bool:

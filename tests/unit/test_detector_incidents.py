@@ -10,9 +10,10 @@ from detector.incidents import Incidents
 from detector.tally import Tally
 from ethogram.cli.findings_screen import incident_block, incident_printer
 from ethogram.contracts.finding import Attack, Finding
-from ethogram.contracts.finding_parts import ProcessEntry
+from ethogram.contracts.finding_parts import FindingProcess, ProcessEntry
 from ethogram.contracts.incident import MOST_MEMBERS, Incident
 from tests.sinks import HOSTILE, make_finding
+from tests.steps import steps
 from tests.telemetry import BASELINES
 
 pytestmark = pytest.mark.unit
@@ -142,6 +143,37 @@ def test_ever_more_findings_are_counted_and_the_first_named(told: Told) -> None:
     (one,) = told.lines
     assert (len(one.findings), one.count) == (MOST_MEMBERS, 100)
     assert incident_block(one)[-3] == f"  {'':<8}  and {100 - MOST_MEMBERS} more"
+
+
+def test_very_many_at_once_cost_each_as_much_as_one_does(told: Told) -> None:
+    findings = [make_finding(number) for number in range(600)]
+    process = findings[0].process
+    assert process is not None
+
+    def of_tree(number: int) -> FindingProcess:
+        return process.model_copy(update={"entry": ProcessEntry(type="exec", exec_id=f"{number}")})
+
+    def taken(first: int) -> int:
+        some = [
+            one.model_copy(update={"process": of_tree(number)})
+            for number, one in enumerate(findings[first : first + 200], first)
+        ]
+        return steps(lambda: [told.incidents.take(one, first_ns=0, last_ns=0) for one in some])
+
+    counted = [taken(first) for first in (0, 200, 400)]
+    assert max(counted) < 1.02 * min(counted)
+
+
+def test_of_very_many_trees_the_last_are_open_and_those_before_were_told(told: Told) -> None:
+    for number in range(2100):
+        tree = ProcessEntry(type="exec", exec_id=f"{number}")
+        told.take(1, tree, at_ns=number)
+        told.take(2, tree, at_ns=number)
+    assert len(told.lines) >= 1000
+    told.tell(2100)
+    assert len({one.id for one in told.lines}) == 2100
+    last = told.take(3, ProcessEntry(type="exec", exec_id="2099"), at_ns=2100)
+    assert last.related is not None
 
 
 def test_an_incident_is_a_block_with_its_findings(

@@ -136,6 +136,7 @@ def entry(**fields: str) -> str:
     [
         (entry(), "it names neither a rule nor a workload"),
         (entry(rule='"*"'), "it names neither a rule nor a workload"),
+        (entry(rule='"*-*"'), "it names neither a rule nor a workload"),
         (entry(match='{kind: Pod, name: "**"}'), "it names neither a rule nor a workload"),
         (entry(match="{namespace: shop}"), "it names neither a rule nor a workload"),
         (entry(match="{}"), "it says no workload"),
