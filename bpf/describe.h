@@ -178,7 +178,8 @@ static __always_inline void send_process(struct scratch *scratch, struct process
 		count_loss(record->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
 	if (record->flags & EVENT_READ_FAULT)
 		count_loss(record->slot, LOSS_READ_FAULT, PLACE_PROCESSES, 1);
-	if (record->flags & (EVENT_PATH_TRUNCATED | EVENT_ARGV_TRUNCATED))
+	// Arguments that are cut are flagged, and no loss: what was executed is known all the same.
+	if (record->flags & EVENT_PATH_TRUNCATED)
 		count_loss(record->slot, LOSS_TRUNCATED, PLACE_PROCESSES, 1);
 }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -125,7 +126,8 @@ class WatchResult:
     """What a watch came to.
 
     *worst* is the gravest severity of any finding, *unmatched* are files of baselines that no
-    workload was found for. *command_exit* is negative where a signal ended the command.
+    workload was found for. *command_exit* is negative where a signal ended the command. *losses*
+    are by kind, place and workload.
     """
 
     windows: int
@@ -140,3 +142,4 @@ class WatchResult:
     suppressions: SuppressionsStatus | None = None
     recording: Keeping | None = None
     anomaly: AnomalyStatus | None = None
+    losses: Mapping[tuple[str, str, str], int] = field(default_factory=dict)

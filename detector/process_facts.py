@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from ethogram.contracts.flags import ProcessFlag
 
-__all__ = ["Facts", "Process", "processes_of"]
+__all__ = ["ARGUMENTS", "ARGUMENT_LENGTH", "Facts", "Process", "processes_of"]
 
+# So many arguments, and so many bytes of each, are shown.
+ARGUMENTS, ARGUMENT_LENGTH = 32, 512
 _UNSET = 2**32 - 1  # of a login user or session
 _NUMBERS = ("uid", "euid", "gid", "egid", "loginuid", "sessionid", "pgid", "sid", "stdio", "cwd")
 _OWN = (
@@ -69,6 +71,15 @@ class Process:
     def is_fork(self) -> bool:
         """Whether it never executed anything."""
         return bool(self.flags & ProcessFlag.FORKED)
+
+    @property
+    def is_argv_cut(self) -> bool:
+        """Whether its arguments are more than is recorded, or than is shown."""
+        return (
+            bool(self.flags & ProcessFlag.ARGV_TRUNCATED)
+            or len(self.argv) > ARGUMENTS
+            or any(len(word) > ARGUMENT_LENGTH for word in self.argv[:ARGUMENTS])
+        )
 
     @property
     def has_entered(self) -> bool:

@@ -9,12 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detector.moments import moment
-from detector.process_facts import Process
+from detector.process_facts import ARGUMENT_LENGTH, ARGUMENTS, Process
 from ethogram.contracts.escape import escape
 
 __all__ = ["ancestor", "executable_of", "process_words"]
-
-_ARGUMENTS, _ARGUMENT_LENGTH = 32, 512
 
 
 def process_words(process: Process, ancestors: Sequence[Process]) -> dict[str, Any]:
@@ -24,7 +22,7 @@ def process_words(process: Process, ancestors: Sequence[Process]) -> dict[str, A
         "exec_id": process.exec_id,
         "pid": process.pid,
         "exe": escape(process.exe),
-        "argv": [escape(word[:_ARGUMENT_LENGTH]) for word in process.argv[:_ARGUMENTS]],
+        "argv": [escape(word[:ARGUMENT_LENGTH]) for word in process.argv[:ARGUMENTS]],
         "ancestry": [ancestor(one) for one in ancestors],
         "ns_pid": process.ns_pid,
         "parent_exec_id": process.parent_exec_id,
@@ -48,6 +46,7 @@ def process_words(process: Process, ancestors: Sequence[Process]) -> dict[str, A
         "exit_code": process.exit_code,
         "signal": process.signal,
         "was_there_before": process.is_snapshot or None,
+        "is_argv_cut": process.is_argv_cut or None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -5,7 +5,7 @@ From the gravest; the first that holds is the state:
 - `unknown`: no baseline is for it, so that nothing it does is a deviation
 - `blind`: the kernel refused a program, or a seccomp filter refuses calls and nobody sees which
 - `degraded`: in one of the last `HEALED_AFTER` windows events of it were lost, or events of which
-  nobody knows whose they were
+  nobody knows whose they were; not those of containers without a name, because it has one
 - `rollout`: it runs an image that the baseline was not learnt from
 - `learning`: the baseline is thin; what it lacks may be normal
 - `deviating`: it would be `ok`, and lately a finding of severity medium or more was told of it
@@ -39,6 +39,7 @@ __all__ = [
     "HEALED_AFTER",
     "NAME_TO_COME",
     "NO_BASELINE",
+    "QUIET_AGAIN",
     "RECORDED",
     "Judged",
     "StateChange",
@@ -52,6 +53,7 @@ HEALED_AFTER = 5
 DEVIATING_S = 600
 # Reasons of `unknown`.
 NO_BASELINE = "no baseline is for it"
+QUIET_AGAIN = "no medium or graver finding in the last 10 minutes"
 RECORDED = f"{NO_BASELINE}; it is recorded, so that one can be learnt"
 NAME_TO_COME = "its name is still to come"
 # More new values than this are expected of as many windows again as the baseline was learnt from.
@@ -138,10 +140,11 @@ def _why_blind(seen: Visibility, refused: Sequence[str], *, sees_denied: bool) -
 
 
 def _why_degraded(seen: Visibility) -> str | None:
+    why = f" ({seen.why})" if seen.why else ""
     if seen.lost:
-        return f"{_events(seen.lost)} of it lost in this window"
+        return f"{_events(seen.lost)} of it lost in a window{why}"
     if seen.unowned:
-        return f"{_events(seen.unowned)} lost in this window, nobody knows whose"
+        return f"{_events(seen.unowned)} lost in a window, nobody knows whose{why}"
     return None
 
 
@@ -211,6 +214,7 @@ class _Current:
     judged: Judged
     windows_since_loss: int
     deviated_ns: int | None = None
+    lost: str = ""
 
 
 class States:
@@ -257,25 +261,32 @@ class States:
         if self.blinded and judged.state != "unknown":
             judged = Judged("blind", self.blinded)
         since = before.windows_since_loss + 1 if before else HEALED_AFTER
+        lost = before.lost if before else ""
         if seen.lost or seen.unowned:
-            since = 0
+            since, lost = 0, seen.why
         if 0 < since < HEALED_AFTER and judged.state not in {"unknown", "blind"}:
-            judged = Judged("degraded", f"events were lost {_windows(since)} ago")
+            why = f" ({lost})" if lost else ""
+            judged = Judged("degraded", f"events were lost {_windows(since)} ago{why}")
         deviated_ns = before.deviated_ns if before else self._early.pop(key, None)
-        if judged.state == "ok" and deviated_ns and now_ns - deviated_ns < DEVIATING_S * 10**9:
+        if judged.state == "ok" and _is_lately(deviated_ns, now_ns):
             judged = Judged("deviating", "a medium or graver finding in the last 10 minutes")
-        self._current[key] = _Current(judged, since, deviated_ns)
+        self._current[key] = _Current(judged, since, deviated_ns, lost)
         if before is not None and before.judged.state == judged.state:
             return None
-        return StateChange(
-            workload_key=key,
-            subject=subject_of(workload),
-            before=before.judged.state if before else None,
-            after=judged.state,
-            reason=judged.reason,
-            baseline=known.file if known else None,
-            time=moment(now_ns),
-        )
+        was = before.judged.state if before else None
+        return _change(workload, known, was, judged, now_ns)
+
+    def pass_time(
+        self, workload: Mapping[str, Any], known: Known | None, *, key: str, now_ns: int
+    ) -> StateChange | None:
+        """Return what changed of a workload, *key*, of which there is nothing new at *now_ns*."""
+        current = self._current.get(key)
+        if current is None or current.judged.state != "deviating":
+            return None
+        if _is_lately(current.deviated_ns, now_ns):
+            return None
+        current.judged = Judged("ok", QUIET_AGAIN)
+        return _change(workload, known, "deviating", current.judged, now_ns)
 
     def deviated(self, workload_key: str, now_ns: int) -> None:
         """Note that something of severity medium or more was told of a workload."""
@@ -302,6 +313,28 @@ class States:
         """Let go of a workload of which nothing runs any more."""
         self._current.pop(workload_key, None)
         self._early.pop(workload_key, None)
+
+
+def _is_lately(deviated_ns: int | None, now_ns: int) -> bool:
+    return bool(deviated_ns) and now_ns - (deviated_ns or 0) < DEVIATING_S * 10**9
+
+
+def _change(
+    workload: Mapping[str, Any],
+    known: Known | None,
+    before: WorkloadState | None,
+    judged: Judged,
+    now_ns: int,
+) -> StateChange:
+    return StateChange(
+        workload_key=workload_key_of(workload),
+        subject=subject_of(workload),
+        before=before,
+        after=judged.state,
+        reason=judged.reason,
+        baseline=known.file if known else None,
+        time=moment(now_ns),
+    )
 
 
 def _windows(number: int) -> str:

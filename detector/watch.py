@@ -331,6 +331,7 @@ class _Watcher:
             windows=session.windows,
             calls=session.calls,
             lost=session.lost,
+            losses=session.losses,
             findings=findings.total,
             worst=findings.worst,
             workloads=self._watched.statuses(),

@@ -104,6 +104,11 @@ class Watched:
             )
             if change:
                 self._on_state(change)
+        for number, one in self._workloads.items():
+            if number in seen:
+                continue
+            if change := self._states.pass_time(one.row, one.known, key=one.key, now_ns=now_ns):
+                self._on_state(change)
 
     def replace(self, library: Library) -> None:
         """Judge by the baselines of *library* from the next window on."""

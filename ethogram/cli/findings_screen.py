@@ -184,7 +184,8 @@ def _process(process: FindingProcess) -> str:
     words = f"{process.exe}, pid {process.pid}"
     if process.candidates:
         words += f" or another of {process.candidates:,}"
-    return f"{words}: {shell(*process.argv)}" if process.argv else words
+    cut = " ..." if process.is_argv_cut else ""
+    return f"{words}: {shell(*process.argv)}{cut}" if process.argv else words
 
 
 def _whose(process: FindingProcess) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from detector.states import NAME_TO_COME, NO_BASELINE, RECORDED
+from ethogram.cli.completeness import loss_lines
 from ethogram.cli.screen import count, say, subject_words
 from ethogram.cli.watch_anomaly import AnomalyScreen, anomaly_summary
 from ethogram.contracts.escape import printable
@@ -167,6 +168,8 @@ def summary(result: WatchResult, known: Sequence[Known]) -> Iterator[str]:
         )
     if others := [one for one in result.workloads if one.baseline is None]:
         yield f"  {'unknown':<9}  {listed(subject_words(one.subject) for one in others)}"
+    if result.losses:
+        yield from (f"  {line}" for line in loss_lines(result.losses))
     yield from anomaly_summary(result.anomaly)
     if judged:
         yield from _unmatched(result, known)

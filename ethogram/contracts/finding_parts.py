@@ -101,6 +101,7 @@ class FindingProcess(Frozen):
     signal: Count | None = None
     was_there_before: bool | None = None
     candidates: Count | None = None
+    is_argv_cut: bool | None = None
 
 
 class FindingPeer(Frozen):

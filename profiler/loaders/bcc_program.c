@@ -292,7 +292,8 @@ static __always_inline void send_exec(struct exec_event *event)
 		count_loss(slot, LOSS_RING_FULL, PLACE_PROCESSES);
 	if (event->head.flags & EVENT_READ_FAULT)
 		count_loss(slot, LOSS_READ_FAULT, PLACE_PROCESSES);
-	if (event->head.flags & (EVENT_PATH_TRUNCATED | EVENT_ARGV_TRUNCATED))
+	// Arguments that are cut are flagged, and no loss: what was executed is known all the same.
+	if (event->head.flags & EVENT_PATH_TRUNCATED)
 		count_loss(slot, LOSS_TRUNCATED, PLACE_PROCESSES);
 }
 

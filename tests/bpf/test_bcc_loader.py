@@ -168,7 +168,7 @@ def test_long_arguments_are_cut_and_say_so(kernel: Kernel) -> None:
     (first,) = seen.execs
     assert int(first.head["flags"]) & ProcessFlag.ARGV_TRUNCATED
     assert int(first.head["argv_size"]) == 4095
-    assert ("truncated", "processes", 1) in seen.losses
+    assert not [one for one in seen.losses if one[:2] == ("truncated", "processes")]
 
 
 def test_a_failed_exec_keeps_its_errno(kernel: Kernel) -> None:

@@ -102,7 +102,7 @@ def test_arguments_that_are_too_long_are_cut_and_flagged(kernel: Kernel) -> None
     seen = kernel.run(argv=["/bin/true", "x" * 100_000])
     (executed,) = seen.execs
     assert int(executed.head["flags"]) & ProcessFlag.ARGV_TRUNCATED
-    assert ("truncated", "processes", 1) in seen.losses
+    assert not [one for one in seen.losses if one[:2] == ("truncated", "processes")]
 
 
 def test_the_first_exec_in_a_cgroup_is_its_entrypoint(kernel: Kernel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from detector.library import Known, subject_of
 from detector.states import DEVIATING_S, HEALED_AFTER, StateChange, States, judge, thinness
-from detector.visibility import Visibility, visibilities
+from detector.visibility import Visibility, loss_words, visibilities
 from ethogram.contracts.baseline import Baseline, Coverage
 from ethogram.contracts.columns import batch_of
 from ethogram.contracts.keys import workload_key_of
@@ -22,6 +23,7 @@ START_NS = 1_795_413_600 * 10**9  # 2026-11-23 06:00 UTC
 pytestmark = pytest.mark.unit
 
 DIGEST, NEW_DIGEST = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+WHY = "files: more than its share"
 SETTLED = Coverage(f1=0, f2=0, windows=50, unseen=0, low=0, high=0.1)
 RESTLESS = Coverage(f1=9, f2=2, windows=50, unseen=0.18, low=0.08, high=0.34)
 WORKLOAD: dict[str, Any] = {
@@ -63,8 +65,8 @@ def table(name: str, *rows: dict[str, Any]) -> pa.Table:
     ("seen", "options", "state", "reason"),
     [
         (CLEAR, {}, "ok", "everything was seen"),
-        (LOSSY, {}, "degraded", "3 events of it lost in this window"),
-        (Visibility(unowned=1), {}, "degraded", "1 event lost in this window, nobody knows whose"),
+        (LOSSY, {}, "degraded", "3 events of it lost in a window"),
+        (Visibility(unowned=1), {}, "degraded", "1 event lost in a window, nobody knows whose"),
         (Visibility(is_blind=True), {}, "blind", "the kernel refused a program"),
         (CLEAR, {"refused": ["cap_used"]}, "blind", "refused the program `cap_used`, so"),
         (CLEAR, {"refused": ["a", "b", "c"]}, "blind", "the program `a` and 2 more, so"),
@@ -236,6 +238,22 @@ def test_the_programs_that_the_kernel_refused_hold_for_every_window() -> None:
     assert change.after == "blind"
 
 
+def test_ten_minutes_without_a_finding_are_over_by_the_clock_alone() -> None:
+    states, key = States(), workload_key_of(WORKLOAD)
+    update(states, CLEAR)
+    states.deviated(key, START_NS)
+    update(states, CLEAR, 1)
+
+    def pass_time(number: int) -> StateChange | None:
+        return states.pass_time(WORKLOAD, known(), key=key, now_ns=START_NS + number * 10**9)
+
+    assert pass_time(DEVIATING_S - 1) is None
+    change = pass_time(DEVIATING_S)
+    assert change is not None
+    assert (change.before, change.after) == ("deviating", "ok")
+    assert pass_time(DEVIATING_S + 1) is None
+
+
 # --- from the tables ------------------------------------------------------------------------------
 
 
@@ -264,10 +282,36 @@ def test_losses_belong_to_whose_they_are_or_to_everybody() -> None:
         table("instances", instance(0, None), instance(1, None), instance(2, None)),
     )
     assert seen == {
-        0: Visibility(unowned=4),
-        1: Visibility(lost=5, unowned=4),
-        2: Visibility(unowned=4, is_blind=True),
+        0: Visibility(unowned=4, why=WHY),
+        1: Visibility(lost=5, unowned=4, why=WHY),
+        2: Visibility(unowned=4, why=WHY, is_blind=True),
     }
+
+
+def test_containers_that_nobody_knows_by_name_degrade_nobody_who_has_one() -> None:
+    nameless = lost(None, 9) | {"kind": "unresolved", "place": "workloads"}
+    seen = visibilities(
+        table("coverage", covered(0, state="incomplete")),
+        table("losses", nameless),
+        table("instances", instance(0, None)),
+    )
+    assert seen == {0: Visibility()}
+
+
+def test_what_was_lost_is_said_with_why_and_stays_said_until_it_is_healed() -> None:
+    states = States()
+    change = update(states, Visibility(lost=3, why=WHY))
+    assert change is not None
+    assert change.reason == f"3 events of it lost in a window ({WHY})"
+    update(states, CLEAR, 1)
+    now = states.of(workload_key_of(WORKLOAD))
+    assert now is not None
+    assert now.reason == f"events were lost 1 window ago ({WHY})"
+
+
+def test_the_places_that_lost_most_are_named_first() -> None:
+    lost_of = Counter({(kind, "files"): 9 - n for n, kind in enumerate(["quota", "a", "b", "c"])})
+    assert loss_words(lost_of) == "files: more than its share; files: a; files: b and 1 more"
 
 
 def test_filters_are_judged_once_the_workload_itself_runs() -> None:
