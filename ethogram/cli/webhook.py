@@ -22,10 +22,10 @@ from ethogram.errors import PreflightError, UsageError
 
 if TYPE_CHECKING:
     from detector.sinks.outbox import SinkStatus
-    from ethogram.contracts.baseline import Baseline
     from ethogram.webhook.config import Config
     from ethogram.webhook.metrics import Counts
     from ethogram.webhook.policy import Policy
+    from ethogram.webhook.policy_files import PolicyFiles
     from ethogram.webhook.telling import Teller
 
 __all__ = ["command"]
@@ -67,19 +67,19 @@ def command(context: click.Context, /, **values: Any) -> None:
         return
     if values["config"] is None:
         raise UsageError("`--config` is missing", hint="docs/webhook.md shows a file to begin with")
-    from ethogram.webhook.config import load_config
+    from ethogram.webhook.policy_files import PolicyFiles
 
-    config = load_config(values["config"])
-    policy = _policy(config)
+    files = PolicyFiles(values["config"], _today)
+    loaded = files.load()
+    assert loaded.policy is not None
+    _say_policy(loaded.policy, loaded.notes)
     if not values["check"]:
-        _serve(config, policy, values["ready_file"])
+        _serve(loaded.policy, files, values["ready_file"])
 
 
-def _policy(config: Config) -> Policy:
-    """Return what is asked of pods, and say what there is to know about it."""
-    from ethogram.webhook.policy import policy_of
-
-    policy, notes = policy_of(config, _baselines(config))
+def _say_policy(policy: Policy, notes: Sequence[str]) -> None:
+    """Say what there is to know about what is asked of pods."""
+    config = policy.config
     for note in notes:
         say(f"warning: {note}")
     for one in policy.expired(_today()):
@@ -93,25 +93,9 @@ def _policy(config: Config) -> Policy:
         f" v{policy.version[0]}.{policy.version[1]}, {count(learnt, 'baseline')},"
         f" {count(len(config.exemptions), 'exemption')}"
     )
-    return policy
 
 
-def _baselines(config: Config) -> Sequence[Baseline]:
-    if config.learnt is None:
-        return ()
-    from detector.baselines import Baselines
-    from ethogram.contracts.environment import load_environment
-
-    library = Baselines(
-        [Path(place) for place in config.learnt.baselines],
-        environment=None
-        if config.learnt.map is None
-        else load_environment(Path(config.learnt.map)),
-    ).load()
-    return [known.baseline for known in library.known]
-
-
-def _serve(config: Config, policy: Policy, ready_file: Path | None) -> None:
+def _serve(policy: Policy, files: PolicyFiles, ready_file: Path | None) -> None:
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -126,6 +110,7 @@ def _serve(config: Config, policy: Policy, ready_file: Path | None) -> None:
     from ethogram.webhook.serving import Service
     from profiler import privileges
 
+    config = policy.config
     certificate, counts = Certificate.load(config.tls), Counts()
     with ExitStack() as stack:
         teller = _teller(config, counts)
@@ -142,7 +127,6 @@ def _serve(config: Config, policy: Policy, ready_file: Path | None) -> None:
             _serve_metrics(stack, metrics, counts)
         if teller is not None:
             teller.start()
-        confirmed = config.mutate.confirmed
         webhook = Webhook(
             policy, counts, _today, teller, frozenset() if config.mutate.seccomp else None
         )
@@ -152,10 +136,7 @@ def _serve(config: Config, policy: Policy, ready_file: Path | None) -> None:
                 ready_file.write_text(f"{os.getpid()}\n", encoding="ascii")
             say(f"reviews are answered on https://{address}/validate")
 
-        Service(
-            webhook, listener, certificate,
-            Path(confirmed) if confirmed and config.mutate.seccomp else None, say, on_ready,
-        ).run()  # fmt: skip
+        Service(webhook, listener, certificate, files, _say_policy, say, on_ready).run()
     answered = sum(counts.reviews.values())
     denied = sum(n for (_, outcome, *_), n in counts.reviews.items() if outcome == "denied")
     say(f"{count(answered, 'review')} answered, {denied:,} denied")

@@ -43,6 +43,7 @@ class Counts(Collector):
         self.told = 0
         self.untold = 0
         self.reloads: Counter[str] = Counter(taken=0, refused=0)
+        self.configurations: Counter[str] = Counter(taken=0, refused=0)
         self.expires_s: float | None = None
         self.exemptions: Counter[str] = Counter(active=0, expired=0)
         self._seconds = [0] * (len(BOUNDS_S) + 1)
@@ -84,6 +85,8 @@ class Counts(Collector):
                        (), {(): self.untold})  # fmt: skip
         yield _counter("certificate_reloads", "Changes of the certificate's files.", ("result",),
                        _by_one(self.reloads))  # fmt: skip
+        yield _counter("configuration_reloads", "Changes of the configuration and baselines.",
+                       ("result",), _by_one(self.configurations))  # fmt: skip
         if self.expires_s is not None:
             yield _gauge("certificate_expiry_timestamp_seconds", "When the certificate ends.", (),
                          {(): self.expires_s})  # fmt: skip

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from ethogram.errors import UsageError
 from ethogram.webhook.app import Webhook, application
 from ethogram.webhook.certificates import Certificate
+from ethogram.webhook.policy import Policy
+from ethogram.webhook.policy_files import Change, PolicyFiles
 from ethogram.webhook.seccomp_patch import read_confirmed
 
 __all__ = ["POLL_S", "Service"]
@@ -75,13 +77,15 @@ class _Server(uvicorn.Server):
 class Service:
     """Answers on *listener*; *say* is for people, *on_ready* is called once connections are taken.
 
-    The files of *certificate*, and *confirmed*, are looked at every few seconds.
+    The files of *certificate* and *policy*, and those that say what nodes hold, are looked at every
+    few seconds; *on_policy* is told of what was taken.
     """
 
     webhook: Webhook
     listener: socket.socket
     certificate: Certificate
-    confirmed: Path | None
+    policy: PolicyFiles
+    on_policy: Callable[[Policy, Sequence[str]], None]
     say: Callable[[str], None]
     on_ready: Callable[[], None]
 
@@ -122,12 +126,40 @@ class Service:
 
     async def _look_at_files(self) -> None:
         before: object = None
+        trouble: str | None = None
         while True:
             self._look_at_certificate()
+            # There may be a thousand baselines: reviews go on meanwhile.
+            change = await asyncio.to_thread(self.policy.look)
+            trouble = trouble if change is None else self._take_policy(change, trouble)
             self.webhook.count_exemptions()
-            if self.confirmed is not None:
-                before = self._take_confirmed(self.confirmed, before)
+            before = self._look_at_confirmed(before)
             await asyncio.sleep(POLL_S)
+
+    def _take_policy(self, change: Change, before: str | None) -> str | None:
+        """Judge by what *change* has from now on; return what is wrong, said where that is new."""
+        counts = self.webhook.counts
+        if change.policy is None:
+            if change.trouble != before:
+                counts.configurations["refused"] += 1
+                self.say(f"warning: the new configuration is not taken: {change.trouble}")
+            return change.trouble
+        if change.policy == self.webhook.policy:
+            if before is not None:
+                self.say("the configuration can be read again, and is as it was")
+            return None
+        self.webhook.policy = change.policy
+        counts.configurations["taken"] += 1
+        self.say("the configuration changed: reviews go by the new one")
+        self.on_policy(change.policy, change.notes)
+        return None
+
+    def _look_at_confirmed(self, before: object) -> object:
+        mutate = self.webhook.policy.config.mutate
+        if mutate.seccomp and mutate.confirmed is not None:
+            return self._take_confirmed(Path(mutate.confirmed), before)
+        self.webhook.confirmed = frozenset() if mutate.seccomp else None
+        return None
 
     def _look_at_certificate(self) -> None:
         taken = self.certificate.reload(self.say)
@@ -143,7 +175,7 @@ class Service:
         stamp: object
         try:
             found = path.stat()
-            stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
+            stamp = (path, found.st_mtime_ns, found.st_ino, found.st_size)
             if stamp == before:
                 return before
             self.webhook.confirmed = read_confirmed(path)

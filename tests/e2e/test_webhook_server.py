@@ -73,6 +73,23 @@ class Running:
         assert content is not None
         return x509.load_der_x509_certificate(content).serial_number
 
+    def configure(self, mode: str) -> None:
+        text = (
+            "schema: ethogram.webhook/1\n"
+            "tls: {certificate: tls.crt, key: tls.key}\n"
+            f'listen: "127.0.0.1:0"\nmetrics: "127.0.0.1:0"\nmode: {mode}\n'
+            f'sinks: ["file:{self.directory}/findings.jsonl"]\nspool: spool\n'
+            "mutate: {seccomp: true, confirmed: confirmed.json}\n"
+        )
+        (self.directory / "new.yaml").write_text(text)
+        (self.directory / "new.yaml").rename(self.directory / "w.yaml")
+
+    def scraped(self) -> str:
+        host = self.metrics.removeprefix("http://").partition("/")[0]
+        with closing(http.client.HTTPConnection(host)) as client:
+            client.request("GET", "/metrics")
+            return client.getresponse().read().decode()
+
     def write_certificate(self) -> None:
         issued = self.authority.issue_cert("localhost")
         issued.private_key_pem.write_to_path(str(self.directory / "tls.key"))
@@ -84,13 +101,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("webhook")
     made = Running(None, directory, trustme.CA())  # type: ignore[arg-type]
     made.write_certificate()
-    (directory / "w.yaml").write_text(
-        "schema: ethogram.webhook/1\n"
-        "tls: {certificate: tls.crt, key: tls.key}\n"
-        'listen: "127.0.0.1:0"\nmetrics: "127.0.0.1:0"\nmode: enforce\n'
-        f'sinks: ["file:{directory}/findings.jsonl"]\nspool: spool\n'
-        "mutate: {seccomp: true, confirmed: confirmed.json}\n"
-    )
+    made.configure("enforce")
     command = [sys.executable, "-c", HURRIED, "webhook", "--config", str(directory / "w.yaml"),
                "--ready-file", str(directory / "ready")]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as made.process:
@@ -114,10 +125,7 @@ def test_profiles_are_added_where_the_configuration_asks(running: Running) -> No
 
 
 def test_metrics_are_served_beside_it(running: Running) -> None:
-    host = running.metrics.removeprefix("http://").partition("/")[0]
-    with closing(http.client.HTTPConnection(host)) as client:
-        client.request("GET", "/metrics")
-        text = client.getresponse().read().decode()
+    text = running.scraped()
     assert "ethogram_certificate_expiry_timestamp_seconds" in text
     assert "process_resident_memory_bytes" in text
 
@@ -133,6 +141,21 @@ def test_a_new_certificate_is_served_without_a_restart(running: Running) -> None
         running.line("new connections get the new one")
         assert running.serial() != first
         assert _asked(before) == 200
+
+
+def test_a_new_configuration_is_judged_by_without_a_restart(running: Running) -> None:
+    running.configure("no mode")
+    running.line("the new configuration is not taken")
+    assert running.ask(PRIVILEGED)["response"]["allowed"] is False
+    running.configure("warn")
+    running.line("reviews go by the new one")
+    assert running.ask(PRIVILEGED)["response"]["allowed"] is True
+    running.configure("enforce")
+    running.line("reviews go by the new one")
+    assert running.ask(PRIVILEGED)["response"]["allowed"] is False
+    text = running.scraped()
+    assert 'ethogram_configuration_reloads_total{result="taken"} 2' in text
+    assert 'ethogram_configuration_reloads_total{result="refused"} 1' in text
 
 
 def _asked(client: ssl.SSLSocket) -> int:
