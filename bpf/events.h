@@ -522,6 +522,7 @@ struct target {
 struct scope {
 	__u64 number;
 	__u64 calls[NATIVE_CALLS / 64]; // that its baseline allows
+	__u64 capabilities; // whose use is not told of, because its baseline allows it
 	__u32 is_muted;
 	__u32 pad;
 };
@@ -550,7 +551,7 @@ _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct news_record) == 24, "mirrored by contracts/events.py");
-_Static_assert(sizeof(struct scope) == 80, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct scope) == 88, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");

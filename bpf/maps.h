@@ -45,6 +45,8 @@ volatile __u32 generation = 1;
 volatile __u64 losses_unplaced;
 volatile __u32 news_generation; // raised where everything is to be news again
 volatile __u32 passes_files; // 1: passed_files has entries
+volatile __u32 passes_flows; // and passed_flows
+volatile __u32 passes_unix; // and passed_unix
 volatile __u32 is_woken; // user space was, and clears it before it looks at the rings
 __u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
@@ -229,6 +231,7 @@ struct slot_usage {
 	__u32 window[QUOTA_KINDS];
 	__u32 used[QUOTA_KINDS];
 	__u64 passed_opens; // of files in passed_files; monotonic
+	__u64 passed_connects; // to peers in passed_flows and passed_unix; monotonic
 };
 // slot -> entries made in the window of each kind. Starts anew with the window.
 struct {
@@ -257,6 +260,9 @@ HASH(files, struct file_key, struct use, 262144);
 // Opens that were judged and are allowed, with window 0: they are counted by slot, and no more is
 // told of them. User space fills it; of what has no room all is told. The whole key decides.
 HASH(passed_files, struct file_key, __u32, 32768);
+// The same of peers and of what is listened on.
+HASH(passed_flows, struct flow_key, __u32, 16384);
+HASH(passed_unix, struct unix_key, __u32, 8192);
 HASH(flows, struct flow_key, struct flow_use, 65536);
 // Connections that this side began -> cookie of the socket, for the other side if it is here.
 HASH_LRU(ends, struct end, __u64, 8192);

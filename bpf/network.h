@@ -58,12 +58,39 @@ static __always_inline struct flow_use *flow_of(struct flow_key *key)
 	return use;
 }
 
+// Is this peer one that is known to be allowed?
+static __always_inline bool is_passed(__u32 has_any, void *map, void *key,
+					__u32 *key_window)
+{
+	bool found;
+
+	if (!tells_news || !has_any)
+		return false;
+	*key_window = 0;
+	found = bpf_map_lookup_elem(map, key);
+	*key_window = window;
+	return found;
+}
+
+static __always_inline void count_passed_connect(__u32 slot)
+{
+	struct slot_usage *use = bpf_map_lookup_elem(&usage, &slot);
+
+	if (use)
+		__sync_fetch_and_add(&use->passed_connects, 1);
+}
+
 static __always_inline void count_joined(struct flow_key *key, __u64 cookie, __u64 peer_cookie)
 {
 	struct flow_use *use;
 	bool is_first;
 
 	fold_mapped(key);
+	if (is_passed(passes_flows, &passed_flows, key, &key->window)) {
+		if (key->direction == DIRECTION_OUT)
+			count_passed_connect(key->slot);
+		return;
+	}
 	use = flow_of(key);
 	if (!use)
 		return;

@@ -339,6 +339,14 @@ static __always_inline bool is_overcommit_check(struct task_struct *task,
 	return false;
 }
 
+// Does the slot's baseline allow to use this capability?
+static __always_inline bool passes_capability(__u32 slot, int capability)
+{
+	struct scope *scope = tells_news ? bpf_map_lookup_elem(&scopes, &slot) : NULL;
+
+	return scope && capability < 64 && scope->capabilities >> (capability & 63) & 1;
+}
+
 static __always_inline int count_capability(const struct cred *cred, int capability, int result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -356,7 +364,8 @@ static __always_inline int count_capability(const struct cred *cred, int capabil
 	if (!state)
 		return 0;
 	slot = find_slot(task, state);
-	if (slot == NO_SLOT || is_overcommit_check(task, state, capability))
+	if (slot == NO_SLOT || is_overcommit_check(task, state, capability) ||
+	    (!result && passes_capability(slot, capability)))
 		return 0;
 	key.exec_key = state->owner.exec_key;
 	key.slot = slot;

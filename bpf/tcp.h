@@ -142,6 +142,8 @@ static __always_inline void tcp_closed(const struct sock *sk, struct flow_key *k
 			key->peer_port = socket->asked.peer_port;
 		}
 	}
+	if (is_passed(passes_flows, &passed_flows, key, &key->window))
+		return;
 	use = flow_of(key);
 	if (!use)
 		return;

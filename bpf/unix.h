@@ -91,9 +91,16 @@ static __noinline bool asked_path(const void *name, __u64 name_size, struct unix
 
 static __always_inline void count_unix(struct unix_key *key, __u64 cookie)
 {
-	struct flow_use *use = bpf_map_lookup_elem(&unix_flows, key), fresh = {};
-	bool is_first = !use;
+	struct flow_use *use, fresh = {};
+	bool is_first;
 
+	if (is_passed(passes_unix, &passed_unix, key, &key->window)) {
+		if (key->direction == DIRECTION_OUT)
+			count_passed_connect(key->slot);
+		return;
+	}
+	use = bpf_map_lookup_elem(&unix_flows, key);
+	is_first = !use;
 	if (!use) {
 		if (!take_quota(key->slot, QUOTA_FLOWS, quota_flows, PLACE_NETWORK))
 			return;

@@ -35,6 +35,7 @@ from ethogram.contracts.finding import Finding, WorkloadState
 from ethogram.contracts.incident import Incident
 from ethogram.contracts.manifest import Stopped
 from ethogram.contracts.reach import not_looked_at
+from profiler.passing import PassedTable
 from profiler.preamble import first_manifest
 from profiler.session import GRACE_S, Session
 from profiler.sink import Both, Sink
@@ -191,7 +192,8 @@ class _Watcher:
         if self._options.unknown == "alert":
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         if loader == "core":
-            self._pushdown = Pushdown(self._watched, session)
+            tables: tuple[PassedTable, ...] = ("files",) if self._events else ("files", "network")
+            self._pushdown = Pushdown(self._watched, session, session.passing, tables)
         manifest = first_manifest(self._options, session.facts, session.clock)
         if self._events:
             self._judge.tell_events(self._events, run=manifest.recording_id)
@@ -212,7 +214,7 @@ class _Watcher:
         if not live.window("windows").num_rows:
             return  # a look: the window goes on
         if self._pushdown and self._recording is None:
-            self._pushdown.pass_files(live, self._judge.troubled)
+            self._pushdown.let_pass(live, self._judge.troubled)
         if self._unknown:
             self._unknown.take(live)
         self._guard.take(live)

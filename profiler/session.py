@@ -6,11 +6,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-
-import numpy as np
 
 from ethogram.contracts.events import NATIVE_CALLS, RecordKind
 from ethogram.contracts.manifest import Program, Stopped
@@ -32,6 +30,7 @@ from profiler.looks import Looks
 from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.own_cgroup import PARENT
+from profiler.passing import Passing
 from profiler.preamble import redactor
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.pulse import Pulse
@@ -105,6 +104,7 @@ class Session:
         self._command: CommandRun | None = None
         self._silenced: set[int] = set()
         self._pushed: dict[int, bytes | None] = {}  # by slot
+        self.passing = Passing(self._registry)
         self._window_began = 0
         self._polls = 0
         self._asked_all = 0
@@ -212,6 +212,7 @@ class Session:
             withholding=self._withholding,
             meanwhile=self._glance,
             on_answer=self._cluster.store.resolved if self._cluster else None,
+            plain=self.passing.plain,
         )
         seeds = self._take_new_names()
         self._is_live = True
@@ -242,7 +243,7 @@ class Session:
         return dropped
 
     def _opened(self, loader: Loader) -> Callable[[], None]:
-        self._loader = loader
+        self._loader = self.passing.loader = loader
         return self._set_targets
 
     def _set_targets(self) -> None:
@@ -408,30 +409,10 @@ class Session:
                     slot.number, allowed or bytes(NATIVE_CALLS // 8), is_muted=allowed is None
                 )
 
-    def pass_files(self, instances: Collection[int]) -> None:
-        """Only count from now on what *instances* opened in the window that was just written."""
-        assert self._writer is not None
-        keys = self._writer.plain_opens
-        known = self._registry.slots
-        slots = {
-            n for n in np.unique(keys["slot"]).tolist() if known[n].instance.number in instances
-        }
-        if slots:
-            self._attached.pass_files(keys[np.isin(keys["slot"], list(slots))])
-
-    def tell_files(self, instances: Collection[int]) -> None:
-        """Tell of all that *instances* open again."""
-        self._attached.tell_files(
-            [
-                one.number
-                for one in self._registry.slots.values()
-                if one.instance.number in instances
-            ]
-        )
-
     def renew_news(self) -> None:
         """Have everything told as new once more: what is allowed has changed."""
         self._attached.renew_news()
+        self.passing.renew()
 
     def _silence_unwanted(self) -> None:
         """Spare the kernel side the work for workloads that nobody asked for."""
@@ -450,6 +431,7 @@ class Session:
             self._silenced.discard(instance.cgroup_id)
             for number in slots:
                 self._pushed.pop(number, None)
+                self.passing.forget(number)
             for cgroup_id, mntns in instance.kernel_keys:
                 is_gone = cgroup_id == instance.cgroup_id
                 self._attached.forget(cgroup_id, mntns, slots, is_gone=is_gone)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.flags import CHANGES
 from ethogram.contracts.flags import is_open as opens
 from ethogram.contracts.tables import ENUMS
@@ -57,7 +57,8 @@ class WindowWriter:
     """Turns drained windows into rows. Workloads whose name is still to come are kept back.
 
     Writing takes its time: *meanwhile* is called again and again for what cannot wait. *is_blind*:
-    the kernel refused a program, and no window is called complete.
+    the kernel refused a program, and no window is called complete. *plain* gets the keys of each
+    window by their set: of opens and peers of which a row says all.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class WindowWriter:
         withholding: Withholding | None = None,
         meanwhile: Callable[[], None] = lambda: None,
         on_answer: OnAnswer | None = None,
+        plain: dict[str, np.ndarray] | None = None,
     ) -> None:
         self._sink = sink
         self._unknown = unknown
@@ -92,8 +94,7 @@ class WindowWriter:
         self._used: set[int] = {0}
         self._losses = Losses(registry)
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
-        # Keys of the last window's opens of which a row says all.
-        self.plain_opens = np.zeros(0, STRUCTS["file_key"].dtype)
+        self._plain = {} if plain is None else plain
         self.calls = 0
         self.lost = 0
         self.losses: Counter[tuple[str, str, str]] = Counter()
@@ -106,6 +107,7 @@ class WindowWriter:
         After the last window no name comes any more: what still waits for one is lost, and said.
         """
         window = drained.window
+        self._plain.clear()
         self._keep_records(drained)
         new = self._take_life(drained)
         losses = self._losses.take(drained, is_last=is_last)
@@ -119,9 +121,10 @@ class WindowWriter:
         self._write_arguments(*sets["arguments"], calls)
         self._write_small(sets)
         new += self._write_files(*sets["files"], window=window)
-        self._count_passed(drained.passed_opens)
-        new += self._write_network(*sets["flows"], window=window)
-        new += self._write_unix(*sets["unix_flows"])
+        for what, passed in drained.passed.items():
+            self._count_passed(what, passed)
+        new += self._write_network(*sets["flows"], window=window, is_open=False)
+        new += self._write_unix(*sets["unix_flows"], is_open=False)
         losses.update(self._dns.take_lost())
         self._write_operations(window)
         self._append("executables", self._executables.take_rows(self._used))
@@ -295,7 +298,7 @@ class WindowWriter:
             keys, values, batches, self._executables, self._clock
         )
         if not is_open:
-            self.plain_opens = keys[self._are_plain(keys, columns)]
+            self._plain["files"] = keys[self._are_plain(keys, columns)]
         shown = self._append("files", self._keyed(keys) | columns)["path"]
         opened = (keys["errnum"] == 0) & opens(keys["access"])
         self._count(keys["slot"][opened], "opens", columns["calls"][opened])
@@ -303,21 +306,26 @@ class WindowWriter:
 
     def _are_plain(self, keys: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
         """Return which are opens by a known executable, of a file by the name that it has."""
-        known = [bool(self._executables.paths[exe]) for exe in columns["exe"]]
         by_own_name = [asked is None for asked in columns["asked"]]
         opened = (keys["errnum"] == 0) & ((columns["access"] & int(CHANGES)) == 0)
         plain: np.ndarray = opened & ~columns["truncated"] & opens(keys["access"])
-        plain &= np.array(known, bool) & np.array(by_own_name, bool)
+        plain &= self._are_known(columns) & np.array(by_own_name, bool)
         return plain
 
-    def _count_passed(self, passed: Mapping[int, int]) -> None:
-        """Count opens that were allowed, and of which no more was told."""
+    def _count_passed(self, what: str, passed: Mapping[int, int]) -> None:
+        """Count what was allowed, and of which no more was told."""
         slots = [slot for slot in passed if slot in self._registry.slots]
-        opens_ = np.array([passed[slot] for slot in slots], np.uint64)
+        counts = np.array([passed[slot] for slot in slots], np.uint64)
         wanted = self._registry.verdicts(np.array(slots, np.uint32)) == WANTED
-        self._count(np.array(slots, np.uint32)[wanted], "opens", opens_[wanted])
+        self._count(np.array(slots, np.uint32)[wanted], what, counts[wanted])
 
-    def _write_network(self, keys: np.ndarray, values: np.ndarray, *, window: int) -> list[str]:
+    def _are_known(self, columns: dict[str, Any]) -> np.ndarray:
+        """Return which are of an executable whose path is known."""
+        return np.array([bool(self._executables.paths[exe]) for exe in columns["exe"]], bool)
+
+    def _write_network(
+        self, keys: np.ndarray, values: np.ndarray, *, window: int, is_open: bool = True
+    ) -> list[str]:
         replies = [batch for kind in _REPLIES for batch in self._take_records(kind, window)]
         self._append("dns", self._dns.take(replies))
         if not len(keys):
@@ -326,16 +334,23 @@ class WindowWriter:
         keys, values = keys[says], values[says]
         columns = flows.network_columns(keys, values, self._executables, self._clock)
         columns["name"], columns["name_trust"] = self._dns.names_of(keys, columns)
+        if not is_open:
+            is_plain = self._are_known(columns) & (keys["nat_port"] == 0)
+            self._plain["flows"] = keys[is_plain]
         self._append("network", self._keyed(keys) | columns)
         is_out = keys["direction"] == _OUT
         self._count(keys["slot"][is_out], "connects", values["connections"][is_out])
         peers = [peer_of(columns, index) for index in range(len(keys))]
         return self._sights.new("peer", peers)
 
-    def _write_unix(self, keys: np.ndarray, values: np.ndarray) -> list[str]:
+    def _write_unix(
+        self, keys: np.ndarray, values: np.ndarray, *, is_open: bool = True
+    ) -> list[str]:
         if not len(keys):
             return []
         columns = flows.unix_columns(keys, values, self._executables, self._clock)
+        if not is_open:
+            self._plain["unix_flows"] = keys[self._are_known(columns)]
         shown = self._append("network", self._keyed(keys) | columns)["unix_path"]
         is_out = keys["direction"] == _OUT
         self._count(keys["slot"][is_out], "connects", values["connections"][is_out])

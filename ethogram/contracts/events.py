@@ -316,6 +316,7 @@ _ALL = (
         "Value of map `scopes`: within what a slot's news are told, and what is none there.",
         ("u64", "number"),
         ("u64[8]", "calls"),
+        ("u64", "capabilities"),
         ("u32", "is_muted pad"),
     ),
     _struct(

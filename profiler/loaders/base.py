@@ -73,8 +73,8 @@ class Drained:
     calls: np.ndarray
     sets: dict[str, tuple[np.ndarray, np.ndarray]]
     losses: list[tuple[int | None, int, int, int]] = field(default_factory=list)
-    # By slot: opens of files that need not be told of.
-    passed_opens: Mapping[int, int] = field(default_factory=dict)
+    # `opens` and `connects` that need not be told of, by slot.
+    passed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 class Loader(Protocol):
@@ -139,14 +139,20 @@ class Loader(Protocol):
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Tell of no *calls*, a bitmap, as news of *slot*, or of nothing at all."""
 
+    def pass_capabilities(self, slot: int, allowed: int) -> None:
+        """Neither tell of nor count the capabilities *allowed*, bits, that *slot* is granted."""
+
     def renew_news(self) -> None:
         """Tell of everything as new once more."""
 
-    def pass_files(self, keys: np.ndarray) -> None:
-        """Only count opens with these keys of `files`, as far as there is room to know them."""
+    def pass_keys(self, name: str, keys: np.ndarray) -> None:
+        """Only count what has these keys of the set *name*, as far as there is room to know them.
 
-    def tell_files(self, slots: Collection[int]) -> None:
-        """Tell of all opens in *slots* again."""
+        Sets are `files`, `flows` and `unix_flows`.
+        """
+
+    def tell_keys(self, name: str, slots: Collection[int]) -> None:
+        """Tell of all of the set *name* in *slots* again."""
 
     def end_window(self) -> Drained:
         """End the open window and return it whole."""

@@ -288,14 +288,17 @@ class BccLoader:
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Do nothing: this loader has no news."""
 
+    def pass_capabilities(self, slot: int, allowed: int) -> None:
+        """Do nothing: this loader tells of all."""
+
     def renew_news(self) -> None:
         """Do nothing: this loader has no news."""
 
-    def pass_files(self, keys: np.ndarray) -> None:
-        """Do nothing: this loader sees no files."""
+    def pass_keys(self, name: str, keys: np.ndarray) -> None:
+        """Do nothing: this loader tells of all."""
 
-    def tell_files(self, slots: Collection[int]) -> None:
-        """Do nothing: this loader sees no files."""
+    def tell_keys(self, name: str, slots: Collection[int]) -> None:
+        """Do nothing: this loader tells of all."""
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""

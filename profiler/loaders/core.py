@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from ethogram.contracts.events import RecordKind
+from ethogram.contracts.events import STRUCTS, RecordKind
 from ethogram.errors import CaptureError, PreflightError
 from profiler.grace import wait_for_programs
 from profiler.identity.hierarchy import unified_mount
@@ -34,7 +34,7 @@ from profiler.loaders.optional import (
     attach_file_opened,
     is_taken,
 )
-from profiler.loaders.passed import PassedFiles
+from profiler.loaders.passed import PassedSets
 from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
 from profiler.ring import Records, Ring
 
@@ -170,7 +170,7 @@ class CoreLoader:
         for name, size in config.map_sizes.items():
             opened.maps[name].resize(size)
         if not config.tells_news:
-            for name in ("told", "passed_files"):
+            for name in ("told", *PassedSets.MAPS):
                 opened.maps[name].resize(1)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
@@ -248,7 +248,7 @@ class CoreLoader:
         self._switch_at = self._object.btf.variables(".bss")
         self._counters = Counters(maps, self._live)
         self._news = NewsReader(maps)
-        self._passed = PassedFiles(maps, lambda has_any: self._set_switch("passes_files", has_any))
+        self._passed = PassedSets(maps, self._set_switch)
 
     def _attach_all(self) -> None:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
@@ -398,11 +398,22 @@ class CoreLoader:
 
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Write what is no news of a slot."""
+        self._describe(slot, calls=np.frombuffer(calls, "<u8"), is_muted=is_muted)
+
+    def pass_capabilities(self, slot: int, allowed: int) -> None:
+        """Write which capabilities are neither told of nor counted in a slot."""
+        self._describe(slot, capabilities=allowed)
+
+    def _describe(self, slot: int, **fields: object) -> None:
+        """Write *fields* of what news are in a slot; the others stay."""
         assert self._object is not None
         scopes, key = self._object.maps["scopes"], struct.pack("<I", slot)
-        scope = (c_char * scopes.value_size)()
-        if scopes.lookup_into(key, scope):
-            scopes.update(key, scope.raw[:8] + calls + struct.pack("<II", is_muted, 0))
+        room = (c_char * scopes.value_size)()
+        if scopes.lookup_into(key, room):
+            scope = np.frombuffer(room.raw, STRUCTS["scope"].dtype).copy()
+            for name, value in fields.items():
+                scope[name] = value
+            scopes.update(key, scope.tobytes())
 
     def renew_news(self) -> None:
         """Let what was told count as new."""
@@ -410,14 +421,14 @@ class CoreLoader:
         self._set_switch("news_generation", self._generation)
         self._passed.clear()
 
-    def pass_files(self, keys: np.ndarray) -> None:
-        """Tell no more of opens with these keys."""
+    def pass_keys(self, name: str, keys: np.ndarray) -> None:
+        """Tell no more of what has these keys of the set *name*."""
         if self._config.tells_news:
-            self._passed.add(keys)
+            self._passed.add(name, keys)
 
-    def tell_files(self, slots: Collection[int]) -> None:
-        """Tell of every open in *slots* once more."""
-        self._passed.remove(slots)
+    def tell_keys(self, name: str, slots: Collection[int]) -> None:
+        """Tell of all of the set *name* in *slots* once more."""
+        self._passed.remove(slots, name)
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
@@ -432,7 +443,7 @@ class CoreLoader:
         }
         calls = self._counters.take_calls(ended, sets.pop("odd_calls"), self._retiring)
         calls = self._news.rest_of_calls(calls)
-        passed = self._passed.take_opens()
+        passed = self._passed.take()
         self._passed.remove(self._retiring)
         self._give_back(self._retired)
         self._retired, self._retiring = self._retiring, []
@@ -442,7 +453,7 @@ class CoreLoader:
             records=dict(self._pending),
             calls=calls,
             sets=sets,
-            passed_opens=passed,
+            passed=passed,
             losses=self._counters.take_losses(
                 int.from_bytes(self._switch_bytes("losses_unplaced"), "little")
             ),

@@ -20,7 +20,9 @@ from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
 
-GETPPID = 110
+GETPPID, SETHOSTNAME = 110, 170
+MOST = 64  # bytes of a host's name
+SYS_ADMIN = 21
 PASSWD = ["open", "/etc/passwd", "r"]
 
 
@@ -157,17 +159,50 @@ def test_an_open_that_is_allowed_is_only_counted(loader: CoreLoader, cgroup: Pat
     inode = Path("/etc/passwd").stat().st_ino
     _run(cgroup, PASSWD)
     keys = _keys_of(loader.end_window(), "/etc/passwd")
-    loader.pass_files(keys)
+    loader.pass_keys("files", keys)
     _run(cgroup, *[PASSWD] * 7, ["open", "/etc/passwd", "rw"], ["open", "/etc/group", "r"])
     passed = loader.end_window()
-    assert sum(passed.passed_opens.values()) == 7
+    assert sum(passed.passed["opens"].values()) == 7
     assert sorted(n for (ino, _), n in _opens(passed).items() if ino == inode) == [1]
     assert len(_keys_of(passed, "/etc/group")) == 1
-    loader.tell_files(set(keys["slot"].tolist()))
+    loader.tell_keys("files", set(keys["slot"].tolist()))
     _run(cgroup, *[PASSWD] * 7)
     told = loader.end_window()
-    assert not told.passed_opens
+    assert not told.passed["opens"]
     assert _opens(told)[inode, 1] == 7
+
+
+def test_a_peer_that_is_allowed_is_only_counted(loader: CoreLoader, cgroup: Path) -> None:
+    allowed, other = ["connect", "127.0.0.1", 1], ["connect", "127.0.0.1", 2]
+    _run(cgroup, allowed)
+    keys, _ = loader.end_window().sets["flows"]
+    assert len(keys) == 1
+    loader.pass_keys("flows", keys)
+    _run(cgroup, *[allowed] * 5, other)
+    told = _told(loader)
+    assert told[News.FLOW] == 1
+    passed = loader.end_window()
+    assert passed.passed["connects"] == {int(keys["slot"][0]): 5}
+    assert passed.sets["flows"][0]["peer_port"].tolist() == [2]
+    loader.tell_keys("flows", set(keys["slot"].tolist()))
+    _run(cgroup, allowed)
+    told_again = loader.end_window()
+    assert not told_again.passed["connects"]
+    assert told_again.sets["flows"][0]["peer_port"].tolist() == [1]
+
+
+def test_a_capability_that_is_allowed_is_not_told_of(loader: CoreLoader, cgroup: Path) -> None:
+    use = ["call", SETHOSTNAME, 1, 0, MOST + 1]  # CAP_SYS_ADMIN is asked for first of all
+    _run(cgroup, use)
+    keys, _ = loader.end_window().sets["privileges"]
+    keys = keys[(keys["capability"] == SYS_ADMIN) & (keys["granted"] == 1)]
+    assert len(keys) == 1
+    slot = int(keys["slot"][0])
+    for allowed in (1 << SYS_ADMIN, 0):
+        loader.pass_capabilities(slot, allowed)
+        _run(cgroup, use)
+        keys, _ = loader.end_window().sets["privileges"]
+        assert (SYS_ADMIN in keys["capability"]) == (not allowed)
 
 
 def test_what_has_no_room_is_told_of(loader: CoreLoader, cgroup: Path) -> None:
@@ -175,10 +210,10 @@ def test_what_has_no_room_is_told_of(loader: CoreLoader, cgroup: Path) -> None:
     (key,) = _keys_of(loader.end_window(), "/etc/passwd")
     many = np.repeat(np.array([key]), 2049)
     many["ino"][:2048] += np.arange(1, 2049, dtype=np.uint64)
-    loader.pass_files(many)
+    loader.pass_keys("files", many)
     _run(cgroup, PASSWD)
     told = loader.end_window()
-    assert not told.passed_opens
+    assert not told.passed["opens"]
     assert len(_keys_of(told, "/etc/passwd")) == 1
     loader.renew_news()
 
