@@ -73,6 +73,11 @@ class SessionOptions:
     all_rows: bool = False
     looks: bool = False
 
+    @property
+    def node(self) -> str | None:
+        """Return what the cluster calls this host: in a pod its own name is the pod's."""
+        return self.kubernetes.node if self.kubernetes else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadOptions:

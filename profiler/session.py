@@ -82,7 +82,7 @@ class Session:
         self._cluster = open_cluster(options.kubernetes, self._utc_ns)
         self._cluster_version = 0
         known = self._cluster.store if self._cluster else self._inventory
-        self._resolver = Resolver(inventory=known, cluster=options.cluster)
+        self._resolver = Resolver(inventory=known, cluster=options.cluster, host_name=options.node)
         self._named = targets.roots(self._cgroups)
         self._registry = Registry(
             self._resolver, self.clock, choose=targets.choose, on_made=self._take_back

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,6 @@ __all__ = [
     "agent",
     "agent_spec",
     "container_of",
-    "own_profile",
     "rendered",
     "rendered_at",
 ]
@@ -64,15 +62,6 @@ def container_of(daemonset: Mapping[str, Any]) -> dict[str, Any]:
     """Return the container of *daemonset* that stays."""
     (found,) = daemonset["spec"]["template"]["spec"]["containers"]
     return dict(found)
-
-
-def own_profile(daemonset: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the seccomp profile that the container of *daemonset* names, from its file."""
-    named = container_of(daemonset)["securityContext"]["seccompProfile"]["localhostProfile"]
-    place = daemonset["metadata"]["name"].removeprefix("ethogram-")
-    path = DEPLOY / "kubernetes" / place / Path(named).name
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
 
 
 def agent_spec(

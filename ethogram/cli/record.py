@@ -22,7 +22,7 @@ from ethogram.cli.options import (
 )
 from ethogram.cli.screen import count, next_command, say, seconds, shell
 from ethogram.cli.session_options import require_place, session_fields, session_options
-from ethogram.cli.storage_options import rotation_of, storage_options, upload_of
+from ethogram.cli.storage_options import new_run_in, rotation_of, storage_options, upload_of
 from ethogram.cli.targets import Chosen, chosen, target_options
 from ethogram.contracts.inventory_command import INVENTORY_COMMAND
 from ethogram.errors import CaptureError, UsageError
@@ -46,6 +46,7 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
         "ethogram record -o recording --container 3f2a9c --until-settled 0.99 --duration 6h",
         "ethogram record -o recording --all --rotate-every 15m --retain 7d",
         "ethogram record -o s3://bucket/recording --all --rotate-every 5m",
+        "ethogram record -o recordings --each-run --all",
         "ethogram record -o recording --namespace shop --inventory inventory.json",
         f"{INVENTORY_COMMAND} > inventory.json",
     ),
@@ -57,6 +58,11 @@ __all__ = ["command", "describe_exit", "describe_result", "stop_on_signals"]
     metavar="REC",
     type=Location(),
     help="Directory or URL, as `s3://bucket/rec`, to write to; without `--force` new or empty.",
+)
+@click.option(
+    "--each-run",
+    is_flag=True,
+    help="Each run adds a recording to the directory or URL REC, called by when it began.",
 )
 @session_options(
     window="5s", window_help="How long a window is; a kill loses the open one at most."
@@ -78,6 +84,8 @@ def command(**values: Any) -> None:
     target = chosen(values)
     _require_time(values)
     require_place("--ready-file", values["ready_file"])
+    if values["each_run"]:
+        values["output"] = new_run_in(values["output"])
     with telemetry_of(values, command="record") as telemetry:
         result = _record(_options(values, target), telemetry)
     for line in describe_result(result):

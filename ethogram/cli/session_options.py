@@ -68,7 +68,8 @@ def session_options(*, window: str, window_help: str) -> Callable[[Any], Any]:
         click.option(
             "--node",
             metavar="NAME",
-            help="With `--kubernetes`: this node's pods alone; peers on others stay addresses.",
+            help="With `--kubernetes`: what this node is called; its pods alone are asked for, and "
+            "peers on others stay addresses.",
         ),
         click.option(
             "--cluster", metavar="NAME", help="Name of the cluster that this host belongs to."

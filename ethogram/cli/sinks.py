@@ -67,9 +67,10 @@ def outbox_of(values: dict[str, Any], last_words: Callable[[], Finding]) -> Outb
     from detector.sinks.outbox import SPOOL_ROOT, Outbox
     from detector.sinks.protocol import Sender
 
+    host = values["node"] or socket.gethostname()  # in a pod, the host's name is the pod's
     return Outbox(
         values["sinks"],
-        sender=Sender(socket.gethostname(), __version__, os.getpid(), values["cluster"]),
+        sender=Sender(host, __version__, os.getpid(), values["cluster"]),
         root=(values["spool"] or SPOOL_ROOT).absolute(),
         patience_s=values["send_wait"] / 1000,
         last_words=last_words().line(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from profiler.rotation import Retention, Rotation
 
 __all__ = [
+    "new_run_in",
     "require_lasting",
     "rotation_of",
     "rotation_options",
@@ -69,6 +71,30 @@ def require_lasting(url: RecordingUrl) -> None:
         raise UsageError(
             f"`{url}` is gone when the command ends", hint="name a store, or a directory"
         )
+
+
+def new_run_in(place: Path | RecordingUrl) -> Path | RecordingUrl:
+    """Return a new recording in *place*, which is made where it is a directory that is missing."""
+    from profiler.runs import name_of_run
+
+    name = name_of_run(datetime.now(UTC))
+    if isinstance(place, RecordingUrl):
+        require_lasting(place)
+        return RecordingUrl(f"{place.given.rstrip('/')}/{name}")
+    if (place / "manifest.json").exists():
+        raise UsageError(
+            f"`{place}` is a recording, not a directory of recordings",
+            hint="name another: each run adds a recording to it",
+        )
+    if place.exists() and not place.is_dir():
+        raise UsageError(f"`{place}` is there and is not a directory", hint="name another place")
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"`{place}` cannot be made: {error.strerror}", hint="name another place"
+        ) from error
+    return place / name
 
 
 def upload_of(values: dict[str, Any]) -> UploadOptions:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ethogram.cli.options import Location
 from ethogram.cli.screen import count, shell
-from ethogram.cli.storage_options import require_lasting, rotation_of, rotation_options
-from ethogram.contracts.remote import RecordingUrl
+from ethogram.cli.storage_options import new_run_in, rotation_of, rotation_options
 from ethogram.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +62,7 @@ def storage_of(values: dict[str, Any]) -> Storage | None:
         return None
     from profiler.options import Storage
 
-    return Storage(output=_new_in(place), rotation=rotation_of(values))
+    return Storage(output=new_run_in(place), rotation=rotation_of(values))
 
 
 def _require_sense(values: dict[str, Any], *, has_place: bool) -> None:
@@ -92,30 +89,6 @@ def _require_sense(values: dict[str, Any], *, has_place: bool) -> None:
                 f"`--{name.replace('_', '-')}` is for a recording, and nothing is recorded",
                 hint="`--learn DIR` records what is watched",
             )
-
-
-def _new_in(place: Path | RecordingUrl) -> Path | RecordingUrl:
-    """Return a new recording in *place*, which is made where it is a directory that is missing."""
-    from profiler.runs import name_of_run
-
-    name = name_of_run(datetime.now(UTC))
-    if isinstance(place, RecordingUrl):
-        require_lasting(place)
-        return RecordingUrl(f"{place.given.rstrip('/')}/{name}")
-    if (place / "manifest.json").exists():
-        raise UsageError(
-            f"`{place}` is a recording, not a directory of recordings",
-            hint="name another: each run adds a recording to it",
-        )
-    if place.exists() and not place.is_dir():
-        raise UsageError(f"`{place}` is there and is not a directory", hint="name another place")
-    try:
-        place.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"`{place}` cannot be made: {error.strerror}", hint="name another place"
-        ) from error
-    return place / name
 
 
 class RecordingScreen:

@@ -7,14 +7,15 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from s3fs import S3FileSystem
 
-__all__ = ["Gate", "s3_gate"]
+__all__ = ["Gate", "s3_gate", "s3_server"]
 
 _SERVER = """
 import sys
@@ -117,28 +118,48 @@ class Gate:
 
 @contextmanager
 def s3_gate() -> Iterator[Gate]:
-    """Run a server with an empty bucket `shelf` while the block runs."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVER],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline().split()[1])
+    """Run a server with an empty bucket `shelf`, and a gate before it, while the block runs."""
+    with s3_server() as port:
         gate = Gate(port)
         try:
-            connection = HTTPConnection("127.0.0.1", port)
-            connection.request("PUT", "/shelf")
-            assert connection.getresponse().status == 200
             yield gate
         finally:
             gate.close()
             # It would be asked for the next server, which listens elsewhere.
             S3FileSystem.clear_instance_cache()
+
+
+def _here(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+@contextmanager
+def s3_server(place: Callable[[Callable[[], Any]], Any] = _here) -> Iterator[int]:
+    """Run a server with an empty bucket `shelf`; yield its port. *place* calls what listens."""
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", _SERVER],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    process: subprocess.Popen[str] = place(start)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().split()[1])
+        place(lambda: _make_bucket(port))
+        yield port
     finally:
         process.kill()
         process.wait()
         if process.stdout:
             process.stdout.close()
+
+
+def _make_bucket(port: int) -> None:
+    connection = HTTPConnection("127.0.0.1", port)
+    connection.request("PUT", "/shelf")
+    assert connection.getresponse().status == 200
+    connection.close()

@@ -1,67 +1,15 @@
-"""The agents run as their DaemonSets say: these capabilities, this profile, a read-only root."""
+"""What is deployed goes again: in order from a cluster, and whole from a node."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from demo.containers import Container
-from tests.deployment import DEPLOY, agent, agent_spec, own_profile
+from tests.deployment import DEPLOY
 
 pytestmark = pytest.mark.e2e
-
-ARGUMENTS = {
-    "watch": (
-        "watch", "--all", "--unknown", "alert", "--window", "500ms", "--duration", "3s",
-        "--format", "jsonl", "--state", "/var/lib/ethogram/watch", "--status", "/tmp/status.json",
-        "--listen", "127.0.0.1:9464", "--to", "file:/var/lib/ethogram/findings.jsonl",
-    ),
-    "record": (
-        "record", "--all", "--window", "500ms", "--duration", "2s", "--listen", "127.0.0.1:9464",
-        "-o", "/var/lib/ethogram/recording",
-    ),
-}  # fmt: skip
-
-
-def run_agent(kind: str, tmp_path: Path) -> tuple[subprocess.CompletedProcess[bytes], Path, Path]:
-    """Run an agent; return how it ended, and what it wrote to its state and to /tmp."""
-    places = {}
-    for path in ("/var/lib/ethogram", "/tmp"):
-        places[path] = tmp_path / path.strip("/").replace("/", "-")
-        places[path].mkdir()
-    (tmp_path / "image").mkdir()
-    daemonset = agent(kind)
-    spec = agent_spec(daemonset, ARGUMENTS[kind], places, seccomp=own_profile(daemonset))
-    with Container(tmp_path / "image", spec) as container:
-        done = container.run(timeout_s=90)
-    return done, places["/var/lib/ethogram"], places["/tmp"]
-
-
-def test_a_watch_finds_something_under_its_own_profile(tmp_path: Path) -> None:
-    done, state, scratch = run_agent("watch", tmp_path)
-    assert done.returncode == 0, done.stderr.decode()
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    # Its own container, at least, is one that no baseline is for.
-    assert "unknown-workload" in {one.get("rule") for one in found}
-    assert (state / "findings.jsonl").stat().st_size > 0
-    assert b"refused" not in done.stderr
-    status: dict[str, Any] = json.loads((scratch / "status.json").read_text())
-    assert not [one for one in status["workloads"] if one["state"] == "blind"]
-
-
-def test_a_recorder_attaches_everything_under_its_own_profile(tmp_path: Path) -> None:
-    done, state, _ = run_agent("record", tmp_path)
-    assert done.returncode == 0, done.stderr.decode()
-    manifest = json.loads((state / "recording/manifest.json").read_text())
-    assert manifest["clean_end"] is True
-    refused = {one["name"] for one in manifest["programs"] if one["state"] == "refused"}
-    assert refused <= {"file_opened", "capability_returned", "capability_checked"}
-    assert "CAP_BPF" in manifest["privileges_dropped"]
-    assert "CAP_SYS_PTRACE" not in manifest["privileges_dropped"]
 
 
 def test_nothing_of_an_agent_is_left_on_its_node(tmp_path: Path) -> None:

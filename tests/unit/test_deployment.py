@@ -17,7 +17,9 @@ from ethogram.contracts.policy_seccomp import read_profile
 from ethogram.posture.pods import TEMPLATES
 from ethogram.posture.standards import LATEST, violations
 from profiler.cluster.resources import RESOURCES
+from profiler.options import ClusterOptions, SessionOptions
 from profiler.seccomp_files import profiles_in
+from profiler.targets import Targets
 from tests.deployment import DEPLOY, OVERLAYS, agent, container_of, rendered, rendered_at
 
 pytestmark = pytest.mark.unit
@@ -139,6 +141,16 @@ def test_the_profile_that_an_agent_names_is_put_on_its_node_before(place: str) -
         one for one in rendered(place) if one["metadata"]["name"].startswith("ethogram-own-profile")
     )
     assert list(shown["data"]) == [Path(named["localhostProfile"]).name]
+
+
+@pytest.mark.parametrize("place", AGENTS)
+def test_the_host_is_called_as_its_node_is(place: str) -> None:
+    """Its own name, in a pod, is the pod's: nothing that is learnt of it would fit the next pod."""
+    assert "--node=$(NODE_NAME)" in container_of(agent(place))["args"]
+    cluster = ClusterOptions(kind="in-cluster", node="node-1")
+    options = SessionOptions(targets=Targets(kind="all"), kubernetes=cluster)
+    assert options.node == "node-1"
+    assert SessionOptions(targets=Targets(kind="all")).node is None
 
 
 def test_what_is_no_agent_is_restricted() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ethogram.cli.storage_options import new_run_in
+from ethogram.contracts.remote import RecordingUrl
+from ethogram.errors import UsageError
 from profiler.lock import lock_directory
 from profiler.rotation import Retention
 from profiler.runs import drop_earlier, name_of_run
@@ -62,3 +66,16 @@ def test_what_another_process_writes_or_put_there_stays(tmp_path: Path) -> None:
     assert (written / "manifest.json").exists()
     assert (foreign / "notes.txt").exists()
     assert drop_earlier(tmp_path, hour, now_ns=NOW_NS) == [written]
+
+
+def test_a_recorder_adds_its_run_to_what_is_there(tmp_path: Path) -> None:
+    place = tmp_path / "recordings"
+    first = new_run_in(place)
+    assert isinstance(first, Path)
+    make_recording(first)
+    second = new_run_in(place)
+    assert (place.is_dir(), str(second) > str(first)) == (True, True)
+    url = new_run_in(RecordingUrl("s3://bucket/recordings/node-1/"))
+    assert re.fullmatch(r"s3://bucket/recordings/node-1/[0-9TZ.-]+", str(url))
+    with pytest.raises(UsageError, match="is a recording, not a directory of recordings"):
+        new_run_in(first)
