@@ -65,8 +65,9 @@ class UsedBy:
 def _of_image(evidence: Evidence, baseline: Baseline, finding: PostureFinding) -> Evidence:
     """Return *evidence*, saying so where it is of another image than the one that is asked for."""
     _, is_pinned, digest = finding.image.partition("@")
+    asked = {digest} if is_pinned else set(finding.image_digests)
     digests = digests_of(baseline)
-    if not is_pinned or not digests or digest in digests:
+    if not asked or not digests or asked & set(digests):
         return evidence
     return replace(evidence, words=f"{evidence.words} (recorded of another image)")
 

@@ -95,6 +95,11 @@ def _finding(one: PostureFinding) -> dict[str, Any]:
             "image": one.image,
             "capabilities": one.capabilities,
         }
+        if one.image_digests:
+            made["container"]["image_digests"] = one.image_digests
+    for name, moment in (("first_seen", one.first_seen), ("last_seen", one.last_seen)):
+        if moment is not None:
+            made[name] = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
     if one.evidence is not None:
         seen = one.evidence
         made["evidence"] = {

@@ -130,4 +130,4 @@ def read_cluster(client: ReadOnlyClient) -> tuple[World, list[Unreadable]]:
                 f"the API server did not answer: {error}",
                 hint="`kubectl get pods -A` asks the same",
             ) from error
-    return World(tuple(objects), is_whole=not unreadable), unreadable
+    return World(tuple(objects), is_whole=not unreadable, is_live=True), unreadable

@@ -11,6 +11,7 @@ from ethogram import __version__
 from ethogram.cli.audit_screen import grouped
 from ethogram.contracts.escape import printable
 from ethogram.contracts.strict_yaml import dump_yaml
+from exporters.kubernetes import kind_part, object_name
 
 if TYPE_CHECKING:
     from ethogram.posture.findings import PostureFinding, Report
@@ -27,7 +28,6 @@ _SEVERITIES = {
 }  # fmt: skip
 # etcd takes objects of 1.5 MiB.
 _MOST_RESULTS = 500
-_LONGEST_NAME = 200
 
 
 def openreports(report: Report, now: datetime) -> str:
@@ -39,7 +39,9 @@ def openreports(report: Report, now: datetime) -> str:
 def _report(owner: Reference, some: list[PostureFinding], now: datetime) -> dict[str, Any]:
     results = [_result(one, now) for one in some[:_MOST_RESULTS]]
     counts = Counter(one["result"] for one in results)
-    metadata: dict[str, Any] = {"name": _name(owner)}
+    # Owners whose names differ by a letter that Kubernetes refuses have reports of their own.
+    name = object_name("ethogram", kind_part(owner.kind), owner.name)
+    metadata: dict[str, Any] = {"name": name}
     if owner.namespace:
         metadata["namespace"] = owner.namespace
     metadata["labels"] = {"app.kubernetes.io/managed-by": "ethogram"}
@@ -56,13 +58,6 @@ def _report(owner: Reference, some: list[PostureFinding], now: datetime) -> dict
     }
 
 
-def _name(owner: Reference) -> str:
-    """Return a name that an API server takes, whatever the owner is called."""
-    text = f"ethogram-{owner.kind}-{owner.name}".lower()
-    clean = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in text)
-    return clean[:_LONGEST_NAME].strip("-")
-
-
 def _resource(owner: Reference) -> dict[str, Any]:
     found = {"apiVersion": owner.api_version, "kind": owner.kind, "namespace": owner.namespace,
              "name": owner.name}  # fmt: skip
@@ -72,6 +67,8 @@ def _resource(owner: Reference) -> dict[str, Any]:
 def _result(one: PostureFinding, now: datetime) -> dict[str, Any]:
     properties = {"field": one.field, "fingerprint": one.fingerprint}
     properties |= {f"cis-{version}": identity for version, identity in one.cis}
+    if one.first_seen is not None:
+        properties["first-seen"] = one.first_seen.isoformat()
     if one.evidence is not None:
         properties |= {"used": one.evidence.verdict, "evidence": printable(one.evidence.words)}
     if one.exemption is not None:
@@ -131,6 +128,10 @@ def _compliance_finding(one: PostureFinding, report: Report, now: datetime) -> d
         "resources": [_ocsf_resource(one)],
         "unmapped": _unmapped(one),
     }  # fmt: skip
+    times = {"first_seen_time": one.first_seen, "last_seen_time": one.last_seen}
+    for name, moment in times.items():
+        if moment is not None:
+            made["finding_info"][name] = int(moment.timestamp() * 1000)
     if one.patch is not None:
         made["remediation"] = {"desc": dump_yaml(one.patch)}
     return made
@@ -167,7 +168,8 @@ def _ocsf_resource(one: PostureFinding) -> dict[str, Any]:
 def _unmapped(one: PostureFinding) -> dict[str, Any]:
     made: dict[str, Any] = {"field": one.field, "value": one.value, "pods": one.pods}
     if one.container:
-        made["container"] = {"name": one.container, "kind": one.container_kind, "image": one.image}
+        made["container"] = {"name": one.container, "kind": one.container_kind, "image": one.image,
+                             "image_digests": one.image_digests}  # fmt: skip
     if one.evidence is not None:
         made["evidence"] = {"verdict": one.evidence.verdict, "words": one.evidence.words}
     if one.exemption is not None:

@@ -66,6 +66,8 @@ def _print_finding(console: Console, one: PostureFinding, benchmark: str) -> Non
         told.append(f"seen in {printable(str(one.found_in))}")
     if one.pods:
         told.append(f"{count(one.pods, 'pod')} on {count(one.nodes, 'node')}")
+    if one.first_seen is not None:
+        told.append(f"since {one.first_seen.date()}")
     console.print(f"            {'; '.join(told)}", soft_wrap=True)
     if one.evidence is not None:
         console.print(

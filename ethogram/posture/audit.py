@@ -26,6 +26,7 @@ from ethogram.posture.pods import (
     text,
 )
 from ethogram.posture.rbac import rbac_problems
+from ethogram.posture.running import with_pods
 from ethogram.posture.standards import (
     CHECKS,
     LEVELS,
@@ -155,10 +156,12 @@ def _grouped(asked: _Asked) -> Iterator[tuple[PostureFinding, KubeObject]]:
             if one.who.kind == "Pod":
                 seen_in.setdefault(finding.fingerprint, []).append(one)
     for fingerprint, (finding, one) in first.items():
-        pods = seen_in.get(fingerprint, [])
-        nodes = {text(pod.spec.get("nodeName")) for pod in pods} - {""}
         patch = finding.patch if finding.owner == one.who else None
-        yield replace(finding, pods=len(pods), nodes=len(nodes), patch=patch), one
+        told = with_pods(
+            replace(finding, patch=patch), one, seen_in.get(fingerprint, ()),
+            asked.now if world.is_live else None,
+        )  # fmt: skip
+        yield told, one
 
 
 def _findings_of(one: KubeObject, owner: Reference, asked: _Asked) -> Iterator[PostureFinding]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from ethogram.contracts.finding import SEVERITIES, Severity
@@ -74,7 +75,8 @@ class PostureFinding:
     """One field of one owner's pods, or of another object, that is not as a rule asks.
 
     *found_in* is the object that was read, *source* where. *pods* counts the running pods that it
-    was found in, on so many *nodes*. *exemption* is in force; *expired* was.
+    was found in, on so many *nodes*; *image_digests* are of what they run there. It was there at
+    *first_seen* and, of a live cluster, at *last_seen*. *exemption* is in force; *expired* was.
     """
 
     check: str
@@ -97,6 +99,9 @@ class PostureFinding:
     exposure: Exposure = Exposure()
     pods: int = 0
     nodes: int = 0
+    image_digests: tuple[str, ...] = ()
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
     tags: tuple[Tags, ...] = ()
     cis: tuple[tuple[str, str], ...] = ()
     evidence: Evidence | None = None

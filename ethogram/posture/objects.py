@@ -106,10 +106,14 @@ def objects_in(document: object, source: Source, *, like: str = "") -> Iterator[
 
 @dataclass(slots=True)
 class World:
-    """Everything that was read; *is_whole*: nothing is missing from it, as of a live cluster."""
+    """Everything that was read; *is_whole*: nothing is missing from it, as of a live cluster.
+
+    *is_live*: it was asked for now.
+    """
 
     objects: tuple[KubeObject, ...]
     is_whole: bool = False
+    is_live: bool = False
     _known: dict[tuple[str, str, str], KubeObject] = field(default_factory=dict)
     _kinds: dict[str, list[KubeObject]] = field(default_factory=dict)
     # One label of a selector, by which a service is found without asking all of them.

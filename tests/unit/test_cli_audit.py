@@ -16,6 +16,7 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 from ethogram.cli.run import run
 from ethogram.contracts.baseline import dump_baseline
 from tests.admission import EVERY_CAPABILITY, make_admission_baseline
+from tests.openreports import REPORT
 from tests.posture import make_pod
 from tests.recordings import shop_recording
 
@@ -157,23 +158,26 @@ def test_ocsf_is_as_its_schema_has_it(manifests, baseline, capsys):
     assert "privileged: false" in found["remediation"]["desc"]
 
 
-def test_a_report_of_openreports_is_one_for_each_owner(manifests, capsys):
+def test_a_report_of_openreports_is_one_for_each_owner(manifests, baseline, capsys):
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": {"name": "system:a_b"},
             "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}  # fmt: skip
-    (manifests / "role.json").write_text(json.dumps(role), encoding="utf-8")
-    _, out, _ = audited(capsys, manifests, "--format", "openreports")
-    reports = {one["kind"]: one for one in yaml.safe_load_all(out)}
-    report = reports["Report"]
-    assert report["apiVersion"] == "openreports.io/v1alpha1"
+    other = role | {"metadata": {"name": "system:a-b"}}
+    document = {"kind": "List", "apiVersion": "v1", "items": [role, other]}
+    (manifests / "role.json").write_text(json.dumps(document), encoding="utf-8")
+    _, out, _ = audited(capsys, manifests, "--format", "openreports", "--baseline", baseline)
+    documents = list(yaml.safe_load_all(out))
+    validator = jsonschema.Draft202012Validator(REPORT)
+    for one in documents:
+        validator.validate(one)
+    assert not validator.is_valid(documents[0] | {"colour": "red"})
+    assert len({(one["kind"], one["metadata"]["name"]) for one in documents}) == len(documents) == 3
+    [report] = [one for one in documents if one["kind"] == "Report"]
     assert report["scope"]["name"] == "checkout"
     assert sum(report["summary"].values()) == len(report["results"])
     assert report["summary"]["fail"] > 0
     for result in report["results"]:
-        assert result["policy"]
-        assert result["result"] in {"pass", "fail", "warn", "error", "skip"}
-        assert all(isinstance(value, str) for value in result["properties"].values())
-    assert reports["ClusterReport"]["metadata"]["name"] == "ethogram-clusterrole-system-a-b"
+        assert result["resources"] == [report["scope"]]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,46 @@ def test_pods_are_told_of_once_under_their_owner() -> None:
     assert report.workloads == 1
 
 
+def running(name: str, made: str, image: str) -> dict[str, Any]:
+    pod = owned("Pod", name, SET, "node-1")
+    pod["metadata"]["creationTimestamp"] = made
+    container = pod["spec"]["containers"][0]["name"]
+    status = {"name": container, "imageID": f"docker.io/library/nginx@{image}"}
+    return pod | {"status": {"containerStatuses": [status, {"name": "other", "imageID": image}]}}
+
+
+OTHER_DIGEST = "sha256:" + "0" * 64
+
+
+def test_a_live_cluster_tells_since_when_and_of_which_images() -> None:
+    pods = [
+        running("a", "2026-11-03T10:00:00Z", DIGEST),
+        running("b", "2026-11-01T10:00:00Z", OTHER_DIGEST),
+        running("c", "soon", "nginx"),
+    ]
+    world = World(objects(*pods, deployment({"context": {"privileged": True}})), is_live=True)
+    [found] = audit(world, level="restricted", version=(1, 37), now=NOW).findings
+    assert (found.first_seen, found.last_seen) == (datetime(2026, 11, 1, 10, tzinfo=UTC), NOW)
+    assert set(found.image_digests) == {DIGEST, OTHER_DIGEST}
+    [filed] = audited(deployment({"context": {"privileged": True}})).findings
+    assert (filed.first_seen, filed.last_seen, filed.image_digests) == (None, None, ())
+
+
+def test_evidence_of_another_image_than_the_one_that_runs_says_so() -> None:
+    baseline = make_admission_baseline("CAP_CHOWN", bounding=EVERY_CAPABILITY, **DAYS,
+                                       image_digests=(DIGEST,))  # fmt: skip
+    words = {}
+    for image in (DIGEST, OTHER_DIGEST):
+        world = World(objects(running("a", "2026-11-01T10:00:00Z", image)), is_live=True)
+        report = audit(world, level="restricted", version=(1, 37), now=NOW,
+                       judge=UsedBy((baseline,)))  # fmt: skip
+        [found] = report.findings
+        assert found.evidence is not None
+        words[image] = found.evidence.words
+    assert "another image" in words[OTHER_DIGEST]
+    assert "another image" not in words[DIGEST]
+
+
 @pytest.mark.parametrize("documents", [REPLICAS, REPLICAS[1:]])
 def test_an_owner_that_was_not_read_is_known_by_its_name(documents: list[Any]) -> None:
     [found] = audited(*documents).findings
