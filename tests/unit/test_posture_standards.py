@@ -58,6 +58,45 @@ def test_every_check_has_pods_for_and_against_it_in_the_newest_version(check: st
     assert {one.is_allowed for one in newest} == {True, False}
 
 
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_check_has_pods_for_and_against_it_in_every_version_that_has_it(check: str) -> None:
+    def told(minor: int) -> set[bool]:
+        return {one.is_allowed for one in CASES if one.check == check and (1, minor) in
+                _versions(one)}  # fmt: skip
+
+    since = CHECKS[check].versions[0][0][1]
+    found = {minor: told(minor) for minor in range(_SCHEMAS_BEGIN[1], LATEST[1] + 1)}
+    assert found == {minor: {True, False} if minor >= since else {True} for minor in found}
+
+
+# Of those that look at containers, one that is refused in each kind of them that may have it.
+_ONE = {case.check: case for case in CASES if not case.is_allowed and case.until == "1.37"
+        and case.change.keys() <= {"context", "container"}}  # fmt: skip
+# An API server takes them nowhere else.
+_IN_MAIN_ALONE = {"hostProbesAndHostLifecycle"}
+_NOT_IN_EPHEMERAL = {*_IN_MAIN_ALONE, "hostPorts"}
+_OF_THE_POD = {"hostNamespaces", "hostPathVolumes", "sysctls", "restrictedVolumes"}
+
+
+def test_every_check_looks_at_containers_or_at_the_pod() -> None:
+    assert set(CHECKS) == {*_ONE, *_OF_THE_POD}
+
+
+@pytest.mark.parametrize(
+    ("check", "kind"),
+    [
+        *((check, "containers") for check in _ONE),
+        *((check, "initContainers") for check in sorted(_ONE.keys() - _IN_MAIN_ALONE)),
+        *((check, "ephemeralContainers") for check in sorted(_ONE.keys() - _NOT_IN_EPHEMERAL)),
+    ],
+)
+def test_a_container_of_any_kind_is_refused_on_its_own(check: str, kind: str) -> None:
+    pod, odd = make_pod(), make_pod(_ONE[check].change)
+    pod["spec"][kind] = odd["spec"][kind]
+    found = violations(pod, level=CHECKS[check].level, version=LATEST)
+    assert {one.path[1] for one in found if one.check == check} == {kind}
+
+
 def test_a_pod_that_restricted_allows_has_nothing_to_be_said_of() -> None:
     for minor in range(LATEST[1] + 1):
         assert violations(make_pod(), level="restricted", version=(1, minor)) == []
