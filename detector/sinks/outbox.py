@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,6 +21,7 @@ from detector.sinks.protocol import Sender
 from detector.sinks.registry import check
 from detector.sinks.sending import STATE_NAME
 from detector.sinks.spool import SpoolWriter, position_of, waiting_bytes
+from ethogram.contracts.escape import printable
 from ethogram.contracts.event import EVENT_KINDS, EventKind
 from ethogram.contracts.finding import Finding
 from ethogram.errors import UsageError
@@ -29,8 +32,10 @@ __all__ = ["SPOOL_ROOT", "Outbox", "SinkStatus"]
 SPOOL_ROOT = Path("/var/lib/ethogram/sinks")
 _REMEMBERED = 100_000
 _GRACE_S = 5.0
-_LEAST_RESTART = 3
+_AT_ONCE, _AGAIN_S = 3, 60.0  # starts of the sender that may follow each other, and how later do
 
+# What the sender says: it has no privilege, and may have been taken over by what a receiver said.
+_SAID = ("ok", "retrying", "refusing")
 SinkState = Literal["ok", "retrying", "refusing", "stopped"]
 
 
@@ -99,6 +104,7 @@ class Outbox:
         self._last_words = last_words
         self._told: set[str] = set()
         self._starts = 0
+        self._started_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._places: list[_Place] = []
         self._event_places: list[_Place] = []
@@ -164,12 +170,16 @@ class Outbox:
                 self._wake()
 
     def standing(self) -> tuple[SinkStatus, ...]:
-        """Return how the sinks stand; a sender that has ended is started again, a few times."""
-        if self._process and self._process.poll() is not None and self._starts < _LEAST_RESTART:
-            self._start()
+        """Return how the sinks stand; a sender that has ended is started again."""
+        if self._process and self._process.poll() is not None and self._may_start():
+            with suppress(OSError):  # it had no room for another process, or that ended at once
+                self._start()
         is_running = self._process is not None and self._process.poll() is None
         self._tell_dropped()
         return tuple(_status(place, is_running=is_running) for place in self._all())
+
+    def _may_start(self) -> bool:
+        return self._starts < _AT_ONCE or time.monotonic() - self._started_s >= _AGAIN_S
 
     def close(self) -> tuple[SinkStatus, ...]:
         """Send what waits for as long as there is patience, and return how it ended."""
@@ -177,12 +187,19 @@ class Outbox:
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
-            os.set_blocking(process.stdin.fileno(), True)
+            patience_s = self._patience_s + _GRACE_S
+            # One that was stopped takes no more words: it would be waited for without end.
+            reads = select.poll()
+            reads.register(process.stdin, select.POLLOUT)
+            is_read = reads.poll(patience_s * 1000)
             with suppress(OSError):
                 os.write(process.stdin.fileno(), END)
-            process.stdin.close()
+            if not is_read:
+                process.kill()
+            with suppress(OSError):
+                process.stdin.close()
             try:
-                process.wait(self._patience_s + _GRACE_S)
+                process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -198,6 +215,10 @@ class Outbox:
         self._places, self._event_places = [], []
 
     def _start(self) -> None:
+        self._starts, self._started_s = self._starts + 1, time.monotonic()
+        if self._process and self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
         asked = {
             "sinks": [_asked(place) for place in self._places],
             "event_sinks": [_asked(place) for place in self._event_places],
@@ -211,9 +232,8 @@ class Outbox:
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
             # This process has one thread until the programs are attached; later it has no more
             # to give up than `privileges.drop` left.
-            preexec_fn=_give_up if self._starts == 0 else None,  # noqa: PLW1509
+            preexec_fn=_give_up if self._starts == 1 else None,  # noqa: PLW1509
         )  # fmt: skip
-        self._starts += 1
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asked).encode() + b"\n")
         self._process.stdin.flush()
@@ -233,12 +253,13 @@ def _status(place: _Place, *, is_running: bool) -> SinkStatus:
     at = position_of(place.directory)
     try:
         read = json.loads((place.directory / STATE_NAME).read_bytes())
-    except (OSError, ValueError):
-        read = {}
+        state, error = read["state"], read["error"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        state, error = "ok", None
     return SinkStatus(
         sink=f"{place.destination} (events)" if place.kinds else str(place.destination),
-        state=read.get("state", "ok") if is_running else "stopped",
-        error=read.get("error"),
+        state=(state if state in _SAID else "retrying") if is_running else "stopped",
+        error=None if error is None else printable(str(error)),
         sent=at.sent,
         refused=at.refused,
         damaged=at.damaged,

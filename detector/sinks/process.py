@@ -14,20 +14,25 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detector.sinks.destination import Destination
 from detector.sinks.last_words import say_last
 from detector.sinks.protocol import Outlet, Record, Sender
 from detector.sinks.registry import check
-from detector.sinks.sending import Sending
+from detector.sinks.sending import Sending, in_words, tell_state
 from detector.sinks.spool import SpoolReader, lock
+from ethogram.errors import EthogramError
 
 __all__ = ["END", "WAKE", "main"]
 
 WAKE, END = b"w", b"E"
 _LAST_WORDS_S = 5.0
+_AGAIN_S = 10.0
+_Begun = TypeVar("_Begun")
 
 
 class _Bell:
@@ -83,7 +88,8 @@ def main() -> None:
     while (read := os.read(0, 4096)) and END not in read:
         bell.ring()
     if not read and asked["last_words"]:
-        say_last(asked["last_words"], asked["sinks"])
+        with suppress(Exception):  # what waits is sent, whatever becomes of that
+            say_last(asked["last_words"], asked["sinks"])
     bell.ring(is_over=True)
     # The next watch may be there soon, and its sender waits for this one.
     patience_s = asked["patience_s"] if read else min(asked["patience_s"], _LAST_WORDS_S)
@@ -111,8 +117,11 @@ class _InTurn:
 def _send(asked: dict[str, Any], sender: Sender, bell: _Bell, turn: threading.Lock) -> None:
     directory = Path(asked["directory"])
     destination = Destination.parse(asked["url"])
-    lock(directory / "sending", wait=True)  # of a watch that was killed, until its sender ended
-    outlet = check(destination).open(destination, sender)
+    # Of a watch that was killed, until its sender ended.
+    held = _tried(lambda: lock(directory / "sending", wait=True), directory, bell)
+    outlet = _tried(lambda: check(destination).open(destination, sender), directory, bell)
+    if held is None or outlet is None:
+        return
     Sending(
         SpoolReader(directory),
         _InTurn(outlet, turn) if destination.transport == "file" else outlet,
@@ -121,3 +130,20 @@ def _send(asked: dict[str, Any], sender: Sender, bell: _Bell, turn: threading.Lo
         pause=bell.pause,
         is_over=lambda: bell.is_over,
     ).run()
+
+
+def _tried(begin: Callable[[], _Begun], directory: Path, bell: _Bell) -> _Begun | None:
+    """Return what *begin* does; it is tried again until the watch ends, and that is said.
+
+    A file that the settings name may be gone for a moment: it was there when the watch began.
+    """
+    for failures in count():
+        try:
+            return begin()
+        except Exception as error:  # a plugin raises what its own library raises
+            why = error.message if isinstance(error, EthogramError) else in_words(error)
+            tell_state(directory, "retrying", why, failures=failures + 1)
+        if bell.is_over:
+            break
+        bell.pause(_AGAIN_S)
+    return None

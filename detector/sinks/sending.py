@@ -9,18 +9,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from detector.sinks.protocol import LaterError, Outlet, Record, RefusedError
 from detector.sinks.spool import Position, SpoolReader
 from ethogram.contracts.durable import replace_file
 from ethogram.contracts.escape import printable
 
-__all__ = ["STATE_NAME", "Sending"]
+__all__ = ["STATE_NAME", "Sending", "in_words", "tell_state"]
 
 STATE_NAME = "state.json"
 _FIRST_S, _LONGEST_S, _LONGEST_ASKED_S = 0.5, 60.0, 300.0
 _WORDS = 300
+_State: TypeAlias = Literal["ok", "retrying", "refusing"]
 
 
 class Sending:
@@ -67,6 +68,13 @@ class Sending:
 
     def _step(self) -> bool:
         """Send the next batch, or wait after a failure; False where nothing waits."""
+        try:
+            return self._sent_next()
+        except Exception as error:  # a spool that cannot be read is tried again like a receiver
+            self._failed(LaterError(f"the spool cannot be read: {in_words(error)}"))
+            return True
+
+    def _sent_next(self) -> bool:
         most = 1 if self._alone else self._batch
         records, position = self._reader.take(most)
         if not records:
@@ -80,7 +88,7 @@ class Sending:
         except RefusedError as error:
             self._refused(error, records, position)
         except Exception as error:  # a sink that is wrong must not end the sender
-            self._failed(LaterError(f"the sink failed: {type(error).__name__}: {error}"))
+            self._failed(LaterError(f"the sink failed: {in_words(error)}"))
         else:
             self._arrived(position, len(records))
         return True
@@ -114,14 +122,26 @@ class Sending:
         asked = min(error.after_s, _LONGEST_ASKED_S)
         self._pause(asked + self._pick(ceiling / 2, ceiling))
 
-    def _tell(self, state: Literal["ok", "retrying", "refusing"], why: str | None) -> None:
+    def _tell(self, state: _State, why: str | None) -> None:
         """Leave word for the watch of how it goes; what goes wrong is said with its time."""
-        told = {
-            "state": state,
-            "error": None if why is None else printable(why)[:_WORDS],
-            "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "failures": self._failures,
-        }
-        data = json.dumps(told).encode() + b"\n"
-        with suppress(OSError):
-            replace_file(self._directory / STATE_NAME, data, sync=False)
+        tell_state(self._directory, state, why, failures=self._failures)
+
+
+def tell_state(directory: Path, state: _State, why: str | None, *, failures: int) -> None:
+    """Leave word in *directory* of how a sink does, and *why* it does not well."""
+    told = {
+        "state": state,
+        "error": None if why is None else printable(why)[:_WORDS],
+        "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "failures": failures,
+    }
+    data = json.dumps(told).encode() + b"\n"
+    with suppress(OSError):
+        replace_file(directory / STATE_NAME, data, sync=False)
+
+
+def in_words(error: Exception) -> str:
+    """Return what went wrong where nobody thought of it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return f"{type(error).__name__}: {error}"

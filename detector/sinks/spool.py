@@ -52,8 +52,8 @@ def position_of(directory: Path) -> Position:
     """Return how far the spool in *directory* was sent; its beginning where nobody wrote that."""
     try:
         read = json.loads((directory / "position.json").read_bytes())
-        return Position(**{name: int(read[name]) for name in Position.__slots__})
-    except (OSError, ValueError, KeyError, TypeError):
+        return Position(**{name: max(0, int(read[name])) for name in Position.__slots__})
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Position()
 
 
@@ -254,6 +254,7 @@ def _read(path: Path, at: Position, most: int, *, is_last: bool) -> tuple[list[R
             data = file.read(_READ_BYTES)
             while b"\n" not in data and (more := file.read(_READ_BYTES)):
                 data += more
+            is_whole = file.tell() >= os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return [], at
     records: list[Record] = []
@@ -262,7 +263,7 @@ def _read(path: Path, at: Position, most: int, *, is_last: bool) -> tuple[list[R
         if len(records) >= most:
             break
         if not line.endswith(b"\n"):
-            if is_last or len(data) >= _READ_BYTES:
+            if is_last or not is_whole:
                 break  # it may yet become whole, or the rest of it was not read
             offset, damaged = offset + len(line), damaged + 1
             break

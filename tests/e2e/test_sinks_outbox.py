@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from detector.sinks.outbox import Outbox
+from detector.sinks.process import WAKE
 from ethogram.errors import UsageError
 from profiler import privileges
 from tests.e2e.receivers import Receiver, http_receiver, until
@@ -126,6 +127,36 @@ def test_a_sender_that_is_killed_is_started_again(tmp_path: Path) -> None:
             receiver.wait_for(2)
             sending.close()
     assert sorted(set(numbers(receiver))) == [1, 2]
+
+
+def test_a_sender_that_was_stopped_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    with outbox(f"file:{tmp_path}/findings.jsonl", tmp_path / "spool", patience_s=-4.9) as sending:
+        process = sending._process
+        assert process is not None
+        assert process.stdin is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(process.stdin.fileno(), WAKE * 4096)
+        sending.close()
+        assert process.poll() == -signal.SIGKILL
+
+
+def test_a_file_that_a_sink_needs_may_come_later(tmp_path: Path) -> None:
+    place = tmp_path / "later"
+    place.mkdir()
+    url = f"file:{place}/findings.jsonl"
+    with outbox(url, tmp_path / "spool") as sending:
+        assert sending._process is not None
+        sending._process.kill()
+        sending._process.wait()
+        place.rmdir()
+        sending.take(make_finding(1))
+        until(lambda: sending.standing()[0].state == "retrying")
+        assert "there is no directory" in str(sending.standing()[0].error)
+        place.mkdir()
+        sending.close()
+    assert len((place / "findings.jsonl").read_text().splitlines()) == 1
 
 
 def test_one_sink_that_hangs_does_not_hold_up_another(tmp_path: Path) -> None:

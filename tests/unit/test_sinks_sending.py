@@ -94,6 +94,23 @@ def test_a_sink_that_is_wrong_is_tried_again_like_one_that_is_down(tmp_path: Pat
     assert position.sent == 23
 
 
+def test_a_spool_that_cannot_be_read_is_tried_again_and_that_is_said(tmp_path: Path) -> None:
+    receiver, reader = Receiver(), filled(tmp_path, range(3))
+    hidden, said = tmp_path.with_name("elsewhere"), []
+    tmp_path.rename(hidden)
+
+    def pause(_: float) -> None:
+        said.append(json.loads((hidden / STATE_NAME).read_bytes())["error"])
+        if len(said) == 2:
+            hidden.rename(tmp_path)
+
+    Sending(
+        reader, receiver, directory=hidden, idle=lambda _: None, pause=pause, is_over=lambda: True
+    ).run()
+    assert said == ["the spool cannot be read: no such file or directory"] * 2
+    assert receiver.taken == [f"id {number}" for number in range(3)]
+
+
 def test_what_went_wrong_is_told_to_the_watch_without_controls(tmp_path: Path) -> None:
     told = []
     receiver = Receiver([LaterError("down \x1b[2J" + "x" * 1000)])

@@ -68,6 +68,17 @@ def test_a_writer_that_was_killed_leaves_half_a_line_which_is_counted(tmp_path: 
     assert reader.position.damaged == 1
 
 
+def test_zeros_that_a_power_loss_left_do_not_hold_up_what_follows(tmp_path: Path) -> None:
+    filled(tmp_path, range(3))
+    (segment,) = tmp_path.glob("*.segment")
+    with segment.open("ab") as file:
+        file.truncate(file.tell() + (3 << 20))
+    filled(tmp_path, range(3, 5), limit_bytes=8 << 20)
+    reader = SpoolReader(tmp_path)
+    assert drained(reader) == words(range(5))
+    assert reader.position.damaged == 1
+
+
 def test_what_a_power_loss_changed_is_not_sent(tmp_path: Path) -> None:
     reader = filled(tmp_path, range(3))
     (segment,) = tmp_path.glob("*.segment")
@@ -136,7 +147,18 @@ def test_one_watch_a_spool(tmp_path: Path) -> None:
     SpoolWriter(tmp_path, 1 << 20).close()
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b'{"number": "x"}', b"\xff", b'{"number": null}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b'{"number": "x"}',
+        b"\xff",
+        b'{"number": null}',
+        b'{"number": -1, "offset": -9, "sent": 0, "refused": 0, "damaged": 0}',
+        b'{"number": 1, "offset": 1e999, "sent": 0, "refused": 0, "damaged": 0}',
+    ],
+)
 def test_a_position_that_is_rubbish_sends_again_rather_than_nothing(
     tmp_path: Path, text: bytes
 ) -> None:
