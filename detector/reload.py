@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -46,14 +47,21 @@ class Update:
 class Reloader:
     """Looks after *baselines*, which were loaded; local ones at once, others every *poll_s*.
 
-    Also after the file of *suppressions*, which was loaded as well.
+    Also after the file of *suppressions*, which was loaded as well: *known* is what it said. It is
+    read once more at first, because it may have changed since.
     """
 
     def __init__(
-        self, baselines: Baselines, *, poll_s: float, suppressions: Path | None = None
+        self,
+        baselines: Baselines,
+        *,
+        poll_s: float,
+        suppressions: Path | None = None,
+        known: Sequence[Suppression] = (),
     ) -> None:
         self._suppressions = suppressions
-        self._stamp = _stamp(suppressions)
+        self._known = tuple(known)
+        self._stamp: tuple[int, ...] | None = ()
         self._suppressions_trouble: str | None = None
         self._baselines = baselines
         self._poll_s = poll_s
@@ -61,7 +69,7 @@ class Reloader:
         self._lock = threading.Lock()
         self._updates: list[Update] = []
         self._trouble: str | None = None
-        self._is_over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="baselines", daemon=True)
 
     def start(self) -> None:
@@ -76,7 +84,7 @@ class Reloader:
 
     def close(self) -> None:
         """End the thread; a store that does not answer is not waited for."""
-        self._is_over = True
+        self._over.set()
         self._files.wake()
         if self._thread.ident is not None:
             self._thread.join(timeout=1.0)
@@ -88,18 +96,25 @@ class Reloader:
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         is_changed = False
-        while not self._is_over:
-            for place in self._baselines.places:
-                self._files.follow(_directories(place))
-            if self._suppressions:
-                self._files.follow(_directories(self._suppressions))
+        while not self._over.is_set():
+            try:
+                self._follow()
+            except Exception as error:  # it is looked at by time then
+                self._say(f"{type(error).__name__}: {error}")
             self.look()
             self.look_at_suppressions()
             is_changed = self._files.wait(self._poll_s)
-            waited = 0.0
-            while is_changed and not self._is_over and waited < _LONGEST_S:
+            until = time.monotonic() + _LONGEST_S
+            while is_changed and not self._over.is_set() and time.monotonic() < until:
                 is_changed = self._files.wait(_QUIET_S)
-                waited += _QUIET_S
+                if is_changed:  # a directory in which something changes all the time
+                    self._over.wait(_QUIET_S)
+
+    def _follow(self) -> None:
+        for place in self._baselines.places:
+            self._files.follow(_directories(place))
+        if self._suppressions:
+            self._files.follow(_directories(self._suppressions))
 
     def look(self) -> None:
         """Load what is there where it is other than what was loaded, or could not be."""
@@ -125,13 +140,17 @@ class Reloader:
             return
         try:
             found = load_suppressions(self._suppressions)
-        except EthogramError as error:
-            if error.message != self._suppressions_trouble:
-                self._suppressions_trouble = error.message
-                self._tell(Update(trouble=error.message, is_of_suppressions=True))
+        except Exception as error:  # nothing that stands in a file ends the thread
+            trouble = f"{type(error).__name__}: {error}"
+            trouble = error.message if isinstance(error, EthogramError) else trouble
+            if trouble != self._suppressions_trouble:
+                self._suppressions_trouble = trouble
+                self._tell(Update(trouble=trouble, is_of_suppressions=True))
             return
-        self._stamp, self._suppressions_trouble = stamp, None
-        self._tell(Update(suppressions=found, is_of_suppressions=True))
+        is_same = self._suppressions_trouble is None and found == self._known
+        self._stamp, self._known, self._suppressions_trouble = stamp, found, None
+        if not is_same:
+            self._tell(Update(suppressions=found, is_of_suppressions=True))
 
     def _say(self, trouble: str) -> None:
         if trouble != self._trouble:

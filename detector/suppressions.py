@@ -87,6 +87,11 @@ class Suppressions:
         return tuple(over)
 
     @property
+    def known(self) -> tuple[Suppression, ...]:
+        """What stands in the file, also what is over."""
+        return self._known
+
+    @property
     def is_any(self) -> bool:
         """Whether anything is suppressed at all."""
         return bool(self._in_force)

@@ -64,6 +64,7 @@ class Anomalies:
         if not live.window("windows").num_rows:
             if asked:
                 self._rest.add(live, asked)
+            self._rest.miss(instances.keys() - asked.keys())
             return
         self._told = {key for key in self._told if key[0] in asked}
         if not asked and self._waiting is None:

@@ -7,7 +7,7 @@ piece of time, and the scorer adds pieces up. Importing this costs neither panda
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ __all__ = ["CALLS", "GRAMS", "Piece", "Rest", "Rows"]
 _STEADY = ENUMS["phase"].index("steady")
 _COMPLETE = ENUMS["coverage_state"].index("complete")
 _GRAM_BYTES = 12
+_PARTS = 64  # of a window: it is looked at whenever something new comes
 CALLS = np.dtype([("instance", "<u4"), ("call", "<i4"), ("calls", "<f8")])
 GRAMS = np.dtype([("instance", "<u4"), ("arch", "<i4"), ("gram", "<u2", (_GRAM_BYTES // 2,))])
 _OF_WINDOW = [("window", "<u4")]
@@ -103,12 +104,17 @@ class Rest:
     def __init__(self) -> None:
         self._calls: list[_Table] = []
         self._grams: list[_Table] = []
+        self._missed: set[int] = set()
 
     def add(self, live: Rows, models: Mapping[int, int]) -> None:
         """Keep the calls and sequences that *live* has of the instances in *models*."""
         wanted = np.array(sorted(models), np.int64)
-        self._calls.append(_calls(_chosen(live.window("syscalls"), wanted)))
-        self._grams.append(_grams(_chosen(live.window("ngrams"), wanted)))
+        _put(self._calls, _calls(_chosen(live.window("syscalls"), wanted)), _added_up)
+        _put(self._grams, _grams(_chosen(live.window("ngrams"), wanted)), np.unique)
+
+    def miss(self, instances: Iterable[int]) -> None:
+        """Note that nothing was kept of *instances*: who gets a model now has no whole window."""
+        self._missed.update(instances)
 
     def piece(self, live: Rows, models: Mapping[int, int]) -> Piece:
         """Return the window of *live*, which has ended, with what was kept of it."""
@@ -116,9 +122,11 @@ class Rest:
         ended = live.window("windows")
         began, until = (ended.column(name).cast(pa.int64())[0].as_py() for name in ("start", "end"))
         number = ended.column("window")[0].as_py()
-        calls, grams = np.concatenate(self._calls), np.concatenate(self._grams)
+        calls = np.concatenate([_calls(live.window("syscalls")[:0]), *self._calls])
+        grams = np.concatenate([_grams(live.window("ngrams")[:0]), *self._grams])
+        missed, self._missed = self._missed, set()
         self._calls, self._grams = [], []
-        wanted = np.array(sorted(models), np.int64)
+        wanted = np.array(sorted(models.keys() - missed), np.int64)
         coverage = _chosen(live.window("coverage"), wanted)
         return Piece(
             began,
@@ -129,6 +137,23 @@ class Rest:
             calls[calls["window"] == number][list(CALLS.names or ())].astype(CALLS),
             grams[grams["window"] == number][list(GRAMS.names or ())].astype(GRAMS),
         )
+
+
+def _put(parts: list[_Table], rows: _Table, folded: Callable[[_Table], _Table]) -> None:
+    """Add *rows* to *parts*; many small parts become one, *folded*."""
+    if len(rows):
+        parts.append(rows)
+    if len(parts) >= _PARTS:
+        parts[:] = [folded(np.concatenate(parts))]
+
+
+def _added_up(rows: _Table) -> _Table:
+    """Return *rows* with one for each call of an instance in a window."""
+    keys = rows[["window", "instance", "call"]]
+    _, first, each = np.unique(keys, return_index=True, return_inverse=True)
+    one = rows[first]
+    one["calls"] = np.bincount(each, rows["calls"])
+    return one
 
 
 def _chosen(rows: pa.Table, wanted: npt.NDArray[np.int64]) -> pa.Table:

@@ -16,7 +16,12 @@ from detector.sensor.troubles import Trouble
 
 __all__ = ["ClockWatch", "Continued", "Reading", "read_clocks"]
 
+# Steps smaller than this are told once they add up to it: the wall clock is slewed as the others
+# are, so that only steps move it against them.
 _STEP_NS = 10**9
+_TRIES = 3
+# Clocks that are read one after another may be so far apart.
+_APART_NS = 50 * 10**6
 # What a loaded host may keep the watch from running, beyond the window that is due and one more.
 _LATE_NS = 5 * 10**9
 # The same where a signal let it go on: it was stopped by one.
@@ -34,10 +39,16 @@ class Reading:
 
 
 def read_clocks(continued: int = 0) -> Reading:
-    """Return the clocks as they are."""
-    return Reading(
-        time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.monotonic_ns(), time.time_ns(), continued
-    )
+    """Return the clocks as they are, read as close to one another as this host lets it."""
+    closest = min((_read() for _ in range(_TRIES)), key=lambda one: one[0])
+    return Reading(*closest[1:], continued)
+
+
+def _read() -> tuple[int, int, int, int]:
+    """Return how long it took to read them, and the clocks."""
+    boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    monotonic_ns, real_ns = time.monotonic_ns(), time.time_ns()
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - boot_ns, boot_ns, monotonic_ns, real_ns
 
 
 class Continued:
@@ -62,11 +73,14 @@ class Continued:
 class ClockWatch:
     """Compares each reading with the one before; windows are *window_ns* long.
 
+    Of the wall clock, with the one at which a step was told last.
+
     *utc_offset_ns* is what the watch adds to the time since boot for the times of its findings.
     """
 
     def __init__(self, first: Reading, *, window_ns: int, utc_offset_ns: int) -> None:
-        self._before = first
+        self._before = self._settled = first
+        self._usual_ns = first.real_ns - first.boot_ns
         self._window_ns = window_ns
         self._offset_ns = utc_offset_ns
         self.steps = 0
@@ -79,15 +93,19 @@ class ClockWatch:
     def take(self, now: Reading) -> Iterator[Trouble]:
         """Yield what *now* says was done since the reading before, which ended a window as well."""
         before, self._before = self._before, now
-        yield from self._stepped(before, now)
+        yield from self._stepped(now)
         yield from self._stalled(before, now)
 
-    def _stepped(self, before: Reading, now: Reading) -> Iterator[Trouble]:
-        step_ns = (now.real_ns - now.boot_ns) - (before.real_ns - before.boot_ns)
+    def _stepped(self, now: Reading) -> Iterator[Trouble]:
+        before, offset_ns = self._settled, now.real_ns - now.boot_ns
+        step_ns = offset_ns - self._usual_ns
         if abs(step_ns) <= _STEP_NS:
+            if abs(step_ns) <= _APART_NS:
+                self._settled = now
             return
+        self._settled, self._usual_ns = now, offset_ns
         self.steps += 1
-        away_ns = now.real_ns - now.boot_ns - self._offset_ns
+        away_ns = offset_ns - self._offset_ns
         where = "forward" if step_ns > 0 else "back"
         yield Trouble(
             "sensor-clock",

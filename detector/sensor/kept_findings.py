@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from ethogram.contracts.durable import create_file, replace_file
+from ethogram.contracts.durable import replace_file
 from ethogram.contracts.finding import FINDING_SCHEMA, Finding
 from ethogram.contracts.plain_file import open_plain
 
@@ -25,9 +25,7 @@ NAME = "findings.jsonl"
 _MOST = 5000
 _LIMIT_BYTES = 32 << 20
 _KEPT_BYTES = 8 << 20
-# In a line of our own these stand once: the quotes of what a workload chose are escaped.
-_FINGERPRINT = re.compile(rb'"fingerprint": "([0-9a-f]{32})"')
-_INSTANCE = re.compile(rb'"instance_key": "((?:[^"\\]|\\.)*)"')
+_SKIPPED = 100  # so many are not kept before a compaction that failed is tried again
 _DAMAGED = ".damaged"
 
 _Key = tuple[str, str]  # fingerprint and instance
@@ -57,6 +55,10 @@ class KeptFindings:
         self._descriptor = -1
         self._lines = 0
         self._size = 0
+        # Where the last line of each finding in each instance stands, the newest at the end.
+        self._places: dict[_Key, tuple[int, int]] = {}
+        self._compact_at = 4 * most
+        self._given_up = 0
         self.damaged = 0
 
     def read(self) -> dict[str, KeptFinding]:
@@ -65,7 +67,7 @@ class KeptFindings:
         Lines that are damaged are left out; the file that had them is kept aside. What a killed
         watch left half of its last line is no damage.
         """
-        lines = self._newest(self._read_bytes(), _key)
+        lines = self._newest(self._read_bytes())
         found: dict[str, KeptFinding] = {}
         for (fingerprint, instance), line in lines.items():
             one = found.setdefault(fingerprint, KeptFinding(line))
@@ -73,7 +75,7 @@ class KeptFindings:
             one.instances.add(instance)
         if self.damaged:
             self._path.replace(self._path.with_name(NAME + _DAMAGED))
-        self._rewrite(lines.values())
+        self._rewrite(lines)
         return found
 
     def _read_bytes(self) -> bytes:
@@ -86,12 +88,12 @@ class KeptFindings:
             self.damaged += 1
         return data[:_LIMIT_BYTES]
 
-    def _newest(self, data: bytes, key_of: Callable[[bytes], _Key | None]) -> dict[_Key, bytes]:
+    def _newest(self, data: bytes) -> dict[_Key, bytes]:
         """Return the last line of each finding in each instance, the newest at the end."""
         newest: dict[_Key, bytes] = {}
         whole, _, _ = data.rpartition(b"\n")
         for line in whole.split(b"\n") if whole else ():
-            key = key_of(line)
+            key = _key(line)
             if key is None:
                 self.damaged += 1
                 continue
@@ -104,15 +106,18 @@ class KeptFindings:
             size -= len(newest.pop(key))
         return newest
 
-    def _rewrite(self, lines: Iterable[bytes]) -> None:
-        kept = list(lines)
-        replace_file(self._path, b"".join(line + b"\n" for line in kept), sync=False)
+    def _rewrite(self, lines: Mapping[_Key, bytes]) -> None:
+        replace_file(self._path, b"".join(line + b"\n" for line in lines.values()), sync=False)
         self._open()
-        self._lines = len(kept)
+        self._lines = len(lines)
+        self._places, at = {}, 0
+        for key, line in lines.items():
+            self._places[key] = at, len(line)
+            at += len(line) + 1
 
     def _open(self) -> None:
         self.close()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags)
         self._size = os.fstat(self._descriptor).st_size
 
@@ -120,22 +125,40 @@ class KeptFindings:
         """Keep *finding* as it was told; False where the disk takes nothing."""
         data = finding.line().encode("utf-8", "backslashreplace") + b"\n"
         try:
-            if self._lines >= 4 * self._most or self._size + len(data) > _LIMIT_BYTES:
+            if self._lines >= self._compact_at or self._size + len(data) > _LIMIT_BYTES:
+                if self._given_up:
+                    self._given_up -= 1
+                    return False
                 self._compact()
             if self._descriptor < 0:
-                self._descriptor = create_file(self._path)
+                self._rewrite({})
             done = os.write(self._descriptor, data)
             if done < len(data):  # the disk is full: half a line is none
                 os.ftruncate(self._descriptor, self._size)
                 return False
         except OSError:
             return False
+        key = finding.fingerprint, finding.instance_key
+        self._places.pop(key, None)
+        self._places[key] = self._size, done - 1
         self._lines += 1
         self._size += done
         return True
 
     def _compact(self) -> None:
-        self._rewrite(self._newest(self._read_bytes(), _own_key).values())
+        """Write the newest lines anew: few are read for it, since where they stand is known."""
+        self._given_up = _SKIPPED  # where that fails it is not tried each time
+        kept, size = 0, 0
+        for _, length in reversed(self._places.values()):
+            size += length
+            if kept >= self._most or size > _KEPT_BYTES:
+                break
+            kept += 1
+        some = islice(self._places.items(), len(self._places) - kept, None)
+        lines = {key: os.pread(self._descriptor, length, at) for key, (at, length) in some}
+        # Whoever cut the file short is told of when the window ends.
+        self._rewrite({key: line for key, line in lines.items() if line.endswith(b"}")})
+        self._given_up = 0
 
     def is_touched(self) -> bool:
         """Say whether somebody else wrote, cut, replaced or removed the file."""
@@ -153,19 +176,13 @@ class KeptFindings:
     def accept(self) -> None:
         """Go on with a new file after somebody touched the old one."""
         with suppress(OSError):
-            self._rewrite(self._newest(self._read_bytes(), _key).values())
+            self._rewrite(self._newest(self._read_bytes()))
 
     def close(self) -> None:
         """Leave the file to the next watch."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _own_key(line: bytes) -> _Key | None:
-    """Return the key of a line that this watch wrote or read, without reading all of it."""
-    fingerprint, instance = _FINGERPRINT.search(line), _INSTANCE.search(line)
-    return (fingerprint[1].decode(), instance[1].decode()) if fingerprint and instance else None
 
 
 def _key(line: bytes) -> _Key | None:

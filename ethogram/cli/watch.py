@@ -250,6 +250,7 @@ def _watch(
                 baselines,
                 poll_s=values["baseline_poll"] / 1000,
                 suppressions=values["suppressions"],
+                known=suppressions.known,
             ),
             kept=kept,
             on_begin=manager.ready,

@@ -14,11 +14,12 @@ from detector.anomaly.layer import Anomalies
 from detector.anomaly.pieces import Piece
 from detector.anomaly.replies import REPLY, Loaded, Refused
 from detector.anomaly.scorer import Scorer
+from detector.library import Known
 from detector.live import Live
 from ethogram.contracts.baseline import ModelReference, dump_baseline, load_baselines
 from ethogram.contracts.finding import Finding
 from tests.anomaly import SECOND, make_model
-from tests.recordings import WINDOW_NS, make_manifest, shop_recording
+from tests.recordings import WINDOW_NS, columns_of, make_manifest, shop_recording
 from tests.replay import Replay
 from tests.unit.test_detector_judge import write_baselines
 
@@ -117,6 +118,40 @@ def test_where_events_were_lost_it_stays_low(shop: Shop) -> None:
     shop.replay.rows(8, losses=[lost], coverage=[row(observed_ns=WINDOW_NS, state="incomplete")])
     (found,) = shop.hear(beyond=30.0)
     assert (found.severity, found.workload_state) == ("low", "degraded")
+
+
+def look(shop: Shop, instances: dict[int, Known | None], *, ended: bool, calls: int = 1) -> None:
+    """Show a part of the window, of one call that *calls* were made of, or how it ended."""
+    one = {"window": 8, "workload": 1, "instance": REPLICA, "phase": "steady"}
+    live = Live(make_manifest(), lambda live, _: shop.anomalies.take(live, instances))
+    call = one | {"arch": "x86_64", "nr": 3, "name": "close", "calls": calls}
+    live.append("syscalls", columns_of("syscalls", [call]))
+    span = [{"window": 8, "start": 40 * SECOND, "end": 45 * SECOND}]
+    if ended:
+        live.append("coverage", columns_of("coverage", [row(window=8, observed_ns=WINDOW_NS)]))
+        live.append("windows", columns_of("windows", span))
+    live.flush()
+
+
+def test_what_is_looked_at_very_often_adds_up_in_little_room(shop: Shop) -> None:
+    known = shop.replay.watched.instances()
+    for _ in range(500):
+        look(shop, known, ended=False)
+    assert len(shop.anomalies._rest._calls) < 64
+    assert sum(map(len, shop.anomalies._rest._calls)) < 65
+    look(shop, known, ended=True)
+    piece = shop.last_piece()
+    assert piece.calls["calls"].sum() == 501
+    assert REPLICA in piece.observed
+
+
+def test_who_gets_a_model_within_a_window_has_no_whole_one(shop: Shop) -> None:
+    known = shop.replay.watched.instances()
+    look(shop, dict.fromkeys(known), ended=False)
+    look(shop, known, ended=True)
+    piece = shop.last_piece()
+    assert REPLICA in piece.models
+    assert REPLICA not in piece.observed
 
 
 def test_of_an_instance_that_nobody_knows_any_more_nothing_is_told(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from detector.file_watch import FileWatch
 from detector.reload import Reloader
 from ethogram.contracts.baseline import Baseline, dump_baseline
 from ethogram.contracts.remote import RecordingUrl
+from ethogram.contracts.suppression_file import Suppression, load_suppressions
 from ethogram.errors import BaselineError
 from tests.baselines import make_baseline
 from tests.recordings import shop_recording
@@ -207,6 +209,82 @@ def test_the_names_that_count_are_told_and_others_are_not(tmp_path: Path) -> Non
     watch.wake()
     assert watch.wait(5)
     watch.close()
+
+
+class Counted(FileWatch):
+    looks = 0
+
+    def _has_changed(self) -> bool:
+        self.looks += 1
+        return super()._has_changed()
+
+
+def test_a_busy_directory_ends_no_wait_and_is_looked_at_now_and_then(tmp_path: Path) -> None:
+    watch, is_over = Counted(), threading.Event()
+    watch.follow([(tmp_path, frozenset({"mine"}))])
+
+    def busy() -> None:
+        while not is_over.is_set():
+            (tmp_path / "other").write_text("x")
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    try:
+        assert not watch.wait(0.5)
+    finally:
+        is_over.set()
+        thread.join()
+    assert watch.looks <= 5
+    (tmp_path / "mine").write_text("x")
+    assert watch.wait(5)
+    watch.close()
+
+
+def test_a_directory_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    watch = FileWatch()
+    watch.follow([(tmp_path, frozenset({"mine"}))])
+    for number in range(20):
+        below = tmp_path / str(number)
+        below.mkdir()
+        watch.follow([(below, None)])
+        below.rmdir()
+    watch.wait(0)
+    watch.wait(0)
+    assert watch.followed == 1
+    watch.close()
+
+
+def suppressing(path: Path, rule: str) -> tuple[Suppression, ...]:
+    path.write_text(
+        f"schema: ethogram.suppressions/1\nsuppressions:\n  - {{rule: {rule}, owner: alice, "
+        'reason: why, expires: "2999-01-31"}\n'
+    )
+    return load_suppressions(path)
+
+
+def test_suppressions_that_changed_before_the_thread_began_are_taken(tmp_path: Path) -> None:
+    write(tmp_path / "b", baseline("a"))
+    path = tmp_path / "s.yaml"
+    known = suppressing(path, "recon-tool")
+    baselines = Baselines([tmp_path / "b"])
+    baselines.load()
+    same = Reloader(baselines, poll_s=60, suppressions=path, known=known)
+    same.look_at_suppressions()
+    assert same.take() == []
+    suppressing(path, "miner-pool")
+    changed = Reloader(baselines, poll_s=60, suppressions=path, known=known)
+    changed.look_at_suppressions()
+    (update,) = changed.take()
+    assert [one.rule for one in update.suppressions or ()] == ["miner-pool"]
+    path.unlink()
+    path.mkdir()
+    for _ in range(2):
+        changed.look_at_suppressions()
+    (update,) = changed.take()
+    assert update.is_of_suppressions
+    assert update.trouble
+    for reloader in (same, changed):
+        reloader.close()
 
 
 def test_a_checkout_that_is_swapped_by_its_link_is_seen(tmp_path: Path) -> None:

@@ -37,8 +37,15 @@ def test_windows_that_end_in_time_say_nothing() -> None:
     assert told(*(after(second) for second in range(1, 100))) == []
 
 
-def test_a_busy_host_and_a_clock_that_is_slewed_say_nothing() -> None:
-    assert told(after(6.9, stepped=0.9), after(8, stepped=1.8)) == []
+def test_a_busy_host_and_a_clock_that_moves_less_than_a_second_say_nothing() -> None:
+    assert told(after(6.9, stepped=0.9), after(8, stepped=-0.9), after(9, stepped=0.5)) == []
+
+
+def test_small_steps_are_told_once_they_add_up() -> None:
+    (one, two) = told(*(after(window, stepped=0.3 * window) for window in range(1, 9)))
+    assert one.observed.startswith("1.2 s forward; it is +1.2 s from")
+    assert two.observed.startswith("1.2 s forward; it is +2.4 s from")
+    assert (one.first_ns, one.last_ns) == (OFFSET + 100 * S, OFFSET + 104 * S)
 
 
 @pytest.mark.parametrize(("step", "where"), [(3600, "forward"), (-3600, "back")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,6 +143,45 @@ def test_it_stays_small(place: Path) -> None:
     path = place / "findings.jsonl"
     assert len(path.read_bytes().splitlines()) <= 12
     assert len(KeptFindings(place, most=3).read()) == 3
+
+
+def test_of_what_was_told_again_and_again_the_last_lines_alone_are_read(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = os.pread
+
+    def pread(descriptor: int, length: int, at: int) -> bytes:
+        read.append(length)
+        return real(descriptor, length, at)
+
+    monkeypatch.setattr(os, "pread", pread)
+    small = KeptFindings(place, most=30)
+    small.read()
+    for number in range(121):  # of two findings, more lines than are kept
+        assert small.add(finding(number % 2, seconds=number))
+    small.close()
+    assert len(read) == 2
+    lines = KeptFindings(place).read()
+    assert sorted(one.line.decode() for one in lines.values()) == sorted(
+        finding(number % 2, seconds=number).line() for number in (119, 120)
+    )
+
+
+def test_a_compaction_that_fails_is_not_tried_each_time(place: Path) -> None:
+    small = KeptFindings(place, most=3)
+    small.read()
+    assert all(small.add(finding(number)) for number in range(12))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert not small.add(finding(20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    tried = [small.add(finding(number)) for number in range(101)]
+    assert tried == [False] * 100 + [True]
+    small.close()
+    assert len(KeptFindings(place).read()) == 4
 
 
 def test_a_file_that_another_wrote_is_seen_once(kept: Kept, place: Path) -> None:
