@@ -27,12 +27,13 @@ __all__ = ["ClusterError", "ExpiredError", "ReadOnlyClient", "RefusedError", "Wa
 
 WatchEvent = tuple[str, dict[str, Any]]
 
-_PART = 250
+_PART, _LEAST_PART = 250, 10
+_MOST_PARTS = 20_000
 _CONNECT_S, _READ_S = 5.0, 60.0
 # The server ends a watch after this time; a connection that is dead is found by keepalive.
 _WATCH_S = 290
 _LINE_BYTES = 16 << 20  # etcd takes objects up to 1.5 MiB
-_BODY_BYTES = 256 << 20
+_BODY_BYTES = 32 << 20  # of a part: larger ones are asked for in smaller parts
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
@@ -51,6 +52,10 @@ class ClusterError(Exception):
 
 class RefusedError(ClusterError):
     """We may not read this, or there is no such thing here."""
+
+
+class _TooLargeError(ClusterError):
+    """An answer has more bytes than are read."""
 
 
 class ExpiredError(ClusterError):
@@ -83,9 +88,15 @@ class ReadOnlyClient:
 
         Raises `ClusterError`; `ExpiredError` where it went on for too long.
         """
-        asked = {**(query or {}), "limit": str(_PART)}
-        while True:
-            part = self._document(path, asked)
+        asked, size = dict(query or {}), _PART
+        for _ in range(_MOST_PARTS):
+            try:
+                part = self._document(path, {**asked, "limit": str(size)})
+            except _TooLargeError:
+                if size <= _LEAST_PART:
+                    raise
+                size = max(_LEAST_PART, size // 4)
+                continue
             if not isinstance(part.get("items") or [], list):
                 raise ClusterError(f"`{path}` is no list")
             yield part
@@ -93,7 +104,10 @@ class ReadOnlyClient:
             token = metadata.get("continue") if isinstance(metadata, dict) else None
             if not isinstance(token, str) or not token:
                 return
+            if token == asked.get("continue"):
+                raise ClusterError(f"the list at `{path}` does not go on")
             asked["continue"] = token
+        raise ClusterError(f"the list at `{path}` has more than {_MOST_PARTS:,} parts")
 
     def watch(
         self, path: str, resource_version: str, query: Mapping[str, str] | None = None
@@ -193,17 +207,21 @@ class ReadOnlyClient:
             for chunk in answer.stream(1 << 16, decode_content=True):
                 total += len(chunk)
                 if total > limit:
-                    raise ClusterError(f"an answer of more than {limit >> 20} MiB")
+                    raise _TooLargeError(f"an answer of more than {limit >> 20} MiB")
                 yield chunk
         except (HTTPError, OSError) as error:
             raise ClusterError(_failure(error)) from error
 
     def _lines(self, answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        rest = b""
+        rest = bytearray()
         try:
             while chunk := answer.read1(1 << 16, decode_content=True):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from (line for line in lines if line.strip())
+                first, *others = chunk.split(b"\n")
+                rest += first
+                if others:
+                    lines = [bytes(rest), *others[:-1]]
+                    rest = bytearray(others[-1])
+                    yield from (line for line in lines if line.strip())
                 if len(rest) > _LINE_BYTES:
                     raise ClusterError(f"an event of more than {_LINE_BYTES >> 20} MiB")
         except (HTTPError, OSError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +20,21 @@ __all__ = ["Reflector", "ResourceState"]
 
 _FIRST_S, _MOST_S, _REFUSED_S = 0.5, 30.0, 60.0
 _JOIN_S = 2.0
+_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceState:
-    """How one resource stands: what is wrong, if anything, and what was not understood of it."""
+    """How one resource stands: what is wrong, if anything, and what was not understood of it.
+
+    *errors* counts how often it failed in a way that nobody thought of.
+    """
 
     is_listed: bool = False
     trouble: str | None = None
     malformed: int = 0
     lists: int = 0
+    errors: int = 0
 
 
 class Reflector(threading.Thread):
@@ -66,14 +72,14 @@ class Reflector(threading.Thread):
     def run(self) -> None:
         """Follow the resource; nothing that the server answers ends the thread."""
         version: str | None = None
-        failures = 0
+        failures = surprises = 0
         while not self._stop_event.is_set():
             try:
                 if version is None:
                     version = self._list()
                     failures = 0
                 version = self._next(version)
-                failures = 0
+                failures = surprises = 0
             except ExpiredError:
                 version = None
                 self._stop_event.wait(_pause(0))
@@ -85,6 +91,18 @@ class Reflector(threading.Thread):
                 pause = _REFUSED_S if is_refused and failures > 3 else _pause(failures)
                 failures += 1
                 self._stop_event.wait(max(pause, error.after_s))
+            except (
+                Exception
+            ) as error:  # a thread that ended would leave names as they were for good
+                version = None
+                self._failed(error)
+                self._stop_event.wait(_pause(surprises))
+                surprises += 1
+
+    def _failed(self, error: Exception) -> None:
+        why = escape(f"{type(error).__name__}: {error}"[:_WORDS])
+        with suppress(Exception):  # what is told of it may be what failed
+            self._set(trouble=why, errors=self.state.errors + 1)
 
     def end(self) -> None:
         """Wait for the thread a moment, after what it was to stop by was set."""

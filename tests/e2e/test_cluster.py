@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,10 @@ from profiler.cluster.access import Access, in_cluster
 from profiler.cluster.client import ClusterError, ReadOnlyClient, RefusedError
 from profiler.cluster.kubeconfig import from_kubeconfig
 from profiler.cluster.kubelet import KubeletSource, kubelet_access
+from profiler.cluster.reflector import Reflector
+from profiler.cluster.resources import RESOURCES
 from profiler.cluster.source import ClusterSource
+from profiler.cluster.store import ClusterStore
 from tests.api_server import TOKEN, ApiServer
 from tests.e2e.receivers import until
 from tests.e2e.recorded import POD, recorded
@@ -140,6 +144,53 @@ def test_an_answer_that_is_none_is_said(server, source, body):
     source.start()
     until(lambda: source.states()["Pod"].trouble)
     assert source.states()["Pod"].lists == 0
+
+
+def test_a_list_that_does_not_go_on_is_given_up(server, account):
+    server.garbage["Pod"] = b'{"metadata": {"continue": "x"}, "items": []}'
+    client = ReadOnlyClient(account)
+    with pytest.raises(ClusterError, match="the list at `/api/v1/pods` does not go on"):
+        list(client.list("/api/v1/pods"))
+    client.close()
+
+
+def test_a_part_that_is_too_large_is_asked_for_in_smaller_ones(server, account, monkeypatch):
+    one = len(json.dumps(named(1)))
+    monkeypatch.setattr("profiler.cluster.client._BODY_BYTES", 100 * one)
+    server.put(*[named(number) for number in range(200)])
+    client = ReadOnlyClient(account)
+    parts = list(client.list("/api/v1/pods"))
+    assert sum(len(part["items"]) for part in parts) == 200
+    assert [query["limit"] for query in server.queries] == ["250", *["62"] * 4]
+    monkeypatch.setattr("profiler.cluster.client._BODY_BYTES", one)
+    with pytest.raises(ClusterError, match="an answer of more than 0 MiB"):
+        list(client.list("/api/v1/pods"))
+    client.close()
+
+
+def test_what_nobody_thought_of_is_counted_said_and_tried_again(server, account):
+    store, client, stop, left = ClusterStore(), ReadOnlyClient(account), threading.Event(), [0, 0]
+
+    def now_ns() -> int:
+        if left:
+            left.pop()
+            raise RuntimeError("no\ntime")
+        return 1
+
+    said: list[str | None] = []
+    pods = next(one for one in RESOURCES if one.kind == "Pod")
+    reflector = Reflector(client, pods, store, query={}, now_ns=now_ns, stop=stop,
+                          changed=lambda: said.append(reflector.state.trouble))  # fmt: skip
+    server.put(named(1))
+    reflector.start()
+    try:
+        until(lambda: store.pod_of_uid("u-1") and reflector.state.is_listed)
+        assert said == ["RuntimeError: no\\x0atime"] * 2 + [None]
+        assert reflector.state.errors == 2
+    finally:
+        stop.set()
+        client.close()
+        reflector.end()
 
 
 def test_an_object_that_is_malformed_is_counted_and_said_and_the_others_are_taken(server, source):
