@@ -17,6 +17,7 @@ ANCHOR(file_record);
 ANCHOR(operation_record);
 ANCHOR(packet_record);
 ANCHOR(news_record);
+ANCHOR(program_key);
 ANCHOR(scope);
 ANCHOR(slot_key);
 ANCHOR(call_key);

@@ -101,8 +101,9 @@ __noinline int describe_executable(__u64 address, struct process_record *record,
 	record->ino = BPF_CORE_READ(inode, i_ino);
 	record->nlink = BPF_CORE_READ(inode, i_nlink);
 	record->ctime_ns = ctime_of(inode);
-	record->exe_key = mix(mix(mix(fingerprint, record->dev), record->ino),
-			      BPF_CORE_READ(inode, i_generation)) | 1;
+	// A file that was changed in place is another executable.
+	record->exe_key = mix(mix(mix(mix(fingerprint, record->dev), record->ino),
+				  BPF_CORE_READ(inode, i_generation)), record->ctime_ns) | 1;
 	flags |= file_flags(inode);
 	if (!record->nlink && BPF_CORE_READ(inode, i_sb, s_magic) == TMPFS_MAGIC) {
 		char name[8] = {};
@@ -167,20 +168,24 @@ static __always_inline void append_arguments(struct scratch *scratch, struct pro
 	*position = at + size;
 }
 
-static __always_inline void send_process(struct scratch *scratch, struct process_record *record,
+static __always_inline bool send_process(struct scratch *scratch, struct process_record *record,
 					 __u32 position)
 {
+	bool is_sent;
+
 	if (!(record->flags & EVENT_SNAPSHOT) &&
 	    !take_quota(record->slot, QUOTA_LIFE, quota_life, PLACE_PROCESSES))
-		return;
-	if (bpf_ringbuf_output(&life, scratch->record, position & (RECORD_ROOM - 1),
-				BPF_RB_NO_WAKEUP))
+		return false;
+	is_sent = !bpf_ringbuf_output(&life, scratch->record, position & (RECORD_ROOM - 1),
+				      BPF_RB_NO_WAKEUP);
+	if (!is_sent)
 		count_loss(record->slot, LOSS_RING_FULL, PLACE_PROCESSES, 1);
 	if (record->flags & EVENT_READ_FAULT)
 		count_loss(record->slot, LOSS_READ_FAULT, PLACE_PROCESSES, 1);
 	// Arguments that are cut are flagged, and no loss: what was executed is known all the same.
 	if (record->flags & EVENT_PATH_TRUNCATED)
 		count_loss(record->slot, LOSS_TRUNCATED, PLACE_PROCESSES, 1);
+	return is_sent;
 }
 
 #endif

@@ -376,6 +376,23 @@ struct news_record {
 	__u16 key_size;
 };
 
+#define FIRST_WORD 64
+// Key of map `passed_programs`, and what an exec's news_record is followed by: who executes what, and
+// under which name. Whether it is the image's is among the flags.
+struct program_key {
+	__u64 exe_key;
+	__u64 from_key; // what the process ran until then
+	__u64 dev;
+	__u64 ino;
+	__u64 ctime_ns;
+	__u32 slot;
+	__u32 euid;
+	__u32 flags;
+	__u8 stdio[3];
+	__u8 pad;
+	__u8 first_word[FIRST_WORD]; // of its arguments, zero behind it
+};
+
 // --- maps: keys carry the window, so that a drain that overlaps the next one stays exact ------
 
 struct slot_key {
@@ -555,6 +572,7 @@ _Static_assert(sizeof(struct scope) == 88, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct program_key) == 120, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct file_key) == 48, "mirrored by contracts/events.py");
 
 #endif

@@ -47,6 +47,7 @@ volatile __u32 news_generation; // raised where everything is to be news again
 volatile __u32 passes_files; // 1: passed_files has entries
 volatile __u32 passes_flows; // and passed_flows
 volatile __u32 passes_unix; // and passed_unix
+volatile __u32 passes_programs; // 1: passed_programs has entries
 volatile __u32 is_woken; // user space was, and clears it before it looks at the rings
 __u32 next_slot = 1; // the first that was never taken
 volatile __u32 rings_told; // 1: what is opened through a ring is told when it completes
@@ -263,6 +264,9 @@ HASH(passed_files, struct file_key, __u32, 32768);
 // The same of peers and of what is listened on.
 HASH(passed_flows, struct flow_key, __u32, 16384);
 HASH(passed_unix, struct unix_key, __u32, 8192);
+// Execs that were judged and are allowed, whatever their arguments: they are told as ever, and are no
+// news. User space fills it.
+HASH(passed_programs, struct program_key, __u32, 8192);
 HASH(flows, struct flow_key, struct flow_use, 65536);
 // Connections that this side began -> cookie of the socket, for the other side if it is here.
 HASH_LRU(ends, struct end, __u64, 8192);

@@ -259,11 +259,15 @@ static __always_inline __u32 file_flags(struct inode *inode)
 	return flags;
 }
 
+// Since Linux commit 4e40eff0b573 ("fs: add infrastructure for multigrain timestamps") (v6.13) a bit
+// above the nanoseconds says that somebody asked for the time.
+#define CTIME_NANOSECONDS 0x7fffffffu
+
 static __always_inline __u64 ctime_of(struct inode *inode)
 {
 	if (bpf_core_field_exists(inode->i_ctime_sec))
 		return BPF_CORE_READ(inode, i_ctime_sec) * 1000000000ull +
-		       BPF_CORE_READ(inode, i_ctime_nsec);
+		       (BPF_CORE_READ(inode, i_ctime_nsec) & CTIME_NANOSECONDS);
 	if (bpf_core_field_exists(((struct inode___v66 *)inode)->__i_ctime)) {
 		struct inode___v66 *old = (void *)inode;
 

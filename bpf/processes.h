@@ -72,25 +72,52 @@ static __always_inline void fill_before(struct process_record *record, struct ta
 	record->caps_permitted_before = state->caps_permitted_before;
 }
 
-// An exec is like another where executable, arguments, user and standard streams are: one that talks to
-// a socket is like no other.
-__noinline int tell_exec(struct scratch *scratch, struct process_record *record, __u32 position)
+// Who executes what, without its arguments but the first.
+static __always_inline void fill_program(struct program_key *key, struct process_record *record,
+					 __u64 from_key, const char *first_word)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->exe_key = record->exe_key;
+	key->from_key = from_key;
+	key->dev = record->dev;
+	key->ino = record->ino;
+	key->ctime_ns = record->ctime_ns;
+	key->slot = record->slot;
+	key->euid = record->euid;
+	key->flags = record->flags;
+	for (int fd = 0; fd < 3; fd++)
+		key->stdio[fd] = record->stdio[fd];
+	if (record->argv_size)
+		bpf_probe_read_kernel_str(key->first_word, FIRST_WORD, first_word);
+}
+
+// An exec is like another where executable, arguments, user, standard streams and what the process
+// ran before are: one that talks to a socket is like no other. One that passes may have any
+// arguments.
+__noinline int tell_exec(struct scratch *scratch, struct process_record *record, __u32 position,
+			 __u64 from_key)
 {
 	__u32 zero = 0, size;
 	struct name *name = bpf_map_lookup_elem(&names, &zero);
+	struct program_key *key;
 	__u64 hash;
 
 	if (!scratch || !record || !name)
 		return 0;
-	hash = mix(mix(record->exe_key, record->euid), record->flags);
+	position = (position - record->argv_size) & (RECORD_ROOM - 1);
+	key = (void *)&name->text[PATH_SIZE / 2];
+	fill_program(key, record, from_key, (char *)&scratch->record[position]);
+	if (passes_programs && !record->peers_size && bpf_map_lookup_elem(&passed_programs, key))
+		return 0;
+	hash = mix(mix(mix(record->exe_key, record->euid), record->flags), from_key);
 	hash = mix(hash, record->stdio[0] | record->stdio[1] << 8 | record->stdio[2] << 16);
 	if (record->peers_size)
 		hash = mix(hash, record->time_ns);
 	size = record->argv_size < HASHED_TAIL ? record->argv_size : HASHED_TAIL - 1;
-	position = (position - record->argv_size) & (RECORD_ROOM - 1);
 	__builtin_memset(name->text, 0, HASHED_TAIL);
 	bpf_probe_read_kernel(name->text, size & (HASHED_TAIL - 1), &scratch->record[position]);
-	tell_record(record->slot, NEWS_EXEC, mix(hash, hash_of_name(name, size)));
+	if (is_news(record->slot, NEWS_EXEC, mix(hash, hash_of_name(name, size))))
+		send_news(record->slot, NEWS_EXEC, key, sizeof(*key));
 	return 0;
 }
 
@@ -100,6 +127,7 @@ static __always_inline void describe_exec(struct scratch *scratch, struct proces
 	__u32 position = sizeof(*record);
 	const char *name = BPF_CORE_READ(binprm, filename);
 	const char *interpreter = BPF_CORE_READ(binprm, interp);
+	__u64 from_key = record->exe_key;
 
 	describe_executable((__u64)BPF_CORE_READ(binprm, file), record, &position);
 	append_cwd(record, &position, task);
@@ -110,9 +138,9 @@ static __always_inline void describe_exec(struct scratch *scratch, struct proces
 	}
 	append_peers(task, record, &position);
 	append_arguments(scratch, record, &position, task);
-	send_process(scratch, record, position);
-	if (tells_news)
-		tell_exec(scratch, record, position);
+	// What user space is not told of it cannot judge.
+	if (send_process(scratch, record, position) && tells_news)
+		tell_exec(scratch, record, position, from_key);
 }
 
 SEC("tp_btf/sched_process_exec")

@@ -22,6 +22,7 @@ from detector.options import (
     WatchResult,
     WindowStatus,
 )
+from detector.plain_programs import PlainPrograms
 from detector.pushdown import Pushdown
 from detector.reload import Reloader, Update
 from detector.sensor.guard import Guard
@@ -138,6 +139,7 @@ class _Watcher:
         self._watched: Watched | None = None
         self._judge: Judge | None = None
         self._pushdown: Pushdown | None = None
+        self._programs: PlainPrograms | None = None
         self._unknown: UnknownWorkloads | None = None
         self._recording: BesideWatch | None = None
         if options.storage:
@@ -194,6 +196,8 @@ class _Watcher:
         if loader == "core":
             tables: tuple[PassedTable, ...] = ("files",) if self._events else ("files", "network")
             self._pushdown = Pushdown(self._watched, session, session.passing, tables)
+            if not self._events:  # else processes are told at once
+                self._programs = PlainPrograms(self._watched, session.allowed)
         manifest = first_manifest(self._options, session.facts, session.clock)
         if self._events:
             self._judge.tell_events(self._events, run=manifest.recording_id)
@@ -211,6 +215,8 @@ class _Watcher:
         self._judge.judge(live, between)
         if self._pushdown:
             self._pushdown.take()
+        if self._programs:
+            self._programs.take(live, self._judge.troubled)
         if not live.window("windows").num_rows:
             return  # a look: the window goes on
         if self._pushdown and self._recording is None:

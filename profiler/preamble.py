@@ -7,16 +7,18 @@ import platform
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from ethogram.contracts.manifest import Clock, Command, Manifest, Redaction, TargetChoice
+from ethogram.errors import UsageError
 from profiler import redaction
 from profiler.clock import BootClock
 from profiler.host import HostFacts
 from profiler.options import SessionOptions
 from profiler.withholding import Withholding
 
-__all__ = ["first_manifest", "redactor", "shown_values"]
+__all__ = ["first_manifest", "redactor", "shown_values", "write_ready"]
 
 
 def first_manifest(options: SessionOptions, facts: HostFacts, clock: BootClock) -> Manifest:
@@ -70,3 +72,14 @@ def redactor(
 
 def _keep(argv: Sequence[bytes]) -> tuple[list[bytes], int]:
     return list(argv), 0
+
+
+def write_ready(path: Path) -> None:
+    """Say in *path* that recording begins, and who does it."""
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise UsageError(
+            f"`{path}` cannot be written: {error.strerror}",
+            hint="name another place for `--ready-file`",
+        ) from error

@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from ethogram.contracts.events import NATIVE_CALLS, RecordKind
 from ethogram.contracts.manifest import Program, Stopped
-from ethogram.errors import PreflightError, UsageError
+from ethogram.errors import PreflightError
 from profiler import privileges
+from profiler.allowed_programs import AllowedPrograms
 from profiler.clock import BootClock
 from profiler.cluster import open_cluster
 from profiler.command import CommandRun, resolve_command
@@ -31,7 +31,7 @@ from profiler.memory import give_back_memory
 from profiler.options import SessionOptions
 from profiler.own_cgroup import PARENT
 from profiler.passing import Passing
-from profiler.preamble import redactor
+from profiler.preamble import redactor, write_ready
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.pulse import Pulse
 from profiler.registry import Registry
@@ -89,6 +89,7 @@ class Session:
         )
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
         self._executables = Executables(self.clock)
+        self.allowed = AllowedPrograms(self._registry, self._executables)
         self._withholding = Withholding(options.redaction)
         self._processes = Processes(
             self._registry,
@@ -228,7 +229,7 @@ class Session:
         self._window_began = self.clock.boot_ns()
         self._write_addresses(sink)
         if options.ready_file:
-            _write_ready(options.ready_file)
+            write_ready(options.ready_file)
         dropped = privileges.drop(_KEPT)
         self._resolver.watch()  # a thread, which has what is left
         if self._cluster:
@@ -243,7 +244,7 @@ class Session:
         return dropped
 
     def _opened(self, loader: Loader) -> Callable[[], None]:
-        self._loader = self.passing.loader = loader
+        self._loader = self.passing.loader = self.allowed.loader = loader
         return self._set_targets
 
     def _set_targets(self) -> None:
@@ -373,6 +374,7 @@ class Session:
         self._registry.take(drained.records, is_live=self._is_live)
         self._ask_cluster()
         now = self.clock.boot_ns()
+        self.allowed.news = drained.programs
         self._writer.look(drained, self._window_began, now)
         self.looks.looked(askers, time.thread_time_ns() - began, now)
 
@@ -387,6 +389,7 @@ class Session:
         self._registry.take(drained.records, is_live=self._is_live)
         self._registry.resolve_pending()
         self._ask_cluster()
+        self.allowed.news = drained.programs
         report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
         self._window_began = ended
         self.windows += 1
@@ -469,13 +472,3 @@ class Session:
             self._command.end(grace_s=grace_s)
             self._command.close()
             self._command = None
-
-
-def _write_ready(path: Path) -> None:
-    try:
-        path.write_text(f"{os.getpid()}\n")
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be written: {error.strerror}",
-            hint="name another place for `--ready-file`",
-        ) from error

@@ -216,6 +216,15 @@ _ALL = (
         ("u16", "news key_size"),
     ),
     _struct(
+        "program_key",
+        "Key of map `passed_programs`: who executes what, and under which name.",
+        ("u64", "exe_key from_key dev ino ctime_ns"),
+        ("u32", "slot euid flags"),
+        ("u8[3]", "stdio"),
+        ("u8", "pad"),
+        ("u8[64]", "first_word"),
+    ),
+    _struct(
         "slot_key",
         "Key of map `slots`.",
         ("u64", "cgroup_id"),

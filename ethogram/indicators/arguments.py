@@ -12,6 +12,7 @@ from ethogram.indicators.predicates import (
     INTERPRETERS,
     MULTI_CALL,
     SHELLS,
+    TOOLS,
     Mask,
     among,
     matching,
@@ -21,8 +22,10 @@ from ethogram.indicators.predicates import (
     words,
 )
 
-__all__ = ["is_interactive", "runs_script_below", "takes_commands"]
+__all__ = ["ARGUMENTS_MATTER", "is_interactive", "runs_script_below", "takes_commands"]
 
+# The programs whose arguments say what they do, and are asked for it.
+ARGUMENTS_MATTER = rf"{SHELLS}|{INTERPRETERS}|{MULTI_CALL}|{TOOLS}|ld[-0-9.].*|ld64?\.so.*"
 _MULTI_CALL_NAME = rf"^(?:[^\x00]*/)?(?:{MULTI_CALL})\x00"
 _OPTION = r"[-+][^\x00]*"
 _VALUED = r"--(?:rcfile|init-file)\x00[^\x00]*|[-+][a-zA-Z]*[oO]\x00[^\x00]*"

@@ -8,11 +8,11 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ethogram.contracts.events import RecordKind
+from ethogram.contracts.events import STRUCTS, RecordKind
 from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records
 
-__all__ = ["CALLS", "Drained", "KernelConfig", "Loader", "ProgramState", "Tier"]
+__all__ = ["CALLS", "PROGRAM", "Drained", "KernelConfig", "Loader", "ProgramState", "Tier"]
 
 # `full`: every call on its entry and on its exit; `calls`: on its entry; `light`: not at all.
 Tier = Literal["full", "calls", "light"]
@@ -21,6 +21,7 @@ Tier = Literal["full", "calls", "light"]
 CALLS = np.dtype(
     [("slot", "<u4"), ("window", "<u4"), ("nr", "<u4"), ("arch", "<u2"), ("calls", "<u8")]
 )
+PROGRAM = STRUCTS["program_key"].dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Drained:
     losses: list[tuple[int | None, int, int, int]] = field(default_factory=list)
     # `opens` and `connects` that need not be told of, by slot.
     passed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    # Of execs that were news, in a look.
+    programs: np.ndarray = field(default_factory=lambda: np.zeros(0, PROGRAM))
 
 
 class Loader(Protocol):
@@ -153,6 +156,12 @@ class Loader(Protocol):
 
     def tell_keys(self, name: str, slots: Collection[int]) -> None:
         """Tell of all of the set *name* in *slots* again."""
+
+    def pass_programs(self, keys: np.ndarray) -> None:
+        """Have execs with these keys, of `Drained.programs`, be no news any more."""
+
+    def tell_programs(self, slots: Collection[int]) -> None:
+        """Tell of all execs in *slots* again."""
 
     def end_window(self) -> Drained:
         """End the open window and return it whole."""

@@ -294,6 +294,12 @@ class BccLoader:
     def renew_news(self) -> None:
         """Do nothing: this loader has no news."""
 
+    def pass_programs(self, keys: np.ndarray) -> None:
+        """Do nothing: no exec wakes anybody."""
+
+    def tell_programs(self, slots: Collection[int]) -> None:
+        """Do nothing: no exec wakes anybody."""
+
     def pass_keys(self, name: str, keys: np.ndarray) -> None:
         """Do nothing: this loader tells of all."""
 

@@ -35,6 +35,7 @@ from profiler.loaders.optional import (
     is_taken,
 )
 from profiler.loaders.passed import PassedSets
+from profiler.loaders.passed_programs import PassedPrograms, programs_in
 from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
 from profiler.ring import Records, Ring
 
@@ -170,7 +171,7 @@ class CoreLoader:
         for name, size in config.map_sizes.items():
             opened.maps[name].resize(size)
         if not config.tells_news:
-            for name in ("told", *PassedSets.MAPS):
+            for name in ("told", "passed_programs", *PassedSets.MAPS):
                 opened.maps[name].resize(1)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
@@ -249,6 +250,9 @@ class CoreLoader:
         self._counters = Counters(maps, self._live)
         self._news = NewsReader(maps)
         self._passed = PassedSets(maps, self._set_switch)
+        self._passed_programs = PassedPrograms(
+            maps["passed_programs"], lambda has_any: self._set_switch("passes_programs", has_any)
+        )
 
     def _attach_all(self) -> None:
         """Attach in the order of the object: entry before exit, so that no exit lacks its entry."""
@@ -393,8 +397,11 @@ class CoreLoader:
         """Look up what news name in the open window, and hand out what the rings had."""
         self.poll()
         records, self._pending = self._pending, defaultdict(list)
-        calls, sets = self._news.take(records.pop(RecordKind.NEWS, ()), self._window)
-        return Drained(window=self._window, records=dict(records), calls=calls, sets=sets)
+        news = records.pop(RecordKind.NEWS, [])
+        calls, sets = self._news.take(news, self._window)
+        drained = Drained(window=self._window, records=dict(records), calls=calls, sets=sets)
+        drained.programs = programs_in(news)
+        return drained
 
     def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
         """Write what is no news of a slot."""
@@ -420,6 +427,7 @@ class CoreLoader:
         self._generation += 1
         self._set_switch("news_generation", self._generation)
         self._passed.clear()
+        self._passed_programs.clear()
 
     def pass_keys(self, name: str, keys: np.ndarray) -> None:
         """Tell no more of what has these keys of the set *name*."""
@@ -429,6 +437,15 @@ class CoreLoader:
     def tell_keys(self, name: str, slots: Collection[int]) -> None:
         """Tell of all of the set *name* in *slots* once more."""
         self._passed.remove(slots, name)
+
+    def pass_programs(self, keys: np.ndarray) -> None:
+        """Have execs with these keys wake nobody."""
+        if self._config.tells_news:
+            self._passed_programs.add(keys)
+
+    def tell_programs(self, slots: Collection[int]) -> None:
+        """Tell of every exec in *slots* once more."""
+        self._passed_programs.remove(slots)
 
     def end_window(self) -> Drained:
         """Begin the next window, then read everything of the last."""
@@ -445,6 +462,7 @@ class CoreLoader:
         calls = self._news.rest_of_calls(calls)
         passed = self._passed.take()
         self._passed.remove(self._retiring)
+        self._passed_programs.remove(self._retiring)
         self._give_back(self._retired)
         self._retired, self._retiring = self._retiring, []
         self.poll()  # paths and slots of what was just read are there by now

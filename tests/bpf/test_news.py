@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -231,3 +232,30 @@ def test_a_kernel_that_has_no_room_for_news_is_told_from_and_records_all_the_sam
         assert refused <= OPTIONAL_PROGRAMS
     finally:
         loader.close()
+
+
+def _programs(loader: CoreLoader, path: str) -> np.ndarray:
+    programs = loader.look().programs
+    return programs[programs["ino"] == Path(path).stat().st_ino]
+
+
+def test_a_program_that_passes_wakes_nobody_until_it_is_another(
+    loader: CoreLoader, cgroup: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+    _run(cgroup, ["spawn", program, "1"])
+    keys = _programs(loader, program)
+    assert keys["first_word"].tobytes().rstrip(b"\0").endswith(b"program")
+    assert keys["ctime_ns"].tolist() == [program.stat().st_ctime_ns]
+    loader.pass_programs(keys)
+    _run(cgroup, ["spawn", program, "2"])
+    assert not len(_programs(loader, program))
+    program.chmod(0o700)
+    _run(cgroup, ["spawn", program, "2"])
+    assert len(_programs(loader, program)) == 1
+    loader.tell_programs(set(keys["slot"].tolist()))
+    os.utime(program)
+    _run(cgroup, ["spawn", program, "3"])
+    assert len(_programs(loader, program)) == 1
+    loader.end_window()
