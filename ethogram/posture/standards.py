@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -200,13 +201,15 @@ def violations(
     return pod_violations(pod_at(node, at), level=level, version=version)
 
 
-def pod_violations(pod: Pod, *, level: Level, version: Version = LATEST) -> list[Violation]:
-    """Return why an API server that enforces *level* would refuse *pod*."""
+def pod_violations(
+    pod: Pod, *, level: Level, version: Version = LATEST, most: int | None = None
+) -> list[Violation]:
+    """Return why an API server that enforces *level* would refuse *pod*, *most* of each check."""
     asked = LEVELS[1 : LEVELS.index(level) + 1]
     checks = [check for check in CHECKS.values() if check.level in asked and check.at(version)]
     replaced = {check.replaces for check in checks}
     return [found for check in checks if check.id not in replaced
-            for found in _found(check, pod, version)]  # fmt: skip
+            for found in islice(_found(check, pod, version), most)]  # fmt: skip
 
 
 def every_violation(pod: Pod, *, level: Level, version: Version = LATEST) -> list[Violation]:

@@ -57,6 +57,7 @@ class Webhook:
     teller: Teller | None = None
     confirmed: frozenset[str] | None = None
     is_leaving: bool = False
+    is_swollen: bool = False  # by a large review, whose memory the C library keeps
     held_bytes: int = 0
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_LARGE_AT_ONCE))
 
@@ -140,9 +141,11 @@ async def _answered(
         await _read(http, webhook, content)
         began_s = time.perf_counter()
         # A large one takes ten times its size while it is read, and keeps others waiting.
-        if len(content) > _LARGE_BYTES:
+        size_bytes = len(content)
+        if size_bytes > _LARGE_BYTES:
             async with webhook.large:
                 found = await asyncio.to_thread(_safely, answer, bytes(content))
+            webhook.is_swollen = True
         else:
             found = _safely(answer, bytes(content))
     except _RefusedError as error:
@@ -152,7 +155,7 @@ async def _answered(
         return Response(status_code=HTTPStatus.BAD_REQUEST)
     finally:
         webhook.held_bytes -= len(content)
-    _counted(webhook, found)
+    _counted(webhook, found, size_bytes)
     webhook.counts.took(time.perf_counter() - began_s)
     return _json(found.body)
 
@@ -174,13 +177,13 @@ def _safely(answer: Callable[[bytes], _Answer], content: bytes) -> _Answer:
         raise _RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", message) from error
 
 
-def _counted(webhook: Webhook, found: _Answer) -> None:
+def _counted(webhook: Webhook, found: _Answer, size_bytes: int) -> None:
     if found.request is None:
         webhook.counts.bad["request"] += 1
     elif found.decision is not None:
         webhook.counts.decided(found.request, found.decision)
         if webhook.teller is not None:
-            webhook.teller.take(found.request, found.decision)
+            webhook.teller.take(found.request, found.decision, size_bytes=size_bytes)
     elif found.patch is not None:
         types = {str(one["value"]).partition("Localhost")[1] for one in found.patch}
         word = "learnt" if "Localhost" in types else "default" if found.patch else "none"

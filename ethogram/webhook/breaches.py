@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ethogram.contracts.escape import escape
-from ethogram.posture.pods import Container, Path, field_of
+from ethogram.posture.pods import Container, Path, Pod, field_of
 
-__all__ = ["MODES", "Breach", "Mode", "Source", "is_newer", "shown"]
+__all__ = [
+    "MODES",
+    "MOST_OF_A_RULE",
+    "SHAPE",
+    "Breach",
+    "Mode",
+    "Source",
+    "bounded",
+    "is_newer",
+    "shown",
+]
 
 # From what hurts nobody to what refuses; `off` does not even note.
 Mode = Literal["off", "audit", "warn", "enforce"]
 MODES: tuple[Mode, ...] = ("off", "audit", "warn", "enforce")
 Source = Literal["standard", "learnt", "shape"]
 _SHOWN = 80
+# The rule about what is of a type that no API server takes, or too much to be looked at.
+SHAPE = "shape"
+# No pod that anybody wrote breaks one rule so often.
+MOST_OF_A_RULE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,7 @@ class Breach:
     """A field that *rule* does not allow; *value* None is: not set.
 
     *asked_by* says whose rule it is, such as `Pod Security baseline v1.37`; *fix* begins with a
-    verb.
+    verb. *is_cut*: there are more of the kind, which were not looked at.
     """
 
     rule: str
@@ -35,6 +50,7 @@ class Breach:
     required: str
     fix: str
     container: Container | None = None
+    is_cut: bool = False
 
     @property
     def field(self) -> str:
@@ -50,6 +66,26 @@ class Breach:
             f"{field} {value}: rule {self.rule} ({self.asked_by}) asks for {self.required};"
             f" {self.fix}"
         )
+
+
+def bounded(breaches: Iterable[Breach], pod: Pod) -> Iterator[Breach]:
+    """Yield *breaches* of *pod*, at most so many of each rule, and then that there are more.
+
+    That is one of rule `shape`: an API server waits for seconds, and lets in what nobody answers
+    for. What stands behind may be of a container that no exemption is for.
+    """
+    counted: Counter[str] = Counter()
+    for breach in breaches:
+        counted[breach.rule] += 1
+        if counted[breach.rule] <= MOST_OF_A_RULE:
+            yield breach
+        elif counted[breach.rule] == MOST_OF_A_RULE + 1:
+            yield Breach(
+                SHAPE, "shape", breach.asked_by, pod.spec_path,
+                f"{breach.rule} more than {MOST_OF_A_RULE} times",
+                f"{MOST_OF_A_RULE} breaches of a rule at most, so that all are looked at",
+                "write a smaller pod", is_cut=True,
+            )  # fmt: skip
 
 
 def shown(value: Any) -> str:

@@ -17,9 +17,8 @@ from ethogram.contracts.suppression_file import fits
 from ethogram.contracts.written_file import WrittenFile
 from ethogram.errors import EthogramError
 from ethogram.posture.standards import CHECKS, Level, version_of
-from ethogram.webhook.breaches import Mode
+from ethogram.webhook.breaches import SHAPE, Mode
 from ethogram.webhook.learnt import RULES, rule_name
-from ethogram.webhook.standards import SHAPE
 
 __all__ = [
     "DEFAULT_MODES",

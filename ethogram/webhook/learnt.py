@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ethogram.contracts.escape import printable
 from ethogram.posture.pods import Container, Path, Pod, mapping, sequence, text
-from ethogram.webhook.breaches import Breach
+from ethogram.webhook.breaches import MOST_OF_A_RULE, Breach, bounded
 from exporters.admission_cel import Scope
 from exporters.admission_model import PodPolicy
 
@@ -44,6 +45,10 @@ _Rule: TypeAlias = Callable[[_Judged], _Found]
 
 def learnt_breaches(policy: PodPolicy, pod: Pod, old: Pod | None) -> Iterator[Breach]:
     """Yield what *policy* has against *pod*, which was *old*; nothing where it is not for it."""
+    return bounded(_breaches(policy, pod, old), pod)
+
+
+def _breaches(policy: PodPolicy, pod: Pod, old: Pod | None) -> Iterator[Breach]:
     was_of_it = old is not None and is_of(policy.scope, old)
     if not is_of(policy.scope, pod) and not was_of_it:
         return
@@ -55,7 +60,8 @@ def learnt_breaches(policy: PodPolicy, pod: Pod, old: Pod | None) -> Iterator[Br
         words = judged.words(_CONSTANTS.get(claim.name, ""))
         listed = ", ".join(word for word in words if not word.startswith("CAP_"))
         asked = printable(required.format(listed or "none"))
-        for path, value, container in RULES[claim.name][0](judged):
+        found = RULES[claim.name][0](judged)
+        for path, value, container in islice(found, MOST_OF_A_RULE + 1):
             yield Breach(
                 rule_name(claim.name), "learnt", name, path, value, asked, fix, container
             )  # fmt: skip

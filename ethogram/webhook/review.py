@@ -145,7 +145,9 @@ def _breaches(request: Request, policy: Policy, pod: Pod, old: Pod | None) -> It
 
 
 def _new(now: Iterable[Breach], before: Iterable[Breach]) -> Iterator[Breach]:
-    known: dict[tuple[Any, ...], Container | None] = {key_of(one): one.container for one in before}
+    known: dict[tuple[Any, ...], Container | None] = {
+        key_of(one): one.container for one in before if not one.is_cut
+    }
     return (one for one in now if is_newer(one, known)) if known else iter(now)
 
 

@@ -20,6 +20,7 @@ from ethogram.webhook.certificates import Certificate
 from ethogram.webhook.policy import Policy
 from ethogram.webhook.policy_files import Change, PolicyFiles
 from ethogram.webhook.seccomp_patch import read_confirmed
+from profiler.memory import give_back_memory
 
 __all__ = ["POLL_S", "Service"]
 
@@ -134,6 +135,9 @@ class Service:
             trouble = trouble if change is None else self._take_policy(change, trouble)
             self.webhook.count_exemptions()
             before = self._look_at_confirmed(before)
+            if self.webhook.is_swollen:
+                self.webhook.is_swollen = False
+                await asyncio.to_thread(give_back_memory)
             await asyncio.sleep(POLL_S)
 
     def _take_policy(self, change: Change, before: str | None) -> str | None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 
 from ethogram.contracts.escape import printable
 from ethogram.posture.pods import Pod, shape_problems
 from ethogram.posture.standards import CHECKS, Level, Version, pod_violations
-from ethogram.webhook.breaches import Breach
+from ethogram.webhook.breaches import MOST_OF_A_RULE, SHAPE, Breach, bounded
 
-__all__ = ["FIXES", "SHAPE", "standard_breaches"]
+__all__ = ["FIXES", "standard_breaches"]
 
-# The rule about what is of a type that no API server takes.
-SHAPE = "shape"
 FIXES: Mapping[str, str] = MappingProxyType(
     {
         "windowsHostProcess": "remove it, or run the pod in a namespace for such",
@@ -41,13 +40,18 @@ FIXES: Mapping[str, str] = MappingProxyType(
 
 def standard_breaches(pod: Pod, *, level: Level, version: Version) -> Iterator[Breach]:
     """Yield what an API server that enforces *level* of *version* would refuse *pod* for."""
-    for problem in shape_problems(pod):
+    return bounded(_breaches(pod, level=level, version=version), pod)
+
+
+def _breaches(pod: Pod, *, level: Level, version: Version) -> Iterator[Breach]:
+    for problem in islice(shape_problems(pod), MOST_OF_A_RULE + 1):
         yield Breach(
             SHAPE, "shape", "the form of a pod", problem.path, problem.value, problem.required,
             "write it as the API has it", problem.container,
         )  # fmt: skip
     number = f"v{version[0]}.{version[1]}"
-    for found in pod_violations(pod, level=level, version=version):
+    most = MOST_OF_A_RULE + 1
+    for found in pod_violations(pod, level=level, version=version, most=most):
         name = f"Pod Security {CHECKS[found.check].level} {number}"
         yield Breach(
             found.check, "standard", name, found.path, found.value, printable(found.required),

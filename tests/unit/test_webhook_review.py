@@ -206,3 +206,25 @@ def test_a_pod_of_no_known_form_is_refused(spec: dict[str, Any]) -> None:
     said = answer(pod)
     assert said["allowed"] is False
     assert "rule shape" in said["status"]["message"]
+
+
+def adding(*capabilities: str, name: str = "app") -> dict[str, Any]:
+    context = {"capabilities": {"add": list(capabilities)}}
+    return {"name": name, "image": "registry.example/app:1", "securityContext": context}
+
+
+def test_what_is_too_much_to_be_looked_at_is_refused_whoever_is_exempt() -> None:
+    exemption = {
+        "namespace": "shop", "container": "app", "rules": ["capabilities_baseline"],
+        "owner": "alice", "reason": "it needs them", "expires": "2027-01-31",
+    }  # fmt: skip
+    policy = make_policy(exemptions=[exemption])
+    many = simple_pod(containers=[adding(*["NET_RAW"] * 256)])
+    assert decide(many, policy=policy).is_allowed
+    hidden = simple_pod(containers=[adding(*["NET_RAW"] * 300), adding("SYS_ADMIN", name="b")])
+    decision = decide(hidden, policy=policy)
+    assert [one.breach.rule for one in decision.at("enforce")] == ["shape"]
+    assert "more than 256 times" in answer(hidden, policy=policy)["status"]["message"]
+    # Nor is it known from before what was not looked at then.
+    before = simple_pod(containers=[adding(*["NET_RAW"] * 300), adding("CHOWN", name="b")])
+    assert not decide(hidden, policy=policy, old=before).is_allowed
