@@ -48,7 +48,7 @@ class Held:
     damaged: tuple[str, ...] = ()
 
 
-def profiles_in(directory: Path) -> dict[str, bytes]:
+def profiles_in(directory: Path, *, may_be_empty: bool = False) -> dict[str, bytes]:
     """Return the profiles in *directory*, of an export or of files alone, by what they install as.
 
     `UsageError` where one is no seccomp profile, or is not named by its content.
@@ -60,7 +60,7 @@ def profiles_in(directory: Path) -> dict[str, bytes]:
         }
     else:
         named = {f"{PREFIX}/{path.name}": path for path in sorted(directory.glob("*.json"))}
-    if not named:
+    if not named and not may_be_empty:
         raise UsageError(
             f"`{directory}` holds no seccomp profile",
             hint="`ethogram export BASELINES --to seccomp -o DIR` writes some",

@@ -6,6 +6,7 @@ is known to hold it. What a pod says itself is never changed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,7 +22,7 @@ from ethogram.webhook.policy import Policy
 from ethogram.webhook.requests import Request
 from exporters.admission_model import PodPolicy
 
-__all__ = ["CONFIRMED_SCHEMA", "Patch", "confirmed_in", "read_confirmed", "seccomp_patch"]
+__all__ = ["CONFIRMED_SCHEMA", "Patch", "confirmed_in", "merged", "read_confirmed", "seccomp_patch"]
 
 Patch: TypeAlias = "list[dict[str, Any]]"
 CONFIRMED_SCHEMA: Literal["ethogram.confirmed/1"] = "ethogram.confirmed/1"
@@ -60,6 +61,23 @@ def confirmed_in(document: Any) -> frozenset[str]:
     """Return the profiles that every node in *document* holds; none where there is no node."""
     held = [frozenset(names) for names in _Confirmed.model_validate(document).nodes.values()]
     return frozenset.intersection(*held) if held else frozenset()
+
+
+def merged(text: str) -> dict[str, Any]:
+    """Return one document of those in *text*, one after another; of a node the last counts.
+
+    `UsageError` where something else is among them.
+    """
+    nodes: dict[str, tuple[str, ...]] = {}
+    decoder, rest = json.JSONDecoder(), text.strip()
+    try:
+        while rest:
+            document, end = decoder.raw_decode(rest)
+            nodes |= _Confirmed.model_validate(document).nodes
+            rest = rest[end:].lstrip()
+    except (ValueError, RecursionError) as error:
+        raise UsageError("this does not say which profiles nodes hold", hint=_EXAMPLE) from error
+    return {"schema": CONFIRMED_SCHEMA, "nodes": dict(sorted(nodes.items()))}
 
 
 def seccomp_patch(request: Request, policy: Policy, confirmed: frozenset[str]) -> Patch:

@@ -26,6 +26,7 @@ from tests.e2e.pods import image_of, pod_spec, status_of, within
 from tests.e2e.receivers import until
 from tests.e2e.s3_server import s3_server
 from tests.reviews import make_review, simple_pod
+from tests.unit.test_seccomp_files import content_of, file_of
 
 pytestmark = pytest.mark.e2e
 
@@ -153,6 +154,23 @@ def test_the_recorder_of_a_node_sends_to_a_store(tmp_path: Path, netns: Path) ->
     assert refused <= {"file_opened", "capability_returned", "capability_checked"}
     assert "CAP_BPF" in manifest["privileges_dropped"]
     assert "CAP_SYS_PTRACE" not in manifest["privileges_dropped"]
+
+
+def test_the_profiles_of_a_node_come_and_go(tmp_path: Path, netns: Path) -> None:
+    places = directories(tmp_path, "profiles", "seccomp", "account")
+    wanted = file_of(places["profiles"], content_of("read"))
+    unused = file_of(places["seccomp"] / "ethogram", content_of("mount"))
+    with within(netns, lambda: ApiServer(places["account"])) as server:
+        server.account()
+        spec = pod_spec(agent("profiles"), places, cluster_env(server), netns)
+        with Container(image_of(tmp_path), spec) as container:
+            container.start()
+            wait(container, lambda: "1 profile new, 0 there already, 1 deleted" in said(container))
+            text = stopped(container)
+        assert asks_of_its_node(server)
+    assert not (places["seccomp"] / unused).exists()
+    (line,) = (line for line in text.splitlines() if line.startswith("{"))
+    assert json.loads(line)["nodes"] == {"node-1": [wanted]}
 
 
 # --- the webhook ----------------------------------------------------------------------------------

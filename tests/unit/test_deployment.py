@@ -87,12 +87,26 @@ def test_the_role_has_what_is_read_and_nothing_else() -> None:
     assert {tuple(rule) for rule in role["rules"]} == {("apiGroups", "resources", "verbs")}
 
 
+def test_who_deletes_profiles_may_list_pods_and_nothing_else() -> None:
+    (role,) = (one for one in rendered("profiles") if one["kind"] == "ClusterRole")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+    pod = agent("profiles")["spec"]["template"]["spec"]
+    container = container_of(agent("profiles"))
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert not {"hostPID", "hostNetwork", "hostIPC"} & set(pod)
+    paths = {one["hostPath"]["path"] for one in pod["volumes"] if "hostPath" in one}
+    assert paths == {"/var/lib/kubelet/seccomp"}
+
+
 def test_no_other_role_is_there() -> None:
     roles = {(one["kind"], one["metadata"]["name"]) for _, one in objects()
              if one["kind"].endswith(("Role", "RoleBinding"))}  # fmt: skip
     assert roles == {
         ("ClusterRole", "ethogram-agent"), ("ClusterRoleBinding", "ethogram-agent"),
+        ("ClusterRole", "ethogram-profiles"), ("ClusterRoleBinding", "ethogram-profiles"),
     }  # fmt: skip
+    removal = (DEPLOY / "kubernetes/remove").read_text()
+    assert all(name in removal for _, name in roles)
 
 
 @pytest.mark.parametrize("place", AGENTS)
