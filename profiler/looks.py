@@ -12,7 +12,7 @@ from profiler.ring import Records
 __all__ = ["Looks"]
 
 # What a program does at once belongs together: it is told together, and looked at once.
-GATHER_NS = 3_000_000
+GATHER_NS = 2_000_000
 # Processor time for looks: of one instance, and of all. What comes of a look makes it cheaper.
 SHARE, ROOM_NS = 0.02, 300_000_000
 SHARE_OF_ALL, ROOM_OF_ALL_NS = 0.25, 2_000_000_000

@@ -165,9 +165,14 @@ def runs(rows: pa.Table, names: str) -> Mask:
     program = pc.or_kleene(
         base_name_is(rows.column("exe_path"), names), base_name_is(rows.column("script"), names)
     )
-    multi = base_name_is(rows.column("exe_path"), MULTI_CALL)
+    multi = _is_multi(rows)
     called = rf"^-?(?:[^\x00]*/)?(?:(?:{MULTI_CALL})\x00)?(?:[^\x00]*/)?(?:{names})(?:\x00|$)"
     return pc.or_kleene(program, among(rows, multi, lambda some: matching(words(some), called)))
+
+
+@once_a_table
+def _is_multi(rows: pa.Table) -> Mask:
+    return base_name_is(rows.column("exe_path"), MULTI_CALL)
 
 
 @once_a_table
@@ -179,13 +184,19 @@ def words(rows: pa.Table) -> pa.ChunkedArray:
 @once_a_table
 def stream_is(rows: pa.Table, descriptor: int, kind: str) -> pa.BooleanArray:
     """Return which processes have a *kind* of file as standard stream *descriptor*."""
-    lists = pa.concat_arrays(rows.column("stdio").chunks) if rows.num_rows else None
-    if lists is None:
-        return pa.array([], pa.bool_())
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    places = np.cumsum(lengths, dtype=np.int64) - lengths + descriptor
-    members = lists.flatten().cast(pa.string())
+    lengths, ends, members = _streams(rows)
+    places = ends - lengths + descriptor
     return pc.equal(members.take(pa.array(places, mask=lengths <= descriptor)), kind)
+
+
+@once_a_table
+def _streams(rows: pa.Table) -> tuple[np.ndarray, np.ndarray, pa.Array]:
+    """Return how many standard streams each process has, where they end, and all of them."""
+    if not rows.num_rows:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), pa.array([], pa.string())
+    lists = pa.concat_arrays(rows.column("stdio").chunks)
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    return lengths, np.cumsum(lengths, dtype=np.int64), lists.flatten().cast(pa.string())
 
 
 @once_a_table
@@ -261,5 +272,6 @@ def word_is(column: pa.ChunkedArray, *words: str) -> Mask:
 
 def truth(mask: Mask) -> pa.BooleanArray:
     """Return *mask* as one array without nulls: what is not known is no match."""
-    filled = pc.fill_null(mask, fill_value=False)
-    return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
+    if isinstance(mask, pa.ChunkedArray):
+        mask = mask.chunk(0) if mask.num_chunks == 1 else mask.combine_chunks()
+    return pc.fill_null(mask, fill_value=False) if mask.null_count else mask

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from ethogram.contracts.arrow import enum_dictionary
 from ethogram.contracts.syscall_names import name_of
 from ethogram.contracts.tables import ENUMS, TABLES
+from ethogram.indicators.predicates import once_a_table
 
 __all__ = ["completed", "refused_operations"]
 
@@ -111,12 +112,17 @@ def refused_operations(denied: pa.Table) -> pa.Table:
 
 def _with_instances(rows: pa.Table, instances: pa.Table) -> pa.Table:
     found = _index_of(rows.column("instance"), instances.column("instance"))
-    bits = pa.array(
-        [_namespace_bits(names) for names in instances.column("host_namespaces").to_pylist()],
-        pa.uint32(),
-    )
+    bits, are_containers = _what_they_are(instances)
     rows = rows.append_column("instance_namespace_bits", bits.take(found))
-    return rows.append_column("instance_is_container", _are_containers(instances, bits).take(found))
+    return rows.append_column("instance_is_container", are_containers.take(found))
+
+
+@once_a_table
+def _what_they_are(instances: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Return the bits of the namespaces of *instances*, and which are containers."""
+    names = instances.column("host_namespaces").to_pylist()
+    bits = pa.array([_namespace_bits(one) for one in names], pa.uint32())
+    return bits, _are_containers(instances, bits)
 
 
 def _are_containers(instances: pa.Table, bits: pa.Array) -> pa.Array:
