@@ -20,10 +20,11 @@ from profiler.barrier import KEEPS_ORDER, barrier
 from profiler.libbpf import Map
 from profiler.wire import checked, foreign
 
-__all__ = ["STRUCT_OF", "Records", "Ring", "parse"]
+__all__ = ["STRUCT_OF", "Records", "Ring", "parse", "with_small_as_one"]
 
 _BUSY, _DISCARDED, _LENGTH = 1 << 31, 1 << 30, (1 << 30) - 1
 _HEADER = 8
+_SMALL, _MANY = 1000, 8  # records of a batch, and batches
 _CHUNK = 1 << 20  # read at once; the longest record is some 16 KiB
 
 STRUCT_OF = {
@@ -50,6 +51,16 @@ class Records:
 
     heads: np.ndarray
     tails: list[bytes]
+
+
+def with_small_as_one(batches: list[Records]) -> list[Records]:
+    """Return *batches* of one kind, the many small ones as one: each takes time to be asked."""
+    small = [batch for batch in batches if len(batch.tails) < _SMALL]
+    if len(small) < _MANY:
+        return batches
+    heads = np.concatenate([batch.heads for batch in small])
+    tails = [tail for batch in small for tail in batch.tails]
+    return [*(one for one in batches if len(one.tails) >= _SMALL), Records(heads, tails)]
 
 
 class Ring:

@@ -22,7 +22,7 @@ from profiler.losses import Losses, Lost
 from profiler.names import DnsRows, OnAnswer
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.registry import Registry
-from profiler.ring import Records
+from profiler.ring import Records, with_small_as_one
 from profiler.sets import PENDING, WANTED, Carried
 from profiler.sights import Sights, peer_of
 from profiler.sink import Sink
@@ -217,7 +217,7 @@ class WindowWriter:
         """Return copies of the paths that files with these keys may have."""
         if not len(keys):
             return []
-        batches = self._records[RecordKind.FILE]
+        batches = self._records[RecordKind.FILE] = with_small_as_one(self._records[RecordKind.FILE])
         found = (_chosen(b, np.isin(b.heads["fingerprint"], keys["fingerprint"])) for b in batches)
         return [batch for batch in found if batch.tails]
 
