@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from learner.anomaly import AnomalyModel
     from learner.windows import SteadyWindows
 
-__all__ = ["MIN_WINDOWS", "alerts_of", "held_out_blocks", "time_folds", "with_realised"]
+__all__ = [
+    "MIN_WINDOWS",
+    "alerts_of",
+    "held_out_blocks",
+    "time_folds",
+    "with_most_new",
+    "with_realised",
+]
 
 MIN_WINDOWS = 8
 FOLDS = 5
@@ -112,6 +119,23 @@ def with_realised(
         high=found.high * budget.seconds,
     )
     return alerts.model_copy(update={"realised": rate})
+
+
+def with_most_new(alerts: AlertBudget, windows: SteadyWindows) -> AlertBudget:
+    """Return *alerts* with the most sequences that are new in any held-out window.
+
+    Nothing is added where there is no threshold: the time is too short for the budget, or where no
+    sequences were recorded.
+    """
+    grams, folds = windows.grams, time_folds(windows)
+    if alerts.state != "ready" or not len(grams.ids) or len(np.unique(folds)) < 2:
+        return alerts
+    rows = np.repeat(np.arange(len(windows)), np.diff(grams.starts))
+    seen = np.zeros((FOLDS, len(grams.table)), np.bool_)
+    seen[folds[rows], grams.ids] = True
+    is_lone = seen.sum(axis=0) == 1
+    new = np.bincount(rows, is_lone[grams.ids], minlength=len(windows))
+    return alerts.model_copy(update={"most_new": int(new.max())})
 
 
 def _lacks(known: int, windows: SteadyWindows, budget: Budget) -> float:

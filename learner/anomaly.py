@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ethogram.contracts.baseline import Baseline, ModelReference
 from ethogram.errors import BaselineError
 from learner import model_file
-from learner.alerts import MIN_WINDOWS, alerts_of, time_folds, with_realised
+from learner.alerts import MIN_WINDOWS, alerts_of, time_folds, with_most_new, with_realised
 from learner.budget import Budget
 from learner.calibration import Calibration
 from learner.parallel import Told, mapped, untold
@@ -142,7 +142,7 @@ def modelled(
     import sklearn  # noqa: PLC0415
 
     model, data = fit_model(windows)
-    alerts = alerts_of(windows, model.ensemble.held_out, wanted)
+    alerts = with_most_new(alerts_of(windows, model.ensemble.held_out, wanted), windows)
     reference = ModelReference(
         file=file,
         sha256=hashlib.sha256(data).hexdigest(),

@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["ABSENT", "MAP_BITS", "ORDER", "GramVocabulary", "GramWindows", "distinct", "hashed"]
+__all__ = [
+    "ABSENT",
+    "MAP_BITS",
+    "ORDER",
+    "GramVocabulary",
+    "GramWindows",
+    "distinct",
+    "hashed",
+    "map_of",
+]
 
 ORDER = 6
 MAP_BITS = 16
@@ -186,20 +195,39 @@ def _numbers(calls: Symbols, symbols: Symbols) -> list[npt.NDArray[np.uint64]]:
 def hashed(windows: GramWindows, *, bits: int = MAP_BITS) -> sp.csr_array:
     """Return a row for each window over the slots of a map: each sequence counts in two of them.
 
-    A sequence is taken for known where both its slots are. Both are parts of one 64-bit hash, six
-    multiplications and a mix of their result, which a kernel program can compute.
+    A sequence is taken for known where both its slots are.
     """
-    value = np.full(len(windows.table), 0xCBF29CE484222325, np.uint64)
+    slots = _slots(windows.table, bits)
+    one, two = (_matrix(windows, each[windows.ids], 1 << bits) for each in slots)
+    return sp.csr_array(one + two)
+
+
+def map_of(table: Symbols) -> bytes:
+    """Return the map in which both slots of each sequence of *table* are set, as the kernel has it.
+
+    Slot *n* is bit `n % 8` of byte `n // 8`.
+    """
+    is_set = np.zeros(1 << MAP_BITS, np.uint8)
+    for each in _slots(table, MAP_BITS):
+        is_set[each] = 1
+    return np.packbits(is_set, bitorder="little").tobytes()
+
+
+def _slots(table: Symbols, bits: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the two slots of each sequence of *table*.
+
+    They are parts of one 64-bit hash, six multiplications and a mix of their result, as
+    bpf/gram_hash.h computes it.
+    """
+    value = np.full(len(table), 0xCBF29CE484222325, np.uint64)
     for position in range(ORDER):
-        value ^= windows.table[:, position].astype(np.uint64)
+        value ^= table[:, position].astype(np.uint64)
         value *= np.uint64(0x9E3779B97F4A7C15)
         value ^= value >> np.uint64(32)
     value *= np.uint64(0xFF51AFD7ED558CCD)  # MurmurHash3's: the low bits reach the high ones
     value ^= value >> np.uint64(33)
     mask = np.uint64((1 << bits) - 1)
-    slots = (value & mask, (value >> np.uint64(32)) & mask)
-    one, two = (_matrix(windows, each.astype(np.int64)[windows.ids], 1 << bits) for each in slots)
-    return sp.csr_array(one + two)
+    return (value & mask).astype(np.int64), ((value >> np.uint64(32)) & mask).astype(np.int64)
 
 
 def _matrix(windows: GramWindows, column: npt.NDArray[np.int64], width: int) -> sp.csr_array:

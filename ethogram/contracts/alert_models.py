@@ -34,7 +34,8 @@ class AlertBudget(Frozen):
     *threshold* are flagged; held-out *seconds* had *episodes* of them, and *expected* are to come
     in the time of the budget. `insufficient`: no threshold keeps the budget before *needs_seconds*
     more were watched. *realised* is absent where the time is too short to part it into earlier and
-    later; *realised_needs_seconds* more are needed for that.
+    later; *realised_needs_seconds* more are needed for that. *most_new*: so many sequences of calls
+    had one held-out window at most that no other stretch of time had.
     """
 
     budget: Text
@@ -46,6 +47,7 @@ class AlertBudget(Frozen):
     needs_seconds: Real | None = None
     realised: RealisedRate | None = None
     realised_needs_seconds: Real | None = None
+    most_new: Count | None = None
 
     @model_validator(mode="after")
     def _a_threshold_is_ready(self) -> Self:

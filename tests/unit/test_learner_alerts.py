@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ethogram.contracts.baseline import AlertBudget
-from learner.alerts import alerts_of, with_realised
+from learner.alerts import alerts_of, with_most_new, with_realised
 from learner.anomaly import AnomalyModel, fit_model
 from learner.budget import Budget
 from learner.grams import GramWindows
@@ -88,3 +88,28 @@ def test_the_order_of_recordings_changes_nothing() -> None:
         of_counts(steady(ROWS, seed=seed, instance=name)) for seed, name in ((1, "a"), (2, "b"))
     ]
     assert told(joined(parts), "1/min") == told(joined(parts[::-1]), "1/min")
+
+
+def with_traces(windows: SteadyWindows, at: int, calls: list[int]) -> SteadyWindows:
+    """Return *windows*, each with one order of calls; window *at* makes *calls* after it."""
+    traces = [np.array([0, 1, 3] * 4 + (calls if n == at else [])) for n in range(len(windows))]
+    return SteadyWindows(windows.index, windows.calls, windows.counts, GramWindows.of_calls(traces))
+
+
+def test_how_many_new_sequences_a_held_out_window_had_is_said() -> None:
+    ready = AlertBudget(budget="1/min", state="ready", threshold=-1.0, seconds=500)
+    windows = with_traces(steady(ROWS), 60, [59, 101, 59])
+    assert with_most_new(ready, windows).most_new == 3
+    assert with_most_new(ready, with_traces(steady(ROWS), 60, [])).most_new == 0
+    # What other stretches of time have is not new, and what the same one has is.
+    twice = joined([windows, with_traces(steady(ROWS, instance="b"), 61, [59, 101])])
+    assert with_most_new(ready, twice).most_new == 3
+    late = joined([windows, with_traces(steady(ROWS, instance="b"), 90, [59, 101])])
+    assert with_most_new(ready, late).most_new == 1
+
+
+def test_where_there_is_no_threshold_or_no_sequence_it_is_not() -> None:
+    lacks = AlertBudget(budget="1/week", state="insufficient", seconds=500)
+    assert with_most_new(lacks, steady(ROWS)).most_new is None
+    ready = AlertBudget(budget="1/min", state="ready", threshold=-1.0, seconds=500)
+    assert with_most_new(ready, of_counts(steady(ROWS))).most_new is None
