@@ -66,6 +66,7 @@ enum news {
 	NEWS_UNIX,
 	NEWS_PRIVILEGE,
 	NEWS_DENIED,
+	NEWS_GRAM,
 };
 
 enum action {
@@ -429,6 +430,10 @@ struct denied_key {
 	__u32 has_errno;
 };
 
+#define GRAM_SEEN 1
+#define GRAM_NEW (1u << 16) // the slot's known ones do not have it
+
+// Value of map grams: GRAM_SEEN or GRAM_NEW.
 struct gram_key {
 	// Bits 60-62 hold the architecture; six numbers of ten bits, newest lowest.
 	__u64 gram;
@@ -541,6 +546,8 @@ struct scope {
 	__u64 calls[NATIVE_CALLS / 64]; // that its baseline allows
 	__u64 capabilities; // whose use is not told of, because its baseline allows it
 	__u32 is_muted;
+	__u32 grams;	  // which of known_grams has the sequences of calls that are known; 0: none
+	__u32 grams_new;  // as many others are no news in a window
 	__u32 pad;
 };
 
@@ -568,7 +575,7 @@ _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct news_record) == 24, "mirrored by contracts/events.py");
-_Static_assert(sizeof(struct scope) == 88, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct scope) == 96, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct unix_key) == 128, "mirrored by contracts/events.py");

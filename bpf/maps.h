@@ -4,6 +4,7 @@
 #define ETHOGRAM_MAPS_H
 
 #include "events.h"
+#include "gram_hash.h"
 #include "kernel.h"
 
 // --- configuration: set before loading ------------------------------------------------------
@@ -22,6 +23,8 @@ const volatile __u32 quota_arguments = 256; // different ones; how often each ca
 const volatile __u32 quota_packets = 5000;
 const volatile __u32 tells_news; // 1: what is done for the first time is told at once
 const volatile __u32 quota_news = 512;
+const volatile __u32 knows_grams; // 1: known_grams is filled, and others are told
+const volatile __u32 quota_grams_told = 16;
 const volatile __u32 quota_life = 50000; // execs that succeed or fail, and forks
 
 // Is there a bpf_rdonly_cast? Linux commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast")
@@ -226,6 +229,8 @@ enum quota {
 	QUOTA_LIFE,
 	QUOTA_ARGUMENTS,
 	QUOTA_NEWS,
+	QUOTA_GRAMS_NEW,
+	QUOTA_GRAMS_TOLD,
 	QUOTA_KINDS
 };
 struct slot_usage {
@@ -249,6 +254,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct scope);
 } scopes SEC(".maps");
+
+// Sequences of calls that a model knows, two bits for each. User space fills it; 0 stays empty.
+struct gram_map {
+	__u64 bits[(1 << GRAM_MAP_BITS) / 64];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 128);
+	__type(key, __u32);
+	__type(value, struct gram_map);
+} known_grams SEC(".maps");
 
 // Sets and counters of a window; user space drains and deletes. Each has room for three times what
 // one slot may make.

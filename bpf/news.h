@@ -37,7 +37,8 @@ __noinline int is_news(__u32 slot, __u32 news, __u64 hash)
 }
 
 // Tell of the entry with this *key*, which is in its set by now. Of what does not fit nothing is lost.
-static __always_inline void send_news(__u32 slot, __u16 news, const void *key, __u16 size)
+static __always_inline void put_news(__u32 slot, __u16 news, const void *key, __u16 size,
+				     bool is_urgent)
 {
 	struct {
 		struct news_record head;
@@ -55,9 +56,15 @@ static __always_inline void send_news(__u32 slot, __u16 news, const void *key, _
 	room->head.key_size = size;
 	if (size)
 		__builtin_memcpy(room->key, key, size);
-	flags = is_woken ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP;
-	is_woken = 1;
+	flags = is_woken || !is_urgent ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP;
+	if (is_urgent)
+		is_woken = 1;
 	bpf_ringbuf_submit(room, flags);
+}
+
+static __always_inline void send_news(__u32 slot, __u16 news, const void *key, __u16 size)
+{
+	put_news(slot, news, key, size, true);
 }
 
 // The words of a key but the one that has slot and window.
@@ -147,6 +154,32 @@ __noinline int tell_call(__u32 slot, __u32 nr, __u16 arch, __u16 news)
 	if (is_news(slot, news, (__u64)arch << 32 | nr))
 		send_news(slot, news, &key, sizeof(key));
 	return 0;
+}
+
+// Does the model of the slot's workload know this sequence of calls? Where there is none, it does.
+__noinline int is_known_gram(__u64 gram, __u32 slot)
+{
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &slot);
+	struct gram_map *known;
+	__u32 number;
+
+	if (!scope || !scope->grams)
+		return 1;
+	number = scope->grams;
+	known = bpf_map_lookup_elem(&known_grams, &number);
+	return known ? has_gram(known->bits, gram) : 1;
+}
+
+// A sequence that the slot's model does not know. Some come by chance: they are no news. Nobody is
+// woken for those beyond, who empties the rings finds the first of them.
+static __always_inline void tell_gram(struct gram_key *key)
+{
+	struct scope *scope = bpf_map_lookup_elem(&scopes, &key->slot);
+
+	if (!scope || scope->is_muted || has_quota(key->slot, QUOTA_GRAMS_NEW, scope->grams_new))
+		return;
+	if (has_quota(key->slot, QUOTA_GRAMS_TOLD, quota_grams_told))
+		put_news(key->slot, NEWS_GRAM, key, sizeof(*key), false);
 }
 
 // What is a record of its own, and in the ring already.

@@ -9,9 +9,7 @@
 #include "socket_calls.h"
 #include "unusual.h"
 
-#define GRAM_BITS 10
 #define GRAM_MASK ((1ull << 60) - 1)
-#define GRAM_OTHER 1022 // a number that ten bits cannot hold; 1023 is "no call yet"
 #define RESTART_FIRST 512
 
 #define LOOKED_AT_CALLS(X, w) OPERATION_CALLS(X, w) CHANGE_CALLS(X, w) SOCKET_CALLS(X, w)
@@ -111,7 +109,7 @@ static __always_inline void count_call(struct pt_regs *regs, __u32 slot, __u32 n
 __noinline int report_gram(__u64 gram, __u32 slot)
 {
 	struct gram_key key = {};
-	__u32 one = 1;
+	__u32 value = GRAM_SEEN;
 
 	key.gram = gram;
 	key.slot = slot;
@@ -120,8 +118,14 @@ __noinline int report_gram(__u64 gram, __u32 slot)
 		return 0;
 	if (!take_quota(slot, QUOTA_GRAMS, quota_grams, PLACE_NGRAMS))
 		return 1;
-	if (!bpf_map_update_elem(&grams, &key, &one, BPF_NOEXIST) ||
-	    bpf_map_lookup_elem(&grams, &key))
+	if (knows_grams && !is_known_gram(gram, slot))
+		value = GRAM_NEW;
+	if (!bpf_map_update_elem(&grams, &key, &value, BPF_NOEXIST)) {
+		if (value == GRAM_NEW)
+			tell_gram(&key);
+		return 0;
+	}
+	if (bpf_map_lookup_elem(&grams, &key))
 		return 0;
 	count_loss(slot, LOSS_MAP_FULL, PLACE_NGRAMS, 1);
 	return 1;

@@ -127,7 +127,7 @@ class Judge:
         if self._events:
             self._events.take(live, now_ns, between)
         if self._anomalies:
-            self._anomalies.take(live, instances)
+            self._anomalies.take(live, instances, (began_ns, now_ns))
             self.tell_anomalies(now_ns)
             between()
         self._tree.forget_ended(began_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from detector.library import Known
 from detector.live import Live
 from detector.watched import Watched
 from ethogram.contracts.capabilities import capability_number
+from profiler.loaders.base import KnownGrams
 from profiler.passing import PassedTable
 
 __all__ = ["Pushdown"]
@@ -28,8 +29,8 @@ _PEERS_NS = 60 * 10**9
 class Kernel(Protocol):
     """What a session does with it, by number of the instance."""
 
-    def push(self, calls: Mapping[int, bytes | None]) -> None:
-        """Take each instance's allowed calls, a bitmap; None: nobody judges it."""
+    def push(self, calls: Mapping[int, bytes | None], grams: Mapping[int, KnownGrams]) -> None:
+        """Take each instance's allowed calls, None: nobody judges it, and its known *grams*."""
 
 
 class Passes(Protocol):
@@ -46,7 +47,7 @@ class Passes(Protocol):
 
 
 class Pushdown:
-    """Keeps *kernel* told of what is allowed whom."""
+    """Keeps *kernel* told of what is allowed whom, and which *grams* are known of whom."""
 
     def __init__(
         self,
@@ -54,8 +55,10 @@ class Pushdown:
         kernel: Kernel,
         passes: Passes,
         tables: Collection[PassedTable] = ("files", "network"),
+        grams: Callable[[], Mapping[int, KnownGrams]] = dict,
     ) -> None:
         self._watched = watched
+        self._grams = grams
         self._kernel = kernel
         self._passes = passes
         self._tables = tables
@@ -72,7 +75,8 @@ class Pushdown:
             {
                 number: self._calls_of(judged[number]) if number in judged else None
                 for number in self._watched.known_instances()
-            }
+            },
+            self._grams(),
         )
 
     def let_pass(self, live: Live, troubled: Collection[tuple[int, str]]) -> None:

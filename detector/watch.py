@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, get_args
@@ -44,6 +44,7 @@ from profiler.window import WindowReport
 
 if TYPE_CHECKING:
     from profiler.keeping import BesideWatch
+    from profiler.loaders.base import KnownGrams
     from profiler.options import Keeping
     from profiler.telemetry.reading import WatchReading
     from profiler.telemetry.telemetry import Telemetry
@@ -179,6 +180,7 @@ class _Watcher:
             self._anomalies = Anomalies(
                 Scorer(memory_bytes=self._options.anomaly_bytes),
                 window_s=self._options.window_ms / 1000,
+                new_grams=session.new_grams,
             )
         self._judge = Judge(
             self._watched, self._tell, self._tally,
@@ -195,7 +197,9 @@ class _Watcher:
             self._unknown = UnknownWorkloads(self._watched, self._judge.findings)
         if loader == "core":
             tables: tuple[PassedTable, ...] = ("files",) if self._events else ("files", "network")
-            self._pushdown = Pushdown(self._watched, session, session.passing, tables)
+            self._pushdown = Pushdown(
+                self._watched, session, session.passing, tables, self._known_grams
+            )
             if not self._events:  # else processes are told at once
                 self._programs = PlainPrograms(self._watched, session.allowed)
         manifest = first_manifest(self._options, session.facts, session.clock)
@@ -286,6 +290,9 @@ class _Watcher:
             workloads=counted,
             watch=self._reading(),
         )
+
+    def _known_grams(self) -> Mapping[int, KnownGrams]:
+        return self._anomalies.known_grams if self._anomalies else {}
 
     def _reading(self) -> WatchReading:
         return replace(

@@ -52,7 +52,7 @@ class SessionOptions:
     error. *tell* takes lines on what went wrong beside, once each. *is_recorded*: every row is
     wanted, whatever is known of it. *all_rows*: rows of processes and connections are wanted of who
     behaves, too. *looks*: what is done for the first time is handed on at once, before its window
-    ends.
+    ends; *knows_grams*: so are sequences of calls that a model does not know.
     """
 
     targets: Targets
@@ -72,6 +72,7 @@ class SessionOptions:
     is_recorded: bool = False
     all_rows: bool = False
     looks: bool = False
+    knows_grams: bool = False
 
     @property
     def node(self) -> str | None:

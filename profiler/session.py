@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from ethogram.contracts.events import NATIVE_CALLS, RecordKind
+import numpy as np
+
+from ethogram.contracts.events import RecordKind
 from ethogram.contracts.manifest import Program, Stopped
 from ethogram.errors import PreflightError
 from profiler import privileges
@@ -23,7 +25,7 @@ from profiler.identity.inventory import Inventory
 from profiler.identity.resolver import Resolver
 from profiler.identity.runtimes import version_of
 from profiler.loaders import attach_loader
-from profiler.loaders.base import KernelConfig, Loader
+from profiler.loaders.base import KernelConfig, KnownGrams, Loader
 from profiler.loaders.optional import OPTIONAL_PROGRAMS
 from profiler.loading import load_rest
 from profiler.looks import Looks
@@ -34,6 +36,7 @@ from profiler.passing import Passing
 from profiler.preamble import redactor, write_ready
 from profiler.processes import ExecIds, Executables, Processes
 from profiler.pulse import Pulse
+from profiler.pushed import Pushed, by_instance
 from profiler.registry import Registry
 from profiler.ring import Records
 from profiler.sink import Sink
@@ -104,7 +107,7 @@ class Session:
         self._writer: WindowWriter | None = None
         self._command: CommandRun | None = None
         self._silenced: set[int] = set()
-        self._pushed: dict[int, bytes | None] = {}  # by slot
+        self._pushed = Pushed()
         self.passing = Passing(self._registry)
         self._window_began = 0
         self._polls = 0
@@ -194,6 +197,7 @@ class Session:
                 tier=options.tier,
                 startup_ns=options.startup_ms * 1_000_000,
                 tells_news=options.looks,
+                knows_grams=options.knows_grams,
             ),
             self._opened,
         )
@@ -399,18 +403,17 @@ class Session:
             on_window(report)
         give_back_memory()
 
-    def push(self, calls: Mapping[int, bytes | None]) -> None:
-        """Tell the kernel side what is no news of an instance: *calls*, or None for anything."""
-        for slot in self._registry.slots.values():
-            number = slot.instance.number
-            if number not in calls or slot.instance.verdict != "wanted":
-                continue
-            allowed = calls[number]
-            if slot.number not in self._pushed or self._pushed[slot.number] != allowed:
-                self._pushed[slot.number] = allowed
-                self._attached.push(
-                    slot.number, allowed or bytes(NATIVE_CALLS // 8), is_muted=allowed is None
-                )
+    def push(self, calls: Mapping[int, bytes | None], grams: Mapping[int, KnownGrams]) -> None:
+        """Tell the kernel side what is no news of an instance: *calls*, or None for anything.
+
+        Sequences of calls that its *grams* do not have are told of.
+        """
+        self._pushed.push(self._attached, self._registry.slots.values(), calls, grams)
+
+    def new_grams(self) -> dict[int, np.ndarray]:
+        """Return by instance what its *grams* did not have, of what was handed on last."""
+        assert self._writer is not None
+        return by_instance(self._writer.new_grams, self._registry.slots)
 
     def renew_news(self) -> None:
         """Have everything told as new once more: what is allowed has changed."""
@@ -432,8 +435,8 @@ class Session:
         for instance in self._registry.ended(before):
             slots = self._registry.forget(instance)
             self._silenced.discard(instance.cgroup_id)
+            self._pushed.forget(slots)
             for number in slots:
-                self._pushed.pop(number, None)
                 self.passing.forget(number)
             for cgroup_id, mntns in instance.kernel_keys:
                 is_gone = cgroup_id == instance.cgroup_id

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ethogram.contracts.events import RecordKind
+from ethogram.contracts.events import GRAM_NEW, STRUCTS, RecordKind
 from ethogram.contracts.flags import CHANGES
 from ethogram.contracts.flags import is_open as opens
 from ethogram.contracts.tables import ENUMS
@@ -95,6 +95,8 @@ class WindowWriter:
         self._losses = Losses(registry)
         self._activity: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
         self._plain = {} if plain is None else plain
+        # Keys of sequences that the workload's model does not know, of what was written last.
+        self.new_grams = np.zeros(0, STRUCTS["gram_key"].dtype)
         self.calls = 0
         self.lost = 0
         self.losses: Counter[tuple[str, str, str]] = Counter()
@@ -277,7 +279,9 @@ class WindowWriter:
         if len(keys := sets["denials"][0]):
             columns = assembly.denied_columns(keys, sets["denials"][1], ids)
             self._append("denied", self._keyed(keys) | columns)
-        if len(keys := sets["grams"][0]):
+        keys, values = sets["grams"]
+        self.new_grams = keys[values >= GRAM_NEW]
+        if len(keys):
             self._append("ngrams", self._keyed(keys) | assembly.ngrams_columns(keys))
         if len(keys := sets["privileges"][0]):
             columns = assembly.privileges_columns(keys, sets["privileges"][1], ids)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from detector.anomaly.new_sequences import Found, NewSequences, known_grams
 from detector.anomaly.pieces import Piece, Rest, Rows
 from detector.anomaly.replies import Loaded, Refused, Reply, Scored, Strange
 from detector.anomaly.scorer import Scorer, Wanted
+from detector.anomaly.sightings import sighting_of, sighting_of_new
 from detector.anomaly.sums import TOO_LONG
 from detector.library import Known
 from detector.options import AnomalyStatus, ModelStatus
 from detector.sighting import Sighting
-from ethogram.contracts.escape import escape, printable
-from ethogram.contracts.finding import Severity, WorkloadState
+from ethogram.contracts.escape import printable
+from ethogram.contracts.finding import WorkloadState
+from profiler.loaders.base import KnownGrams
 
 __all__ = ["Anomalies"]
 
-RULE = "anomaly-calls"
-TITLE = "Calls unlike those that were learnt"
 _PIECE_NS = 100_000_000  # windows that are shorter, because something new ended them, go together
-_RARE = 1.0
-_TOLD = 3
-_CLEAR: frozenset[WorkloadState] = frozenset({"ok"})
 _States = Callable[[int], WorkloadState | None]
 
 
@@ -33,16 +33,28 @@ class _Model:
     number: int
     wanted: Wanted
     status: ModelStatus
+    known: KnownGrams | None = None
 
 
 class Anomalies:
     """Has *scorer* ask the models of the baselines that apply. `close` in every case.
 
-    A window of the watch is *window_s* long at most.
+    A window of the watch is *window_s* long at most. *new_grams* says of what was just handed on
+    which sequences models do not know, by instance, where the kernel was told `known_grams`.
     """
 
-    def __init__(self, scorer: Scorer, *, window_s: float) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        *,
+        window_s: float,
+        new_grams: Callable[[], Mapping[int, np.ndarray]] = dict,
+    ) -> None:
         self._scorer = scorer
+        self._new_grams = new_grams
+        self._new = NewSequences()
+        self._found: list[Found] = []
+        self.known_grams: dict[int, KnownGrams] = {}  # by instance
         self._window_s = window_s
         self._models: dict[tuple[str, str], _Model] = {}
         self._by_number: dict[int, _Model] = {}
@@ -52,21 +64,32 @@ class Anomalies:
         self._rest = Rest()
         self._waiting: Piece | None = None
         self._told: set[tuple[int, int]] = set()  # instances with a model of which an episode was
+        # And of which its new sequences were before, and what they were about.
+        self._early: dict[tuple[int, int], str] = {}
         self._scored = self._withheld = 0
 
     def start(self) -> None:
         """Begin to ask, once privileges are dropped."""
         self._scorer.start()
 
-    def take(self, live: Rows, instances: Mapping[int, Known | None]) -> None:
-        """Hand over what *live* shows of *instances* that have a model, once its window ended."""
+    def take(
+        self, live: Rows, instances: Mapping[int, Known | None], span: tuple[int, int]
+    ) -> None:
+        """Hand over what *live* shows of *instances* that have a model, once its window ended.
+
+        *span*: when it began, and has ended or has come to, UTC.
+        """
         asked = self._asked(instances)
-        if not live.window("windows").num_rows:
+        has_ended = live.window("windows").num_rows > 0
+        self._found += self._new.take(self._new_grams(), self.known_grams, span, is_end=has_ended)
+        self.known_grams = self._known(asked)
+        if not has_ended:
             if asked:
                 self._rest.add(live, asked)
             self._rest.miss(instances.keys() - asked.keys())
             return
         self._told = {key for key in self._told if key[0] in asked}
+        self._early = {key: one for key, one in self._early.items() if key in self._told}
         if not asked and self._waiting is None:
             self._pieces += 1  # what comes next does not follow what was there before
             self._rest = Rest()
@@ -85,6 +108,11 @@ class Anomalies:
 
         Of one whose calls were not all seen nothing is told.
         """
+        found, self._found = self._found, []
+        for one in found:
+            model = self._by_number.get(one.model)
+            if model is not None and state_of(one.instance) is not None:
+                yield sighting_of_new(one, model.wanted.reference)
         for reply in self._scorer.take():
             if not isinstance(reply, Strange):
                 self._note(reply)
@@ -94,7 +122,11 @@ class Anomalies:
                 key = (reply.instance, reply.model)
                 is_new = reply.is_new or key not in self._told
                 self._told.add(key)
-                yield _sighting(reply, model, state, count=int(is_new))
+                if is_new:
+                    self._note_about(reply)
+                about = self._early.get(key, reply.about)
+                count = int(is_new and key not in self._early)
+                yield sighting_of(reply, model.wanted.reference, state, about=about, count=count)
 
     def settle(self, patience_s: float) -> None:
         """Wait at most so long for what is still to be answered."""
@@ -117,6 +149,19 @@ class Anomalies:
     def close(self) -> None:
         """End the scorer."""
         self._scorer.close()
+
+    def _note_about(self, reply: Strange) -> None:
+        """Take note whether an episode is one of whose new sequences was told already."""
+        key = (reply.instance, reply.model)
+        self._early.pop(key, None)
+        about = self._new.about(*key, reply.first_ns, reply.last_ns)
+        if about is not None:
+            self._early[key] = about
+
+    def _known(self, asked: Mapping[int, int]) -> dict[int, KnownGrams]:
+        """Return what the models of the instances in *asked* know."""
+        known = ((instance, self._by_number[number].known) for instance, number in asked.items())
+        return {instance: one for instance, one in known if one is not None}
 
     # --- which models --------------------------------------------------------------------------
 
@@ -183,6 +228,18 @@ class Anomalies:
                 model.status = ModelStatus(before.baseline, before.model, "refused", why)
             else:
                 model.status = ModelStatus(before.baseline, before.model, "scoring")
+                model.known = self._map_of(model, reply)
+
+    def _map_of(self, model: _Model, reply: Loaded) -> KnownGrams | None:
+        alerts = model.wanted.reference.alerts
+        if reply.known is None or alerts is None or alerts.most_new is None:
+            return None
+        if model.known is not None:
+            return model.known  # of the scorer before: a digest has one map
+        return known_grams(
+            model.number, reply.known,
+            most_new=alerts.most_new, window_s=self._window_s, model_s=reply.seconds,
+        )  # fmt: skip
 
 
 def _insufficient(
@@ -194,48 +251,3 @@ def _insufficient(
         more = f": {needs_seconds:,.0f} s more of recordings are needed" if needs_seconds else ""
         why = f"what was learnt is too short for a threshold that keeps {budget}{more}"
     return ModelStatus(before.baseline, before.model, "insufficient", why)
-
-
-# --- what is told ---------------------------------------------------------------------------------
-
-
-def _sighting(
-    reply: Strange, model: _Model, state: WorkloadState, *, count: int
-) -> Sighting:  # fmt: skip
-    reference = model.wanted.reference
-    budget = reference.alerts.budget if reference.alerts else "its budget"
-    names = [escape(name) for name in reply.detectors[:_TOLD]]
-    by = f"; {' and '.join(names)} find it strangest" if names else ""
-    chance = f", p-value {reply.p_value:.1g}" if reply.p_value is not None else ""
-    reasons = [escape(reason) for reason in reply.reasons]
-    return Sighting(
-        layer="anomaly",
-        rule=RULE,
-        title=TITLE,
-        reason=f"its calls in {reply.seconds:g} s are stranger than the threshold that keeps "
-        f"{budget}{chance}{by}",
-        severity=_severity(reply, state),
-        attack=(),
-        instance=reply.instance,
-        phase="steady",
-        dimension="syscalls",
-        observed="; ".join(reasons) or "calls out of their usual proportions",
-        exe=None,
-        exec_id=None,
-        first_ns=reply.first_ns,
-        last_ns=reply.last_ns,
-        count=count,
-        identity=f"{reference.sha256} {escape(reply.about)}",
-        p_value=reply.p_value,
-        expected=tuple(escape(usual) for usual in reply.usual[:_TOLD]),
-        is_timed=False,  # it is of a whole window of the model, told when that was scored
-    )
-
-
-def _severity(reply: Strange, state: WorkloadState) -> Severity:
-    """Return medium for what is ten times rarer than what is just flagged, else low.
-
-    At the threshold the budget's episodes are expected of a workload that does nothing new. What a
-    baseline is too thin for, or another image does, may be strange and normal.
-    """
-    return "medium" if reply.beyond >= _RARE and state in _CLEAR else "low"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter
+from annotated_types import Len
+from pydantic import Base64Bytes, Field, TypeAdapter
 
 from ethogram.contracts.baseline_values import Count, Frozen, Real
 
 __all__ = ["REPLY", "Loaded", "Ready", "Refused", "Reply", "Scored", "Strange"]
 
+_MAP_BYTES = 1 << 13
 _Words = Annotated[str, Field(max_length=2000)]
+_Map = Annotated[Base64Bytes, Len(_MAP_BYTES, _MAP_BYTES)]
 _List = Annotated[tuple[_Words, ...], Field(max_length=32)]
 
 
@@ -21,11 +24,15 @@ class Ready(Frozen):
 
 
 class Loaded(Frozen):
-    """A model's windows are so many *seconds*; `insufficient`: it has no threshold."""
+    """A model's windows are so many *seconds*; `insufficient`: it has no threshold.
+
+    *known* is the map of the sequences that it knows, where new ones are told by their number.
+    """
 
     kind: Literal["loaded", "insufficient"]
     model: Count
     seconds: Real
+    known: _Map | None = None
 
 
 class Refused(Frozen):

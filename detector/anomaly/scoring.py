@@ -5,6 +5,7 @@ It runs in the scorer's process. Importing it loads scikit-learn and pandas.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,9 +20,9 @@ from ethogram.contracts.baseline import ModelReference
 from ethogram.errors import EthogramError
 from learner.anomaly import AnomalyModel, load_model
 from learner.explanation import Explanation, Reason, explain
-from learner.grams import GramWindows, distinct
+from learner.grams import GramWindows, distinct, map_of
 from learner.model_file import sample_in
-from learner.sample import window_seconds
+from learner.sample import read_sample, window_seconds
 from learner.windows import SteadyWindows
 
 __all__ = ["Scoring"]
@@ -51,6 +52,7 @@ class Scoring:
         try:
             model = load_model(data, reference)
             seconds = model.window_s or _sampled_s(data, reference.file)
+            known = _known(data, reference)
         except EthogramError as error:
             self._refuse(number, error.message)
         except MemoryError:
@@ -62,7 +64,7 @@ class Scoring:
                 loaded = _Loaded(model, model.threshold, round(seconds * 1e9))
                 self._models[number] = loaded
             state = "insufficient" if model.threshold is None else "loaded"
-            self._say({"kind": state, "model": number, "seconds": seconds})
+            self._say({"kind": state, "model": number, "seconds": seconds} | known)
 
     def forget(self, number: int) -> None:
         """Let go of a model."""
@@ -123,6 +125,14 @@ class Scoring:
                     **_rarity(loaded, score),
                 }
             )
+
+
+def _known(data: bytes, reference: ModelReference) -> dict[str, str]:
+    """Return the map of the sequences that were seen, where new ones are told by their number."""
+    if reference.alerts is None or reference.alerts.most_new is None:
+        return {}
+    sample = read_sample(sample_in(data, source=reference.file), source=reference.file)
+    return {"known": base64.b64encode(map_of(sample.grams.table)).decode()}
 
 
 def _sampled_s(data: bytes, source: str) -> float:

@@ -274,6 +274,7 @@ def _options(values: dict[str, Any], target: Chosen, storage: Storage | None) ->
         records_all=values["unknown_to"] is None,
         is_recorded=storage is not None,
         looks=True,
+        knows_grams=bool(anomaly_bytes(values)),
         **session_fields(values, target),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARCHES",
+    "GRAM_NEW",
     "NATIVE_CALLS",
     "NO_SLOT",
     "STRUCTS",
@@ -33,6 +34,8 @@ NO_SLOT = 0xFFFFFFFF
 NATIVE_CALLS = 512
 # `enum arch`: the order of ENUMS["arch"].
 ARCHES = ("x86_64", "i386", "x32", "aarch64", "arm")
+# Value of map `grams` for a sequence that the slot's model does not know; else 1.
+GRAM_NEW = 1 << 16
 
 
 class RecordKind(IntEnum):
@@ -64,6 +67,7 @@ class News(IntEnum):
     UNIX = 7
     PRIVILEGE = 8
     DENIED = 9
+    GRAM = 10
 
 
 class LossPlace(IntEnum):
@@ -326,7 +330,7 @@ _ALL = (
         ("u64", "number"),
         ("u64[8]", "calls"),
         ("u64", "capabilities"),
-        ("u32", "is_muted pad"),
+        ("u32", "is_muted grams grams_new pad"),
     ),
     _struct(
         "instance_key",

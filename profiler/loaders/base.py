@@ -12,7 +12,16 @@ from ethogram.contracts.events import STRUCTS, RecordKind
 from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records
 
-__all__ = ["CALLS", "PROGRAM", "Drained", "KernelConfig", "Loader", "ProgramState", "Tier"]
+__all__ = [
+    "CALLS",
+    "PROGRAM",
+    "Drained",
+    "KernelConfig",
+    "KnownGrams",
+    "Loader",
+    "ProgramState",
+    "Tier",
+]
 
 # `full`: every call on its entry and on its exit; `calls`: on its entry; `light`: not at all.
 Tier = Literal["full", "calls", "light"]
@@ -35,7 +44,8 @@ class KernelConfig:
     *startup_ns*: how long a workload's startup takes at most. *features*: what the kernel is taken
     to have, for the CO-RE loader; None: what it is found to have. *map_sizes*: entries of maps, or
     bytes of rings, that are to differ from what the object says. *tells_news*: what a workload does
-    for the first time is told at once, where the loader can.
+    for the first time is told at once, where the loader can. *knows_grams*: so are sequences of
+    calls that models do not know.
     """
 
     record_by_default: bool
@@ -47,6 +57,19 @@ class KernelConfig:
     features: KernelFeatures | None = None
     map_sizes: Mapping[str, int] = field(default_factory=dict)
     tells_news: bool = False
+    knows_grams: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGrams:
+    """The sequences of calls that model *number* knows, two of *bits* each, as it hashes them.
+
+    As many others as are *spared* are no news in a window.
+    """
+
+    number: int
+    spared: int
+    bits: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +162,16 @@ class Loader(Protocol):
         What is given out is no part of what `end_window` returns.
         """
 
-    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
-        """Tell of no *calls*, a bitmap, as news of *slot*, or of nothing at all."""
+    def push(
+        self, slot: int, calls: bytes, *, is_muted: bool, grams: KnownGrams | None = None
+    ) -> None:
+        """Tell of no *calls*, a bitmap, as news of *slot*, or of nothing at all.
+
+        Sequences that *grams* does not have get `GRAM_NEW` as their value; None: nobody's do.
+        """
+
+    def keep_grams(self, numbers: Collection[int]) -> None:
+        """Keep the sequences of these models; no slot has those of others any more."""
 
     def pass_capabilities(self, slot: int, allowed: int) -> None:
         """Neither tell of nor count the capabilities *allowed*, bits, that *slot* is granted."""

@@ -22,7 +22,7 @@ from ethogram.contracts.events import STRUCTS, RecordKind
 from ethogram.errors import CaptureError, PreflightError
 from profiler.grace import wait_for_programs
 from profiler.libbpf import Map, Program
-from profiler.loaders.base import Drained, KernelConfig, ProgramState
+from profiler.loaders.base import Drained, KernelConfig, KnownGrams, ProgramState
 from profiler.loaders.bcc_host import (
     bcc_module,
     headers_named,
@@ -285,8 +285,13 @@ class BccLoader:
         """Refuse: this loader has no news, and nobody asks it."""
         raise NotImplementedError
 
-    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
+    def push(
+        self, slot: int, calls: bytes, *, is_muted: bool, grams: KnownGrams | None = None
+    ) -> None:
         """Do nothing: this loader has no news."""
+
+    def keep_grams(self, numbers: Collection[int]) -> None:
+        """Do nothing: this loader sees no sequences."""
 
     def pass_capabilities(self, slot: int, allowed: int) -> None:
         """Do nothing: this loader tells of all."""

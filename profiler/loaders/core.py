@@ -17,13 +17,13 @@ from typing import Literal
 
 import numpy as np
 
-from ethogram.contracts.events import STRUCTS, RecordKind
+from ethogram.contracts.events import RecordKind
 from ethogram.errors import CaptureError, PreflightError
 from profiler.grace import wait_for_programs
 from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Btf, Link, Object, Program
 from profiler.loaders.attached import Attached
-from profiler.loaders.base import Drained, KernelConfig, ProgramState, Tier
+from profiler.loaders.base import Drained, KernelConfig, KnownGrams, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures
 from profiler.loaders.news import NewsReader
@@ -37,6 +37,7 @@ from profiler.loaders.optional import (
 from profiler.loaders.passed import PassedSets
 from profiler.loaders.passed_programs import PassedPrograms, programs_in
 from profiler.loaders.programs import BASE_PROGRAMS, not_missed, without_hook
+from profiler.loaders.scopes import Scopes
 from profiler.ring import Records, Ring
 
 __all__ = ["CoreLoader", "object_path"]
@@ -160,6 +161,7 @@ class CoreLoader:
                 "fast_bits": struct.pack("<I", config.fast_bits),
                 "startup_max_ns": struct.pack("<Q", config.startup_ns),
                 "tells_news": struct.pack("<I", config.tells_news),
+                "knows_grams": struct.pack("<I", config.knows_grams),
                 "has_exits": struct.pack("<I", "syscall_exit" in names),
             }
         )
@@ -173,6 +175,8 @@ class CoreLoader:
         if not config.tells_news:
             for name in ("told", "passed_programs", *PassedSets.MAPS):
                 opened.maps[name].resize(1)
+        if not config.knows_grams:
+            opened.maps["known_grams"].resize(1)
         for name, program in opened.programs.items():
             program.set_autoload(name in names)
         try:
@@ -191,7 +195,7 @@ class CoreLoader:
             if not self._config.tells_news:
                 raise
             self.without_news = error.message
-            self._config = replace(self._config, tells_news=False)
+            self._config = replace(self._config, tells_news=False, knows_grams=False)
             self.programs = noted
             return self._loaded_taken(wanted)
 
@@ -249,6 +253,7 @@ class CoreLoader:
         self._switch_at = self._object.btf.variables(".bss")
         self._counters = Counters(maps, self._live)
         self._news = NewsReader(maps)
+        self._scopes = Scopes(maps)
         self._passed = PassedSets(maps, self._set_switch)
         self._passed_programs = PassedPrograms(
             maps["passed_programs"], lambda has_any: self._set_switch("passes_programs", has_any)
@@ -403,24 +408,19 @@ class CoreLoader:
         drained.programs = programs_in(news)
         return drained
 
-    def push(self, slot: int, calls: bytes, *, is_muted: bool) -> None:
+    def push(
+        self, slot: int, calls: bytes, *, is_muted: bool, grams: KnownGrams | None = None
+    ) -> None:
         """Write what is no news of a slot."""
-        self._describe(slot, calls=np.frombuffer(calls, "<u8"), is_muted=is_muted)
+        self._scopes.push(slot, calls, is_muted=is_muted, grams=grams)
 
     def pass_capabilities(self, slot: int, allowed: int) -> None:
         """Write which capabilities are neither told of nor counted in a slot."""
-        self._describe(slot, capabilities=allowed)
+        self._scopes.describe(slot, capabilities=allowed)
 
-    def _describe(self, slot: int, **fields: object) -> None:
-        """Write *fields* of what news are in a slot; the others stay."""
-        assert self._object is not None
-        scopes, key = self._object.maps["scopes"], struct.pack("<I", slot)
-        room = (c_char * scopes.value_size)()
-        if scopes.lookup_into(key, room):
-            scope = np.frombuffer(room.raw, STRUCTS["scope"].dtype).copy()
-            for name, value in fields.items():
-                scope[name] = value
-            scopes.update(key, scope.tobytes())
+    def keep_grams(self, numbers: Collection[int]) -> None:
+        """Let others have the places of models that are not asked any more."""
+        self._scopes.keep_grams(numbers)
 
     def renew_news(self) -> None:
         """Let what was told count as new."""

@@ -27,6 +27,7 @@ _SETS = {
     News.UNIX: "unix_flows",
     News.PRIVILEGE: "privileges",
     News.DENIED: "denials",
+    News.GRAM: "grams",
 }
 _COUNTED = ("calls", "connections", "tx_bytes", "rx_bytes")
 _KEY = STRUCTS["call_key"].dtype

@@ -32,9 +32,11 @@ def loader(request: pytest.FixtureRequest) -> Iterator[CoreLoader]:
     features = None
     if request.param == "plain":
         features = KernelFeatures(has_rdonly_cast=False, has_task_storage=False)
+    # As a watch has it, so that the verifier of each kernel sees all of it.
     config = KernelConfig(
-        record_by_default=False, recorder_tgid=os.getpid(), features=features, tells_news=True
-    )
+        record_by_default=False, recorder_tgid=os.getpid(), features=features, tells_news=True,
+        knows_grams=True,
+    )  # fmt: skip
     loader = CoreLoader(config)
     try:
         loader.attach(lambda: None)

@@ -1,16 +1,19 @@
-"""What is handed to models of a window, and what their answers become."""
+"""What is handed to models of a window, and what their answers become; what is new at once."""
 
 from __future__ import annotations
 
+import base64
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from detector.anomaly.frames import Frames
 from detector.anomaly.layer import Anomalies
+from detector.anomaly.new_sequences import known_grams, names_of
 from detector.anomaly.pieces import Piece
 from detector.anomaly.replies import REPLY, Loaded, Refused
 from detector.anomaly.scorer import Scorer
@@ -19,7 +22,7 @@ from detector.live import Live
 from ethogram.contracts.baseline import ModelReference, dump_baseline, load_baselines
 from ethogram.contracts.finding import Finding
 from tests.anomaly import SECOND, make_model
-from tests.recordings import WINDOW_NS, columns_of, make_manifest, shop_recording
+from tests.recordings import START_NS, WINDOW_NS, columns_of, make_manifest, shop_recording
 from tests.replay import Replay
 from tests.unit.test_detector_judge import write_baselines
 
@@ -27,6 +30,9 @@ pytestmark = pytest.mark.unit
 
 CHECKOUT, REPLICA = "checkout", 1
 GRAM = b"\x01\0" * 6
+MAP = bytes(1 << 13)
+# Five times read, then another call: ptrace first.
+PTRACED = np.array([101, *range(1, 40)], np.uint64)
 
 
 class Shop:
@@ -40,7 +46,8 @@ class Shop:
                 changed = baseline.model_copy(update={"model": reference})
                 file.write_text(dump_baseline(changed))
         self.scorer = Scorer()
-        self.anomalies = Anomalies(self.scorer, window_s=5.0)
+        self.new: dict[int, np.ndarray] = {}
+        self.anomalies = Anomalies(self.scorer, window_s=5.0, new_grams=lambda: self.new)
         self.replay = Replay(baselines, anomalies=self.anomalies)
         self.replay.recording(recording)
 
@@ -54,6 +61,26 @@ class Shop:
         }  # fmt: skip
         self.scorer.heard(REPLY.validate_python(whole | fields))
         return self.replay.rows(9)
+
+    def know(self) -> None:
+        """Have the model loaded; its windows had two new sequences at most."""
+        words = base64.b64encode(MAP).decode()
+        fields = {"kind": "loaded", "model": 1, "seconds": 5.0, "known": words}
+        self.scorer.heard(REPLY.validate_python(fields))
+        self.replay.rows(8)
+        self.replay.rows(9)
+
+    def sees(self, window: int, new: int, *, is_open: bool = False) -> list[Finding]:
+        """Have the kernel tell of *new* sequences in *window*; return what is told of them."""
+        before = len(self.replay.findings)
+        self.new = {REPLICA: PTRACED[:new]}
+        if is_open:
+            began = START_NS + window * WINDOW_NS
+            self.replay.live.look({"window": [window], "start": [began], "end": [began + SECOND]})
+        else:
+            self.replay.rows(window)
+        self.new = {}
+        return self.replay.findings[before:]
 
     def states(self) -> list[str]:
         return [model.state for model in self.anomalies.status().models]
@@ -123,7 +150,7 @@ def test_where_events_were_lost_it_stays_low(shop: Shop) -> None:
 def look(shop: Shop, instances: dict[int, Known | None], *, ended: bool, calls: int = 1) -> None:
     """Show a part of the window, of one call that *calls* were made of, or how it ended."""
     one = {"window": 8, "workload": 1, "instance": REPLICA, "phase": "steady"}
-    live = Live(make_manifest(), lambda live, _: shop.anomalies.take(live, instances))
+    live = Live(make_manifest(), lambda live, _: shop.anomalies.take(live, instances, (0, SECOND)))
     call = one | {"arch": "x86_64", "nr": 3, "name": "close", "calls": calls}
     live.append("syscalls", columns_of("syscalls", [call]))
     span = [{"window": 8, "start": 40 * SECOND, "end": 45 * SECOND}]
@@ -225,7 +252,7 @@ def test_of_whom_something_was_lost_no_time_counts(shop: Shop) -> None:
 
 def test_where_no_model_is_asked_looks_leave_nothing_behind() -> None:
     anomalies = Anomalies(Scorer(), window_s=5.0)
-    live = Live(make_manifest(), lambda live, _: anomalies.take(live, {}))
+    live = Live(make_manifest(), lambda live, _: anomalies.take(live, {}, (0, SECOND)))
     windows = {"window": [1], "start": [0], "end": [SECOND]}
     tracemalloc.start()
     try:
@@ -237,3 +264,81 @@ def test_where_no_model_is_asked_looks_leave_nothing_behind() -> None:
     finally:
         tracemalloc.stop()
         anomalies.close()
+
+
+@pytest.fixture
+def knowing(tmp_path: Path, reference: ModelReference) -> Iterator[Shop]:
+    """The shop, whose model never saw more than two new sequences in a window."""
+    assert reference.alerts is not None
+    alerts = reference.alerts.model_copy(update={"most_new": 2})
+    shop = Shop(tmp_path, reference.model_copy(update={"alerts": alerts}))
+    shop.know()
+    yield shop
+    shop.anomalies.close()
+
+
+def test_the_kernel_is_told_what_a_model_knows(knowing: Shop) -> None:
+    known = knowing.anomalies.known_grams[REPLICA]
+    assert (known.number, known.spared, known.bits) == (1, 2, MAP)
+    knowing.scorer.heard(Refused(kind="refused", model=1, reason="gone"))
+    knowing.replay.rows(10)
+    knowing.replay.rows(11)
+    assert knowing.anomalies.known_grams == {}
+
+
+def test_where_new_sequences_are_not_told_by_number_the_kernel_is_told_nothing(shop: Shop) -> None:
+    shop.scorer.heard(Loaded(kind="loaded", model=1, seconds=5.0))
+    shop.replay.rows(9)
+    shop.replay.rows(10)
+    assert shop.states() == ["scoring"]
+    assert shop.anomalies.known_grams == {}
+
+
+def test_more_new_sequences_than_were_learnt_are_a_finding(knowing: Shop) -> None:
+    assert knowing.sees(10, 2) == []
+    (found,) = knowing.sees(11, 3)
+    assert (found.layer, found.rule, found.severity) == ("anomaly", "anomaly-calls", "info")
+    assert found.workload.name == CHECKOUT
+    assert found.evidence.observed.startswith("read read read read read ptrace: new; ")
+    assert found.reason == (
+        "it makes 3 sequences of six calls in a window that were never learnt; no window had more "
+        "than 2 that were new when it was"
+    )
+    assert (found.phase, found.count, found.evidence.p_value) == ("steady", 1, None)
+
+
+def test_they_are_told_before_the_window_ends_and_their_windows_are_one_episode(
+    knowing: Shop,
+) -> None:
+    (first,) = knowing.sees(10, 1, is_open=True)  # beyond those two that are spared
+    assert "it makes more than 2 sequences" in first.reason
+    assert knowing.sees(10, 3) == knowing.sees(11, 5) == []
+    assert knowing.sees(12, 0) == knowing.sees(13, 9) == []
+    knowing.replay.judge.findings.tell_again(10**18, is_last=True)
+    assert (knowing.replay.findings[-1].fingerprint, knowing.replay.findings[-1].count) == (
+        first.fingerprint,
+        2,
+    )
+
+
+def test_what_the_model_says_of_the_same_time_is_the_same_finding(knowing: Shop) -> None:
+    (early,) = knowing.sees(10, 4)
+    at = START_NS + 10 * WINDOW_NS
+    (told,) = knowing.hear(first_ns=at, last_ns=at + WINDOW_NS, beyond=0.1)
+    assert (told.fingerprint, told.severity, told.count) == (early.fingerprint, "low", 1)
+    assert told.evidence.p_value == 1e-6
+    (other,) = knowing.hear(first_ns=at + 90 * SECOND, last_ns=at + 95 * SECOND)
+    assert other.fingerprint != early.fingerprint
+
+
+def test_longer_windows_may_have_more() -> None:
+    many = [known_grams(1, MAP, most_new=3, window_s=s, model_s=5.0).spared for s in (1, 5, 7)]
+    assert many == [3, 3, 5]
+
+
+def test_calls_are_named_by_their_architecture() -> None:
+    none_yet = 1023 << 50 | 1023 << 40
+    native, compat = (0 << 10) | 1, 1 << 60 | 1
+    assert names_of(none_yet | native) == "- - read read read write"
+    assert names_of(none_yet | compat) == "- - restart_syscall restart_syscall restart_syscall exit"
+    assert names_of(1022) == "read read read read read other"

@@ -9,6 +9,7 @@ import pytest
 
 from detector.anomaly.replies import REPLY, Loaded, Refused, Reply, Scored, Strange
 from detector.anomaly.scoring import Scoring
+from learner.grams import map_of
 from tests.anomaly import make_model, make_piece
 from tests.unit.test_learner_anomaly import CALLS, steady
 
@@ -54,7 +55,21 @@ def scoring(model: tuple[Any, bytes]) -> Heard:
 
 
 def test_a_model_says_how_long_its_windows_are(scoring: Heard) -> None:
-    assert scoring.said == [Loaded(kind="loaded", model=1, seconds=5.0)]
+    (said,) = scoring.said
+    assert isinstance(said, Loaded)
+    assert (said.kind, said.model, said.seconds) == ("loaded", 1, 5.0)
+
+
+def test_a_model_says_which_sequences_it_knows(scoring: Heard, model: tuple[Any, bytes]) -> None:
+    (said,) = scoring.said
+    assert isinstance(said, Loaded)
+    assert said.known == map_of(steady(120).grams.table)
+    assert sum(map(int.bit_count, said.known)) > 0
+    alerts = model[0].alerts.model_copy(update={"most_new": None})
+    other = Heard()
+    other.load(1, model[0].model_copy(update={"alerts": alerts}), model[1])
+    assert isinstance(other.said[0], Loaded)
+    assert other.said[0].known is None
 
 
 def test_what_was_learnt_is_not_strange(scoring: Heard) -> None:

@@ -16,6 +16,7 @@ from ethogram.contracts.syscall_names import number_of
 from ethogram.indicators.registry import indicators
 from learner.learn import learn
 from learner.summary import summarize
+from profiler.loaders.base import KnownGrams
 from tests.recordings import shop_recording
 from tests.replay import Replay
 from tests.unit.indicators.judging import seen
@@ -33,7 +34,8 @@ class _Kernel:
         self.passing: dict[str, set[int]] = {"files": set(), "network": set()}
         self.capabilities: Mapping[int, int] = {}
 
-    def push(self, calls: Mapping[int, bytes | None]) -> None:
+    def push(self, calls: Mapping[int, bytes | None], grams: Mapping[int, KnownGrams]) -> None:
+        self.grams = dict(grams)
         self.calls.update(calls)
 
     def pass_capabilities(self, allowed: Mapping[int, int]) -> None:
