@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,7 @@ class _Chosen:
     instances: pa.Array
     runtime_ids: tuple[str, ...]
     executables: pa.Array
+    only: tuple[str | None] | None = None  # the namespace whose addresses may have names
 
 
 def would_forget(directory: Path, wanted: Wanted) -> Removal:
@@ -67,10 +68,13 @@ def would_forget(directory: Path, wanted: Wanted) -> Removal:
     return _removal(chosen, rows)
 
 
-def forget(directory: Path, wanted: Wanted, *, now: datetime) -> Removal:
+def forget(
+    directory: Path, wanted: Wanted, *, now: datetime, only: tuple[str | None] | None = None
+) -> Removal:
     """Remove the workloads that *wanted* takes from the recording *directory*.
 
-    What a killed recorder left is compacted first. `CaptureError` while it is written, or where
+    With *only*, a namespace, the addresses of all others go, too, recorded or not. What a killed
+    recorder left is compacted first. `CaptureError` while it is written, or where
     the disk refuses: then the recording is as it was.
     """
     _refuse_pieces(directory)
@@ -80,8 +84,8 @@ def forget(directory: Path, wanted: Wanted, *, now: datetime) -> Removal:
         void = delete_void(directory, {file.path for file in manifest.files})
         recording = Recording.open(directory)
         _refuse_newer(recording)
-        chosen = _chosen(recording, wanted)
-        if not chosen.keys:
+        chosen = replace(_chosen(recording, wanted), only=only)
+        if not chosen.keys and only is None:
             return _removal(chosen, Counter(), void)
         files, rows, losses = _rewritten(recording, directory, chosen)
         manifest = _without(recording.manifest, chosen, rows=rows.total(), now=now)
@@ -190,6 +194,10 @@ def _is_gone(name: str, batch: pa.RecordBatch, chosen: _Chosen) -> pa.Array:
         columns = (batch.column(one) for one in ("namespace", "owner_kind", "owner_name"))
         named = zip(*(column.to_pylist() for column in columns), strict=True)
         gone = pc.or_(gone, pa.array([one in owners for one in named], pa.bool_()))
+        if chosen.only is not None:
+            kept = {None, *chosen.only}
+            namespaces = batch.column("namespace").to_pylist()
+            gone = pc.or_(gone, pa.array([one not in kept for one in namespaces], pa.bool_()))
     return gone
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ethogram.contracts.keys import WorkloadKey
 
-__all__ = ["command"]
+__all__ = ["command", "local_place"]
 
 FORGET_SCHEMA = "ethogram.forget/1"
 
@@ -68,7 +68,7 @@ def command(
     Each file is replaced whole or not at all, digests in the manifest are made anew, and the
     manifest says how much went, not whose it was. A recording that is being written is refused.
     """
-    paths = [_local(place) for place in places]
+    paths = [local_place(place) for place in places]
     planned = [_planned(path, names) for path in paths]
     found = [one for one in planned if one.workloads]
     _require_all(names, found)
@@ -84,7 +84,8 @@ def command(
         next_command(shell("ethogram", "show", found[0].path))
 
 
-def _local(place: Path | RecordingUrl) -> Path:
+def local_place(place: Path | RecordingUrl) -> Path:
+    """Return the recording or summary *place* of this disk; `UsageError` where it is none."""
     if isinstance(place, RecordingUrl):
         raise UsageError(
             f"`{place}` is a URL: what is there is not rewritten in place",

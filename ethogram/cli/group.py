@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "tree": "Draw a process tree with files, connections and ends.",
         "profiles": "Put seccomp profiles where a node's kubelet finds them; say which it holds.",
         "forget": "Remove a workload from recordings and summaries.",
+        "partition": "Make a recording for each namespace of a recording.",
         "schema": "Print the schema of tables, findings and events.",
     }
 )
