@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +10,14 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from ethogram.posture.exemptions import Exemption, annotated, bad_annotations, chosen
-from ethogram.posture.findings import Evidence, Exposure, PostureFinding, Report, Unreadable
+from ethogram.posture.findings import (
+    Evidence,
+    Exposure,
+    PostureFinding,
+    Report,
+    Unreadable,
+    shown_value,
+)
 from ethogram.posture.grades import benchmark_of, cis_of, grade_of
 from ethogram.posture.host import capability_names, pod_problems
 from ethogram.posture.namespaces import ENFORCE, namespace_problems
@@ -37,17 +45,21 @@ from ethogram.posture.standards import (
 )
 from ethogram.posture.webhooks import webhook_problems
 
-__all__ = ["TITLES", "Judge", "audit"]
+__all__ = ["MOST_OF_A_RULE", "TITLES", "Judge", "audit"]
 
 # Says what was used of what a finding is about, by the object that it was found in.
 Judge: TypeAlias = Callable[[PostureFinding, KubeObject], "Evidence | None"]
 _Found: TypeAlias = "tuple[str, Problem]"
+# In one object. No pod that anybody wrote breaks a rule so often.
+MOST_OF_A_RULE = 64
+_LISTS = "a list of objects, within at most 8 others"
 
 TITLES: Mapping[str, str] = MappingProxyType(
     {check.id: check.title for check in CHECKS.values()}
     | {
         "malformed": "a field that no API server takes",
         "malformed-exemption": "an exemption that says too little",
+        "too-many": "more of the same than was looked at",
         "runtime-socket": "the socket of a container runtime",
         "dangerous-host-path": "a path of the host that decides over the host",
         "host-pid-ptrace": "may look into the host's processes",
@@ -166,7 +178,7 @@ def _grouped(asked: _Asked) -> Iterator[tuple[PostureFinding, KubeObject]]:
 
 def _findings_of(one: KubeObject, owner: Reference, asked: _Asked) -> Iterator[PostureFinding]:
     services = _services_of(one, asked.world)
-    for check, problem in _problems_of(one, asked):
+    for check, problem in _bounded(_problems_of(one, asked)):
         grade = grade_of(check, problem.detail)
         yield PostureFinding(
             check, TITLES[check], grade.severity, owner, one.who, one.source, problem.path,
@@ -177,6 +189,18 @@ def _findings_of(one: KubeObject, owner: Reference, asked: _Asked) -> Iterator[P
         )  # fmt: skip
 
 
+def _bounded(problems: Iterable[_Found]) -> Iterator[_Found]:
+    """Yield *problems* of one object, at most so many of a rule, and then that there are more."""
+    counted: Counter[str] = Counter()
+    for check, problem in problems:
+        counted[check] += 1
+        if counted[check] <= MOST_OF_A_RULE:
+            yield check, problem
+        elif counted[check] == MOST_OF_A_RULE + 1:
+            value = f"{check} more than {MOST_OF_A_RULE} times"
+            yield "too-many", Problem(problem.path[:-1], value, f"at most {MOST_OF_A_RULE} times")
+
+
 def _problems_of(one: KubeObject, asked: _Asked) -> Iterator[_Found]:
     pod, world = one.pod, asked.world
     if pod is not None:
@@ -185,6 +209,8 @@ def _problems_of(one: KubeObject, asked: _Asked) -> Iterator[_Found]:
             yield each.check, found
         yield from pod_problems(pod, one, world)
         yield from (("malformed", problem) for problem in shape_problems(pod))
+    if one.who.kind == "List":
+        yield "malformed", Problem(("items",), shown_value(one.body.get("items")), _LISTS)
     yield from (("malformed-exemption", problem) for problem in bad_annotations(one))
     yield from namespace_problems(one, world)
     yield from rbac_problems(one)
@@ -239,7 +265,7 @@ def _pod_facts(one: KubeObject, problem: Problem, services: tuple[str, ...]) -> 
             "container": container.name,
             "container_kind": container.kind,
             "image": text(container.body.get("image")),
-            "capabilities": capability_names(container),
+            "capabilities": capability_names(container)[:MOST_OF_A_RULE],
         }
     return facts
 

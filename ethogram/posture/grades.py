@@ -119,6 +119,7 @@ GRADES: Mapping[str, Grade] = MappingProxyType(
     {
         "malformed": Grade("medium", _CONFIGURED),
         "malformed-exemption": Grade("medium", _CONFIGURED),
+        "too-many": Grade("high", _CONFIGURED),
         "privileged": Grade("high", _LEAST),
         "hostNamespaces": Grade("high", _CONTAINED),
         "hostNamespaces/hostIPC": Grade("medium", _CONTAINED),

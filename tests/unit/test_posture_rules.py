@@ -93,6 +93,19 @@ def webhook(
     }
 
 
+def nested(depth: int, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *body* within *depth* lists."""
+    for _ in range(depth):
+        body = {"apiVersion": "v1", "kind": "List", "items": [body]}
+    return body
+
+
+def sockets(number: int) -> dict[str, Any]:
+    """Return what of a pod breaks a rule *number* times."""
+    path = {"path": "/run/docker.sock"}
+    return {"volumes": [{"name": f"v{one}", "hostPath": path} for one in range(number)]}
+
+
 PODS_ALONE = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"],
                "resources": ["pods"]}]  # fmt: skip
 POLICY = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -146,7 +159,15 @@ CASES: dict[str, tuple[list[list[Mapping[str, Any]]], list[list[Mapping[str, Any
         [[pod()], [pod(metadata={"namespace": None})]],
         [[pod(metadata={"namespace": "default"})]],
     ),
-    "malformed": ([[pod()]], [[{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": "a"}}]]),
+    "malformed": (
+        [[pod()], [nested(8, pod())]],
+        [
+            [{"apiVersion": "v1", "kind": "Pod", "spec": {"containers": "a"}}],
+            [nested(20, pod())],
+            [{"apiVersion": "v1", "kind": "List", "items": {"a": 1}}],
+        ],
+    ),
+    "too-many": ([[pod(**sockets(64))]], [[pod(**sockets(65))]]),
     "malformed-exemption": (
         [[pod(metadata={"annotations": {"exempt.ethogram.dev/hostPorts": "al, 2027-01-31: x"}})]],
         [
