@@ -78,11 +78,12 @@ def forget(
     the disk refuses: then the recording is as it was.
     """
     _refuse_pieces(directory)
-    manifest = compact(directory)
+    compact(directory)
     lock = lock_directory(directory)
     try:
-        void = delete_void(directory, {file.path for file in manifest.files})
+        # Another may have had its turn since: what is listed now is what stays.
         recording = Recording.open(directory)
+        void = delete_void(directory, {file.path for file in recording.manifest.files})
         _refuse_newer(recording)
         chosen = replace(_chosen(recording, wanted), only=only)
         if not chosen.keys and only is None:

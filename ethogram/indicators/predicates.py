@@ -142,7 +142,11 @@ def by_tool(rows: pa.Table) -> Mask:
 
 
 def matching(column: pa.ChunkedArray, pattern: str) -> Mask:
-    """Return where *column*, plain or a dictionary, has something that *pattern* matches."""
+    """Return where *column*, plain or a dictionary, has something that *pattern* matches.
+
+    A dot stands for a line feed as well: who is watched may put one into any name.
+    """
+    pattern = f"(?s){pattern}"
     if not pa.types.is_dictionary(column.type):
         return pc.match_substring_regex(column, pattern)
     chunks = [

@@ -17,26 +17,11 @@ from ethogram.contracts.manifest import read_manifest
 from ethogram.contracts.recording import Recording
 from profiler.identity.hierarchy import unified_mount
 from tests.e2e.command_line import ethogram, running
+from tests.e2e.stepped import stepping
 from tests.workloads import known
 
 pytestmark = pytest.mark.e2e
 
-# The wall clock of one process and its children, which jumps once a file is there.
-STEPPED = r"""
-#define _GNU_SOURCE
-#include <stdlib.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-	int result = syscall(SYS_clock_gettime, clock, now);
-	const char *sign = getenv("STEP_FILE");
-	if (clock == CLOCK_REALTIME && sign && !access(sign, F_OK))
-		now->tv_sec += atol(getenv("STEP_SECONDS"));
-	return result;
-}
-"""
 # Makes the kernel give the same process id again and again; exits tell which time it was.
 REUSE = """
 import os
@@ -65,11 +50,9 @@ def rows_of(recording: Recording, name: str) -> list[dict[str, Any]]:
 def test_a_step_of_the_clock_tears_neither_windows_nor_rows(
     seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shim, sign, recording = tmp_path / "shim.so", tmp_path / "step", tmp_path / "r"
-    (tmp_path / "shim.c").write_text(STEPPED)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, tmp_path / "shim.c"], check=True)
-    for name, value in (("LD_PRELOAD", shim), ("STEP_FILE", sign), ("STEP_SECONDS", seconds)):
-        monkeypatch.setenv(name, str(value))
+    sign, recording = tmp_path / "step", tmp_path / "r"
+    for name, value in stepping(tmp_path, sign, seconds).items():
+        monkeypatch.setenv(name, value)
     words: list[str | Path] = ["record", "--window", "100ms", "-o", recording, "--", *LOOP]
     with running(*words, ready=tmp_path / "ready") as process:
         assert process.stdout is not None

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Object, library
 from profiler.loaders.core import object_path
 from tests.e2e.command_line import ethogram, running
+from tests.e2e.stepped import stepping
 
 pytestmark = pytest.mark.e2e
 
@@ -238,6 +240,27 @@ def test_what_is_done_to_a_watch_that_runs_is_told_and_nobody_is_ok_any_more(
     assert sensor["troubles"] == {f"sensor-{rule}": 1 for rule in rules}
     assert len(sensor["changed"]) == 2  # type: ignore[arg-type]
     assert sensor["heard"], "the kernel side answered"
+
+
+def test_a_wall_clock_that_is_stepped_is_told_and_moves_no_finding(
+    words: list[str | Path],
+    job: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sign = tmp_path / "sign"
+    for name, value in stepping(tmp_path, sign, -7200).items():
+        monkeypatch.setenv(name, value)
+    with running("watch", *words, ready=tmp_path / "ready") as process:
+        job()
+        until(process, "deviation-execs", "/usr/bin/id")
+        sign.touch()
+        step = until(process, "sensor-clock", "7200.0 s back")
+        job()
+        ended(process)
+    assert step.severity == "medium"
+    away_s = (datetime.now(UTC) - datetime.fromisoformat(step.last_seen)).total_seconds()
+    assert abs(away_s) < 3600
 
 
 def test_a_service_manager_is_told_once_the_programs_are_attached(

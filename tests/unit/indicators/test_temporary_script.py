@@ -13,7 +13,8 @@ BY_SHELL = READ | {"exe_path": b"/bin/dash"}
 
 
 def test_a_script_that_a_shell_reads_there_fires() -> None:
-    scripts = [b"/tmp/x.sh", b"/var/tmp/a/b.py", b"/dev/shm/x.pl", b"/run/user/0/x.js"]
+    scripts = [b"/tmp/x.sh", b"/var/tmp/a/b.py", b"/dev/shm/x.pl", b"/run/user/0/x.js",
+               b"/tmp/a\nb/x.sh"]  # fmt: skip
     others = [b"/tmp/data", b"/tmp/x.sh.log", b"/app/x.sh", b"/srv/tmp/x.sh"]
     assert fires_on(NAME, "files", BY_SHELL, "path", scripts + others) == scripts
 
