@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    churn,
     events,
+    findings,
     loops,
     memory,
     pipeline,
@@ -44,6 +46,8 @@ ROUNDS = {
     "watch-cost": (30, 5),
     "watch-latency": (210, 9),
     "events": (5, 1),
+    "findings": (3, 1),
+    "churn": (1, 1),
     "webhook": (20, 2),
 }
 
@@ -54,7 +58,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which cleans up, as Ctrl-C does
     machine = {**facts(), "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
     names = options.only or tuple(ROUNDS)
-    if os.geteuid() != 0 and not set(names) <= {"pipeline", "webhook"}:
+    if os.geteuid() != 0 and not set(names) <= {"pipeline", "webhook", "findings"}:
         say("recording needs root: only `pipeline` is measured")
         names = ("pipeline",)
     parts = []
@@ -125,6 +129,10 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
         "events": lambda: events.measure(
             SAMPLE, directory, rows=500 if options.quick else 10_000, rounds=rounds("events")
         ),
+        "findings": lambda: findings.measure(
+            SAMPLE, directory, number=300 if options.quick else 10_000, rounds=rounds("findings")
+        ),
+        "churn": lambda: churn.measure(directory, number=200 if options.quick else 5_000),
         "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
         "watch-latency": lambda: watch_latency.measure(directory, acts=rounds("watch-latency")),
         "webhook": lambda: webhook.measure(

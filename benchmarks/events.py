@@ -66,7 +66,7 @@ class _Told:
 
         def judge(live: Live, between: Callable[[], None]) -> None:
             tree.take(live.changed_processes(), live.table("executables"))
-            watched.take(live, time="2026-01-05T10:00:01Z")
+            watched.take(live, now_ns=_BEGAN_NS + _WINDOW_NS)
             began = time.process_time()
             events.take(live, _BEGAN_NS + _WINDOW_NS, between)
             taken = time.process_time() - began
