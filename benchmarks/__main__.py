@@ -132,7 +132,7 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
         "findings": lambda: findings.measure(
             SAMPLE, directory, number=300 if options.quick else 10_000, rounds=rounds("findings")
         ),
-        "churn": lambda: churn.measure(directory, number=200 if options.quick else 5_000),
+        "churn": lambda: churn.measure(directory, number=100 if options.quick else 5_000),
         "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
         "watch-latency": lambda: watch_latency.measure(directory, acts=rounds("watch-latency")),
         "webhook": lambda: webhook.measure(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import struct
 import time
 from pathlib import Path
 
-from benchmarks.agent import pss_bytes
 from benchmarks.cgroups import cgroup
 from benchmarks.progress import say
 from benchmarks.report import Column, Part, Table, Target, size
@@ -39,16 +39,16 @@ def measure(directory: Path, *, number: int) -> Part:
         with running(*words, ready=directory / "churn.ready") as process:
             began = time.monotonic()
             _come_and_go(parent, range(number // _FIRST))
-            first = pss_bytes(process.pid)
+            first = _own_bytes(process.pid)
             _come_and_go(parent, range(number // _FIRST, number))
-            last, took = pss_bytes(process.pid), time.monotonic() - began
+            last, took = _own_bytes(process.pid), time.monotonic() - began
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=120)
     left = len(json.loads(status.read_text())["workloads"])
     rows = (
         ("cgroups a second", f"{number / took:.0f}"),
-        (f"memory (PSS) after {number // _FIRST:,}", size(first)),
-        (f"memory (PSS) after {number:,}", size(last)),
+        (f"memory of its own after {number // _FIRST:,}", size(first)),
+        (f"memory of its own after {number:,}", size(last)),
         ("workloads that it still knows of", f"{left:,}"),
         ("events lost", "none" if "nothing lost" in said else "some: see its summary"),
     )
@@ -57,6 +57,12 @@ def measure(directory: Path, *, number: int) -> Part:
     part.targets.append(Target("memory that grew meanwhile", float(max(0, last - first)),
                                float(_MOST_GROWN), "bytes"))  # fmt: skip
     return part
+
+
+def _own_bytes(pid: int) -> int:
+    """Return the memory that process *pid* shares with nobody: others may come and go as well."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"^RssAnon:\s+(\d+) kB$", text, re.MULTILINE)[0]) * 1024
 
 
 def _come_and_go(parent: Path, numbers: range) -> None:

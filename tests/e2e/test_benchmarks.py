@@ -119,3 +119,9 @@ def test_an_interrupt_leaves_nothing_behind() -> None:
     assert process.returncode != 0
     assert left_of(process.pid) == []
     assert [pid for pid in servers if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_cgroups_that_come_and_go_lose_a_watch_nothing() -> None:
+    part = measured("churn")["churn"]
+    assert rows(part)["events lost"] == ["none"]
+    assert part["targets"][0]["verdict"] == "reached"

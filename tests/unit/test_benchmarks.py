@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks.__main__ import ROUNDS
+from benchmarks import findings
+from benchmarks.__main__ import ROUNDS, SAMPLE
 from benchmarks.hooks import source
 from benchmarks.pipeline import lengthened, measure
 from benchmarks.report import (
@@ -115,6 +116,19 @@ def test_a_document_without_a_place_for_a_block_is_refused() -> None:
 def test_the_document_has_a_place_for_every_part() -> None:
     document = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     replaced(document, dict.fromkeys([*ROUNDS, "machine"], ""))
+
+
+def test_of_very_many_findings_each_is_told_counted_or_said_to_be_dropped(tmp_path: Path) -> None:
+    part = findings.measure(SAMPLE, tmp_path, number=550, rounds=1)
+    judged, sent = part.tables
+    assert len(judged.rows) == 6
+    for _, number, told, counted, *_ in judged.rows:
+        assert number == counted == 550
+        assert isinstance(told, int)
+        assert 0 < told <= number
+    assert judged.rows[0][2] < 100  # type: ignore[operator]  # of one workload few are told
+    for _, number, kept, dropped, _ in sent.rows:
+        assert (kept + dropped) == number  # type: ignore[operator]
 
 
 def test_the_empty_programs_let_everything_happen() -> None:
