@@ -7,7 +7,8 @@ import json
 import re
 import signal
 import ssl
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,7 +22,7 @@ from demo.network import Network
 from demo.oci import Spec, bind
 from ethogram.cli.run import run
 from tests.api_server import ApiServer
-from tests.deployment import agent, container_of, rendered
+from tests.deployment import DEPLOY, agent, container_of, rendered
 from tests.e2e.pods import image_of, pod_spec, status_of, within
 from tests.e2e.receivers import until
 from tests.e2e.s3_server import s3_server
@@ -100,7 +101,7 @@ def test_the_watch_of_a_node_is_ready_and_tells(tmp_path: Path, netns: Path) -> 
             wait(container, lambda: status_of(netns, METRICS, "/readyz")[0] == 200)
             assert asks_of_its_node(server), said(container)
             with stranger(tmp_path / "image") as other:
-                wait(container, lambda: f"Container/{other.container_id}" in said(container))
+                wait(container, lambda: f'"name": "{other.container_id}"' in said(container))
             metrics = status_of(netns, METRICS, "/metrics")[1]
             text = stopped(container)
     lines = text.splitlines()
@@ -109,6 +110,18 @@ def test_the_watch_of_a_node_is_ready_and_tells(tmp_path: Path, netns: Path) -> 
     assert not [line for line in lines if "refused" in line and not line.startswith("{")]
     assert 'ethogram_programs{state="attached"}' in metrics
     assert (places["state"] / "watch").is_dir()
+    assert_removed(places, tmp_path / "node")
+
+
+def assert_removed(places: Mapping[str, Path], node: Path) -> None:
+    """Take off a *node* what an agent left in its *places*, and find nothing of it."""
+    (node / "var/lib").mkdir(parents=True)
+    places["state"].rename(node / "var/lib/ethogram")
+    done = subprocess.run(
+        [DEPLOY / "kubernetes/remove-node", node], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(node.rglob("*ethogram*"))
 
 
 @contextmanager
@@ -154,6 +167,7 @@ def test_the_recorder_of_a_node_sends_to_a_store(tmp_path: Path, netns: Path) ->
     assert refused <= {"file_opened", "capability_returned", "capability_checked"}
     assert "CAP_BPF" in manifest["privileges_dropped"]
     assert "CAP_SYS_PTRACE" not in manifest["privileges_dropped"]
+    assert_removed(places, tmp_path / "node")
 
 
 def test_the_profiles_of_a_node_come_and_go(tmp_path: Path, netns: Path) -> None:
