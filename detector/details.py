@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from detector.live import Live
 from detector.peer_words import PeerNames, dns_words, file_words, peer_words, rows_of
+from detector.rows import ROWS_OF, Rows
 from detector.sighting import Sighting
 from ethogram.contracts.baseline import AnyValue, DnsValue, ExecValue, FileValue
 from ethogram.contracts.escape import escape, escape_pattern
@@ -16,7 +17,8 @@ from ethogram.contracts.finding_parts import FindingDns, FindingFile, FindingPee
 
 __all__ = ["Detail", "Details"]
 
-_TABLES = {"files": "files", "peers": "network", "listens": "network", "dns": "dns"}
+
+_Place = tuple[int, int, int | None]  # of rows, instance, time
 
 
 class Detail(NamedTuple):
@@ -33,13 +35,16 @@ class Details:
     def __init__(self) -> None:
         self._live: Live | None = None
         self._names: PeerNames | None = None
+        self._now: Rows | None = None
         # Where in the window a name or a path of an instance stands, looked up once for all of it.
-        self._places: dict[tuple[int, int | None], tuple[pa.Table, dict[str, int]]] = {}
+        self._places: dict[_Place, tuple[pa.Table, dict[str, int]]] = {}
+        self._asked_of: list[pa.Table] = []  # others must not get their numbers
 
     def begin(self, live: Live) -> None:
         """Look into the window that *live* has open from now on."""
-        self._live, self._names = live, None
+        self._live, self._names, self._now = live, None, None
         self._places.clear()
+        self._asked_of.clear()
 
     def of(self, sighting: Sighting) -> Detail:
         """Return the file, peer or question of a finding; nothing where no row is its own.
@@ -50,10 +55,11 @@ class Details:
         if isinstance(value, ExecValue):
             in_image = None if value.upper is None else not value.upper
             return Detail(file=FindingFile(path=value.path, access="x", in_image=in_image))
-        table = _TABLES.get(sighting.dimension)
+        table = ROWS_OF.get(sighting.dimension)
         if self._live is None or table is None or value is None:
             return Detail()
-        found = self._row(self._live.window(table), table, sighting, value)
+        rows = (sighting.rows or self._rows_now()).of(sighting.dimension)
+        found = self._row(rows, table, sighting, value)
         if found is None:
             return Detail()
         (batch,) = found.combine_chunks().to_batches()
@@ -65,6 +71,11 @@ class Details:
         self._names = self._names or PeerNames.of(self._live)
         whose = self._names.of_batch(batch)[0]
         return Detail(peer=FindingPeer.model_validate(peer_words(row, whose)))
+
+    def _rows_now(self) -> Rows:
+        assert self._live is not None
+        self._now = self._now or Rows(self._live)
+        return self._now
 
     def _row(
         self, rows: pa.Table, table: str, sighting: Sighting, value: AnyValue
@@ -83,13 +94,14 @@ class Details:
         self, rows: pa.Table, column: str, name: str, instance: int, first_ns: int | None
     ) -> pa.Table | None:
         """Return the first row of *instance* whose *column* reads *name* in a baseline."""
-        key = instance, first_ns
+        key = id(rows), instance, first_ns
         if key not in self._places:
             chosen = _of(rows, instance, first_ns)
             written = escape if first_ns is None else escape_pattern
             texts = map(written, reversed(chosen.column(column).to_pylist()))
             places = {text: chosen.num_rows - 1 - at for at, text in enumerate(texts)}
             self._places[key] = chosen, places
+            self._asked_of.append(rows)
         chosen, places = self._places[key]
         return chosen.slice(places[name], 1) if name in places else None
 

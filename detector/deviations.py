@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
 
 from detector.library import Known
+from detector.rows import Rows
 from detector.shown import Shown, one_batch, shown
-from ethogram.contracts.baseline import DIMENSIONS, AnyValue, Dimension
+from ethogram.contracts.baseline import DIMENSIONS, AnyValue, Dimension, FileValue
 from ethogram.contracts.tables import TABLES
 from learner.behaviour import BEHAVIOURS, Behaviour
 from learner.context import Context
@@ -21,11 +22,19 @@ __all__ = ["Deviation", "Deviations"]
 _DIMENSIONS: Mapping[str, Dimension] = {name: name for name in DIMENSIONS}
 _TABLES = ("processes", "syscalls", "files", "network", "dns", "privileges")
 _KEPT_ANSWERS = 200_000
+# Every runtime puts them into every container, and reading or writing them is nobody's business.
+_DEVICES = frozenset(
+    f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")
+)
+_USED = frozenset("rwact")
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A value that no rule of the workload's baseline allows; times in nanoseconds UTC."""
+    """A value that no rule of the workload's baseline allows; times in nanoseconds UTC.
+
+    *rows* are those that showed it, where it is told later.
+    """
 
     instance_key: str
     phase: str
@@ -35,6 +44,7 @@ class Deviation:
     first_ns: int
     last_ns: int
     count: int
+    rows: Rows | None = field(default=None, compare=False)
 
 
 class Deviations:
@@ -108,9 +118,14 @@ class Deviations:
             if len(self._refused) >= _KEPT_ANSWERS:
                 self._refused.clear()
             value = decode_value(dimension, arch, key)
-            allowed = known.allowlist.allows(dimension, value)
+            allowed = known.allowlist.allows(dimension, value) or _is_everybodys(value)
             self._refused[question] = None if allowed else value
         return self._refused[question]
+
+
+def _is_everybodys(value: AnyValue) -> bool:
+    """Return whether *value* is the use of a device that every container has."""
+    return isinstance(value, FileValue) and value.path in _DEVICES and set(value.access) <= _USED
 
 
 def _schema(behaviour: Behaviour) -> pa.Schema:

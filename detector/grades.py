@@ -145,6 +145,10 @@ _GRAVE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {
     "CAP_MAC_OVERRIDE": ("T1548",),
 }
 
+# With these root uses files of other users in its own container, as a server does that opens a log
+# again which it gave to its workers.
+_OF_FILES = frozenset({"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"})
+
 
 def of_capability(value: CapabilityValue) -> Class:
     """Return the class of a capability that was used."""
@@ -155,6 +159,13 @@ def of_capability(value: CapabilityValue) -> Class:
             "Powerful capability used outside the baseline",
             f"the baseline never uses `{value.name}`, which leads out of a container",
             techniques,
+        )
+    if value.name in _OF_FILES:
+        return Class(
+            "low",
+            "Capability used outside the baseline",
+            f"the baseline never uses `{value.name}`: root used a file of another user",
+            ("T1548",),
         )
     return Class(
         "medium",

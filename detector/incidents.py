@@ -88,7 +88,6 @@ class Incidents:
         if (incident := self._open.get(finding.incident or "")) is not None:
             incident.last_ns = max(incident.last_ns, last_ns)
             incident.last_seen = max(incident.last_seen, finding.last_seen)
-            self._touch(incident)
 
     def tell(self, now_ns: int, time: str) -> None:
         """Tell the incidents that grew since they were told; forget those that are over."""

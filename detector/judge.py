@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -17,10 +16,11 @@ from detector.details import Details
 from detector.deviations import Deviation, Deviations
 from detector.events import Events, WantedEvents
 from detector.findings import Findings, Whose
-from detector.grading import GROUPED_PHASES, Grade
+from detector.grading import Grade
 from detector.indications import Indication, Indications, judged
 from detector.live import Live
 from detector.lookups import Lookups
+from detector.patience import Patience
 from detector.processes import ProcessTree
 from detector.relations import Relations
 from detector.rollouts import Rollouts
@@ -29,9 +29,10 @@ from detector.script_files import ScriptFiles
 from detector.seen import Seen
 from detector.sighting import Sighting
 from detector.sightings import graded, sightings
+from detector.strayed import SMALL, Strayed, grade_of, grouped_phases
 from detector.suppressions import Suppressions
 from detector.tally import Tally
-from detector.watched import Watched, Workload
+from detector.watched import Watched
 from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding, Severity
 from ethogram.contracts.incident import Incident
@@ -40,9 +41,6 @@ from learner.context import Context
 __all__ = ["Judge"]
 
 
-# What is told together, where a new image explains it.
-_SMALL = ("info", "low")
-
 _DEVIATES = SEVERITIES.index("medium")
 # So many are told between two looks at what the kernel has meanwhile.
 _STEP = 256
@@ -50,11 +48,6 @@ _STEP = 256
 
 def _nothing() -> None:
     pass
-
-
-class _Strayed(NamedTuple):
-    instance: int
-    deviation: Deviation
 
 
 class Judge:
@@ -85,6 +78,8 @@ class Judge:
         # Of the last window: in whose behaviour something was found, and of which dimension.
         self.troubled: set[tuple[int, str]] = set()
         self._rollouts = Rollouts()
+        self._patience = Patience(watched, self._tree)
+        self._now_ns = 0
         self.findings = Findings(
             self._tree,
             on_finding,
@@ -101,6 +96,7 @@ class Judge:
     def judge(self, live: Live, between: Callable[[], None]) -> None:
         """Judge the window of *live*; *between* is called between steps that take their time."""
         began_ns, now_ns = _span(live)
+        self._now_ns = now_ns
         self._details.begin(live)
         context = self._lookups.of(live)
         self._tree.take(live.changed_processes(), live.table("executables"))
@@ -122,6 +118,7 @@ class Judge:
         self._seen.passed(context, self.troubled, told_of)
         between()
         indications, strayed = self._each_once(indications, strayed)
+        strayed = self._patience.take(live, strayed, indications, related, now_ns)
         self._tell_all(indications, related, strayed, now_ns=now_ns, between=between)
         between()
         if self._events:
@@ -130,8 +127,18 @@ class Judge:
             self._anomalies.take(live, instances, (began_ns, now_ns))
             self.tell_anomalies(now_ns)
             between()
-        self._tree.forget_ended(began_ns)
+        self._tree.forget_ended(min(began_ns, self._patience.since_ns() or began_ns))
         self.findings.tell_again(now_ns)
+
+    @property
+    def waits_ns(self) -> int | None:
+        """How long until what waits for more of its kind is to be told; None: nothing waits."""
+        due_ns = self._patience.due_ns()
+        return None if due_ns is None else max(0, due_ns - self._now_ns)
+
+    def settle(self, now_ns: int) -> None:
+        """Tell what waits for more of its kind: nothing comes any more."""
+        self._tell(self._sightings(self._patience.release(now_ns)), now_ns)
 
     def tell_anomalies(self, now_ns: int) -> None:
         """Tell what models answered by now."""
@@ -139,7 +146,7 @@ class Judge:
             self._tell(self._anomalies.sightings(self._watched.state_of_instance), now_ns)
 
     def _tell_all(
-        self, indications: list[Indication], related: list[Sighting], strayed: list[_Strayed], *,
+        self, indications: list[Indication], related: list[Sighting], strayed: list[Strayed], *,
         now_ns: int, between: Callable[[], None],
     ) -> None:  # fmt: skip
         """Tell what the window showed; who did very much comes after the others."""
@@ -177,17 +184,17 @@ class Judge:
 
     # --- deviations --------------------------------------------------------------------------
 
-    def _strayed(self, context: Context, others: Mapping[str, pa.Table]) -> list[_Strayed]:
+    def _strayed(self, context: Context, others: Mapping[str, pa.Table]) -> list[Strayed]:
         """Return what strays from the baselines; of some tables only *others* are judged."""
         number_of = {key: number for number, key in context.instance_keys.items()}
         return [
-            _Strayed(number_of[one.instance_key], one)
+            Strayed(number_of[one.instance_key], one)
             for one in self._deviations.of(context, self._watched.baselines(), others)
         ]
 
     def _each_once(
-        self, indications: list[Indication], strayed: list[_Strayed]
-    ) -> tuple[list[Indication], list[_Strayed]]:
+        self, indications: list[Indication], strayed: list[Strayed]
+    ) -> tuple[list[Indication], list[Strayed]]:
         """Leave out what both tell of: an indicator tells more.
 
         It is as grave as the deviation at least. A file that strays in a graver way than an
@@ -203,7 +210,7 @@ class Judge:
             if same is None:
                 others.append(found)
                 continue
-            if not same.takes(deviation.value, self._graded(found).severity):
+            if not same.takes(deviation.value, grade_of(found, self._watched).severity):
                 others.append(found)
         for same in by_object.values():
             for index, severity in same.raised():
@@ -211,13 +218,7 @@ class Judge:
                     indications[index] = replace(indications[index], severity=severity)
         return indications, others
 
-    def _graded(self, found: _Strayed) -> Grade:
-        workload = self._watched.of_instance(found.instance)
-        deviation = found.deviation
-        state = self._watched.newness_of(workload)
-        return next(graded([deviation], state, _grouped(workload)))[1]
-
-    def _sightings(self, strayed: Iterable[_Strayed]) -> Iterator[Sighting]:
+    def _sightings(self, strayed: Iterable[Strayed]) -> Iterator[Sighting]:
         groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
         for found in strayed:
             groups[found.instance, found.deviation.dimension].append(found.deviation)
@@ -225,11 +226,11 @@ class Judge:
         for (instance, _), group in groups.items():
             workload = self._watched.of_instance(instance)
             state = self._watched.newness_of(workload)
-            grouped = _grouped(workload)
+            grouped = grouped_phases(workload)
             told = list(graded(group, state, grouped))
             if state == "rollout":
-                new[instance] += [one for one in told if one[1].severity in _SMALL]
-                told = [one for one in told if one[1].severity not in _SMALL]
+                new[instance] += [one for one in told if one[1].severity in SMALL]
+                told = [one for one in told if one[1].severity not in SMALL]
             yield from sightings(
                 told, instance=instance, known=workload.known, grouped=grouped, tree=self._tree
             )
@@ -249,7 +250,7 @@ class Judge:
             yield found
 
 
-def _loud(indications: Iterable[Indication], strayed: Iterable[_Strayed]) -> frozenset[int]:
+def _loud(indications: Iterable[Indication], strayed: Iterable[Strayed]) -> frozenset[int]:
     """Return the instances of which so much is to be told that others come first."""
     counted = Counter(one.instance for one in indications)
     counted.update(one.instance for one in strayed)
@@ -257,16 +258,11 @@ def _loud(indications: Iterable[Indication], strayed: Iterable[_Strayed]) -> fro
 
 
 def _instances_of(
-    indications: Iterable[Indication], strayed: Iterable[_Strayed]
+    indications: Iterable[Indication], strayed: Iterable[Strayed]
 ) -> Iterator[tuple[int, str]]:
     """Yield in whose behaviour something was found, and of which dimension."""
     yield from ((one.instance, one.dimension) for one in indications)
     yield from ((one.instance, one.deviation.dimension) for one in strayed)
-
-
-def _grouped(workload: Workload) -> frozenset[str]:
-    """Return the phases whose small change is told together; a command may be nothing but start."""
-    return GROUPED_PHASES if workload.is_container else GROUPED_PHASES - {"startup"}
 
 
 def _sighting_of(found: Indication) -> Sighting:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from detector.library import Known
+from detector.rows import Rows
 from ethogram.contracts.baseline import AnyValue, Dimension
 from ethogram.contracts.finding import Confidence, Layer, Severity
 from ethogram.indicators.compliance import Tags
@@ -23,7 +24,8 @@ class Sighting:
     where they are more than *value*, *groups* the same of several dimensions. How late it is told
     says nothing where it is not *is_timed*. *parts* are what was seen, and by whom, of each that it
     stands for. *p_value* and *expected* are those of its evidence,
-    where no value of a baseline is the nearest.
+    where no value of a baseline is the nearest. *rows* are those that showed it, where it is told
+    later than they came.
     """
 
     layer: Layer
@@ -52,3 +54,4 @@ class Sighting:
     p_value: float | None = None
     expected: tuple[str, ...] = ()
     groups: tuple[tuple[Dimension, tuple[AnyValue, ...]], ...] = ()
+    rows: Rows | None = None

@@ -28,6 +28,12 @@ _SMALL = ("info", "low")
 _FOLDED = ("files", "syscalls", "peers")  # what a program does by the dozen
 _APART = 3  # so few are each told
 _NAMED = 8
+_GROUPS = {
+    "files": "files", "syscalls": "system calls", "peers": "peers", "execs": "executables",
+    "listens": "listeners", "dns": "names asked for", "capabilities": "capabilities",
+    "operations": "privileged operations",
+}  # fmt: skip
+_WHEN = {"startup": ", while it starts", "exec": ", in a session that entered"}
 _TECHNIQUES = 16
 
 
@@ -96,6 +102,8 @@ def _sighting(one: Deviation, grading: Grade, instance: int) -> Sighting:
         last_ns=one.last_ns,
         count=one.count,
         compliance=BY_DIMENSION[one.dimension],
+        rows=one.rows,
+        is_timed=one.rows is None,
     )
 
 
@@ -119,8 +127,11 @@ def _folded(
     names = list(dict.fromkeys(in_words(one.value) for one, _ in ordered))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     techniques = dict.fromkeys(each for _, grading in ordered for each in grading.attack)
+    reasons = dict.fromkeys(grading.reason for _, grading in ordered)
     made = replace(
         _spanning(ordered, instance),
+        title=f"Several {_GROUPS[first.dimension]} outside the baseline{_WHEN.get(label, '')}",
+        reason=next(iter(reasons)) if len(reasons) == 1 else _reason(ordered[0]),
         observed=f"{len(names)} at once: {', '.join(names[:_NAMED])}{more}",
         count=sum(one.count for one, _ in group),
         attack=tuple(techniques)[:_TECHNIQUES],
@@ -135,6 +146,12 @@ def _folded(
         process = tree.doer(instance, first.exe, first.first_ns, first.last_ns)
         exec_id = process.exec_id if process else None
     return replace(made, exe=None, exec_id=exec_id)
+
+
+def _reason(gravest: tuple[Deviation, Grade]) -> str:
+    """Return why a group is told that is told for several reasons."""
+    one, grading = gravest
+    return f"the baseline has none of these; the gravest, {in_words(one.value)}: {grading.reason}"
 
 
 def _spanning(group: Sequence[tuple[Deviation, Grade]], instance: int) -> Sighting:

@@ -64,6 +64,7 @@ def watch(
     on_window: Callable[[WindowStatus], None] | None = None,
     on_update: Callable[[Update], None] = lambda _: None,
     on_incident: Callable[[Incident], None] = lambda _: None,
+    on_settled: Callable[[], None] = lambda: None,
     suppressions: Suppressions | None = None,
     events: WantedEvents | None = None,
     reloader: Reloader | None = None,
@@ -76,13 +77,14 @@ def watch(
 
     Findings and states are told as soon as the window in which they came about has ended, and
     *telemetry* after them. What *reloader* has is told to *on_update* between two windows, and
-    judged by from the next one on. *events* are told whatever the baselines say. What *kept* has
+    judged by from the next one on. *on_settled* is called when what was found at once, and the
+    incidents of it, are told. *events* are told whatever the baselines say. What *kept* has
     of the watch before is not told again, and *on_begin* is called once the programs are attached.
     Raises as `profiler.recorder.record` does.
     """
     watcher = _Watcher(
         options, library, on_finding, on_state,
-        on_update=on_update, on_incident=on_incident, events=events,
+        on_update=on_update, on_incident=on_incident, on_settled=on_settled, events=events,
         suppressions=suppressions or Suppressions(), reloader=reloader, telemetry=telemetry,
         kept=kept,
     )  # fmt: skip
@@ -115,6 +117,7 @@ class _Watcher:
         *,
         on_update: Callable[[Update], None],
         on_incident: Callable[[Incident], None],
+        on_settled: Callable[[], None],
         suppressions: Suppressions,
         events: WantedEvents | None,
         reloader: Reloader | None,
@@ -125,6 +128,7 @@ class _Watcher:
         self._guard: Guard | None = None
         self._on_update = on_update
         self._on_incident = on_incident
+        self._on_settled = on_settled
         self._suppressions = suppressions
         self._events = events
         self._reloader = reloader
@@ -221,13 +225,17 @@ class _Watcher:
             self._pushdown.take()
         if self._programs:
             self._programs.take(live, self._judge.troubled)
+        if (waits_ns := self._judge.waits_ns) is not None:
+            self.session.looks.remind(self.session.clock.boot_ns() + waits_ns)
         if not live.window("windows").num_rows:
+            self._on_settled()
             return  # a look: the window goes on
         if self._pushdown and self._recording is None:
             self._pushdown.let_pass(live, self._judge.troubled)
         if self._unknown:
             self._unknown.take(live)
         self._guard.take(live)
+        self._on_settled()
 
     def _tell(self, finding: Finding) -> None:
         """Tell *finding*, where else there is more to read of it, and keep that for the next."""
@@ -337,7 +345,9 @@ class _Watcher:
         if self._anomalies:
             self._anomalies.settle(_LAST_ANSWERS_S)
             self._judge.tell_anomalies(session.clock.utc_ns(session.clock.boot_ns()))
+        self._judge.settle(session.clock.utc_ns(session.clock.boot_ns()))
         findings.tell_again(session.clock.utc_ns(session.clock.boot_ns()), is_last=True)
+        self._on_settled()
         if self._recording:
             self._recording.end(session, stopped)
         if self._guard:

@@ -71,7 +71,12 @@ def _at(who: str, port: int | None) -> str:
 
 
 def nearest(baseline: Baseline, dimension: Dimension, value: AnyValue) -> tuple[str, ...]:
-    """Return at most three values that *baseline* has instead, the likest first."""
+    """Return at most three values that *baseline* has instead, the likest first.
+
+    None of a system call: that two have names alike says nothing.
+    """
+    if isinstance(value, SyscallValue):
+        return ()
     seen = in_words(value)
     texts = dict.fromkeys(_candidates(baseline, dimension, value))
     return tuple(get_close_matches(seen, list(texts)[:_COMPARED], n=_SHOWN, cutoff=_CUTOFF))

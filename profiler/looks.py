@@ -50,7 +50,12 @@ class Looks:
         self._of_all: _Credit | None = None
         self._own: dict[int, _Credit] = {}
         self._was_useful = False
+        self._reminded_ns: int | None = None
         self.count = 0
+
+    def remind(self, at_ns: int) -> None:
+        """Ask for a look at *at_ns* since boot, whoever has news; one that comes before is that."""
+        self._reminded_ns = at_ns
 
     def note(self, news: Iterable[Records]) -> None:
         """Take note of who has news."""
@@ -64,11 +69,12 @@ class Looks:
 
     def due_ns(self, now_ns: int) -> int | None:
         """Return in how many nanoseconds to look; None: there is no reason to."""
-        if not self._slots:
-            return None
-        if not self._heard(now_ns):
-            return None
-        return max(0, self._since_ns + GATHER_NS - now_ns)
+        due = []
+        if self._slots and self._heard(now_ns):
+            due.append(self._since_ns + GATHER_NS)
+        if self._reminded_ns is not None and self._has_time(now_ns):
+            due.append(self._reminded_ns)
+        return max(0, min(due) - now_ns) if due else None
 
     def _askers(self) -> set[int]:
         """Return the instances that have news; of those without a name nothing can be told yet."""
@@ -81,10 +87,13 @@ class Looks:
                 found.add(instance.number)
         return found
 
-    def _heard(self, now_ns: int) -> bool:
+    def _has_time(self, now_ns: int) -> bool:
         if self._of_all is None:
             self._of_all = _Credit(SHARE_OF_ALL, ROOM_OF_ALL_NS, ROOM_OF_ALL_NS, now_ns)
-        has_time = self._of_all.grow(now_ns) > 0
+        return self._of_all.grow(now_ns) > 0
+
+    def _heard(self, now_ns: int) -> bool:
+        has_time = self._has_time(now_ns)
         for number in self._askers():
             own = self._own.get(number)
             left = own.grow(now_ns) if own else ROOM_NS
@@ -99,6 +108,7 @@ class Looks:
     def begin(self) -> set[int]:
         """Return who asked, by number, and is heard now. Who has no name yet goes on asking."""
         askers = self._askers()
+        self._reminded_ns = None
         self._slots = {slot for slot in self._slots if self._is_pending(slot)}
         self._was_useful = False
         return askers

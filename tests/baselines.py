@@ -9,6 +9,7 @@ from ethogram.contracts.baseline import (
     DIMENSIONS,
     Baseline,
     Evidence,
+    ExecValue,
     Match,
     Observation,
     Overlay,
@@ -20,7 +21,7 @@ from ethogram.contracts.baseline import (
 )
 from ethogram.contracts.syscall_names import number_of
 
-__all__ = ["as_overlaid", "make_baseline", "syscall_rule"]
+__all__ = ["as_overlaid", "exec_rule", "make_baseline", "syscall_rule"]
 
 _SEEN = "2026-11-23T06:00:00Z"
 
@@ -51,8 +52,16 @@ def syscall_rule(
     return Rule[SyscallValue](id=rule_id("syscalls", value), value=value, evidence=evidence)
 
 
+def exec_rule(path: str, *, phases: Iterable[str] = ("startup", "steady")) -> Rule[ExecValue]:
+    """Return the rule for the executable at *path*."""
+    value = ExecValue(path=path)
+    evidence = syscall_rule("read", phases=phases).evidence
+    return Rule[ExecValue](id=rule_id("execs", value), value=value, evidence=evidence)
+
+
 def make_baseline(
     *calls: str | Rule[SyscallValue],
+    execs: Iterable[Rule[ExecValue]] = (),
     subject: dict[str, Any] | None = None,
     state: str = "complete",
     **fields: Any,
@@ -68,7 +77,7 @@ def make_baseline(
         observation=Observation.model_validate(
             {"windows": 5, "instances": 2, "seconds": 25.0, "state": state}
         ),
-        rules=Rules(syscalls=tuple(rules)),
+        rules=Rules(syscalls=tuple(rules), execs=tuple(execs)),
         **fields,
     )
 

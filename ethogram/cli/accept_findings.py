@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,15 +41,24 @@ def found(asked: str, files: Sequence[Path]) -> Finding:
             "`--findings` is missing", hint="name the file that `watch --format jsonl` wrote"
         )
     known: dict[str, Finding] = {}
+    text: list[str] = []
     for file in files:
-        for where, line in _lines(file, f'"{asked}'.encode()):
-            if _is_incident(line):
+        for where, line in _lines(file, asked.encode()):
+            if not line.lstrip().startswith(b"{"):
+                text.append(where)
+                continue
+            if f'"{asked}'.encode() not in line or _is_of_others(line):
                 continue
             one = _parsed(line, where)
             if one.fingerprint.startswith(asked):
                 known[one.fingerprint] = one
     if len(known) == 1:
         return next(iter(known.values()))
+    if not known and text:
+        raise UsageError(
+            f"{text[0]} has `{asked}` in text, which says too little to accept it",
+            hint="name lines of JSON: `watch --format jsonl`, or `--to file:FILE` beside the text",
+        )
     if not known:
         raise UsageError(f"no finding begins with `{asked}`", hint="`.fingerprint` is in each line")
     listed = ", ".join(f"`{one}`" for one in list(known)[:3])
@@ -78,9 +88,14 @@ def _bounded(stream: BinaryIO, name: str) -> Iterator[bytes]:
         yield line
 
 
-def _is_incident(line: bytes) -> bool:
-    """Return whether *line* tells of several findings, which have lines of their own."""
-    return line.startswith(b'{"schema": "ethogram.incident/')
+def _is_of_others(line: bytes) -> bool:
+    """Return whether *line* is of another schema: of an incident, whose findings have lines too."""
+    try:
+        read = json.loads(line)
+        schema = read.get("schema")
+    except (ValueError, AttributeError, RecursionError):
+        return False
+    return isinstance(schema, str) and not schema.startswith("ethogram.finding/")
 
 
 def _parsed(line: bytes, where: str) -> Finding:

@@ -65,6 +65,13 @@ class EventLines:
         """Write *told*."""
         self._add(told.line().encode("utf-8", "backslashreplace") + b"\n", is_event=False)
 
+    def show_incident(self, incident: Incident) -> None:
+        """Print *incident*."""
+        self.show(incident)
+
+    def settle(self) -> None:
+        """Print what waits: here nothing does."""
+
     def take(self, lines: Mapping[EventKind, Sequence[str]], dropped: int) -> None:
         """Write *lines* of the kinds that are wanted; *dropped* were too many for the watch."""
         self.dropped += dropped

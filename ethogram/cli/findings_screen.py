@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ethogram.cli.screen import count, output, shell, subject_words
 from ethogram.contracts.escape import printable
@@ -12,10 +12,10 @@ from ethogram.contracts.escape import printable
 if TYPE_CHECKING:
     from ethogram.contracts.baseline import Subject
     from ethogram.contracts.finding import Finding
-    from ethogram.contracts.finding_parts import FindingProcess
+    from ethogram.contracts.finding_parts import FindingProcess, ProcessEntry
     from ethogram.contracts.incident import Incident
 
-__all__ = ["FORMATS", "Format", "block", "incident_block", "incident_printer", "printer", "repeat"]
+__all__ = ["FORMATS", "Format", "Printer", "block", "incident_block", "printer", "repeat"]
 
 Format = Literal["text", "jsonl"]
 FORMATS: tuple[Format, ...] = ("text", "jsonl")
@@ -23,6 +23,10 @@ _CONTAINER_DIGITS = 12
 _FINDING_DIGITS = 12  # `accept` and `suppress` take 8 or more
 _REMEMBERED = 100_000
 _SHOWN = 1_000  # characters of one field; JSON has all of it
+_IN_LINE = 240  # of what a finding of an incident saw
+_SMALL = ("info", "low")
+_ORDER = ("info", "low", "medium", "high", "critical")
+_ENTERED = frozenset({"exec", "login"})
 _STYLES = {
     "critical": "bold white on red",
     "high": "bold red",
@@ -40,35 +44,90 @@ _STATES = {
 }
 
 
-def printer(output_format: Format | None) -> Callable[[Finding], None]:
-    """Return what prints a finding at once; None is text on a terminal, JSON lines elsewhere.
+class Printer(Protocol):
+    """Prints findings and incidents; what was found at once is `settled` when all of it came."""
 
-    A finding that was printed before is told again in one line of text, or whole in JSON.
+    def show(self, finding: Finding) -> None:
+        """Print *finding*, now or once it is settled what it belongs to."""
+
+    def show_incident(self, incident: Incident) -> None:
+        """Print that *incident* grew."""
+
+    def settle(self) -> None:
+        """Print what waits for that."""
+
+
+def printer(output_format: Format | None, told: Collection[str] = ()) -> Printer:
+    """Return what prints findings; None is text on a terminal, JSON lines elsewhere.
+
+    A finding that was printed before is told again in one line of text, or whole in JSON; so are
+    those of fingerprints *told*, which a watch before printed.
     """
     chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
-    return _print_json if chosen == "jsonl" else _text_printer()
+    return _JsonLines() if chosen == "jsonl" else _Text(told)
 
 
-def incident_printer(output_format: Format | None) -> Callable[[Incident], None]:
-    """Return what prints an incident each time that it grew, in the format of `printer`.
+class _JsonLines:
+    """Prints each line at once."""
 
-    Text names each of its findings once, JSON all of them each time.
+    def show(self, finding: Finding) -> None:
+        print(finding.line(), flush=True)
+
+    def show_incident(self, incident: Incident) -> None:
+        print(incident.line(), flush=True)
+
+    def settle(self) -> None:
+        pass
+
+
+class _Text:
+    """Prints blocks: first the incidents that grew, then findings, the small ones in their lines.
+
+    What was found at once waits for its incident, some milliseconds.
     """
-    chosen = output_format or ("text" if sys.stdout.isatty() else "jsonl")
-    if chosen == "jsonl":
-        return lambda incident: print(incident.line(), flush=True)
-    write = _styled if sys.stdout.isatty() else _plain
-    named: dict[str, int] = {}
 
-    def show(incident: Incident) -> None:
-        before = named.pop(incident.id, 0)
-        if len(named) >= _REMEMBERED:
-            named.clear()
-        named[incident.id] = incident.count
-        lines = [*incident_block(incident, before), ""]
-        write([printable(line) for line in lines], _STYLES[incident.severity])
+    def __init__(self, told: Collection[str]) -> None:
+        self._write = _styled if sys.stdout.isatty() else _plain
+        self._known = set(told)
+        self._named: dict[str, int] = {}  # how many findings of an incident were named
+        self._findings: list[Finding] = []
+        self._incidents: list[Incident] = []
 
-    return show
+    def show(self, finding: Finding) -> None:
+        self._findings.append(finding)
+
+    def show_incident(self, incident: Incident) -> None:
+        self._incidents.append(incident)
+
+    def settle(self) -> None:
+        findings, self._findings = self._findings, []
+        incidents, self._incidents = self._incidents, []
+        named: set[str] = set()
+        for incident in incidents:
+            before = self._named.pop(incident.id, 0)
+            named.update(one.fingerprint for one in incident.findings[before:])
+            if len(self._named) >= _REMEMBERED:
+                self._named.clear()
+            self._named[incident.id] = incident.count
+            self._block(incident_block(incident, before), incident.severity)
+        for finding in findings:
+            is_small = finding.severity in _SMALL
+            self._finding(finding, is_named=is_small and finding.fingerprint in named)
+
+    def _finding(self, finding: Finding, *, is_named: bool) -> None:
+        is_new = finding.fingerprint not in self._known
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        self._known.add(finding.fingerprint)
+        if is_new and is_named:
+            return
+        if is_new:
+            self._block(block(finding), finding.severity)
+        else:
+            self._write([printable(repeat(finding))], _STYLES[finding.severity])
+
+    def _block(self, lines: Sequence[str], severity: str) -> None:
+        self._write([*map(printable, lines), ""], _STYLES[severity])
 
 
 def incident_block(incident: Incident, before: int = 0) -> list[str]:
@@ -78,11 +137,15 @@ def incident_block(incident: Incident, before: int = 0) -> list[str]:
         where += f", container {incident.container_id[:_CONTAINER_DIGITS]}"
     fields = [("workload", where)]
     if incident.root:
-        fields.append(("tree of", f"{incident.root.exe or 'a process'}, {incident.root.type}"))
+        fields.append(("tree of", _root(incident.root)))
     if before:
         fields.append(("before", f"{count(before, 'finding')} of it"))
-    named = incident.findings[before:]
-    fields += [("finding", f"{one.severity}: {one.title}: {one.observed}") for one in named]
+    named = sorted(incident.findings[before:], key=lambda one: -_ORDER.index(one.severity))
+    fields += [
+        (one.severity, f"{one.title}: {_cut(one.observed, _IN_LINE)}, "
+         f"finding {one.fingerprint[:_FINDING_DIGITS]}")
+        for one in named
+    ]  # fmt: skip
     if more := incident.count - before - len(named):
         fields.append(("", f"and {more:,} more"))
     techniques = " ".join(dict.fromkeys(one.technique for one in incident.attack))
@@ -96,23 +159,10 @@ def incident_block(incident: Incident, before: int = 0) -> list[str]:
     ]
 
 
-def _print_json(finding: Finding) -> None:
-    print(finding.line(), flush=True)
-
-
-def _text_printer() -> Callable[[Finding], None]:
-    known: set[str] = set()
-    write = _styled if sys.stdout.isatty() else _plain
-
-    def show(finding: Finding) -> None:
-        is_new = finding.fingerprint not in known
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        known.add(finding.fingerprint)
-        lines = [*block(finding), ""] if is_new else [repeat(finding)]
-        write([printable(line) for line in lines], _STYLES[finding.severity])
-
-    return show
+def _root(root: ProcessEntry) -> str:
+    words = root.exe or "a process"
+    words += f", pid {root.pid}" if root.pid else ""
+    return f"{words}, entered by {root.type}" if root.type in _ENTERED else f"{words}, {root.type}"
 
 
 def _plain(lines: Sequence[str], _style: str) -> None:
@@ -143,15 +193,15 @@ def repeat(finding: Finding) -> str:
     return (
         f"again {finding.severity}: {finding.title}: {_cut(finding.evidence.observed)}, "
         f"{subject_words(finding.workload)}: {count(finding.count, 'time')} until "
-        f"{_moment(finding.last_seen)}"
+        f"{_moment(finding.last_seen)}, finding {finding.fingerprint[:_FINDING_DIGITS]}"
     )
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = _SHOWN) -> str:
     """Return *text*, or how it begins and how much more there is: a workload chose its length."""
-    if len(text) <= _SHOWN:
+    if len(text) <= most:
         return text
-    return f"{text[:_SHOWN]} ... and {len(text) - _SHOWN:,} characters more"
+    return f"{text[:most]} ... and {len(text) - most:,} characters more"
 
 
 def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
@@ -160,7 +210,7 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
     yield "seen", f"{evidence.dimension}: {evidence.observed}, {_moment(finding.first_seen)}"
     if evidence.expected:
         yield "nearest", ", ".join(evidence.expected)
-    elif finding.layer == "deviation" and len(evidence.values or ()) == 1 and finding.baseline:
+    elif _is_like_nothing(finding):
         yield "nearest", "nothing in the baseline is like it"
     if evidence.p_value is not None:
         yield "p-value", f"{evidence.p_value:.3g}"
@@ -180,6 +230,13 @@ def _fields(finding: Finding) -> Iterator[tuple[str, str]]:
         yield "count", f"{finding.count:,} until {_moment(finding.last_seen)}"
 
 
+def _is_like_nothing(finding: Finding) -> bool:
+    """Return whether something like what was seen was looked for, and there was nothing."""
+    evidence = finding.evidence
+    is_asked = finding.layer == "deviation" and finding.baseline is not None
+    return is_asked and len(evidence.values or ()) == 1 and evidence.dimension != "syscalls"
+
+
 def _process(process: FindingProcess) -> str:
     words = f"{process.exe}, pid {process.pid}"
     if process.candidates:
@@ -196,7 +253,7 @@ def _whose(process: FindingProcess) -> str:
     if process.loginuid is not None:
         session = "" if process.sessionid is None else f", session {process.sessionid}"
         words.append(f"login uid {process.loginuid}{session}")
-    if process.entry and process.entry.type in {"exec", "login"}:
+    if process.entry and process.entry.type in _ENTERED:
         entry = process.entry
         through = f" {entry.exe}, pid {entry.pid}" if entry.exe else ""
         words.append(f"entered by {entry.type}:{through}" if through else f"by {entry.type}")

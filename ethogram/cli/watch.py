@@ -180,7 +180,7 @@ def _watch(
     """Return what the watch came to, and the baselines that it ended with."""
     from detector.reload import Reloader
     from detector.watch import watch
-    from ethogram.cli.findings_screen import incident_printer, printer
+    from ethogram.cli.findings_screen import printer
     from ethogram.cli.watch_screen import WatchScreen, standing
     from ethogram.cli.watch_status import StatusFile
 
@@ -193,9 +193,8 @@ def _watch(
     newest = deque([library], maxlen=1)
     ended: list[Keeping | None] = [None]
     screen = WatchScreen(
-        lines.show if lines else printer(values["output_format"]),
+        lines or printer(values["output_format"], kept.told if kept else ()),
         has_progress=options.targets.kind != "command",
-        show_incident=lines.show if lines else incident_printer(values["output_format"]),
     )
     events = wanted_of(lines, outbox)
 
@@ -243,8 +242,9 @@ def _watch(
             on_state=screen.on_state,
             on_window=on_window,
             events=events,
-            on_update=telling(screen.close, newest.append),
+            on_update=telling(screen.close, newest),
             on_incident=screen.on_incident,
+            on_settled=screen.on_settled,
             suppressions=suppressions,
             reloader=Reloader(
                 baselines,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,12 +132,10 @@ def _mapped(baselines: Baselines, map_file: Path) -> Library:
     return baselines.load()
 
 
-def telling(
-    clear: Callable[[], None], taken: Callable[[Library], None]
-) -> Callable[[Update], None]:
+def telling(clear: Callable[[], None], newest: deque[Library]) -> Callable[[Update], None]:
     """Return what says on standard error that baselines changed, or why they did not.
 
-    *clear* makes room on the screen, *taken* gets the new ones.
+    *clear* makes room on the screen, *newest* ends in those that are in force.
     """
 
     def tell(update: Update) -> None:
@@ -154,7 +153,20 @@ def telling(
         if update.library is None:
             say(f"warning: the baselines stay as they were: {update.trouble}")
             return
-        taken(update.library)
-        say(f"took {count(len(update.library.known), 'baseline')} anew: they had changed")
+        before = newest[-1]
+        newest.append(update.library)
+        say(f"took the baselines anew: {_changes(before, update.library)}")
 
     return tell
+
+
+def _changes(before: Library, after: Library) -> str:
+    """Return in words what is new, changed and gone, and how many there are now."""
+    old, new = ({one.file: one.baseline for one in each.known} for each in (before, after))
+    numbers = {
+        "changed": sum(old[file] != new[file] for file in old.keys() & new.keys()),
+        "new": len(new.keys() - old.keys()),
+        "gone": len(old.keys() - new.keys()),
+    }
+    words = [f"{number:,} {word}" for word, number in numbers.items() if number]
+    return f"{', '.join(words) or 'none changed'}; {count(len(new), 'baseline')} in force"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from detector.states import NAME_TO_COME, NO_BASELINE, RECORDED
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from detector.options import WatchResult, WindowStatus, WorkloadStatus
     from detector.states import StateChange
     from detector.suppressions import SuppressionsStatus
+    from ethogram.cli.findings_screen import Printer
     from ethogram.contracts.baseline import Baseline, Subject
     from ethogram.contracts.finding import Finding
     from ethogram.contracts.incident import Incident
@@ -34,31 +35,29 @@ _CLEAR_LINE = "\r\x1b[2K"
 class WatchScreen:
     """Says states, and on a terminal one line of progress that findings push down.
 
-    *show* prints a finding, *show_incident* an incident. A command that writes to the same
-    terminal wants no line between its own: *has_progress* is false then.
+    *printer* prints findings and incidents. A command that writes to the same terminal wants no
+    line between its own: *has_progress* is false then.
     """
 
-    def __init__(
-        self,
-        show: Callable[[Finding], None],
-        *,
-        has_progress: bool,
-        show_incident: Callable[[Incident], None] = lambda _: None,
-    ) -> None:
-        self._show, self._show_incident = show, show_incident
+    def __init__(self, printer: Printer, *, has_progress: bool) -> None:
+        self._printer = printer
         self._has_progress = has_progress and sys.stderr.isatty()
         self._unknown: list[Subject] = []
         self._anomaly = AnomalyScreen()
 
     def on_finding(self, finding: Finding) -> None:
-        """Print *finding* at once."""
+        """Print *finding*."""
         self._clear()
-        self._show(finding)
+        self._printer.show(finding)
 
     def on_incident(self, incident: Incident) -> None:
         """Print that *incident* grew."""
         self._clear()
-        self._show_incident(incident)
+        self._printer.show_incident(incident)
+
+    def on_settled(self) -> None:
+        """Print what waited for what else was found with it."""
+        self._printer.settle()
 
     def on_state(self, change: StateChange) -> None:
         """Say *change*; named workloads that no baseline is for are said together."""
@@ -72,6 +71,7 @@ class WatchScreen:
 
     def on_window(self, status: WindowStatus) -> None:
         """Say what the window left to say."""
+        self.on_settled()
         for line in self._anomaly.take(status.anomaly):
             self._clear()
             say(line)
@@ -84,8 +84,9 @@ class WatchScreen:
             print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Print what waits, and leave the terminal as it was."""
         self._clear()
+        self.on_settled()
 
     def _clear(self) -> None:
         if self._has_progress:

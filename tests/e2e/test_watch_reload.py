@@ -84,13 +84,13 @@ def test_it_takes_what_changes_and_keeps_the_old_where_that_is_rubbish(
         refused = until(process, "the baselines stay as they were")
         assert f"`{place / FILE}` is not a baseline" in refused
         (place / FILE).write_text(text(learnt, "narrow"))
-        until(process, "took 1 baseline anew")
+        until(process, "took the baselines anew")
         found = until_found(process, "/usr/bin/id")
         assert found.baseline == FILE
         (place / FILE).unlink()
         until(process, "there is no `*.baseline.yaml`")
         (place / FILE).write_text(text(learnt, "wide"))
-        until(process, "took 1 baseline anew")
+        until(process, "took the baselines anew")
         said = end(process)
     assert "nothing lost" in said
     assert "the baselines stay" not in said
@@ -123,7 +123,7 @@ def test_it_takes_what_changes_in_a_store_and_gives_up_its_privileges(
         }
         assert len(permitted) == 1, permitted
         filesystem.pipe_file(f"{root}/{FILE}", text(learnt, "narrow").encode())
-        until(process, "took 1 baseline anew")
+        until(process, "took the baselines anew")
         until_found(process, "/usr/bin/id")
         end(process)
 
@@ -148,7 +148,7 @@ def test_it_takes_what_was_signed_and_nothing_else_that_comes(learnt: Path, tmp_
         (place / FILE).write_text(text(learnt, "narrow"))
         assert f"`{place / FILE}` is altered" in until(process, "stay as they were")
         put("narrow", 2)
-        until(process, "took 1 baseline anew")
+        until(process, "took the baselines anew")
         until_found(process, "/usr/bin/id")
         # What attackers would have: the older baselines, which allowed more.
         (place / FILE).write_text(text(learnt, "wide"))

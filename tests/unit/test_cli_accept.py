@@ -119,6 +119,27 @@ def test_what_people_wrote_stays_as_it_is(shop: Replay, place: Path, indent: str
     assert len(load_overlay(place / "mine.yaml").entries) == 2
 
 
+def test_what_was_printed_as_text_says_too_little(
+    shop: Replay, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = of_dimension(shop, 0)[:12]
+    (place / "watch.txt").write_text(f"LOW  File read outside the baseline\n  finding   {digits}\n")
+    assert accept(digits, "--findings", "watch.txt", *REASON) == 2
+    said = capsys.readouterr().err
+    assert f"`watch.txt` line 2 has `{digits}` in text, which says too little to accept it" in said
+    assert "`watch --format jsonl`" in said
+    assert not (place / "accepted.yaml").exists()
+
+
+@pytest.mark.parametrize("schema", ["ethogram.incident/1", "ethogram.event/1"])
+def test_lines_of_other_schemas_are_passed_over(shop: Replay, place: Path, schema: str) -> None:
+    named = shop.findings[0].fingerprint
+    other = json.dumps({"id": "x", "findings": [{"fingerprint": named}], "schema": schema})
+    with (place / "findings.jsonl").open("a") as file:
+        file.write(f"{other}\n")
+    assert accept(named[:12], "--findings", "findings.jsonl", *REASON) == 0
+
+
 def changed(finding: Finding, **fields: Any) -> str:
     return json.dumps(json.loads(finding.line()) | fields)
 

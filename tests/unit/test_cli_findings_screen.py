@@ -13,8 +13,8 @@ from ethogram.cli import findings_screen
 from ethogram.cli.findings_screen import block, printer, repeat
 from ethogram.cli.watch import SEVERITIES
 from ethogram.contracts import finding as contract
-from ethogram.contracts.baseline import Subject
-from ethogram.contracts.finding import Finding
+from ethogram.contracts.baseline import Subject, SyscallValue
+from ethogram.contracts.finding import Finding, FindingEvidence
 from tests.sinks import WHOLE
 
 pytestmark = pytest.mark.unit
@@ -70,6 +70,17 @@ GOLDEN = r"""MEDIUM  Shell outside the baseline
   state     degraded: events were lost: there may be more
   count     3 until 2026-11-23 06:00:01 UTC
 """
+
+
+def shower(output_format: Any, told: Any = ()) -> Callable[[Finding], None]:
+    """Return what prints a finding that belongs to no incident."""
+    made = printer(output_format, told)
+
+    def show(one: Finding) -> None:
+        made.show(one)
+        made.settle()
+
+    return show
 
 
 def finding(**fields: Any) -> Finding:
@@ -146,18 +157,32 @@ def test_every_state_but_ok_is_explained() -> None:
 
 
 def test_what_goes_on_is_told_again_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    show = printer("text")
+    show = shower("text")
     show(finding())
     show(finding(count=23, last_seen="2026-11-23T06:01:02.000000Z"))
     assert capsys.readouterr().out == (
         GOLDEN + "\nagain medium: Shell outside the baseline: /bin/sh, "
-        "shop/Deployment/checkout (nginx): 23 times until 2026-11-23 06:01:02 UTC\n"
+        "shop/Deployment/checkout (nginx): 23 times until 2026-11-23 06:01:02 UTC, "
+        "finding 000000000000\n"
     )
-    assert repeat(finding(count=1)).endswith("1 time until 2026-11-23 06:00:01 UTC")
+    assert "1 time until 2026-11-23 06:00:01 UTC," in repeat(finding(count=1))
+
+
+def test_what_a_watch_before_told_goes_on_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    shower("text", {finding().fingerprint: None})(finding(count=2))
+    assert capsys.readouterr().out.startswith("again medium: Shell outside the baseline: /bin/sh")
+
+
+def test_a_system_call_is_like_no_other() -> None:
+    value = SyscallValue(arch="x86_64", nr=59, name="execve")
+    evidence = FindingEvidence(
+        dimension="syscalls", observed="execve", expected=(), values=(value,)
+    )
+    assert not [line for line in block(finding(evidence=evidence)) if "nearest" in line]
 
 
 def test_json_lines_are_whole_findings(capsys: pytest.CaptureFixture[str]) -> None:
-    show = printer("jsonl")
+    show = shower("jsonl")
     for count in (3, 4):
         show(finding(count=count))
     lines = capsys.readouterr().out.splitlines()
@@ -172,7 +197,7 @@ def test_without_a_format_a_terminal_gets_text_and_a_pipe_json(
 ) -> None:
     out = stream()
     monkeypatch.setattr(sys, "stdout", out)
-    printer(None)(finding())
+    shower(None)(finding())
     assert out.getvalue().startswith("{") is (wanted == "json")
     assert "Shell outside the baseline" in out.getvalue()
 
@@ -180,12 +205,12 @@ def test_without_a_format_a_terminal_gets_text_and_a_pipe_json(
 def test_colours_are_for_terminals_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    printer("text")(finding())
+    shower("text")(finding())
     assert "\x1b" not in capsys.readouterr().out
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr(sys, "stdout", out := Terminal())
-    printer("text")(finding())
+    shower("text")(finding())
     first, *rest = out.getvalue().split("\n")
     assert "\x1b[" in first
     assert "\x1b" not in "".join(rest)
@@ -196,7 +221,7 @@ def test_a_hostile_text_stays_on_its_line_and_is_no_markup(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     evil = "\x1b[2J\n[bold]\u202e"
-    printer("text")(finding(title=evil, reason=evil))
+    shower("text")(finding(title=evil, reason=evil))
     lines = capsys.readouterr().out.split("\n")
     assert len(lines) == len(GOLDEN.split("\n")) + 1
     assert all(line.isprintable() for line in lines)
@@ -209,11 +234,11 @@ def test_a_text_that_is_long_is_cut_on_the_screen_and_whole_in_json(
     long = "/" + "x" * 20_000
     process = FINDING["process"] | {"argv": ["cat", long]}
     one = finding(process=process, evidence={"dimension": "files", "observed": long})
-    printer("text")(one)
+    shower("text")(one)
     lines = [*capsys.readouterr().out.splitlines(), repeat(one)]
     assert max(map(len, lines)) < 1_300
     assert sum("... and 19," in line and "characters more" in line for line in lines) == 3
-    printer("jsonl")(one)
+    shower("jsonl")(one)
     assert Finding.model_validate_json(capsys.readouterr().out) == one
 
 

@@ -15,12 +15,14 @@ import pytest
 from detector.library import Known, Library
 from detector.options import BaselinesStatus, WatchResult, WindowStatus, WorkloadStatus
 from detector.states import NAME_TO_COME, NO_BASELINE, StateChange
+from ethogram.cli.findings_screen import printer
 from ethogram.cli.run import run
 from ethogram.cli.watch import DEVIATION, conclude
 from ethogram.cli.watch_screen import WatchScreen, listed, summary
 from ethogram.cli.watch_status import StatusFile
 from ethogram.contracts.baseline import Match, Subject, dump_baseline
 from ethogram.contracts.finding import Finding
+from ethogram.contracts.incident import Incident
 from ethogram.errors import BaselineError, CaptureError, UsageError
 from tests.baselines import make_baseline
 from tests.recordings import shop_recording
@@ -59,7 +61,7 @@ def standing(state: str = "ok", subject: Subject = CHECKOUT, **fields: Any) -> W
 
 
 def test_states_are_said_as_they_change(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = WatchScreen(lambda _: None, has_progress=True)
+    screen = WatchScreen(printer("text"), has_progress=True)
     screen.on_state(change("ok"))
     screen.on_state(change("learning", subject=OTHER))
     screen.on_state(change("degraded", before="ok"))
@@ -74,7 +76,7 @@ def test_states_are_said_as_they_change(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_workloads_without_a_baseline_are_said_together(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = WatchScreen(lambda _: None, has_progress=True)
+    screen = WatchScreen(printer("text"), has_progress=True)
     for number in range(8):
         screen.on_state(change("unknown", subject=Subject(kind="Unit", name=f"u{number}")))
     screen.on_window(window())
@@ -82,6 +84,17 @@ def test_workloads_without_a_baseline_are_said_together(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == (
         "no baseline is for Unit/u0, Unit/u1, Unit/u2, Unit/u3, Unit/u4 and 3 more\n"
     )
+
+
+class Says:
+    def show(self, _: Finding) -> None:
+        print("a finding", file=sys.stderr)
+
+    def show_incident(self, incident: Incident) -> None:
+        raise AssertionError(incident)
+
+    def settle(self) -> None:
+        pass
 
 
 class Terminal(io.StringIO):
@@ -93,7 +106,7 @@ def test_a_terminal_gets_one_line_of_progress_that_findings_push_down(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stderr", err := Terminal())
-    screen = WatchScreen(lambda _: print("a finding", file=sys.stderr), has_progress=True)
+    screen = WatchScreen(Says(), has_progress=True)
     screen.on_window(window())
     screen.on_finding(cast(Finding, None))
     screen.on_window(window(calls=10**60))
@@ -110,7 +123,7 @@ def test_a_terminal_gets_one_line_of_progress_that_findings_push_down(
 
 def test_beside_a_command_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", err := Terminal())
-    screen = WatchScreen(lambda _: None, has_progress=False)
+    screen = WatchScreen(printer("text"), has_progress=False)
     screen.on_window(window())
     screen.close()
     assert err.getvalue() == ""
@@ -119,7 +132,7 @@ def test_beside_a_command_there_is_no_progress(monkeypatch: pytest.MonkeyPatch) 
 def test_another_reason_of_an_unknown_state_is_said_unless_a_name_is_to_come(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    screen = WatchScreen(lambda _: None, has_progress=True)
+    screen = WatchScreen(printer("text"), has_progress=True)
     screen.on_state(dataclasses.replace(change("unknown"), reason="`a` and `b` apply equally"))
     screen.on_state(dataclasses.replace(change("unknown"), reason=NAME_TO_COME))
     assert capsys.readouterr().err == (

@@ -105,7 +105,8 @@ def techniques(graded: Grade) -> str:
         (DnsValue(name=f"{'a' * 60}.evil.example"), "medium", "T1071.004 T1048", "Long name"),
         (DnsValue(name=""), "low", "T1071.004", "Local name"),
         # privileges
-        (CapabilityValue(name="CAP_CHOWN"), "medium", "T1548", "Capability"),
+        (CapabilityValue(name="CAP_SETUID"), "medium", "T1548", "Capability"),
+        (CapabilityValue(name="CAP_DAC_OVERRIDE"), "low", "T1548", "Capability"),
         (CapabilityValue(name="CAP_SYS_ADMIN"), "high", "T1611 T1548", "Powerful capability"),
         (OperationValue(operation="mount", target="/x"), "high", "T1611", "Privileged"),
         (OperationValue(operation="unshare"), "medium", "T1611", "Privileged"),
@@ -242,7 +243,7 @@ def test_every_operation_and_capability_has_a_grade_of_its_own_words() -> None:
     }
     assert not any("it needs privilege" in reason for reason in words)
     for name in CAPABILITIES:
-        assert grade(CapabilityValue(name=name)).severity in {"medium", "high"}
+        assert grade(CapabilityValue(name=name)).severity in {"low", "medium", "high"}
 
 
 def test_techniques_are_those_of_the_catalogue_in_use() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from detector.incidents import Incidents
 from detector.tally import Tally
-from ethogram.cli.findings_screen import incident_block, incident_printer
+from ethogram.cli.findings_screen import Format, incident_block, printer
 from ethogram.contracts.finding import Attack, Finding
 from ethogram.contracts.finding_parts import FindingProcess, ProcessEntry
 from ethogram.contracts.incident import MOST_MEMBERS, Incident
@@ -176,23 +176,45 @@ def test_of_very_many_trees_the_last_are_open_and_those_before_were_told(told: T
     assert last.related is not None
 
 
+def show(incident: Incident, output_format: Format = "text") -> None:
+    made = printer(output_format)
+    made.show_incident(incident)
+    made.settle()
+
+
+def test_text_leads_with_the_incident_whose_lines_small_findings_are(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = printer("text")
+    for number, severity in enumerate(("low", "high", "low")):
+        text.show(told.take(number, severity=severity, title=f"A {severity} one"))
+    told.tell()
+    text.show_incident(told.lines[-1])
+    assert capsys.readouterr().out == ""
+    text.settle()
+    heads = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [line for line in heads if line] == [
+        "HIGH  Incident: A high one, one of 3 findings", "HIGH  A high one",
+    ]  # fmt: skip
+
+
 def test_an_incident_is_a_block_with_its_findings(
     told: Told, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told.take(1)
     told.take(2, severity="high", title="Server shell")
     told.tell()
-    incident_printer("text")(told.lines[0])
+    show(told.lines[0])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "HIGH  Incident: Server shell, one of 2 findings"
-    assert "  tree of   /usr/sbin/nginx, service" in lines
-    assert "  finding   high: Server shell: /usr/bin/dash" in lines
+    assert any(line.startswith("  tree of   /usr/sbin/nginx, ") for line in lines)
+    shown = [line.split()[0] for line in lines if ", finding " in line]
+    assert shown == ["high", "medium"]
 
 
 def test_an_incident_that_grew_names_in_text_what_is_new(
     told: Told, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show = incident_printer("text")
     for number in range(2):
         told.take(number)
     told.tell()
@@ -200,12 +222,15 @@ def test_an_incident_that_grew_names_in_text_what_is_new(
         told.take(number)
     told.tell()
     first, second = told.lines
-    show(first)
-    assert capsys.readouterr().out.count("  finding   ") == 2
-    show(second)
+    text = printer("text")
+    text.show_incident(first)
+    text.settle()
+    assert capsys.readouterr().out.count(", finding ") == 2
+    text.show_incident(second)
+    text.settle()
     lines = capsys.readouterr().out.splitlines()
     assert "  before    2 findings of it" in lines
-    assert sum(line.startswith("  finding   ") for line in lines) == MOST_MEMBERS - 2
+    assert sum(", finding " in line for line in lines) == MOST_MEMBERS - 2
     assert f"  {'':<8}  and 5 more" in lines
 
 
@@ -215,6 +240,6 @@ def test_an_incident_is_a_line_of_json_elsewhere(
     told.take(1, title=HOSTILE)
     told.take(2)
     told.tell()
-    incident_printer("jsonl")(told.lines[0])
+    show(told.lines[0], "jsonl")
     (line,) = capsys.readouterr().out.splitlines()
     assert Incident.model_validate_json(line) == told.lines[0]

@@ -224,3 +224,20 @@ def test_what_has_no_grace_is_as_grave_in_its_start(grouped: set[str], severity:
     one = Deviation("i", "startup", "execs", value, None, START_NS, START_NS, 1)
     ((_, grading),) = graded([one], "ok", frozenset(grouped))
     assert grading.severity == severity
+
+
+# --- what every container has -----------------------------------------------------------------
+
+
+def test_devices_that_every_runtime_provides_are_nobodys_business(shop: Replay) -> None:
+    used = [file_row(f"/dev/{name}", access=WRITE) for name in ("null", "tty", "zero", "full")]
+    used += [file_row(f"/dev/{name}") for name in ("random", "urandom")]
+    assert shop.rows(8, files=used) == []
+    (found,) = shop.rows(9, files=[file_row("/dev/nullify")])
+    assert found.evidence.observed == "/dev/nullify (r)"
+
+
+def test_what_is_told_together_has_a_title_of_its_own(shop: Replay) -> None:
+    (found,) = shop.rows(8, files=[file_row(f"/srv/{number}") for number in range(9)])
+    assert found.title == "Several files outside the baseline"
+    assert found.reason == "the baseline never reads it"

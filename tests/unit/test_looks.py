@@ -99,3 +99,22 @@ def test_a_look_that_found_something_costs_its_asker_less() -> None:
     looks.looked(askers, 2 * ROOM_NS, 2 * SECOND)
     looks.note(_news(2 * SECOND, 1))
     assert looks.due_ns(2 * SECOND + GATHER_NS) == 0
+
+
+def test_a_look_that_was_asked_for_comes_without_news_and_once() -> None:
+    looks = _looks({1: "wanted"})
+    looks.remind(5 * SECOND)
+    assert looks.due_ns(4 * SECOND) == SECOND
+    looks.note(_news(4 * SECOND, 1))
+    assert looks.due_ns(4 * SECOND) == GATHER_NS
+    _look(looks, spent_ns=1, now_ns=4 * SECOND + GATHER_NS)
+    assert looks.due_ns(6 * SECOND) is None
+
+
+def test_a_look_that_was_asked_for_waits_where_no_time_is_left() -> None:
+    looks = _looks({1: "wanted"})
+    looks.note(_news(SECOND, 1))
+    assert looks.due_ns(2 * SECOND) == 0
+    _look(looks, spent_ns=ROOM_OF_ALL_NS + SECOND, now_ns=2 * SECOND)
+    looks.remind(2 * SECOND)
+    assert looks.due_ns(2 * SECOND) is None
