@@ -15,7 +15,7 @@ PYTEST := -m pytest --durations=15
 ANALYZER := .venv-engines/nca
 ANALYZER_VERSION := 2.1.0
 
-.PHONY: help install packages objects lint unit test kernels fuzz cases soak demo own-profile bench bench-packages docs clean
+.PHONY: help install packages objects lint unit test kernels fuzz cases soak demo own-profile image-check bench bench-packages docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ kernels: install ## the kernel side on another kernel, in an emulator; all of it
 
 own-profile: install ## learn the agents' own seccomp profile anew, into deploy/ (as root)
 	PYTHONPATH=. $(PYTHON) -m tools.own_profile
+
+image-check: ## build the image from a base of debootstrap and start it (as root; minutes)
+	PATH=$(CURDIR)/.venv/bin:$$PATH deploy/image/check
 
 # Each target has so many seconds. `FUZZ="-runs=20000 -seed=1"` is the same every time.
 FUZZ ?= -max_total_time=60
