@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -74,6 +74,8 @@ class Pod:
     metadata: Mapping[str, Any]
     spec: Mapping[str, Any]
     at: Path
+    # Nearly every rule asks for them.
+    _containers: list[Container] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def spec_path(self) -> Path:
@@ -105,8 +107,13 @@ class Pod:
         """Whether its users are not the host's: `hostUsers: false`."""
         return self.spec.get("hostUsers") is False
 
-    def containers(self) -> Iterator[Container]:
-        """Yield its containers, init containers and ephemeral ones, as they stand."""
+    def containers(self) -> Sequence[Container]:
+        """Return its containers, init containers and ephemeral ones, as they stand."""
+        if not self._containers:
+            self._containers.extend(self._read_containers())
+        return self._containers
+
+    def _read_containers(self) -> Iterator[Container]:
         for key, kind in _KINDS.items():
             for index, body in enumerate(sequence(self.spec.get(key))):
                 path = (*self.spec_path, key, index)
@@ -143,12 +150,15 @@ def pod_at(node: object, at: Path) -> Pod:
 
 def mapping(value: object) -> Mapping[str, Any]:
     """Return *value* where it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    # Asked for so often that what is nearly always there comes first.
+    if isinstance(value, dict):
+        return value
+    return value if value is not None and isinstance(value, Mapping) else {}
 
 
 def sequence(value: object) -> Sequence[Any]:
     """Return *value* where it is a list, else an empty one."""
-    return value if isinstance(value, list | tuple) else ()
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def text(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -205,11 +206,21 @@ def pod_violations(
     pod: Pod, *, level: Level, version: Version = LATEST, most: int | None = None
 ) -> list[Violation]:
     """Return why an API server that enforces *level* would refuse *pod*, *most* of each check."""
-    asked = LEVELS[1 : LEVELS.index(level) + 1]
-    checks = [check for check in CHECKS.values() if check.level in asked and check.at(version)]
-    replaced = {check.replaces for check in checks}
-    return [found for check in checks if check.id not in replaced
-            for found in islice(_found(check, pod, version), most)]  # fmt: skip
+    return [found for check, run in _asked(level, version)
+            for found in islice(_found(check, run, pod), most)]  # fmt: skip
+
+
+@lru_cache(maxsize=len(LEVELS) * (LATEST[1] + 1))
+def _asked(level: Level, version: Version) -> tuple[tuple[Check, PodCheck], ...]:
+    """Return the checks of *level* as they are in *version*, without those that others replace."""
+    levels = LEVELS[1 : LEVELS.index(level) + 1]
+    checks = [
+        (check, run)
+        for check in CHECKS.values()
+        if check.level in levels and (run := check.at(version)) is not None
+    ]
+    replaced = {check.replaces for check, _ in checks}
+    return tuple((check, run) for check, run in checks if check.id not in replaced)
 
 
 def every_violation(pod: Pod, *, level: Level, version: Version = LATEST) -> list[Violation]:
@@ -226,9 +237,8 @@ def every_violation(pod: Pod, *, level: Level, version: Version = LATEST) -> lis
     ]  # fmt: skip
 
 
-def _found(check: Check, pod: Pod, version: Version) -> Iterator[Violation]:
-    run = check.at(version)
-    for problem in run(pod) if run else ():
+def _found(check: Check, run: PodCheck, pod: Pod) -> Iterator[Violation]:
+    for problem in run(pod):
         yield Violation(
             check.id, check.level, check.title, problem.path, problem.value, problem.required,
             problem.container, problem.detail,

@@ -55,16 +55,19 @@ def _breaches(policy: PodPolicy, pod: Pod, old: Pod | None) -> Iterator[Breach]:
     judged = _judged(policy, pod, old.spec if old is not None and was_of_it else {})
     name = f"baseline of {policy.scope.kind} {policy.namespace}/{policy.scope.name}"
     for claim in policy.claims:
-        _, required, fix = RULES[claim.name]
-        # Capabilities stand in both spellings.
-        words = judged.words(_CONSTANTS.get(claim.name, ""))
-        listed = ", ".join(word for word in words if not word.startswith("CAP_"))
-        asked = printable(required.format(listed or "none"))
-        found = RULES[claim.name][0](judged)
-        for path, value, container in islice(found, MOST_OF_A_RULE + 1):
+        rule, required, fix = RULES[claim.name]
+        asked = ""
+        for path, value, container in islice(rule(judged), MOST_OF_A_RULE + 1):
+            asked = asked or _asked(required, judged.words(_CONSTANTS.get(claim.name, "")))
             yield Breach(
                 rule_name(claim.name), "learnt", name, path, value, asked, fix, container
             )  # fmt: skip
+
+
+def _asked(required: str, words: Sequence[str]) -> str:
+    # Capabilities stand in both spellings.
+    listed = ", ".join(word for word in words if not word.startswith("CAP_"))
+    return printable(required.format(listed or "none"))
 
 
 def rule_name(claim: str) -> str:
