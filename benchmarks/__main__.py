@@ -21,6 +21,7 @@ from benchmarks import (
     findings,
     loops,
     memory,
+    open_storm,
     pipeline,
     services,
     start,
@@ -48,6 +49,7 @@ ROUNDS = {
     "events": (5, 1),
     "findings": (3, 1),
     "churn": (1, 1),
+    "open-storm": (1, 1),
     "webhook": (20, 2),
 }
 
@@ -133,6 +135,9 @@ def _measured(names: Sequence[str], directory: Path, options: argparse.Namespace
             SAMPLE, directory, number=300 if options.quick else 10_000, rounds=rounds("findings")
         ),
         "churn": lambda: churn.measure(directory, number=100 if options.quick else 5_000),
+        "open-storm": lambda: open_storm.measure(
+            directory, opens=200_000 if options.quick else 10_000_000
+        ),
         "watch-cost": lambda: watch_cost.measure(directory, seconds=rounds("watch-cost")),
         "watch-latency": lambda: watch_latency.measure(directory, acts=rounds("watch-latency")),
         "webhook": lambda: webhook.measure(
