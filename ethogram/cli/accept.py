@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ethogram.cli.options import examples
+from ethogram.cli.options import examples, of_a_finding
 from ethogram.cli.screen import count, next_command, say, shell, subject_words
 from ethogram.contracts.escape import printable
 from ethogram.errors import UsageError
@@ -30,16 +30,7 @@ __all__ = ["command"]
         " --author alice --reason 'SHOP-12' --expires 2027-06-30",
     ),
 )
-@click.argument("finding", metavar="FINDING|FINGERPRINT")
-@click.option(
-    "--findings",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="JSON lines that `watch` wrote, where the finding is; `-` is standard input. May be"
-    " repeated.",
-)
+@of_a_finding
 @click.option("--reason", required=True, metavar="TEXT", help="Why it may be done.")
 @click.option("--expires", required=True, metavar="DAY", help="The last day, like `2027-06-30`.")
 @click.option("--author", metavar="NAME", help="Who decides.  [default: as `git config` has it]")

@@ -23,6 +23,7 @@ __all__ = [
     "force_option",
     "format_option",
     "map_option",
+    "of_a_finding",
     "refuse_existing",
     "size_of",
     "summary_output_option",
@@ -177,3 +178,17 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     """Raise `UsageError` where *path* exists and nobody allowed to replace it."""
     if path.exists() and not force:
         raise UsageError(f"`{path}` exists", hint="choose another name, or pass `--force`")
+
+
+def of_a_finding(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the argument `finding`, and the files `--findings` to look it up in."""
+    command = click.option(
+        "--findings",
+        "files",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="JSON lines that `watch` wrote, where the finding is; `-` is standard input. May be"
+        " repeated.",
+    )(command)
+    return click.argument("finding", metavar="FINDING|FINGERPRINT")(command)

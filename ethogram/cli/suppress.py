@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ethogram.cli.options import examples
+from ethogram.cli.options import examples, of_a_finding
 from ethogram.cli.screen import next_command, say, shell, subject_words
 from ethogram.contracts.escape import printable
 from ethogram.errors import UsageError
@@ -31,16 +31,7 @@ __all__ = ["command"]
         " --reason 'SHOP-12: backup' --expires 2027-06-30",
     ),
 )
-@click.argument("finding", metavar="FINDING|FINGERPRINT")
-@click.option(
-    "--findings",
-    "files",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="JSON lines that `watch` wrote, where the finding is; `-` is standard input. May be"
-    " repeated.",
-)
+@of_a_finding
 @click.option("--reason", required=True, metavar="TEXT", help="Why nobody needs to hear of it.")
 @click.option("--expires", required=True, metavar="DAY", help="The last day, like `2027-06-30`.")
 @click.option("--owner", metavar="NAME", help="Who answers for it.  [default: as `git config` has]")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ethogram.contracts.durable import replace_file
+from ethogram.contracts.appending import alone_with, extended, replace_text
 from ethogram.contracts.overlay_file import OVERLAY_SCHEMA, Entry, load_overlay, parse_overlay
-from ethogram.contracts.strict_yaml import dump_yaml
 from ethogram.errors import UsageError
 
-__all__ = ["alone_in", "append_entries", "extended"]
-
-# How far people indent the entries of a list.
-_INDENTS = (2, 0, 4)
-_LIMIT_BYTES = 1 << 20  # a reader takes no more
+__all__ = ["append_entries"]
 
 
 def append_entries(path: Path, entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -29,14 +20,8 @@ def append_entries(path: Path, entries: Sequence[Entry]) -> tuple[Entry, ...]:
     or does not end with its entries.
     """
     path = path.resolve()  # a link stays one
-    try:
-        with alone_in(path.parent):
-            return _append(path, entries)
-    except OSError as error:
-        raise UsageError(
-            f"overlay `{path}` cannot be written: {(error.strerror or str(error)).lower()}",
-            hint="check its directory and permissions",
-        ) from error
+    with alone_with(path, f"overlay `{path}`"):
+        return _append(path, entries)
 
 
 def _append(path: Path, entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -46,12 +31,8 @@ def _append(path: Path, entries: Sequence[Entry]) -> tuple[Entry, ...]:
     if not new:
         return ()
     text = path.read_text("utf-8") if exists else ""
-    content = _with(text, before, new, path).encode()
-    if len(content) > _LIMIT_BYTES:
-        raise UsageError(
-            f"overlay `{path}` would be larger than 1 MiB", hint="name another with `--overlay`"
-        )
-    replace_file(path, content, mode=path.stat().st_mode & 0o777 if exists else 0o644)
+    whole = _with(text, before, new, path)
+    replace_text(path, whole, f"overlay `{path}`", hint="name another with `--overlay`")
     return new
 
 
@@ -78,41 +59,3 @@ def _with(text: str, before: tuple[Entry, ...], new: tuple[Entry, ...], path: Pa
             hint="write `entries:` last, each entry on lines of its own, or name another file",
         )
     return whole
-
-
-def extended(
-    text: str | None,
-    key: str,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    schema: str,
-    is_right: Callable[[str], bool],
-) -> str | None:
-    """Return *text* with *rows* at the end of its list *key*; None where that *is_right* of none.
-
-    Without *text* a document is begun.
-    """
-    if text is None:
-        return dump_yaml({"schema": schema, key: rows})
-    block = dump_yaml({key: rows}).splitlines()[1:]
-    head = text if text.endswith("\n") else f"{text}\n"
-    for indent in _INDENTS:
-        lines = [f"{' ' * indent}{line[2:]}" for line in block]
-        whole = head + "\n".join(lines) + "\n"
-        try:
-            if is_right(whole):
-                return whole
-        except UsageError:
-            continue
-    return None
-
-
-@contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Let nobody else append to a file in *directory* meanwhile."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

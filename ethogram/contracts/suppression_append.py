@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ethogram.contracts.durable import replace_file
-from ethogram.contracts.overlay_append import alone_in, extended
+from ethogram.contracts.appending import alone_with, extended, replace_text
 from ethogram.contracts.suppression_file import (
     SUPPRESSIONS_SCHEMA,
     Suppression,
@@ -16,8 +15,6 @@ from ethogram.errors import UsageError
 
 __all__ = ["append_suppression"]
 
-_LIMIT_BYTES = 1 << 20  # a reader takes no more
-
 
 def append_suppression(path: Path, new: Suppression) -> bool:
     """Add *new* to file *path*; return whether it was not there, with as late an end.
@@ -25,14 +22,8 @@ def append_suppression(path: Path, new: Suppression) -> bool:
     The file is replaced as a whole, and begun where there is none.
     """
     path = path.resolve()  # a link stays one
-    try:
-        with alone_in(path.parent):
-            return _append(path, new)
-    except OSError as error:
-        raise UsageError(
-            f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}",
-            hint="check its directory and permissions",
-        ) from error
+    with alone_with(path, f"`{path}`"):
+        return _append(path, new)
 
 
 def _append(path: Path, new: Suppression) -> bool:
@@ -51,10 +42,7 @@ def _append(path: Path, new: Suppression) -> bool:
             f"`{path}` does not end with its suppressions, one below the other",
             hint="write `suppressions:` last, each on lines of its own, or name another file",
         )
-    content = whole.encode()
-    if len(content) > _LIMIT_BYTES:
-        raise UsageError(f"`{path}` would be larger than 1 MiB", hint="name another file")
-    replace_file(path, content, mode=path.stat().st_mode & 0o777 if exists else 0o644)
+    replace_text(path, whole, f"`{path}`", hint="name another file")
     return True
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ethogram.errors import UsageError
 
-__all__ = ["ACCOUNT", "Access", "in_cluster", "read_token"]
+__all__ = ["ACCOUNT", "Access", "account_access", "in_cluster", "read_token"]
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _LIMIT_BYTES = 64 * 1024
@@ -46,16 +46,24 @@ def in_cluster(account: Path = ACCOUNT) -> Access:
             hint="name a kubeconfig: `--kubernetes kubeconfig=FILE`",
         )
     where = f"[{host}]" if ":" in host else host
+    hint = "the pod needs `automountServiceAccountToken: true`"
+    return account_access(f"https://{where}:{port}", account, hint=hint)
+
+
+def account_access(server: str, account: Path, *, hint: str) -> Access:
+    """Return the access to *server* as the service account whose files are below *account*.
+
+    `UsageError` with *hint* where it has no certificate, or no token.
+    """
     try:
         context = ssl.create_default_context(cafile=account / "ca.crt")
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
-            f"`{account / 'ca.crt'}` holds no certificate that can be read",
-            hint="the pod needs `automountServiceAccountToken: true`",
+            f"`{account / 'ca.crt'}` holds no certificate that can be read", hint=hint
         ) from error
     token = read_token(account / "token")
     token()  # what is wrong with it is said now
-    return Access(f"https://{where}:{port}", context, token)
+    return Access(server, context, token)
 
 
 def read_token(path: Path, clock: Callable[[], float] = time.monotonic) -> Callable[[], str]:

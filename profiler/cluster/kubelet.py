@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ethogram.errors import UsageError
-from profiler.cluster.access import ACCOUNT, Access, read_token
+from profiler.cluster.access import ACCOUNT, Access, account_access
 from profiler.cluster.client import ReadOnlyClient
 from profiler.cluster.reflector import Reflector, ResourceState
 from profiler.cluster.resources import RESOURCES
@@ -22,16 +20,8 @@ _EVERY_S = 2.0
 
 def kubelet_access(url: str | None, account: Path = ACCOUNT) -> Access:
     """Return the access to the kubelet at *url*, as the service account at *account*."""
-    try:
-        context = ssl.create_default_context(cafile=account / "ca.crt")
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"`{account / 'ca.crt'}` holds no certificate that can be read",
-            hint="the kubelet believes a service account that may `get` `nodes/pods`",
-        ) from error
-    token = read_token(account / "token")
-    token()
-    return Access((url or _DEFAULT).rstrip("/"), context, token)
+    hint = "the kubelet believes a service account that may `get` `nodes/pods`"
+    return account_access((url or _DEFAULT).rstrip("/"), account, hint=hint)
 
 
 class KubeletSource:
