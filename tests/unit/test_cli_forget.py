@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from ethogram.cli.run import run
 from ethogram.contracts.keys import names_workload, parse_workload_key, workload_key
-from ethogram.contracts.manifest import Command, TargetChoice, read_manifest
+from ethogram.contracts.manifest import (
+    Command,
+    Sent,
+    TargetChoice,
+    read_manifest,
+    write_manifest,
+)
 from ethogram.contracts.recording import Recording
 from ethogram.contracts.summary import read_summary, write_summary
 from ethogram.contracts.tables import TABLES
@@ -152,6 +159,32 @@ def test_a_recording_that_is_written_is_refused_and_untouched(tmp_path: Path) ->
         assert forget("--workload", LOADGEN, path) == 4
     finally:
         os.close(lock)
+    assert bytes_below(path) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: path / "replaced", "holds another recording"),
+        (lambda _: "s3://bucket/shop", "is a URL"),
+        (lambda path: path, "is at `s3://bucket/shop` already"),
+    ],
+    ids=["replaced", "url", "spool"],
+)
+def test_what_is_not_all_there_is_is_refused_and_untouched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, words: str
+) -> None:
+    path = shop_recording(tmp_path / "shop")
+    place = make(path)
+    if place == path:
+        manifest = read_manifest(path)
+        sent = Sent(url="s3://bucket/shop", files=manifest.files[:1])
+        write_manifest(path, manifest.model_copy(update={"sent": sent}))
+    elif isinstance(place, Path):
+        place.mkdir()
+    before = bytes_below(path)
+    assert forget("--workload", LOADGEN, place if isinstance(place, str) else path) == 2
+    assert words in capsys.readouterr().err
     assert bytes_below(path) == before
 
 

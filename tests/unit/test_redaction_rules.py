@@ -140,6 +140,11 @@ def test_a_long_path_that_nearly_matches_costs_little() -> None:
             "two rules have one name",
         ),
         ("schema: ethogram.redaction/1\nrules: [{name: a, path: ['{x}']}]", "path"),
+        (
+            "schema: ethogram.redaction/1\nrules:\n"
+            + "".join(f"- {{name: n{n}, dns: ['{{x}}{n}']}}\n" for n in range(257)),
+            "256",
+        ),
     ],
 )
 def test_a_file_that_withholds_nothing_is_refused_by_field(

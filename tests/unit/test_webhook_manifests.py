@@ -17,6 +17,7 @@ from cryptography import x509
 from ethogram.cli.run import run
 from ethogram.posture.standards import violations
 from ethogram.webhook.config import parse_config
+from ethogram.webhook.manifests import LABEL, MUTATE_LABEL
 from tests.deployment import DEPLOY, rendered
 from tests.reviews import answer, make_policy, simple_pod
 from tests.vap import bound, problems_of_expression, problems_of_variables
@@ -108,6 +109,8 @@ def test_what_makes_a_cluster_ask_comes_without_the_server(printed: Any) -> None
 def test_the_script_that_removes_finds_what_was_printed(printed: Any, form: str) -> None:
     script = (DEPLOY / "kubernetes/remove").read_text()
     assert "app.kubernetes.io/part-of=ethogram" in script
+    assert f"{LABEL}-" in script
+    assert f"{MUTATE_LABEL}-" in script
     for document in printed("--form", form):
         assert document["metadata"]["labels"]["app.kubernetes.io/part-of"] == "ethogram"
         if "namespace" not in document["metadata"]:  # what is in the namespace goes with it
