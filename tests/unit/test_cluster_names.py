@@ -9,6 +9,8 @@ import pytest
 
 from ethogram.contracts.baseline import PeerIdentity
 from profiler.identity.kubernetes import PodObject
+from tests.networkpolicies import export
+from tests.peers import make_network_baseline, peer_rule
 from tests.unit.test_cluster_store import NOW, Told, created, service
 from tests.unit.test_inventory import NS, owned_by, pod
 from tests.unit.test_learner_peers import to, who
@@ -17,7 +19,6 @@ from tests.unit.test_registry_cluster import Node
 pytestmark = pytest.mark.unit
 
 LOCAL = "169.254.20.10"
-DNS = (53, "UDP")
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def test_node_local_dns_is_a_resolver_on_every_node(
     assert who(tmp_path, asked, *[row | times for row in rows]) == PeerIdentity(
         kind="dns", namespace="kube-system", name="cache", targets=("53",), addresses=(LOCAL,)
     )
+
+
+def test_a_policy_lets_a_workload_ask_the_cache_wherever_it_listens() -> None:
+    cached = {"kind": "dns", "namespace": "kube-system", "name": "cache", "targets": ("53",),
+              "addresses": ("169.254.25.10",)}  # fmt: skip
+    policy, findings = export(make_network_baseline(peer_rule("out", "udp", port=53,
+                                                              identity=cached)))  # fmt: skip
+    assert policy is not None
+    assert not [one for one in findings if one.severity == "loss"]
+    asked = [{"protocol": "TCP", "port": 53}, {"protocol": "UDP", "port": 53}]
+    blocks = [
+        (peer["ipBlock"]["cidr"], rule["ports"])
+        for rule in policy["spec"]["egress"] for peer in rule["to"]
+    ]  # fmt: skip
+    assert ("169.254.25.10/32", asked) in blocks
 
 
 def test_the_node_that_runs_the_cache_stays_a_node(told: Told) -> None:

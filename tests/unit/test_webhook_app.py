@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detector.sinks.outbox import Outbox
+from detector.sinks.protocol import Sender
 from ethogram.webhook import app
 from ethogram.webhook.app import LIMIT_BYTES, Webhook
 from ethogram.webhook.findings import Tellings
 from ethogram.webhook.metrics import Counts
 from ethogram.webhook.policy import Policy
+from ethogram.webhook.requests import read_review
+from ethogram.webhook.telling import Teller
 from tests.asgi import post
 from tests.reviews import TODAY, UID, decide, make_policy, make_review, simple_pod
 
@@ -174,8 +179,6 @@ def telling(clock: list[float]) -> Tellings:
 
 
 def told(tellings: Tellings, pod: Any, **request: Any) -> list[Any]:
-    from ethogram.webhook.requests import read_review  # noqa: PLC0415
-
     return list(tellings.take(read_review(asked(pod, **request)), decide(pod)))
 
 
@@ -190,6 +193,22 @@ def test_a_decision_is_told_once_a_minute_with_its_count() -> None:
     clock.append(61.0)
     again, = told(tellings, PRIVILEGED)  # fmt: skip
     assert (again.count, again.fingerprint) == (3, first.fingerprint)
+
+
+def test_no_more_waits_to_be_told_than_there_is_room_for(tmp_path: Path) -> None:
+    clock, counts = [0.0], Counts()
+    outbox = Outbox(
+        [f"file:{tmp_path}/findings.jsonl"], sender=Sender("h", "1", 1, None),
+        root=tmp_path / "spool", patience_s=5.0,
+    )  # fmt: skip
+    teller = Teller(outbox, telling(clock), counts)  # which nobody started: a disk that hangs
+    request = read_review(asked(PRIVILEGED))
+    for _ in range(10):
+        teller.take(request, decide(PRIVILEGED), size_bytes=4 << 20)
+    assert counts.untold == 5
+    teller.start()
+    teller.close()
+    assert counts.told == 1
 
 
 def test_nobody_is_told_of_a_dry_run() -> None:
