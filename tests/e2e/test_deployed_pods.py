@@ -63,7 +63,7 @@ def wait(container: Container, holds: Callable[[], bool]) -> None:
 
 def stopped(container: Container) -> str:
     """Return what it said until it ended as a kubelet asks it to."""
-    container.stop(signal.SIGTERM)
+    container.stop(signal.SIGTERM, timeout_s=90)
     return said(container)
 
 
@@ -213,7 +213,7 @@ def test_the_webhook_answers_as_its_configurations_ask(
         place.chmod(0o777)
     deployment = of_kind(server, "Deployment")
     with Container(image_of(tmp_path), pod_spec(deployment, places, {}, netns)) as container:
-        container.start(port=8443)
+        container.start()
         (webhook,) = (
             one for one in of_kind(asking, "ValidatingWebhookConfiguration")["webhooks"]
             if one["name"].startswith("enforce.")
@@ -243,7 +243,10 @@ def ask(
     def asked() -> tuple[int, str]:
         connection = HTTPConnection("127.0.0.1", 8443, timeout=20)
         with closing(connection):
-            connection.connect()
+            try:
+                connection.connect()
+            except ConnectionRefusedError:  # nobody listens yet
+                return 0, ""
             connection.sock = trust.wrap_socket(
                 connection.sock, server_hostname=f"{service['name']}.{service['namespace']}.svc"
             )
