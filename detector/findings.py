@@ -34,7 +34,7 @@ from ethogram.contracts.finding import (
     WorkloadState,
     fingerprint_of,
 )
-from ethogram.contracts.finding_parts import FindingInstance, FindingProcess
+from ethogram.contracts.finding_parts import FindingExecutable, FindingInstance, FindingProcess
 from ethogram.contracts.incident import Incident
 from ethogram.indicators.compliance import Tags
 
@@ -273,10 +273,23 @@ class Findings:
     def tell_again(self, now_ns: int, *, is_last: bool = False) -> None:
         """Bring up to date what was counted since it was told."""
         for told in self._stale(now_ns, is_last=is_last):
-            told.finding = told.so_far().model_copy(update={"time": moment(now_ns)})
+            told.finding = self._with_digest(told.so_far()).model_copy(
+                update={"time": moment(now_ns)}
+            )
             told.told_ns, told.is_current = now_ns, True
             self._on_finding(told.finding)
         self.incidents.tell(now_ns, moment(now_ns))
+
+    def _with_digest(self, finding: Finding) -> Finding:
+        """Return *finding* with the SHA-256 of its executable, where that was found later."""
+        process = finding.process
+        known = self._tree.get(process.exec_id) if process else None
+        if process is None or known is None or (process.file and process.file.sha256):
+            return finding
+        file = FindingExecutable.model_validate(self._tree.file_of(known))
+        if file.sha256 is None:
+            return finding
+        return finding.model_copy(update={"process": process.model_copy(update={"file": file})})
 
     def _stale(self, now_ns: int, *, is_last: bool) -> Iterator[_Told]:
         for told in self._told.values():

@@ -62,11 +62,12 @@ class Judge:
         suppressions: Suppressions | None = None,
         on_incident: Callable[[Incident], None] = lambda _: None,
         anomalies: Anomalies | None = None,
+        digest_of: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         self._watched = watched
         self._suppressions = suppressions or Suppressions()
         self._anomalies = anomalies
-        self._tree = ProcessTree()
+        self._tree = ProcessTree(digest_of=digest_of)
         self._deviations = Deviations()
         self._indications = Indications()
         self._seen = Seen()

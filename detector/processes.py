@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -25,10 +25,16 @@ _LOOKED_AT = 256
 
 
 class ProcessTree:
-    """Remembers the newest processes, those that ended too: they are others' ancestors."""
+    """Remembers the newest processes, those that ended too: they are others' ancestors.
 
-    def __init__(self, limit: int = _LIMIT) -> None:
+    *digest_of* knows the SHA-256 of an executable before its row has it.
+    """
+
+    def __init__(
+        self, limit: int = _LIMIT, *, digest_of: Callable[[int], str | None] = lambda _: None
+    ) -> None:
         self._limit = limit
+        self._digest_of = digest_of
         self._known: dict[str, Process] = {}
         self._living: dict[tuple[int, bytes], dict[str, Process]] = {}
         self._by_pid: dict[tuple[int, int], str] = {}  # instance and process id -> the newest
@@ -174,11 +180,19 @@ class ProcessTree:
         leader = self._leader(process)
         if leader is not None:
             told["session_leader"] = ancestor(leader)
-        if process.number not in self._files:
-            self._files[process.number] = executable_of(self._executables, process.number)
-        if executable := self._files[process.number]:
+        if executable := self.file_of(process):
             told["file"] = executable
         return told
+
+    def file_of(self, process: Process) -> dict[str, Any]:
+        """Return what is known of the file that *process* executed, as JSON has it."""
+        number = process.number
+        if number not in self._files:
+            self._files[number] = executable_of(self._executables, number)
+        known = self._files[number]
+        if known and "sha256" not in known and (digest := self._digest_of(number)):
+            known["sha256"] = digest
+        return known
 
     def _leader(self, process: Process) -> Process | None:
         sid = process.facts.sid

@@ -189,7 +189,7 @@ class _Watcher:
         self._judge = Judge(
             self._watched, self._tell, self._tally,
             suppressions=self._suppressions, on_incident=self._on_incident,
-            anomalies=self._anomalies,
+            anomalies=self._anomalies, digest_of=session.digest_of,
         )  # fmt: skip
         if self._kept:
             self._judge.findings.recall(self._kept.told)

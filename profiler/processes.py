@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ethogram.contracts.events import EventFlag, RecordKind
 from ethogram.contracts.flags import ProcessFlag
 from profiler.clock import BootClock
 from profiler.exec_ids import ExecIds
+from profiler.executables import Executables
 from profiler.in_order import in_order
 from profiler.process_records import (
     COLUMNS,
@@ -32,83 +31,12 @@ from profiler.snapshot import read_all
 __all__ = ["ExecIds", "Executables", "Processes"]
 
 _WIRE_FLAGS = 0xFFFF
-_EXECUTABLES = 100_000
 _AT_ONCE = 500  # records, some milliseconds, until the rings are looked after
 # As plain numbers: an operator of an enum takes longer than the rest of a row's flags.
 _REDACTED, _FORKED = int(ProcessFlag.REDACTED), int(ProcessFlag.FORKED)
 _TOLD = {"process_record": executed, "fork_record": forked, "exit_record": ended}
 _NOBODY = Own(0, "", None, None, None, 0, 0, 0, 0)
 Redact = Callable[[Sequence[bytes]], tuple[list[bytes], int]]
-
-
-class Executables:
-    """Numbers what was executed. Number 0 is what is not known.
-
-    At most 100,000 are told apart: a workload may write and execute without end. `overflow` counts
-    the execs of those beyond.
-    """
-
-    def __init__(self, clock: BootClock) -> None:
-        self._clock = clock
-        self._numbers: dict[int, int] = {0: 0}
-        self.paths: dict[int, bytes] = {0: b""}
-        self.overflow = 0
-        self._rows: dict[int, dict[str, Any]] = {
-            0: {"exe": 0, "path": b"", "dev": 0, "ino": 0, "ctime": 0, "nlink": 0, "memfd": False}
-        }
-
-    def add(self, head: np.void, path: bytes, key: int) -> int:
-        """Return the number of the executable of a `process_record` whose `exe_key` is *key*."""
-        number = self._numbers.get(key)
-        if number is not None:
-            return number
-        if len(self._numbers) >= _EXECUTABLES:
-            self.overflow += 1
-            return 0
-        number = self._numbers[key] = len(self._numbers)
-        flags = int(head["flags"])
-        self.paths[number] = path
-        self._rows[number] = {
-            "exe": number,
-            "path": path,
-            "dev": int(head["dev"]),
-            "ino": int(head["ino"]),
-            # A file system of the workload's own may say any time, and one before 1970.
-            "ctime": int(head["ctime_ns"].astype(np.int64)),
-            "nlink": int(head["nlink"]),
-            "upper": _is_upper(flags),
-            "memfd": bool(flags & ProcessFlag.MEMFD),
-        }
-        return number
-
-    def take_overflow(self) -> int:
-        """Return how many execs found no number since the last call."""
-        count, self.overflow = self.overflow, 0
-        return count
-
-    def number_of(self, key: int) -> int:
-        """Return the number of a kernel key, 0 where it was never seen."""
-        return self._numbers.get(key, 0)
-
-    def numbers_of(self, keys: np.ndarray) -> np.ndarray:
-        """Return the number of each kernel key, 0 where it was never seen."""
-        unique, inverse = np.unique(keys, return_inverse=True)
-        known = np.array([self._numbers.get(int(key), 0) for key in unique], np.uint32)
-        return known[inverse] if len(unique) else np.zeros(0, np.uint32)
-
-    def take_rows(self, used: set[int]) -> dict[str, list[Any]]:
-        """Return columns of `executables` for those in *used* that were not given out before.
-
-        What only workloads executed that nobody asked for is none of a recording's business.
-        """
-        numbers = sorted(used & self._rows.keys())
-        rows = [self._rows.pop(number) for number in numbers]
-        names = ("exe", "path", "dev", "ino", "ctime", "nlink", "upper", "memfd")
-        return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _is_upper(flags: int) -> bool | None:
-    return bool(flags & EventFlag.UPPER_LAYER) if flags & EventFlag.OVERLAY else None
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from profiler.allowed_programs import AllowedPrograms
 from profiler.clock import BootClock
 from profiler.cluster import open_cluster
 from profiler.command import CommandRun, resolve_command
+from profiler.hashes import Hashes
 from profiler.host import HostFacts
 from profiler.identity.hierarchy import Hierarchy, unified_mount
 from profiler.identity.inventory import Inventory
@@ -91,7 +92,8 @@ class Session:
             self._resolver, self.clock, choose=targets.choose, on_made=self._take_back
         )
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
-        self._executables = Executables(self.clock)
+        self._hashes = Hashes()
+        self._executables = Executables(self.clock, self._hashes)
         self.allowed = AllowedPrograms(self._registry, self._executables)
         self._withholding = Withholding(options.redaction)
         self._processes = Processes(
@@ -171,6 +173,10 @@ class Session:
             if one.state == "refused" and one.name not in OPTIONAL_PROGRAMS
         ]
 
+    def digest_of(self, exe: int) -> str | None:
+        """Return the SHA-256 of executable number *exe* where no row has it yet, but the next."""
+        return self._hashes.peek(exe)
+
     def tampered(self) -> tuple[tuple[str, str], ...]:
         """Return the programs that are not attached as they were, and what was done to each."""
         return tuple(self._attached.tampered())
@@ -236,6 +242,7 @@ class Session:
             write_ready(options.ready_file)
         dropped = privileges.drop(_KEPT)
         self._resolver.watch()  # a thread, which has what is left
+        self._hashes.start()  # as this
         if self._cluster:
             self._cluster.start()  # and more of them
         sys.setswitchinterval(_SWITCH_S)
@@ -469,6 +476,7 @@ class Session:
         """Detach, and end the command, however it came to this."""
         self.detach()
         self._resolver.close()
+        self._hashes.close()
         if self._cluster:
             self._cluster.close()
         if self._command:

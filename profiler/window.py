@@ -33,6 +33,8 @@ __all__ = ["WindowReport", "WindowWriter"]
 _REPLIES = (RecordKind.PACKET, RecordKind.SEGMENT)
 _LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
 _NEW_SHOWN = 5
+# At the end digests of executables are waited for so long.
+_SETTLE_S = 2.0
 _OUT = ENUMS["direction"].index("out")
 
 
@@ -129,6 +131,8 @@ class WindowWriter:
         new += self._write_unix(*sets["unix_flows"], is_open=False)
         losses.update(self._dns.take_lost())
         self._write_operations(window)
+        if is_last:
+            self._executables.settle(self._used, _SETTLE_S)
         self._append("executables", self._executables.take_rows(self._used))
         self._write_whose()
         self._append("losses", assembly.loss_columns(window, losses))

@@ -205,6 +205,8 @@ _ALL = (
         ("upper", "bool?", "in the overlay's upper layer: not from the image"),
         ("memfd", "bool?", "an anonymous file in memory"),
         ("sha256", "str?", "digest of the content"),
+        ("sha256_missing", "str?", "why there is no digest: gone, changed, not local, unreadable,"
+         " too large, too slow, queue full; null where it was not asked for, or not found yet"),
         key="exe",
     ),
     _table(

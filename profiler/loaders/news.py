@@ -11,12 +11,12 @@ import numpy as np
 
 from ethogram.contracts.events import ARCHES, STRUCTS, News
 from profiler.libbpf import Map
-from profiler.loaders.base import CALLS, PROGRAM
+from profiler.loaders.base import CALLS
 from profiler.loaders.counters import SETS
 from profiler.ring import Records
 from profiler.wire import checked
 
-__all__ = ["NewsReader", "programs_in"]
+__all__ = ["NewsReader"]
 
 Set = tuple[np.ndarray, np.ndarray]
 
@@ -31,17 +31,6 @@ _SETS = {
 }
 _COUNTED = ("calls", "connections", "tx_bytes", "rx_bytes")
 _KEY = STRUCTS["call_key"].dtype
-
-
-def programs_in(news: Iterable[Records]) -> np.ndarray:
-    """Return who executed what, of the execs that *news* tell of."""
-    raw = b"".join(
-        tail[: PROGRAM.itemsize]
-        for batch in news
-        for head, tail in zip(batch.heads, batch.tails, strict=True)
-        if int(head["news"]) == News.EXEC and int(head["key_size"]) == PROGRAM.itemsize
-    )
-    return np.frombuffer(raw, PROGRAM)
 
 
 class NewsReader:

@@ -122,17 +122,24 @@ def test_a_container_that_ran_before_is_seeded(
 def test_a_file_of_the_image_and_a_dropped_one_are_told_apart(
     busybox_image: Path, tmp_path: Path
 ) -> None:
-    script = "cp /bin/busybox /tmp/dropped; /tmp/dropped true; cat /bin/busybox > /dev/null"
-    spec = Spec(["sh", "-c", script], pod=POD)
+    script = (
+        "cp /bin/busybox /tmp/dropped; echo >> /tmp/dropped; /tmp/dropped true; "
+        "cat /bin/busybox > /dev/null; sha256sum /bin/busybox /tmp/dropped"
+    )
+    with Container(busybox_image, known_spec(["listen", 80], ["call", 34, 1])) as container:
+        summed: list[str] = []
 
-    def live() -> None:
-        with Container(busybox_image, spec) as container:
-            assert container.run().returncode == 0
+        def live() -> None:
+            container.start(port=80)
+            done = container.exec("sh", "-c", script)
+            assert done.returncode == 0
+            summed.extend(done.stdout.decode().split()[::2])
 
-    seen = recorded(tmp_path, live)
-    uppers = {row["path"]: row["upper"] for row in seen.rows("executables") if row["exe"]}
-    assert uppers[b"/usr/bin/busybox"] is False
-    assert uppers[b"/tmp/dropped"] is True
+        seen = recorded(tmp_path, live)
+    executables = {row["path"]: row for row in seen.rows("executables") if row["exe"]}
+    image, dropped = (executables[path] for path in (b"/usr/bin/busybox", b"/tmp/dropped"))
+    assert (image["upper"], dropped["upper"]) == (False, True)
+    assert [image["sha256"], dropped["sha256"]] == summed
     layers = {row["path"]: row["in_image"] for row in seen.rows("files")}
     assert layers[b"/usr/bin/busybox"] == "yes"
     assert layers[b"/tmp/dropped"] == "no"

@@ -124,7 +124,7 @@ def test_a_row_waits_for_its_workload_s_name(processes: Processes, slots: Slots)
 
 
 def test_executables_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("profiler.processes._EXECUTABLES", 3)
+    monkeypatch.setattr("profiler.executables._EXECUTABLES", 3)
     executables = Executables(CLOCK)
     heads = np.zeros(5, STRUCTS["process_record"].dtype)
     heads["exe_key"] = range(1, 6)
