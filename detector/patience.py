@@ -83,8 +83,9 @@ class Patience:
         return [found for found in strayed if id(found) not in left_out]
 
     def _is_grouped(self, found: Strayed) -> bool:
+        """Return whether it is of a start or a session; units and commands have no such order."""
         workload = self._watched.of_instance(found.instance)
-        return found.deviation.phase in grouped_phases(workload)
+        return workload.is_container and found.deviation.phase in grouped_phases(workload)
 
     def _is_small(self, found: Strayed) -> bool:
         """Return whether it is neither grave nor one of the many things of a new image."""

@@ -15,7 +15,7 @@ from ethogram.contracts.capabilities import CAPABILITIES
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.flags import Access, ProcessFlag
 from ethogram.contracts.overlay_file import load_overlay
-from tests.recordings import START_NS, make_recording, shop_recording
+from tests.recordings import START_NS, WINDOW_NS, columns_of, make_recording, shop_recording
 from tests.replay import Replay
 from tests.shop import SHOP_TABLES
 from tests.unit.test_detector_judge import container, file_row, peer_row, write_baselines
@@ -241,3 +241,41 @@ def test_what_is_told_together_has_a_title_of_its_own(shop: Replay) -> None:
     (found,) = shop.rows(8, files=[file_row(f"/srv/{number}") for number in range(9)])
     assert found.title == "Several files outside the baseline"
     assert found.reason == "the baseline never reads it"
+
+
+# --- within a second ------------------------------------------------------------------------------
+
+
+def look(shop: Replay, at_ms: int, *paths: str, phase: str = "exec") -> list[Finding]:
+    """Return what is told when the open window is looked at so long after it began."""
+    began, before = START_NS + 8 * WINDOW_NS, len(shop.findings)
+    rows = [{"window": 8, **file_row(path, phase=phase)} for path in paths]
+    if rows:
+        shop.live.append("files", columns_of("files", rows))
+    shop.live.look({"window": [8], "start": [began], "end": [began + at_ms * 1_000_000]})
+    return shop.findings[before:]
+
+
+def test_what_a_session_does_within_a_second_is_told_together(shop: Replay) -> None:
+    assert len(look(shop, 10, "/srv/first")) == 1
+    for number in range(5):
+        assert look(shop, 20 + number, f"/srv/{number}") == []
+    assert shop.judge.waits_ns == 986_000_000
+    (found,) = look(shop, 1010)
+    assert found.evidence.observed.startswith("5 at once: /srv/0 (r), /srv/1 (r)")
+    assert found.title == "Several files outside the baseline, in a session that entered"
+    assert found.file is not None
+    assert found.file.path == "/srv/0"
+    assert shop.judge.waits_ns is None
+
+
+def test_a_service_at_work_waits_for_nothing(shop: Replay) -> None:
+    for number in range(5):
+        assert len(look(shop, 10 + number, f"/srv/{number}", phase="steady")) == 1
+
+
+def test_what_still_waits_is_told_at_the_end(shop: Replay) -> None:
+    look(shop, 10, "/srv/first")
+    assert look(shop, 20, "/srv/last") == []
+    shop.judge.settle(START_NS + 9 * WINDOW_NS)
+    assert shop.findings[-1].evidence.observed == "/srv/last (r)"
