@@ -16,8 +16,9 @@ import pytest
 from ethogram.contracts.baseline import dump_baseline, load_baseline
 from ethogram.contracts.finding import Finding
 from profiler.identity.hierarchy import unified_mount
-from tests.e2e.cgroups import remove
+from tests.e2e.cgroups import made, remove
 from tests.e2e.command_line import ethogram, findings_in, running
+from tests.e2e.receivers import until
 from tests.workloads import build_known, known
 
 pytestmark = pytest.mark.e2e
@@ -96,7 +97,16 @@ class Watch:
 
     def status(self) -> dict[str, dict[str, object]]:
         document = json.loads(self._status.read_text())
-        return {one["workload"]["name"]: one for one in document["workloads"]}
+        return {one["workload"]["name"]: one for one in document.get("workloads", ())}
+
+    def until_windows(self, more: int) -> None:
+        """Return once so many *more* windows have ended."""
+
+        def windows() -> int:
+            return int(json.loads(self._status.read_text()).get("windows", 0))
+
+        before = windows()
+        until(lambda: windows() >= before + more)
 
 
 @contextmanager
@@ -194,3 +204,21 @@ def test_thousands_of_findings_at_once_are_counted_and_told_in_few_lines(
     assert sum(one.count for one in of_files) >= number
     assert len(watch.lines) < 200
     assert is_told(list(findings_in(told.read_text().splitlines())))
+
+
+def test_who_ended_is_forgotten_where_nobody_opens_files_after_it(
+    baselines: Path, tmp_path: Path
+) -> None:
+    with (
+        made(FLOODER, VICTIM),
+        watched(baselines, tmp_path, "--window", "200ms") as watch,
+    ):
+        opens = start(VICTIM, known(["repeat", 1_000_000_000, [["open", BENIGN, "r"]]]))
+        until(lambda: f"/{VICTIM}" in watch.status())
+        watch.until_windows(3)
+        opens.kill()
+        opens.wait()
+        remove(unified_mount() / VICTIM)
+        watch.until_windows(8)
+        watch.end()
+    assert watch.status()[f"/{VICTIM}"]["instances"] == 1
