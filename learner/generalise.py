@@ -13,7 +13,14 @@ from functools import lru_cache
 from typing import Literal
 
 from ethogram.contracts.baseline import AnyValue, Dimension, ExecValue, FileValue
-from learner.name_forms import kernel_chosen, of_generation, temporary, with_dates, with_ids
+from learner.name_forms import (
+    kernel_chosen,
+    of_generation,
+    of_relation,
+    temporary,
+    with_dates,
+    with_ids,
+)
 from learner.places import holds_ids, is_kept, is_log, is_state
 from learner.variable_names import variable_names
 
@@ -103,7 +110,9 @@ def _formed(path: str, file: _File) -> tuple[str, bool]:
     leaf = with_ids(leaf, may_be_all=place.holds_ids)
     if place.is_dated:
         leaf = with_dates(leaf)
-    return f"{place.pattern}/{temporary(leaf) if file.is_created else leaf}", True
+    if file.is_created:
+        leaf = of_relation(directory, temporary(leaf))
+    return f"{place.pattern}/{leaf}", True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-__all__ = ["kernel_chosen", "of_generation", "temporary", "with_dates", "with_ids"]
+__all__ = [
+    "kernel_chosen",
+    "of_generation",
+    "of_relation",
+    "temporary",
+    "with_dates",
+    "with_ids",
+]
 
 _BEFORE, _AFTER = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
 _H = "[0-9a-f]"
@@ -56,15 +63,21 @@ _TEMPORARY: Mapping[str, str] = MappingProxyType(
         r"temp-[0-9]+\.rdb": "temp-*.rdb",
         r"temp-[0-9]+\.[0-9]+\.rdb": "temp-*.*.rdb",
         r"temp-rewriteaof(-bg)?-[0-9]+\.aof": r"temp-rewriteaof\1-*.aof",
+        # its log: each rewrite begins the next
+        r"appendonly\.aof\.[0-9]+(\.(?:base\.(?:rdb|aof)|incr\.aof))": r"appendonly.aof.*\1",
         # What NFS calls a deleted file that is still open
         r"\.nfs[0-9a-f]{16,24}": ".nfs*",
     }
 )
 _BEGINNINGS = (
     *("tmp", "cc", "pgsql_tmp", "PostgreSQL.", "pg_internal", "xlogtemp", "temp-", ".nfs"),
-    "0000",
+    *("0000", "appendonly.aof."),
 )
 _TEMPORARIES = [(re.compile(form), pattern) for form, pattern in _TEMPORARY.items()]
+# PostgreSQL's tables and indices: TRUNCATE, REINDEX and VACUUM FULL give them the next number.
+# Those of the catalogue, which every database has alike, are below 16384.
+_DATABASE = re.compile(r"(?:/base|/pg_tblspc/[0-9]+/PG_[0-9.]+_[0-9]+)/[0-9]+$")
+_RELATION = re.compile(r"([1-9])[0-9]{4,9}((?:_(?:fsm|vm|init))?)(\.[0-9]+)?")
 # In /proc, the number after these is a descriptor.
 _PROCESS = re.compile(
     r"^(/proc/)[0-9]+(?=/|$)(?:(/task/)[0-9]+(?=/|$))?(?:(/(?:fd|fdinfo)/)[0-9]+(?=/|$))?"
@@ -115,6 +128,14 @@ def temporary(name: str) -> str:
         if hit := form.fullmatch(name):
             return hit.expand(pattern)
     return name
+
+
+def of_relation(directory: str, name: str) -> str:
+    """Return *name* with its first digit alone where a database's *directory* has a table so."""
+    if not name[:1].isdigit() or not _DATABASE.search(directory):
+        return name
+    hit = _RELATION.fullmatch(name)
+    return f"{hit[1]}*{hit[2]}{'.*' if hit[3] else ''}" if hit else name
 
 
 def of_generation(name: str) -> str:
