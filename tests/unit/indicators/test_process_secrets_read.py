@@ -29,3 +29,21 @@ def test_ones_own_attempts_and_writing_do_not() -> None:
         ENVIRONMENT | READ | {"phase": "runtime"},
     )
     assert fires(NAME, rows) == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("phase", "exe", "path", "fired"),
+    [
+        ("exec", b"/usr/bin/ps", b"/proc/42/environ", False),
+        ("exec", b"/bin/pgrep", b"/proc/42/environ", False),
+        ("exec", b"/usr/bin/ps", b"/proc/42/mem", True),
+        ("exec", b"/tmp/bin/ps", b"/proc/42/environ", True),
+        ("exec", b"/usr/bin/cat", b"/proc/42/environ", True),
+        ("steady", b"/usr/bin/ps", b"/proc/42/environ", True),
+    ],
+)
+def test_what_lists_processes_in_a_session_reads_their_environment_as_a_matter_of_course(
+    phase: str, exe: bytes, path: bytes, fired: bool
+) -> None:
+    rows = seen("files", READ | {"phase": phase, "path": path, "exe_path": exe})
+    assert fires(NAME, rows) == [fired]
