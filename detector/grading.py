@@ -3,7 +3,7 @@
 The value decides: `grades`, `file_grades` and `network_grades` have the classes. Then the state of
 the workload tempers it. Nothing is hidden by that, and the reason says so:
 
-- `learning`: one step down, because what a thin baseline lacks may be normal
+- `learning`: one step down, at least low, because what a thin baseline lacks may be normal
 - `rollout`: at most low, because a new version does new things; what is high stays so
 - while a container starts, and in what entered it from outside, as `kubectl exec` does: medium is
   low, because both do much that a service at work does not; what is high stays so
@@ -35,6 +35,8 @@ from ethogram.indicators.protocol import Technique, renumbered
 
 __all__ = ["GROUPED_PHASES", "ROLLOUT_REASON", "Grade", "grade", "rule_of"]
 
+# What a state tempers stays low at least: `info` is for the record, and reaches nobody.
+_SMALLEST = ("info", "low")
 _TRIED = "it was tried and refused"
 _LEARNING = "graded one step down, because the baseline is thin and may lack what is normal"
 _STARTING = "graded one step down, because the container is starting"
@@ -85,7 +87,7 @@ def grade(
     if not granted:
         severity = max(_lowered(severity), "low", key=SEVERITIES.index)
         reasons.append(_TRIED)
-    if workload_state == "learning":
+    if workload_state == "learning" and severity not in _SMALLEST:
         severity = _lowered(severity)
         reasons.append(_LEARNING)
     elif workload_state == "rollout" and severity == "medium":

@@ -33,7 +33,7 @@ from detector.strayed import SMALL, Strayed, grade_of, grouped_phases
 from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
-from ethogram.contracts.baseline import AnyValue, ExecValue, FileValue
+from ethogram.contracts.baseline import AnyValue, Dimension, ExecValue, FileValue
 from ethogram.contracts.finding import SEVERITIES, Finding, Severity
 from ethogram.contracts.incident import Incident
 from learner.context import Context
@@ -220,13 +220,13 @@ class Judge:
         return indications, others
 
     def _sightings(self, strayed: Iterable[Strayed]) -> Iterator[Sighting]:
-        groups: dict[tuple[int, str], list[Deviation]] = defaultdict(list)
+        groups: dict[tuple[int, Dimension], list[Deviation]] = defaultdict(list)
         for found in strayed:
             groups[found.instance, found.deviation.dimension].append(found.deviation)
         new: dict[int, list[tuple[Deviation, Grade]]] = defaultdict(list)
-        for (instance, _), group in groups.items():
+        for (instance, dimension), group in groups.items():
             workload = self._watched.of_instance(instance)
-            state = self._watched.newness_of(workload)
+            state = self._watched.newness_of(workload, dimension)
             grouped = grouped_phases(workload)
             told = list(graded(group, state, grouped))
             if state == "rollout":

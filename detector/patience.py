@@ -90,7 +90,7 @@ class Patience:
     def _is_small(self, found: Strayed) -> bool:
         """Return whether it is neither grave nor one of the many things of a new image."""
         workload = self._watched.of_instance(found.instance)
-        if self._watched.newness_of(workload) == "rollout":
+        if self._watched.newness_of(workload, found.deviation.dimension) == "rollout":
             return False
         return grade_of(found, self._watched).severity in SMALL
 

@@ -7,7 +7,7 @@ From the gravest; the first that holds is the state:
 - `degraded`: in one of the last `HEALED_AFTER` windows events of it were lost, or events of which
   nobody knows whose they were; not those of containers without a name, because it has one
 - `rollout`: it runs an image that the baseline was not learnt from
-- `learning`: the baseline is thin; what it lacks may be normal
+- `learning`: the baseline is thin (`detector.thinness`); what it lacks may be normal
 - `deviating`: it would be `ok`, and lately a finding of severity medium or more was told of it
 - `ok`
 
@@ -18,12 +18,13 @@ refuses are recorded as refused. Silence is to be trusted in `ok`, `deviating`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from detector.library import Known, subject_of
 from detector.moments import moment
+from detector.thinness import EVERYTHING, thinness
 from detector.visibility import Visibility
 from ethogram.contracts.baseline import Baseline, Dimension, Subject
 from ethogram.contracts.baseline_places import BaselineFile
@@ -32,7 +33,6 @@ from ethogram.contracts.finding import WorkloadState
 from ethogram.contracts.keys import workload_key_of
 from ethogram.contracts.quality import states_of
 from ethogram.contracts.reach import dimensions_in_words
-from learner.coverage import expected_new
 
 __all__ = [
     "DEVIATING_S",
@@ -46,7 +46,6 @@ __all__ = [
     "States",
     "judge",
     "newness",
-    "thinness",
 ]
 
 HEALED_AFTER = 5
@@ -56,18 +55,15 @@ NO_BASELINE = "no baseline is for it"
 QUIET_AGAIN = "no medium or graver finding in the last 10 minutes"
 RECORDED = f"{NO_BASELINE}; it is recorded, so that one can be learnt"
 NAME_TO_COME = "its name is still to come"
-# More new values than this are expected of as many windows again as the baseline was learnt from.
-_SETTLED = 1.0
-_FEWEST_WINDOWS = 2
-_JUDGED: tuple[Dimension, ...] = ("execs", "syscalls")
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A state, and why in one sentence."""
+    """A state, and why in one sentence; in `learning`, which dimensions are *unsettled*."""
 
     state: WorkloadState
     reason: str
+    unsettled: frozenset[Dimension] = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +104,11 @@ def judge(
     for state, reason in (
         ("blind", _why_blind(seen, refused, sees_denied=sees_denied)),
         ("degraded", _why_degraded(seen)),
-        ("rollout", _why_rollout(workload, known.baseline)),
-        ("learning", thinness(known.baseline) or _why_bolder(seen, known.baseline)),
     ):
         if reason:
             return Judged(state, reason)  # type: ignore[arg-type]  # the words stand above
+    if new := newness(workload, known.baseline, seen):
+        return new
     # Said last: it never changes, and what else there is to say comes and goes.
     if unseen:
         return Judged("degraded", f"not looked at: {dimensions_in_words(unseen)}")
@@ -159,45 +155,16 @@ def _why_rollout(workload: Mapping[str, Any], baseline: Baseline) -> str | None:
     return f"the baseline was not learnt from its image `{escape(digest)}`"
 
 
-def newness(workload: Mapping[str, Any], baseline: Baseline) -> WorkloadState | None:
-    """Return whether the image or the baseline of *workload* is new; None where neither is."""
-    if _why_rollout(workload, baseline):
-        return "rollout"
-    return "learning" if thinness(baseline) else None
-
-
-def thinness(baseline: Baseline) -> str | None:
-    """Return why what *baseline* lacks may be normal all the same, or None where it is settled.
-
-    It is where nothing was lost, a start was seen, and no more than one new executable or system
-    call is expected of as many windows again as it was learnt from.
-    """
-    observation = baseline.observation
-    states = states_of(observation)
-    if "lossy" in states or observation.losses:
-        return "the baseline was learnt from recordings that lost events"
-    if observation.not_observed:
-        words = dimensions_in_words(observation.not_observed)
-        return f"the baseline was learnt without a look at {words}"
-    if "partial" in states:
-        return "the baseline was learnt from part of its life: no start was seen, or not all of it"
-    return next(_unsettled(baseline), None)
-
-
-def _unsettled(baseline: Baseline) -> Iterator[str]:
-    windows = max((one.windows for one in baseline.coverage.values()), default=0)
-    if windows < _FEWEST_WINDOWS:
-        yield "the baseline was learnt from too few windows to tell what is still to come"
-        return
-    for dimension in _JUDGED:
-        coverage = baseline.coverage.get(dimension)
-        expected = expected_new(coverage, coverage.windows) if coverage else 0.0
-        if expected > _SETTLED:
-            things = {"execs": "executables", "syscalls": "system calls"}[dimension]
-            yield (
-                f"the baseline is not settled: {expected:.1f} new {things} are expected of as long "
-                "a time again"
-            )
+def newness(
+    workload: Mapping[str, Any], baseline: Baseline, seen: Visibility | None = None
+) -> Judged | None:
+    """Return why the image or the baseline of *workload* is new; None where neither is."""
+    if reason := _why_rollout(workload, baseline):
+        return Judged("rollout", reason)
+    if seen and (reason := _why_bolder(seen, baseline)):
+        return Judged("learning", reason)
+    thin = thinness(baseline)
+    return Judged("learning", thin.reason, thin.dimensions) if thin else None
 
 
 def _why_bolder(seen: Visibility, baseline: Baseline) -> str | None:

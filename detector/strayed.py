@@ -30,5 +30,5 @@ def grouped_phases(workload: Workload) -> frozenset[str]:
 def grade_of(found: Strayed, watched: Watched) -> Grade:
     """Return how grave *found* is in the state that its workload is in."""
     workload = watched.of_instance(found.instance)
-    state = watched.newness_of(workload)
+    state = watched.newness_of(workload, found.deviation.dimension)
     return next(graded([found.deviation], state, grouped_phases(workload)))[1]

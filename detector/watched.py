@@ -15,7 +15,7 @@ from detector.options import WorkloadStatus
 from detector.states import Judged, StateChange, States, newness
 from detector.visibility import visibilities
 from ethogram.contracts.arrow import plain_rows
-from ethogram.contracts.baseline import Subject
+from ethogram.contracts.baseline import Dimension, Subject
 from ethogram.contracts.baseline_places import BaselineFile
 from ethogram.contracts.escape import escape
 from ethogram.contracts.finding import SensorState, WorkloadState
@@ -234,15 +234,17 @@ class Watched:
         """Note that something of severity medium or more was told of *instance*."""
         self._states.deviated(self.of_instance(instance).key, now_ns)
 
-    def newness_of(self, workload: Workload) -> WorkloadState:
+    def newness_of(self, workload: Workload, dimension: Dimension) -> WorkloadState:
         """Return what tempers deviations of *workload*: `rollout`, `learning`, or else its state.
 
-        A loss of events hides that state, and not that the image is new.
+        A loss of events hides that state, and not that the image is new. A thin baseline may yet
+        be settled in this *dimension*: `ok` then.
         """
-        state = self.state_of(workload).state
-        if workload.known is None or state not in ("degraded", "blind"):
-            return state
-        return newness(workload.row, workload.known.baseline) or state
+        judged = self.state_of(workload)
+        if workload.known is not None and judged.state in ("degraded", "blind"):
+            judged = newness(workload.row, workload.known.baseline) or judged
+        is_settled = judged.state == "learning" and dimension not in judged.unsettled
+        return "ok" if is_settled else judged.state
 
     def whose(self, instance: int) -> Whose:
         """Return what a finding says of *instance*."""

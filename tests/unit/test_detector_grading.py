@@ -188,7 +188,7 @@ LOW, INFO = call("getppid"), OperationValue(operation="seccomp")
         ("ok", ["high", "medium", "low", "info"], None),
         ("degraded", ["high", "medium", "low", "info"], None),
         ("blind", ["high", "medium", "low", "info"], None),
-        ("learning", ["medium", "low", "info", "info"], "one step down"),
+        ("learning", ["medium", "low", "low", "info"], "one step down"),
         ("rollout", ["high", "low", "low", "info"], "low at most"),
     ],
 )
@@ -206,8 +206,9 @@ def test_the_state_tempers_and_the_reason_says_so(
     assert graded[0].attack == grade(HIGH).attack
 
 
-def test_a_rollout_says_so_only_where_it_changes_something() -> None:
-    assert grade(LOW, "rollout") == grade(LOW)
+@pytest.mark.parametrize("state", ["rollout", "learning"])
+def test_a_state_says_so_only_where_it_changes_something(state: WorkloadState) -> None:
+    assert grade(LOW, state) == grade(LOW)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from detector.library import Known, subject_of
-from detector.states import DEVIATING_S, HEALED_AFTER, StateChange, States, judge, thinness
+from detector.states import DEVIATING_S, HEALED_AFTER, StateChange, States, judge
+from detector.thinness import EVERYTHING, thinness
 from detector.visibility import Visibility, loss_words, visibilities
 from ethogram.contracts.baseline import Baseline, Coverage
 from ethogram.contracts.columns import batch_of
@@ -121,8 +122,10 @@ def test_a_baseline_that_saw_no_digest_knows_no_rollout() -> None:
     ],
 )
 def test_a_thin_baseline_is_still_learning(one: Baseline, reason: str) -> None:
-    assert reason in str(thinness(one))
-    assert judge(WORKLOAD, known(one), CLEAR).state == "learning"
+    judged = judge(WORKLOAD, known(one), CLEAR)
+    assert judged.state == "learning"
+    assert reason in judged.reason
+    assert judged.unsettled == EVERYTHING
 
 
 def test_a_filter_does_not_hide_that_events_were_lost() -> None:
@@ -134,7 +137,36 @@ def test_a_filter_does_not_hide_that_events_were_lost() -> None:
 
 def test_one_value_seen_once_leaves_a_baseline_settled() -> None:
     once = Coverage(f1=1, f2=0, windows=50, unseen=0.02, low=0, high=0.1)
-    assert thinness(baseline(execs=once, syscalls=once, files=RESTLESS)) is None
+    assert thinness(baseline(execs=once, syscalls=once, files=once)) is None
+
+
+def test_new_code_leaves_nothing_settled_and_new_files_nothing_else() -> None:
+    files = thinness(baseline(execs=SETTLED, files=RESTLESS, dns=RESTLESS))
+    assert files is not None
+    assert files.dimensions == {"files", "dns"}
+    assert "new files and names asked for by DNS are expected" in files.reason
+    code = thinness(baseline(execs=RESTLESS, files=SETTLED))
+    assert code is not None
+    assert code.dimensions == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("update", "words"),
+    [
+        ({"reasons": ("short",), "steady_seconds": 75.0}, "steady for 75 s of at least 300 s"),
+        ({"reasons": ("no-steady",)}, "never steady"),
+        ({"reasons": None, "allowed": ("thin",)}, "was told to allow it"),
+    ],
+)
+def test_what_learn_was_told_to_allow_as_thin_is_thin_in_everything(
+    update: dict[str, Any], words: str
+) -> None:
+    one = baseline()
+    seen = one.observation.model_copy(update=update)
+    thin = thinness(one.model_copy(update={"observation": seen}))
+    assert thin is not None
+    assert words in thin.reason
+    assert thin.dimensions == EVERYTHING
 
 
 def test_learnt_under_a_filter_it_may_do_more_without_one() -> None:
