@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import signal
@@ -16,12 +17,13 @@ from pathlib import Path
 
 from demo.network import Network
 from ethogram.contracts.baseline import dump_baseline, load_baseline
+from ethogram.contracts.quality import state_of
 from tests.cases.waiting import pause
 from tests.cases.watching import Watch, watching
 from tests.e2e.command_line import ethogram, running
 from tests.e2e.real_services import SERVICES, Client, missing_programs
 from tests.soak.cluster import CRON, Cluster
-from tests.soak.events import Events, schedule
+from tests.soak.events import UPKEEP, Events, schedule
 from tests.soak.fleet import Fleet
 from tests.soak.score import Soak, markdown, write
 from tests.soak.versions import images
@@ -79,7 +81,7 @@ def _directory(keep: Path | None) -> Iterator[Path]:
 
 
 def _learn(directory: Path, options: argparse.Namespace) -> None:
-    """Record use, restarts and the cron job, none of the other events; learn all of it."""
+    """Record use and what every week of staging has: restarts, upkeep, the cron job; learn it."""
     with images() as layers, Network() as network:
         cluster = Cluster(network, options.namespace, network.attach("client"))
         placed = [cluster.place(app) for app in SERVICES for _ in range(options.replicas)]
@@ -98,9 +100,9 @@ def _learn(directory: Path, options: argparse.Namespace) -> None:
             with fleet.used():
                 for number, _ in enumerate(jobs):
                     events.do("cron job", CRON)
-                    for app in SERVICES:
-                        if number % 2:
-                            events.do("restart", app)
+                    for kind, apps in UPKEEP[number % len(UPKEEP)]:
+                        for app in apps:
+                            events.do(kind, app)
                     due = began + (number + 1) * options.learn / len(jobs)
                     pause(max(0.0, due - time.monotonic()))
             pause(2)
@@ -127,8 +129,9 @@ def _learn_from(directory: Path, *, is_shared: bool) -> None:
         one = load_baseline(file)
         if set(one.observation.losses) - {"unresolved"}:
             raise SystemExit(f"lost by the soak itself: {one.observation.losses}")
+        kept = [why for why in one.observation.reasons or () if why not in ("lost", "incomplete")]
         seen = one.observation.model_copy(
-            update={"losses": {}, "state": "complete", "reasons": (), "allowed": ()}
+            update={"losses": {}, "state": state_of(kept), "reasons": tuple(kept)}
         )
         file.write_text(dump_baseline(one.model_copy(update={"observation": seen})))
 
@@ -154,6 +157,8 @@ def _watch(directory: Path, baselines: Path, options: argparse.Namespace) -> Soa
             for pod in placed:
                 fleet.add(pod)
             replica_s, began = 0.0, time.monotonic()
+            pause(3)
+            states = _standing(directory / "status.json")
             with fleet.used():
                 for due, kind, app in plan:
                     replica_s += _until(began + due, fleet)
@@ -162,13 +167,32 @@ def _watch(directory: Path, baselines: Path, options: argparse.Namespace) -> Soa
                 replica_s += _until(began + options.watch, fleet)
                 watched_s = time.monotonic() - began
             pause(3)
-    last = {told.finding.fingerprint: told.finding for told in watch.told}
-    incidents = {one.get("id") for one in watch.others}
     return Soak(
-        options.learn, watched_s, dict.fromkeys(SERVICES, options.replicas), replica_s, fleet.uses,
-        events.done, list(last.values()), len(watch.told), len(incidents),
-        _states(watch.messages), fleet.trouble + events.trouble, platform.release(),
-    )  # fmt: skip
+        learnt=_learnt(baselines),
+        watched_s=watched_s,
+        replicas=dict.fromkeys(SERVICES, options.replicas),
+        replica_s=replica_s,
+        uses=fleet.uses,
+        events=events.done,
+        lines=[told.finding for told in watch.told],
+        losses=_losses(watch.messages),
+        states=states,
+        trouble=fleet.trouble + events.trouble,
+        kernel=platform.release(),
+        is_shared=options.shared_machine,
+    )
+
+
+def _learnt(baselines: Path) -> dict[str, float]:
+    """Return for how many seconds each workload was learnt, all replicas together."""
+    found = [load_baseline(file) for file in baselines.glob("*.baseline.yaml")]
+    return {one.subject.name: one.observation.seconds for one in found}
+
+
+def _standing(status: Path) -> dict[str, str]:
+    """Return the state that each workload is in, and why, as the watch says."""
+    listed = json.loads(status.read_text())["workloads"]
+    return {one["workload"]["name"]: f"{one['state']}: {one['reason']}" for one in listed}
 
 
 def _until(due: float, fleet: Fleet) -> float:
@@ -191,7 +215,7 @@ def _told(watch: Watch) -> str:
     return ", ".join(f"{number} {severity}" for severity, number in Counter(last.values()).items())
 
 
-def _states(messages: str) -> str:
+def _losses(messages: str) -> str:
     lost = [line.strip() for line in messages.splitlines() if "lost" in line]
     return f"The watch said of losses: {lost[-1] if lost else 'nothing'}."
 

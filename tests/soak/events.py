@@ -16,7 +16,7 @@ from tests.e2e.sessions import enter
 from tests.soak.cluster import CRON, Cluster, Placed
 from tests.soak.fleet import TMP, Fleet, Replica
 
-__all__ = ["CRON_SCRIPT", "Event", "Events"]
+__all__ = ["CRON_SCRIPT", "UPKEEP", "Event", "Events", "schedule"]
 
 CRON_SCRIPT = """\
 set -e
@@ -26,6 +26,13 @@ curl -s -o /tmp/answer "http://$2/"
 find /tmp -name 'backup-*' -size -1 -delete
 wc -c "$file" | cut -d' ' -f1
 """
+_ROTATES = ("nginx", "redis", "node")
+_RELOADS = ("nginx", "postgres", "redis")
+# What is done to a service without changing it, turn by turn: staging has seen it, too.
+UPKEEP: tuple[tuple[tuple[str, tuple[str, ...]], ...], ...] = (
+    (("log rotation", _ROTATES), ("config reload", _RELOADS)),
+    (("restart", tuple(SERVICES)),),
+)
 # What people look at when they debug; each is another.
 DEBUG = (
     "ps aux; ls -la /; env | sort; cat /etc/os-release",
@@ -158,8 +165,8 @@ def schedule(seconds: float) -> Iterator[tuple[float, str, str]]:
     every: tuple[tuple[str, float, float, tuple[str, ...]], ...] = (
         ("cron job", 8, 60, (CRON,)),
         ("restart", 20, 75, apps),
-        ("log rotation", 35, 95, ("nginx", "redis", "node")),
-        ("config reload", 50, 110, ("nginx", "postgres", "redis")),
+        ("log rotation", 35, 95, _ROTATES),
+        ("config reload", 50, 110, _RELOADS),
         ("debug session", 65, 130, apps),
         ("scale up", 15, 150, apps),
         ("scale down", 70, 150, apps),

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ethogram.contracts.escape import escape
-from ethogram.contracts.finding import SEVERITIES, Finding
+from ethogram.contracts.finding import SEVERITIES, Finding, Severity
 from tests.soak.cluster import CRON
 from tests.soak.events import Event
 
@@ -22,24 +22,48 @@ MARKER = "<!-- everything below is written by `make soak` -->"
 AFTER_S = 20.0
 # To reach, per node-day.
 WANTED = {"high or critical": 0.1, "medium": 1.0}
+_GROUPS: Mapping[str, tuple[Severity, ...]] = {
+    "high or critical": ("high", "critical"),
+    "medium": ("medium",),
+    "low": ("low",),
+    "info": ("info",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What was done and for how long, and the last line of each finding."""
+    """What was done and for how long, and each line that was told.
 
-    learnt_s: float
+    *learnt* is for how many seconds each workload was, all replicas together; *states* are those
+    in which the watch began.
+    """
+
+    learnt: Mapping[str, float]
     watched_s: float
     replicas: Mapping[str, int]
     replica_s: float
     uses: int
     events: Sequence[Event]
-    findings: Sequence[Finding]
-    lines: int
-    incidents: int
-    states: str
+    lines: Sequence[Finding]
+    losses: str
+    states: Mapping[str, str]
     trouble: Sequence[str]
     kernel: str
+    is_shared: bool = False
+
+    @property
+    def findings(self) -> list[Finding]:
+        """The last line of each."""
+        return list({one.fingerprint: one for one in self.lines}.values())
+
+    @property
+    def incidents(self) -> dict[str, Severity]:
+        """The severity of each incident, the gravest of its findings; many are of one alone."""
+        found: dict[str, Severity] = {}
+        for one in self.lines:
+            of = one.incident or one.fingerprint
+            found[of] = max(found.get(of, "info"), one.severity, key=SEVERITIES.index)
+        return found
 
 
 def upper_bound(found: int) -> float:
@@ -99,41 +123,46 @@ def _what(soak: Soak) -> Iterator[str]:
     days = soak.watched_s / 86400
     fleet = ", ".join(f"{app} x{number}" for app, number in soak.replicas.items())
     yield (
-        f"Linux {soak.kernel}. Learnt for {soak.learnt_s / 60:.1f} min, watched for "
-        f"**{soak.watched_s / 3600:.2f} node-hours** ({days:.4f} node-days, one node, "
-        f"{soak.replica_s / 3600:.1f} container-hours): {fleet}. "
+        f"Linux {soak.kernel}. Watched for **{soak.watched_s / 3600:.2f} node-hours** "
+        f"({days:.4f} node-days, one node, {soak.replica_s / 3600:.1f} container-hours): {fleet}. "
         f"Services were used {soak.uses:,} times, {len(soak.trouble)} of these or of the events "
-        f"failed. {soak.states}\n"
+        f"failed. {soak.losses}"
     )
+    if soak.is_shared:
+        yield "It ran beside other work on the same machine."
+    yield ""
     counted = Counter(event.kind for event in soak.events)
     yield "Events: " + ", ".join(f"{number} x {kind}" for kind, number in sorted(counted.items()))
+    yield ""
+    yield "| workload | learnt for | in which state the watch began |"
+    yield "|---|--:|---|"
+    for name, seconds in sorted(soak.learnt.items()):
+        yield f"| {name} | {seconds / 60:.1f} min | {_cell(soak.states.get(name, 'not running'))} |"
     yield ""
 
 
 def _rates(soak: Soak) -> Iterator[str]:
     days = soak.watched_s / 86400
-    severities = Counter(finding.severity for finding in soak.findings)
-    groups = {
-        "high or critical": severities["high"] + severities["critical"],
-        "medium": severities["medium"],
-        "low": severities["low"],
-        "info": severities["info"],
-    }
-    yield "| severity | findings | a node-day | 95 % upper bound | to reach | days to show it |"
-    yield "|---|--:|--:|--:|--:|--:|"
-    for name, found in groups.items():
-        bound = upper_bound(found) / days
+    findings = Counter(finding.severity for finding in soak.findings)
+    incidents = Counter(soak.incidents.values())
+    yield (
+        "| severity | findings | a node-day | 95 % upper bound | incidents | a node-day "
+        "| 95 % upper bound | to reach | node-days to show it |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    for name, severities in _GROUPS.items():
+        cells = [name]
+        for counts in (findings, incidents):
+            found = sum(counts[severity] for severity in severities)
+            cells += [str(found), f"{found / days:,.1f}", f"{upper_bound(found) / days:,.0f}"]
         wanted = WANTED.get(name)
-        yield (
-            f"| {name} | {found} | {found / days:,.1f} | {bound:,.0f} | "
-            f"{'' if wanted is None else wanted} | "
-            f"{'' if wanted is None else f'{3 / wanted:g}, with none'} |"
-        )
+        cells += ["", ""] if wanted is None else [str(wanted), f"{3 / wanted:g}, with none"]
+        yield f"| {' | '.join(cells)} |"
     layers = Counter(finding.layer for finding in soak.findings)
     told = ", ".join(f"{number} of layer {layer}" for layer, number in sorted(layers.items()))
     yield (
-        f"\n{len(soak.findings)} findings ({told or 'none'}), told in {soak.lines} lines "
-        f"(other replicas, counts), in {soak.incidents} incidents.\n"
+        f"\n{len(soak.findings)} findings ({told or 'none'}), told in {len(soak.lines)} lines "
+        f"(other replicas, counts), in {len(soak.incidents)} incidents.\n"
     )
 
 

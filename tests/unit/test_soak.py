@@ -54,13 +54,21 @@ def test_what_is_written_has_rates_causes_and_the_findings(
     document = tmp_path / "soak.md"
     document.write_text(f"head\n{MARKER}\nbefore-this\n")
     events = [event(finding, "rollout", 3)]
-    soak = Soak(60, 8640, {"shop": 3}, 25920, 7, events, [finding], 2, 1, "", [], "6.1")
+    other = finding.model_copy(update={"incident": "of another replica", "severity": "medium"})
+    soak = Soak(
+        learnt={"checkout": 90.0}, watched_s=8640, replicas={"checkout": 3}, replica_s=25920,
+        uses=7, events=events, lines=[other, finding, finding], losses="", trouble=[],
+        states={"checkout": "learning: too little"}, kernel="6.1",
+    )  # fmt: skip
     write(document, soak)
     text = document.read_text()
     assert text.startswith("head\n")
     assert "before-this" not in text
-    assert "| high or critical | 0 | 0.0 | 30 | 0.1 | 30, with none |" in text
-    assert "| low | 1 | 10.0 | 47 |" in text
+    assert "| high or critical | 0 | 0.0 | 30 | 0 | 0.0 | 30 | 0.1 | 30, with none |" in text
+    assert "| medium | 0 | 0.0 | 30 | 1 | 10.0 | 47 | 1.0 |" in text
+    assert "| low | 1 | 10.0 | 47 | 1 | 10.0 | 47 |" in text
+    assert "| checkout | 1.5 min | learning: too little |" in text
+    assert "told in 3 lines (other replicas, counts), in 2 incidents" in text
     assert "| rollout | 1 | 0 | 0 | 0 | 1 | 0 |" in text
 
 
