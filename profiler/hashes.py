@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 # For each second of a processor that it takes it rests four, but where somebody waits for the end.
 _REST = 4
 _PATIENCE_S = 30.0
-_NICE = 10
+_NICE = 5
 
 
 class Found(NamedTuple):

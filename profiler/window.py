@@ -34,7 +34,7 @@ _REPLIES = (RecordKind.PACKET, RecordKind.SEGMENT)
 _LIFE = (RecordKind.EXEC, RecordKind.EXEC_FAILED, RecordKind.FORK, RecordKind.EXIT)
 _NEW_SHOWN = 5
 # At the end digests of executables are waited for so long.
-_SETTLE_S = 2.0
+_SETTLE_S = 5.0
 _OUT = ENUMS["direction"].index("out")
 
 
