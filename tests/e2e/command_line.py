@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ethogram.contracts.finding import Finding
 
-__all__ = ["ETHOGRAM", "ethogram", "findings_in", "running"]
+__all__ = ["ETHOGRAM", "ethogram", "findings_in", "rest_of", "running"]
 
 # `-P`: the current directory is not on the path, as with the console script.
 ETHOGRAM = (sys.executable, "-P", "-c",
@@ -36,6 +36,19 @@ def findings_in(lines: Iterable[str]) -> Iterator[Finding]:
     for line in lines:
         if line.startswith('{"schema": "ethogram.finding/'):
             yield Finding.model_validate_json(line)
+
+
+def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return what *process* still says until it ends: on standard output, and on the other.
+
+    `communicate` would lose what was read ahead of a line, and begin in the middle of another.
+    """
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out = process.stdout.read()
+    said = process.stderr.read()
+    process.wait(60)
+    return out, said
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from ethogram.contracts.baseline import dump_baseline, load_baseline
 from ethogram.contracts.finding import Finding
 from profiler.identity.hierarchy import unified_mount
 from tests.e2e.cgroups import made, remove
-from tests.e2e.command_line import ethogram, findings_in, running
+from tests.e2e.command_line import ethogram, findings_in, rest_of, running
 from tests.e2e.receivers import until
 from tests.workloads import build_known, known
 
@@ -84,7 +84,7 @@ class Watch:
 
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        out, said = self.process.communicate(timeout=60)
+        out, said = rest_of(self.process)
         assert self.process.returncode == 0, said
         self.lines += out.splitlines()
 

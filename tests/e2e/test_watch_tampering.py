@@ -23,7 +23,7 @@ from ethogram.contracts.finding import FINDING_SCHEMA, Finding
 from profiler.identity.hierarchy import unified_mount
 from profiler.libbpf import Object, library
 from profiler.loaders.core import object_path
-from tests.e2e.command_line import ethogram, running
+from tests.e2e.command_line import ethogram, rest_of, running
 from tests.e2e.stepped import stepping
 
 pytestmark = pytest.mark.e2e
@@ -112,7 +112,7 @@ def until(process: subprocess.Popen[str], rule: str, seen: str = "") -> Finding:
 def ended(process: subprocess.Popen[str]) -> tuple[list[Finding], str]:
     """End the watch; return the findings that were not read yet, and what it said."""
     process.send_signal(signal.SIGTERM)
-    out, said = process.communicate(timeout=60)
+    out, said = rest_of(process)
     assert process.returncode == 0, said
     return list(findings(out.splitlines())), said
 
