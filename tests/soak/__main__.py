@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from demo.network import Network
@@ -89,11 +89,14 @@ def _learn(directory: Path, options: argparse.Namespace) -> None:
         inventory = cluster.write(directory / "staging.json")
         fleet = Fleet(layers, Client(cluster.client), options.pace)
         events = Events(cluster, fleet, iter(jobs), {})
-        with running(
-            *("record", "-o", directory / "staging", "--window", "1s"),
-            *("--namespace", options.namespace, "--inventory", inventory),
-            ready=directory / "record.ready",
-        ) as recorder:
+        with (
+            closing(fleet),
+            running(
+                *("record", "-o", directory / "staging", "--window", "1s"),
+                *("--namespace", options.namespace, "--inventory", inventory),
+                ready=directory / "record.ready",
+            ) as recorder,
+        ):
             for pod in placed:
                 fleet.add(pod)
             began = time.monotonic()
@@ -153,7 +156,7 @@ def _watch(directory: Path, baselines: Path, options: argparse.Namespace) -> Soa
         events = Events(cluster, fleet, iter(jobs), spare)
         targets = ("--namespace", options.namespace, "--inventory", inventory,
                    "--status", directory / "status.json")  # fmt: skip
-        with watching(baselines, directory, "watch", targets) as watch:
+        with closing(fleet), watching(baselines, directory, "watch", targets) as watch:
             for pod in placed:
                 fleet.add(pod)
             replica_s, began = 0.0, time.monotonic()

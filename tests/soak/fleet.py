@@ -98,8 +98,12 @@ class Fleet:
             self._ended.set()
             for thread in threads:
                 thread.join()
-            for replica in [one for each in self.replicas.values() for one in each]:
-                replica.stop()
+            self.close()
+
+    def close(self) -> None:
+        """Stop all that runs; what failed to start may have left others."""
+        for replica in [one for each in self.replicas.values() for one in each]:
+            replica.stop()
 
     def _use(self, app: str) -> None:
         number = 0
