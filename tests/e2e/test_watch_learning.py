@@ -18,7 +18,7 @@ from demo.containers import Container
 from ethogram.contracts.finding import Finding
 from ethogram.contracts.manifest import Manifest
 from ethogram.contracts.recording import Recording
-from tests.e2e.command_line import ethogram, running
+from tests.e2e.command_line import ethogram, rest_of, running
 from tests.e2e.receivers import until
 from tests.e2e.recorded import GETPGRP, KNOWN, POD, Record, known_spec
 
@@ -31,7 +31,7 @@ STRAYS = ("sh", "-c", "while :; do cat /etc/hostname; id; done")
 def end(process: subprocess.Popen[str]) -> tuple[str, str]:
     """End *process*; return what it wrote on standard output and error."""
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, said = rest_of(process)
     assert process.returncode == 0, said
     return out, said
 
