@@ -22,7 +22,7 @@ __all__ = ["command"]
     short_help="Make a recording for each namespace of a recording.",
     epilog=examples(
         "ethogram partition recording -o by-namespace",
-        "ethogram send by-namespace/shop/recording s3://shop/recordings/monday",
+        "ethogram partition monday tuesday -o by-namespace",
     ),
 )
 @click.argument("places", metavar="REC...", nargs=-1, required=True, type=Location())
@@ -38,7 +38,7 @@ def command(*, places: tuple[Path | RecordingUrl, ...], output: Path) -> None:
     """Make a recording for each namespace of REC, which holds nothing of the other namespaces.
 
     REC stays as it is. The peers that a namespace talked to in another are addresses without a
-    name in its part: learn network rules from REC before.
+    name in its part: learn network rules from REC before. `ethogram send` takes a part to a bucket.
     """
     from profiler.partition import partition
 
