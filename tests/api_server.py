@@ -1,7 +1,8 @@
 """An API server at its HTTP edge: lists in parts, watches, bookmarks, 410, and what goes wrong.
 
 It speaks TLS with a certificate of its own, and wants a token. What it has is set by `put` and
-`delete`; each change has a version. `compact` forgets what came before, as etcd does.
+`delete`, and of a node by merge patches, too; each change has a version. `compact` forgets what
+came before, as etcd does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trustme
 import yaml
@@ -62,7 +63,9 @@ class ApiServer:
         self._version = 1
         self._oldest = 0
         self._watches: set[queue.Queue[None]] = set()
-        self.requests: Counter[str] = Counter()  # by kind and `list` or `watch`
+        self.requests: Counter[str] = (
+            Counter()
+        )  # by kind and what was asked: `list`, `watch`, `get`, `patch`
         self.queries: list[dict[str, str]] = []
         self.refuses: dict[str, int] = {}  # kind: status
         self.garbage: dict[str, bytes] = {}  # kind: what is answered instead
@@ -73,6 +76,9 @@ class ApiServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                server.answer(self)
+
+            def do_PATCH(self) -> None:
                 server.answer(self)
 
             def log_message(self, *_: object) -> None:
@@ -179,7 +185,13 @@ class ApiServer:
         if self.is_down:
             request.close_connection = True
             return
-        self.requests[f"{kind} {'watch' if 'watch' in query else 'list'}"] += 1
+        place, _, name = parts.path.rpartition("/")
+        if not kind and _KINDS.get(place) == "Node":
+            kind, asked = "Node", "get" if request.command == "GET" else "patch"
+        else:
+            name, asked = "", "watch" if "watch" in query else "list"
+        patch = request.rfile.read(int(request.headers.get("Content-Length", "0")))
+        self.requests[f"{kind} {asked}"] += 1
         self.queries.append({"path": parts.path, **query})
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             self._status(request, 401, "Unauthorized")
@@ -189,10 +201,25 @@ class ApiServer:
             self._send(request, self.garbage[kind])
         elif not kind:
             self._status(request, 404, "the server could not find the requested resource")
+        elif name:
+            self._one(request, kind, unquote(name), patch)
         elif "watch" in query:
             self._watch(request, kind, query)
         else:
             self._list(request, kind, query)
+
+    def _one(self, request: BaseHTTPRequestHandler, kind: str, name: str, patch: bytes) -> None:
+        """Answer with one object, after *patch* was merged into it."""
+        with self._lock:
+            item = self._objects[kind].get(("", name))
+        if item is None:
+            self._status(request, 404, f"{kind} {name!r} not found")
+            return
+        if request.command == "PATCH":
+            assert request.headers["Content-Type"] == "application/merge-patch+json"
+            item = _merged(item, json.loads(patch))
+            self.put(item)
+        self._send(request, json.dumps(item).encode())
 
     def _list(self, request: BaseHTTPRequestHandler, kind: str, query: dict[str, str]) -> None:
         with self._lock:
@@ -261,6 +288,19 @@ class ApiServer:
 
 def _key(item: dict[str, Any]) -> tuple[str, str]:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _merged(item: Any, patch: Any) -> Any:
+    """Return *item* after the merge patch *patch* (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    made = dict(item) if isinstance(item, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            made.pop(key, None)
+        else:
+            made[key] = _merged(made.get(key), value)
+    return made
 
 
 def _fits(item: dict[str, Any], query: dict[str, str]) -> bool:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ethogram.cli.kubernetes_option import KubernetesChoice, Where
+from ethogram.cli.kubernetes_option import KubernetesChoice
 from ethogram.cli.options import Duration, examples
 from ethogram.cli.record import stop_on_signals
 from ethogram.cli.screen import count, say
 from ethogram.contracts.escape import printable
 from ethogram.errors import EthogramError, UsageError
+
+if TYPE_CHECKING:
+    from ethogram.cli.profiles_cluster import NodeReport
+    from profiler.seccomp_files import Held
 
 __all__ = ["command"]
 
@@ -30,6 +35,7 @@ _CONFIRMED = "ethogram.confirmed/1"
         "ethogram profiles --report /run/ethogram/profiles.json --node node-1",
         "ethogram profiles policies --prune --kubernetes in-cluster --node node-1",
         "ethogram profiles policies --every 5m",
+        "ethogram profiles --annotate --kubernetes in-cluster --node node-1",
         "cat node-1.json node-2.json | ethogram profiles --merge",
     ),
 )
@@ -57,10 +63,17 @@ _CONFIRMED = "ethogram.confirmed/1"
     " `--kubernetes` and `--node`.",
 )
 @click.option(
+    "--annotate",
+    is_flag=True,
+    help="Say in annotation `ethogram.dev/seccomp-profiles` of the Node what it holds; needs"
+    " `--kubernetes`, `--node` and the right to patch it.",
+)
+@click.option(
     "--kubernetes",
     metavar="WHERE",
     type=KubernetesChoice(),
-    help="Who is asked for the node's pods: `in-cluster` or `kubeconfig[=FILE][#CONTEXT]`.",
+    help="Which API server has the node and its pods: `in-cluster` or"
+    " `kubeconfig[=FILE][#CONTEXT]`.",
 )
 @click.option(
     "--every",
@@ -88,19 +101,30 @@ def command(**values: Any) -> None:
             "`--prune` asks which profiles the node's pods name: it needs `--kubernetes`, `--node`",
             hint="without it nothing is deleted",
         )
+    if values["annotate"] and (values["kubernetes"] is None or values["node"] is None):
+        raise UsageError("`--annotate` writes to a Node: it needs `--kubernetes`, `--node`")
     if values["every"] is None:
-        _once(values)
+        _once(values, _report(values, threading.Event()))
         return
     with stop_on_signals() as stop:
+        report = _report(values, stop)
         while not stop.is_set():
             try:
-                _once(values)
+                _once(values, report)
             except EthogramError as error:
-                say(f"warning: {error}")
+                _warn(error)
             stop.wait(values["every"] / 1000)
 
 
-def _once(values: dict[str, Any]) -> None:
+def _report(values: dict[str, Any], stop: threading.Event) -> NodeReport | None:
+    if not values["annotate"]:
+        return None
+    from ethogram.cli.profiles_cluster import NodeReport
+
+    return NodeReport(values["kubernetes"], values["node"], stop)
+
+
+def _once(values: dict[str, Any], report: NodeReport | None) -> None:
     """Put the profiles there, delete what nobody needs, and tell what the node holds."""
     from profiler.seccomp_files import held_profiles, install_profile, profiles_in
 
@@ -128,20 +152,30 @@ def _once(values: dict[str, Any]) -> None:
     if new or gone or not is_repeated:
         say(f"{count(len(new), 'profile')} new, {len(wanted) - len(new)} there already, "
             f"{len(gone)} deleted; the node holds {len(held.names)}")  # fmt: skip
-    if trouble is not None:
-        raise trouble
-    if held.damaged:
-        names = ", ".join(printable(name) for name in held.damaged)
-        raise EthogramError(
-            f"not what their names say: {names}", hint="delete them, and run it again"
-        )
+    untold = report.tell(held.names) if report is not None else None
+    troubles = [one for one in (trouble, untold, _damage(held)) if one is not None]
+    for other in troubles[1:]:
+        _warn(other)
+    if troubles:
+        raise troubles[0]
+
+
+def _damage(held: Held) -> EthogramError | None:
+    if not held.damaged:
+        return None
+    names = ", ".join(printable(name) for name in held.damaged)
+    return EthogramError(f"not what their names say: {names}", hint="delete them, and run it again")
+
+
+def _warn(error: EthogramError) -> None:
+    say(f"warning: {error}" + (f"; {error.hint}" if error.hint else ""))
 
 
 def _merge(values: dict[str, Any]) -> None:
     """Print what standard input says of all nodes; of one that is there twice, the later."""
     from ethogram.webhook.seccomp_patch import merged
 
-    if values["directories"] or values["prune"] or values["report"] or values["every"]:
+    if any(values[name] for name in ("directories", "prune", "report", "every", "annotate")):
         raise UsageError("`--merge` reads standard input and does nothing else")
     document = merged(sys.stdin.read())
     print(json.dumps(document, indent=1))
@@ -152,37 +186,11 @@ def _pruned(
     root: Path, wanted: dict[str, Any], values: dict[str, Any]
 ) -> tuple[list[str], EthogramError | None]:
     """Return what was deleted, and why nothing was: what the node holds is told all the same."""
+    from ethogram.cli.profiles_cluster import pods_of
     from profiler.seccomp_files import profiles_of_pods, remove_unused
 
     try:
-        pods = _pods(values["kubernetes"], values["node"])
+        pods = pods_of(values["kubernetes"], values["node"])
     except EthogramError as error:
         return [], error
     return remove_unused(root, {*wanted, *profiles_of_pods(pods)}), None
-
-
-def _pods(where: Where, node: str) -> list[dict[str, Any]]:
-    """Return the pods of *node*; where they cannot all be had, nothing may be deleted."""
-    from profiler.cluster.access import in_cluster
-    from profiler.cluster.client import ClusterError, ReadOnlyClient
-    from profiler.cluster.kubeconfig import from_kubeconfig
-
-    match where.kind:
-        case "in-cluster":
-            access = in_cluster()
-        case "kubeconfig":
-            access = from_kubeconfig(where.file, where.context)
-        case _:
-            raise UsageError("`--prune` asks the API server: `in-cluster` or `kubeconfig`")
-    client = ReadOnlyClient(access)
-    query = {"fieldSelector": f"spec.nodeName={node}"}
-    try:
-        parts = list(client.list("/api/v1/pods", query))
-        return [pod for part in parts for pod in part.get("items") or [] if isinstance(pod, dict)]
-    except ClusterError as error:
-        raise EthogramError(
-            f"the API server does not tell which pods run on `{node}`: {error}",
-            hint="nothing was deleted; run it again",
-        ) from error
-    finally:
-        client.close()

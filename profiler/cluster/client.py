@@ -1,4 +1,4 @@
-"""Lists and watches what the API server has, and nothing else: no call of it changes anything.
+"""Lists and watches what the API server has: no call of `ReadOnlyClient` changes anything.
 
 https://kubernetes.io/docs/reference/using-api/api-concepts/ says what is relied on here: lists in
 parts (`limit`, `continue`), watches from a `resourceVersion`, bookmarks, and status 410 for one
@@ -51,7 +51,11 @@ class ClusterError(Exception):
 
 
 class RefusedError(ClusterError):
-    """We may not read this, or there is no such thing here."""
+    """We may not do this, or there is no such thing here: *status* is 401, 403 or 404."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _TooLargeError(ClusterError):
@@ -147,8 +151,10 @@ class ReadOnlyClient:
 
     # --- one request -------------------------------------------------------------------------
 
-    def _document(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        answer = self._request(path, query, read_s=_READ_S)
+    def _document(
+        self, path: str, query: Mapping[str, str], merged: bytes | None = None
+    ) -> dict[str, Any]:
+        answer = self._request(path, query, read_s=_READ_S, merged=merged)
         try:
             content = b"".join(self._chunks(answer, _BODY_BYTES))
         finally:
@@ -156,15 +162,19 @@ class ReadOnlyClient:
         return _object(content, path)
 
     def _request(
-        self, path: str, query: Mapping[str, str], *, read_s: float
+        self, path: str, query: Mapping[str, str], *, read_s: float, merged: bytes | None = None
     ) -> urllib3.BaseHTTPResponse:
+        """Return the answer; *merged* is a JSON merge patch for what is at *path* (RFC 7386)."""
         headers = {"Accept": "application/json", "User-Agent": f"ethogram/{__version__}"}
+        if merged is not None:
+            headers["Content-Type"] = "application/merge-patch+json"
         try:
             if (token := self._access.token()) is not None:
                 headers["Authorization"] = f"Bearer {token}"
             answer = self._pool.urlopen(
-                "GET",
+                "GET" if merged is None else "PATCH",
                 f"{self._base}{path}?{urlencode(query)}",
+                body=merged,
                 headers=headers,
                 redirect=False,  # the token is not for whoever is named there
                 preload_content=False,
@@ -252,7 +262,7 @@ def _refusal(status: int, message: str, path: str, headers: Mapping[str, str]) -
     if status == 410:
         return ExpiredError(text)
     if status in (401, 403, 404):
-        return RefusedError(text)
+        return RefusedError(text, status=status)
     after = headers.get("Retry-After", "")
     return ClusterError(text, after_s=float(after) if after.isdecimal() and len(after) < 5 else 0)
 

@@ -16,7 +16,7 @@ from profiler.cluster.client import ClusterError, ExpiredError, ReadOnlyClient, 
 from profiler.cluster.resources import Resource
 from profiler.cluster.store import ClusterStore
 
-__all__ = ["Reflector", "ResourceState"]
+__all__ = ["Reflector", "ResourceState", "pause_s"]
 
 _FIRST_S, _MOST_S, _REFUSED_S = 0.5, 30.0, 60.0
 _JOIN_S = 2.0
@@ -82,13 +82,13 @@ class Reflector(threading.Thread):
                 failures = surprises = 0
             except ExpiredError:
                 version = None
-                self._stop_event.wait(_pause(0))
+                self._stop_event.wait(pause_s(0))
             except ClusterError as error:
                 if self._stop_event.is_set():
                     return
                 self._set(trouble=str(error))
                 is_refused = isinstance(error, RefusedError)
-                pause = _REFUSED_S if is_refused and failures > 3 else _pause(failures)
+                pause = _REFUSED_S if is_refused and failures > 3 else pause_s(failures)
                 failures += 1
                 self._stop_event.wait(max(pause, error.after_s))
             except (
@@ -96,7 +96,7 @@ class Reflector(threading.Thread):
             ) as error:  # a thread that ended would leave names as they were for good
                 version = None
                 self._failed(error)
-                self._stop_event.wait(_pause(surprises))
+                self._stop_event.wait(pause_s(surprises))
                 surprises += 1
 
     def _failed(self, error: Exception) -> None:
@@ -172,7 +172,8 @@ class Reflector(threading.Thread):
         self._changed()
 
 
-def _pause(failures: int) -> float:
+def pause_s(failures: int) -> float:
+    """Return how long to wait after so many *failures* before: a random part of what doubles."""
     most = min(_MOST_S, _FIRST_S * 2 ** min(failures, 10))
     return random.uniform(most / 2, most)  # noqa: S311  nothing secret
 

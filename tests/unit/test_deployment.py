@@ -109,6 +109,36 @@ def test_no_other_role_is_there() -> None:
     assert all(name in removal for _, name in roles)
 
 
+@pytest.fixture(scope="module")
+def annotating(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], ...]:
+    return with_component(tmp_path_factory.mktemp("annotating"), "profiles", "node-annotation")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_right_to_annotate_comes_with_what_holds_it(
+    annotating: tuple[dict[str, Any], ...], version: str
+) -> None:
+    for one in annotating:
+        kubernetes_validate.validate(one, version, strict=True)
+    name = "ethogram-node-annotation"
+    mine = {one["kind"]: one for one in annotating if one["metadata"]["name"] == name}
+    assert set(mine) == {"ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy",
+                         "ValidatingAdmissionPolicyBinding"}  # fmt: skip
+    assert mine["ClusterRole"]["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "patch"]}
+    ]
+    (subject,) = mine["ClusterRoleBinding"]["subjects"]
+    account = f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
+    policy = mine["ValidatingAdmissionPolicy"]
+    assert account in policy["spec"]["matchConditions"][0]["expression"]
+    (daemonset,) = (one for one in annotating if one["kind"] == "DaemonSet")
+    assert daemonset["spec"]["template"]["spec"]["serviceAccountName"] == subject["name"]
+    words = container_of(daemonset)["args"]
+    assert words == [*container_of(agent("profiles"))["args"], "--annotate"]
+    for one in (policy, mine["ValidatingAdmissionPolicyBinding"]):
+        assert "labels" not in one["metadata"]  # by which `remove` deletes before the rights
+
+
 @pytest.mark.parametrize("place", AGENTS)
 def test_an_agent_has_these_capabilities_and_no_other_way_up(place: str) -> None:
     pod = agent(place)["spec"]["template"]["spec"]
@@ -218,15 +248,19 @@ def test_the_dashboard_goes_in_as_it_is() -> None:
     assert json.loads(one["data"]["ethogram.json"]) == own
 
 
-def test_the_parts_for_other_runtimes_fit_an_agent(tmp_path: Path) -> None:
-    place = tmp_path / "kubernetes"
+def with_component(directory: Path, base: str, component: str) -> tuple[dict[str, Any], ...]:
+    place = directory / "kubernetes"
     shutil.copytree(DEPLOY / "kubernetes", place)
     (place / "mine").mkdir()
     (place / "mine/kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
-        "resources: [../watch]\ncomponents: [../crio]\n"
+        f"resources: [../{base}]\ncomponents: [../{component}]\n"
     )
-    shown = rendered_at(place / "mine")
+    return rendered_at(place / "mine")
+
+
+def test_the_parts_for_other_runtimes_fit_an_agent(tmp_path: Path) -> None:
+    shown = with_component(tmp_path, "watch", "crio")
     (found,) = (one for one in shown if one["kind"] == "DaemonSet")
     kubernetes_validate.validate(found, VERSIONS[-1], strict=True)
     assert "/run/crun" in {one["mountPath"] for one in container_of(found)["volumeMounts"]}
