@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from detector.failing_rules import FailingRules
 from detector.library import Known
 from detector.live import Live
 from detector.streams import input_in_words
@@ -42,6 +44,10 @@ __all__ = ["Indication", "Indications", "judged"]
 
 _KEPT_ANSWERS = 100_000
 _EVIDENCE_LIMIT = 20  # a rule names no more executables: beyond them whoever did it is as good
+_DIMENSION_OF: Mapping[str, Dimension] = {
+    "processes": "execs", "files": "files", "network": "peers", "dns": "dns",
+    "privileges": "operations",
+}  # fmt: skip
 _NETWORK = next(behaviour for behaviour in BEHAVIOURS if behaviour.table == "network")
 
 
@@ -75,6 +81,7 @@ class Indications:
     """
 
     def __init__(self) -> None:
+        self.failing = FailingRules()
         self._by_table: dict[str, list[Indicator]] = {}
         self._learnt: dict[tuple[int, str, bytes | None], bool] = {}
         # A baseline that another one replaced must not lend its number to a third.
@@ -95,6 +102,7 @@ class Indications:
         *watched* are the instances to judge, *others* the rows of tables of which not all are, and
         *processes* what `judged` returns of those.
         """
+        self.failing.begin()
         if self._asked_of.keys() - {id(known) for known in watched.values()}:
             self._asked_of.clear()
             self._learnt.clear()
@@ -104,17 +112,27 @@ class Indications:
             if not rows.num_rows:
                 continue
             for rule in rules:
-                matches = rule.matches(rows)
-                if not matches.true_count:
-                    continue
-                matching = rows.filter(matches)
-                values = _values(context, table, matching)
-                for row, (dimension, value) in zip(_rows(matching), values, strict=True):
-                    known = watched[row["instance"]]
-                    window_ns = _span(context, row["window"])
-                    found = _indication(rule.metadata, row, dimension, value, window_ns)
-                    if self._is_to_tell(known, found):
-                        yield found
+                found = partial(self._found, rule, context, watched)
+                yield from self.failing.asked(rule, rows, found)
+
+    def _found(
+        self, rule: Indicator, context: Context, watched: Mapping[int, Known | None], rows: pa.Table
+    ) -> list[Indication]:
+        matches = rule.matches(rows)
+        if not matches.true_count:
+            return []
+        matching, told = rows.filter(matches), []
+        values = _values(context, rule.metadata.table, matching)
+        for row, (dimension, value) in zip(_rows(matching), values, strict=True):
+            window_ns = _span(context, row["window"])
+            found = _indication(rule.metadata, row, dimension, value, window_ns)
+            if self._is_to_tell(watched[row["instance"]], found):
+                told.append(found)
+        return told
+
+    def unjudged(self) -> Iterator[tuple[int, str]]:
+        """Yield of whom an indicator failed in the last window, and a dimension of what it did."""
+        yield from ((one, _DIMENSION_OF[table]) for one, table in self.failing.unasked)
 
     def _is_to_tell(self, known: Known | None, found: Indication) -> bool:
         if found.metadata.gate == "baseline":

@@ -20,6 +20,7 @@ from detector.grading import Grade
 from detector.indications import Indication, Indications, judged
 from detector.live import Live
 from detector.lookups import Lookups
+from detector.options import RuleTrouble
 from detector.patience import Patience
 from detector.processes import ProcessTree
 from detector.relations import Relations
@@ -76,7 +77,8 @@ class Judge:
         self._scripts = ScriptFiles()
         self._details = Details()
         self._events: Events | None = None
-        # Of the last window: in whose behaviour something was found, and of which dimension.
+        # Of the last window: in whose behaviour something was found, or could not be looked for,
+        # and of which dimension.
         self.troubled: set[tuple[int, str]] = set()
         self._rollouts = Rollouts()
         self._patience = Patience(watched, self._tree)
@@ -115,7 +117,7 @@ class Judge:
             *self._scripts.of(processes, strayed, now_ns),
         ]
         told_of = {*self._relations.told_of, *self._scripts.told_of}
-        self.troubled = set(_instances_of(indications, strayed))
+        self.troubled = {*_instances_of(indications, strayed), *self._indications.unjudged()}
         self._seen.passed(context, self.troubled, told_of)
         between()
         indications, strayed = self._each_once(indications, strayed)
@@ -136,6 +138,10 @@ class Judge:
         """How long until what waits for more of its kind is to be told; None: nothing waits."""
         due_ns = self._patience.due_ns()
         return None if due_ns is None else max(0, due_ns - self._now_ns)
+
+    def failing(self) -> tuple[RuleTrouble, ...]:
+        """Return which indicators could not be asked since the watch began."""
+        return self._indications.failing.standing()
 
     def settle(self, now_ns: int) -> None:
         """Tell what waits for more of its kind: nothing comes any more."""

@@ -19,6 +19,7 @@ __all__ = [
     "BaselinesStatus",
     "ModelState",
     "ModelStatus",
+    "RuleTrouble",
     "Unknown",
     "WatchOptions",
     "WatchResult",
@@ -105,6 +106,15 @@ class AnomalyStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleTrouble:
+    """An indicator *rule* that could not be asked, *failures* times, and why it was so last."""
+
+    rule: str
+    failures: int
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class WindowStatus:
     """What a window came to; the counts are totals since the watch began."""
 
@@ -119,6 +129,7 @@ class WindowStatus:
     recording: Keeping | None = None
     sensor: SensorStatus | None = None
     anomaly: AnomalyStatus | None = None
+    failing: tuple[RuleTrouble, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

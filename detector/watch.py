@@ -332,6 +332,7 @@ class _Watcher:
             recording=self._recording_standing(),
             sensor=self._guard.status() if self._guard else None,
             anomaly=self._anomaly(),
+            failing=self._judge.failing(),
         )
 
     def finish(

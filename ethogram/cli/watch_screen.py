@@ -44,6 +44,7 @@ class WatchScreen:
         self._has_progress = has_progress and sys.stderr.isatty()
         self._unknown: list[Subject] = []
         self._anomaly = AnomalyScreen()
+        self._failing: set[str] = set()
 
     def on_finding(self, finding: Finding) -> None:
         """Print *finding*."""
@@ -72,7 +73,7 @@ class WatchScreen:
     def on_window(self, status: WindowStatus) -> None:
         """Say what the window left to say."""
         self.on_settled()
-        for line in self._anomaly.take(status.anomaly):
+        for line in [*self._anomaly.take(status.anomaly), *self._failing_words(status)]:
             self._clear()
             say(line)
         if self._unknown:
@@ -82,6 +83,16 @@ class WatchScreen:
         if self._has_progress:
             line = _progress(status)[: _columns() - 1]
             print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
+
+    def _failing_words(self, status: WindowStatus) -> Iterator[str]:
+        """Yield a line for each indicator that fails and did not before."""
+        for one in status.failing:
+            if one.rule not in self._failing:
+                self._failing.add(one.rule)
+                yield (
+                    f"warning: the indicator `{one.rule}` failed, and missed what it was asked "
+                    f"about: {one.trouble}; the watch goes on"
+                )
 
     def close(self) -> None:
         """Print what waits, and leave the terminal as it was."""

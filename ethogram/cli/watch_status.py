@@ -55,6 +55,7 @@ class StatusFile:
             "recording": None if status.recording is None else asdict(status.recording),
             "sensor": None if status.sensor is None else asdict(status.sensor),
             "anomaly": None if status.anomaly is None else asdict(status.anomaly),
+            "failing": [asdict(one) for one in status.failing],
             "sinks": [asdict(one) for one in sinks],
         }
         self._write("watching")

@@ -182,6 +182,7 @@ def test_the_status_is_replaced_after_each_window_and_at_the_end(tmp_path: Path)
         "recording": None,
         "sensor": None,
         "sinks": [],
+        "failing": [],
         "anomaly": None,
     }  # fmt: skip
     status.take(window(window=5, lost=7))
