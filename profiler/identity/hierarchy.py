@@ -96,9 +96,10 @@ class Hierarchy:
     def of_process(self, pid: int) -> ProcessCgroups:
         """Return where process *pid* is; nothing at all when it is gone."""
         content = read_bytes(below(self._root, f"/proc/{pid}/cgroup"))
+        # Names in it may be a workload's: nothing but a line feed, which is escaped, ends a line.
         unified: str | None = None
         legacy: dict[str, str] = {}
-        for line in (content or b"").decode("utf-8", "surrogateescape").splitlines():
+        for line in (content or b"").decode("utf-8", "surrogateescape").split("\n"):
             number, _, rest = line.partition(":")
             controllers, separator, path = rest.partition(":")
             if not separator:

@@ -143,6 +143,11 @@ def test_a_process_says_where_it_is_in_each_hierarchy(tmp_path):
     assert cgroups.legacy == {"cpu": "/a:b", "cpuacct": "/a:b", "name=systemd": "/c"}
 
 
+def test_names_of_cgroups_forge_no_lines(tmp_path):
+    Host(tmp_path).process(7, "0::/a/x\x0c0::/kubepods/b\u20280::/c\x850::/d\n")
+    assert Hierarchy(tmp_path).of_process(7).unified == "/a/x\x0c0::/kubepods/b\u20280::/c\x850::/d"
+
+
 def test_a_process_that_is_gone_is_nowhere(tmp_path):
     Host(tmp_path)
     assert Hierarchy(tmp_path).of_process(8).unified is None
