@@ -141,7 +141,7 @@ class _Files:
     def add(self, number: int, head: np.void, path: bytes) -> None:
         """Keep what says which file executable *number* is; nothing where that is not known."""
         if head["ino"]:
-            self._files[number] = head, path
+            self._files[number] = head.copy(), path  # else all heads that came with it are kept
 
     def take(self, number: int) -> Executed | None:
         """Return the file of executable *number* once, None where it is not known."""

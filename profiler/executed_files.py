@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Executed", "NotReadError", "is_same", "opened"]
+__all__ = ["Executed", "NotReadError", "is_same", "kind_in", "opened"]
 
 _PROC = Path("/proc")
 # File systems that nobody but this kernel serves: reading others may wait for whoever does.
@@ -111,18 +111,24 @@ def _below_root(process: int, path: bytes) -> int:
 
 def _kind_of(one: Executed) -> str | None:
     """Return the type of the file system, as a process has it mounted; None: none has it."""
-    number = f"{one.dev >> _MINOR_BITS}:{one.dev & (1 << _MINOR_BITS) - 1}"
     for process in one.processes:
         with suppress(OSError):
-            mounts = (_PROC / str(process) / "mountinfo").read_text(errors="replace")
-            for line in mounts.splitlines():
-                words = line.split()
-                if words[2] == number:
-                    return _type_of(words)
+            mounts = (_PROC / str(process) / "mountinfo").read_bytes()
+            if (kind := kind_in(mounts, one.dev)) is not None:
+                return kind
     return None
 
 
-def _type_of(words: Iterable[str]) -> str:
-    """Return the type in a line of mountinfo: what follows the dash."""
-    after = iter(words)
-    return next((next(after, "") for word in after if word == "-"), "")
+def kind_in(mounts: bytes, dev: int) -> str | None:
+    """Return the type of file system *dev* as *mounts*, a `mountinfo`, has it; None: it has none.
+
+    Names in it are a workload's: of all white space the kernel escapes no more than separates here.
+    """
+    number = b"%d:%d" % (dev >> _MINOR_BITS, dev & (1 << _MINOR_BITS) - 1)
+    for line in mounts.split(b"\n"):
+        words = line.split(b" ")
+        if words[2:3] == [number]:
+            after = iter(words)
+            kind = next((next(after, b"") for word in after if word == b"-"), b"")
+            return kind.decode("ascii", "replace")
+    return None

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from ethogram.contracts.events import STRUCTS
 from profiler.clock import BootClock
 from profiler.executables import Executables
-from profiler.executed_files import Executed
+from profiler.executed_files import Executed, kind_in
 from profiler.hashes import Found, Hashes
 
 pytestmark = pytest.mark.unit
@@ -101,6 +102,27 @@ def test_what_nobody_has_mounted_is_not_looked_for(hashes: Hashes, program: Path
 
 def test_what_is_not_served_by_this_kernel_is_not_read(hashes: Hashes) -> None:
     assert _found(hashes, _executed(Path("/proc/version"))) == [Found(1, None, "not local")]
+
+
+def test_names_of_mounts_forge_no_lines() -> None:
+    forged = "/a\x0c1\u30001\u30000:9\u3000/\u3000/\u3000rw\u3000-\u3000ext4\u2028".encode()
+    mounts = (
+        b"30 1 0:8 / %b rw - tmpfs none rw\n" % forged
+        + b"31 1 0:9 / /b rw,relatime shared:4 - fuse.it it rw\n"
+    )
+    assert kind_in(mounts, 9) == "fuse.it"
+    assert kind_in(mounts, 8) == "tmpfs"
+    assert kind_in(mounts, 7) is None
+
+
+def test_a_program_that_waits_for_its_digest_keeps_nothing_else(program: Path) -> None:
+    executables = Executables(BootClock.now(), Hashes())
+    heads = np.zeros(2, STRUCTS["process_record"].dtype)
+    heads["ino"], heads["tgid"] = program.stat().st_ino, os.getpid()
+    freed = weakref.ref(heads)
+    executables.add(heads[0], os.fsencode(program), 7)
+    del heads
+    assert freed() is None
 
 
 def test_what_is_large_is_left_out(hashes: Hashes, program: Path) -> None:
