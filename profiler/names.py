@@ -21,8 +21,8 @@ from profiler.ring import Records
 
 __all__ = ["DnsRows", "OnAnswer"]
 
-# Takes a name, its addresses, and when they were given, in UTC.
-OnAnswer = Callable[[bytes, Iterable[bytes], int], None]
+# Takes who answered, a name, its addresses, and when they were given, in UTC.
+OnAnswer = Callable[[bytes, bytes, Iterable[bytes], int], None]
 
 _AF_INET = 2
 _MESSAGES_LIMIT = 5000  # of one slot, as for datagrams: a segment has room for many
@@ -118,7 +118,7 @@ class DnsRows:
         time_ns = int(head["time_ns"])
         self._names.learn(instance.workload, reply, trusted, time_ns)
         if trusted and reply.answers and self._on_answer is not None:
-            self._on_answer(reply.qname, reply.answers, self._clock.utc_ns(time_ns))
+            self._on_answer(resolver, reply.qname, reply.answers, self._clock.utc_ns(time_ns))
         return {
             "qname": reply.qname,
             "qtype": reply.qtype,

@@ -25,7 +25,7 @@ class Intervals:
         # There may be many thousands: each is kept as the text that it becomes a row of.
         self._open: dict[Hashable, dict[_Key, tuple[bytes, int]]] = {}
         self._rows: list[dict[str, Any]] = []
-        # How many rows say of an address that it is a pod's or a node's.
+        # How many rows say of an address that it is a pod's, a node's or a resolver's.
         self._whose: dict[bytes, dict[Kind, int]] = {}
 
     def set(
@@ -63,9 +63,14 @@ class Intervals:
         """Return which of *addresses* are a node's or a pod's."""
         found: dict[bytes, Kind] = {}
         for addr in addresses:
-            if known := self._whose.get(addr):
+            known = self._whose.get(addr, {})
+            if "node" in known or "pod" in known:
                 found[addr] = "node" if "node" in known else "pod"
         return found
+
+    def is_resolver(self, address: bytes) -> bool:
+        """Return whether *address* is of the cluster's DNS."""
+        return "dns" in self._whose.get(address, {})
 
     def take(self) -> list[dict[str, Any]]:
         """Return rows of table `addresses` for what changed since the last time, in that order."""
@@ -78,7 +83,7 @@ class Intervals:
 
     def _count(self, key: _Key, step: int) -> None:
         addr, kind, *_ = key
-        if kind not in ("pod", "node"):
+        if kind not in ("pod", "node", "dns"):
             return
         known = self._whose.setdefault(addr, {})
         known[kind] = known.get(kind, 0) + step

@@ -35,7 +35,7 @@ class Outside:
             self._services[name] = service
 
     def resolved(self, qname: bytes, answers: Iterable[bytes], now_ns: int) -> bool:
-        """Take what a resolver that is trusted answered for *qname*; return whether it is news.
+        """Take what the cluster's resolver answered for *qname*; return whether it is news.
 
         *qname* is in lower case, without the last dot. Workloads ask for
         `SERVICE.NAMESPACE.svc.cluster.local`, whatever they were told to connect to.

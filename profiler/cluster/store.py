@@ -253,10 +253,16 @@ class ClusterStore:
         with self._lock:
             return self._addresses.take()
 
-    def resolved(self, qname: bytes, answers: Iterable[bytes], now_ns: int) -> None:
-        """Take what a resolver that is trusted answered for *qname*, as `dns.Reply` has it."""
+    def resolved(
+        self, resolver: bytes, qname: bytes, answers: Iterable[bytes], now_ns: int
+    ) -> None:
+        """Take what *resolver*, where it is the cluster's, answered for *qname*; see `dns.Reply`.
+
+        A workload may choose whom it trusts itself, and this counts for all of them.
+        """
         with self._lock:
-            if self._outside.resolved(qname, answers, now_ns):
+            is_ours = self._addresses.is_resolver(resolver)
+            if is_ours and self._outside.resolved(qname, answers, now_ns):
                 self.version += 1
 
     def take_namespaces(self) -> set[str]:

@@ -121,14 +121,24 @@ def outside(name: str = "db.example.com") -> dict[str, Any]:
 
 QNAME = f"db.{NS}.svc.cluster.local".encode()
 ONE, OTHER = bytes([198, 51, 100, 9]), bytes([198, 51, 100, 10])
+RESOLVER = bytes([10, 96, 0, 10])
+
+
+def resolver() -> dict[str, Any]:
+    made = service("kube-dns", clusterIP="10.96.0.10", clusterIPs=["10.96.0.10"])
+    return made | {"metadata": made["metadata"] | {"namespace": "kube-system"}}
+
+
+def answered(told: Told, qname: bytes, answers: list[bytes], now_ns: int) -> None:
+    told.store.resolved(RESOLVER, qname, answers, now_ns)
 
 
 def test_the_addresses_of_a_name_outside_are_the_service_s_that_stands_for_it(
     told: Told, tmp_path: Path
 ) -> None:
-    told.put(outside())
+    told.put(resolver(), outside())
     version = told.store.version
-    told.store.resolved(QNAME, [ONE], NOW + 5)
+    answered(told, QNAME, [ONE], NOW + 5)
     assert told.store.version > version
     (row,) = rows_of(told, "external")
     assert (row["addr"], row["name"], row["valid_from"]) == (ONE, f"{NS}/db", NOW + 5)
@@ -138,20 +148,26 @@ def test_the_addresses_of_a_name_outside_are_the_service_s_that_stands_for_it(
 
 
 def test_what_was_answered_before_stays_its_until_it_stands_for_another_name(told: Told) -> None:
-    told.put(outside())
-    told.store.resolved(QNAME, [ONE], NOW)
-    told.store.resolved(QNAME, [OTHER], NOW + 1)
-    assert [row[2:] for row in told.addresses()] == [(NOW, None), (NOW + 1, None)]
+    told.put(resolver(), outside())
+    answered(told, QNAME, [ONE], NOW)
+    answered(told, QNAME, [OTHER], NOW + 1)
+    assert [row[2:] for row in told.addresses() if row[0] == "external"] == [
+        (NOW, None),
+        (NOW + 1, None),
+    ]
     told.now += 9
     told.put(outside("other.example.com"))
-    assert [row[2:] for row in told.addresses()] == [(NOW, NOW + 9), (NOW + 1, NOW + 9)]
+    assert [row[2:] for row in told.addresses() if row[0] == "external"] == [
+        (NOW, NOW + 9),
+        (NOW + 1, NOW + 9),
+    ]
 
 
 def test_a_name_that_never_has_an_address_twice_takes_no_more_room_than_some(told: Told) -> None:
-    told.put(outside())
+    told.put(resolver(), outside())
     for number in range(100):
-        told.store.resolved(QNAME, [bytes([198, 51, 100, number])], NOW + number)
-    assert len([row for row in told.addresses() if row[3] is None]) == 64
+        answered(told, QNAME, [bytes([198, 51, 100, number])], NOW + number)
+    assert len([row for row in told.addresses() if row[0] == "external" and row[3] is None]) == 64
 
 
 @pytest.mark.parametrize(
@@ -159,16 +175,24 @@ def test_a_name_that_never_has_an_address_twice_takes_no_more_room_than_some(tol
     [b"db.example.com", b"db", f"db.{NS}".encode(), f"other.{NS}.svc".encode(), b"\xff.\xff.svc"],
 )
 def test_what_is_no_service_of_the_cluster_stays_an_address(told: Told, qname: bytes) -> None:
-    told.put(outside(), service())
-    told.store.resolved(qname, [ONE], NOW)
-    told.store.resolved(f"checkout.{NS}.svc.cluster.local".encode(), [ONE], NOW)
+    told.put(resolver(), outside(), service())
+    answered(told, qname, [ONE], NOW)
+    answered(told, f"checkout.{NS}.svc.cluster.local".encode(), [ONE], NOW)
     assert rows_of(told, "external") == []
 
 
 def test_another_name_of_a_service_is_that_service(told: Told) -> None:
-    told.put(outside("checkout.shop.svc.cluster.local"))
-    told.store.resolved(QNAME, [ONE], NOW)
+    told.put(resolver(), outside("checkout.shop.svc.cluster.local"))
+    answered(told, QNAME, [ONE], NOW)
     assert rows_of(told, "external") == []
+
+
+def test_another_resolver_than_the_clusters_names_nothing(told: Told) -> None:
+    told.put(outside(), resolver())
+    told.store.resolved(bytes([127, 0, 0, 1]), QNAME, [ONE], NOW)
+    assert rows_of(told, "external") == []
+    told.store.resolved(RESOLVER, QNAME, [ONE], NOW)
+    assert [row["addr"] for row in rows_of(told, "external")] == [ONE]
 
 
 # --- namespaces -----------------------------------------------------------------------------------
