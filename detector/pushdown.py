@@ -63,6 +63,9 @@ class Pushdown:
         self._passes = passes
         self._tables = tables
         self._since_ns = 0
+        # Since the window began: whose names are others, and whether those of addresses are.
+        self._renamed: set[int] = set()
+        self._is_readdressed = False
         self._judged: dict[int, Known] = {}
         self._calls: dict[int, tuple[Known, bytes]] = {}
 
@@ -79,6 +82,18 @@ class Pushdown:
             self._grams(),
         )
 
+    def note(self, live: Live) -> None:
+        """Have told again, of what passes, what the names in a look at *live* may say is another's.
+
+        What else the window shows may be from before: that does not pass at its end, either.
+        """
+        self._renamed |= self._judged.keys() & set(_renamed_in(live))
+        self._is_readdressed |= live.window("addresses").num_rows > 0
+        for table in self._tables:
+            is_all = table == "network" and self._is_readdressed
+            if old := self._judged.keys() if is_all else self._renamed:
+                self._passes.tell_rows(table, old)
+
     def let_pass(self, live: Live, troubled: Collection[tuple[int, str]]) -> None:
         """Have what was done in the window that *live* has no more told of, where all is allowed.
 
@@ -91,9 +106,8 @@ class Pushdown:
             for number, known in self._watched.instances().items()
             if known is not None
         }
-        renamed = live.window("instances").column("instance").to_pylist()
         changed = {n for n, known in self._judged.items() if judged.get(n) is not known}
-        changed |= self._judged.keys() & set(renamed)
+        changed |= self._judged.keys() & {*self._renamed, *_renamed_in(live)}
         for table in self._tables:
             old = self._judged.keys() if table == "network" and self._is_over(live) else changed
             if old:
@@ -104,11 +118,13 @@ class Pushdown:
             {number: capabilities_of(known) for number, known in judged.items()}
         )
         self._judged = judged
+        self._renamed, self._is_readdressed = set(), False
 
     def _is_over(self, live: Live) -> bool:
         """Return whether names of addresses may be others by now."""
         now_ns = moment_of(live)
-        is_over = now_ns - self._since_ns >= _PEERS_NS or live.window("addresses").num_rows > 0
+        has_others = self._is_readdressed or live.window("addresses").num_rows > 0
+        is_over = now_ns - self._since_ns >= _PEERS_NS or has_others
         if is_over:
             self._since_ns = now_ns
         return is_over
@@ -119,6 +135,12 @@ class Pushdown:
         if id(known) not in self._calls:
             self._calls[id(known)] = known, _bitmap(known)
         return self._calls[id(known)][1]
+
+
+def _renamed_in(live: Live) -> list[int]:
+    """Return the instances of which *live* has a row since the last look: more is known of them."""
+    numbers: list[int] = live.window("instances").column("instance").to_pylist()
+    return numbers
 
 
 def moment_of(live: Live) -> int:

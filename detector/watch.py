@@ -228,6 +228,8 @@ class _Watcher:
         if (waits_ns := self._judge.waits_ns) is not None:
             self.session.looks.remind(self.session.clock.boot_ns() + waits_ns)
         if not live.window("windows").num_rows:
+            if self._pushdown and self._recording is None:
+                self._pushdown.note(live)
             self._on_settled()
             return  # a look: the window goes on
         if self._pushdown and self._recording is None:

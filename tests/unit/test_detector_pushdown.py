@@ -144,6 +144,32 @@ def test_peers_are_judged_again_once_addresses_may_be_others(
     assert kernel.passing == {"files": _judged(shop), "network": set()}
 
 
+def _look(shop: Replay) -> None:
+    """Let a look take the rows that came so far, as the window goes on."""
+    at_ns = pushdown_module.moment_of(shop.live)
+    shop.live.look({"window": [99], "start": [at_ns], "end": [at_ns + 1]})
+
+
+def test_names_that_a_look_shows_count_at_once_and_until_the_window_ends(shop: Replay) -> None:
+    kernel = _Kernel()
+    pushdown = Pushdown(shop.watched, kernel, kernel)
+    pushdown.let_pass(shop.live, set())
+    addresses, renamed = shop.live.table("addresses")[:1], shop.live.table("instances")[:1]
+    number = renamed.column("instance")[0].as_py()
+    for table, rows, network in (
+        ("addresses", addresses, set()), ("instances", renamed, _judged(shop) - {number}),
+    ):  # fmt: skip
+        _told_again(shop, table, rows)
+        pushdown.note(shop.live)
+        files = _judged(shop) - ({number} if table == "instances" else set())
+        assert kernel.passing == {"files": files, "network": network}
+        _look(shop)
+        pushdown.let_pass(shop.live, set())
+        assert kernel.passing == {"files": files, "network": network}
+        pushdown.let_pass(shop.live, set())
+        assert kernel.passing == {"files": _judged(shop), "network": _judged(shop)}
+
+
 def test_where_every_connection_is_an_event_no_peer_passes(shop: Replay) -> None:
     kernel = _Kernel()
     Pushdown(shop.watched, kernel, kernel, tables=("files",)).let_pass(shop.live, set())
