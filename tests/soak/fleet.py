@@ -72,7 +72,6 @@ class Fleet:
         self.replicas: dict[str, list[Replica]] = {}
         self.uses = 0
         self.trouble: list[str] = []
-        self.replica_seconds = 0.0
         self._ended = threading.Event()
 
     def add(self, placed: Placed) -> Replica:
