@@ -118,7 +118,7 @@ class Hashes:
             digest = self._digest(one)
         except NotReadError as error:
             return Found(exe, None, str(error))
-        except OSError:
+        except Exception:  # a thread that ended would find none any more, and say nothing
             return Found(exe, None, "unreadable")
         self._known[key] = digest
         if len(self._known) > _KNOWN:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,13 @@ def test_what_nobody_has_mounted_is_not_looked_for(hashes: Hashes, program: Path
 
 def test_what_is_not_served_by_this_kernel_is_not_read(hashes: Hashes) -> None:
     assert _found(hashes, _executed(Path("/proc/version"))) == [Found(1, None, "not local")]
+
+
+def test_what_nobody_thought_of_is_no_end(hashes: Hashes, program: Path) -> None:
+    one = _executed(program)
+    odd = replace(one, path=one.path + b"\0", ino=0)
+    found = _found(hashes, odd, one)
+    assert found == [Found(1, None, "unreadable"), Found(2, DIGEST, None)]
 
 
 def test_names_of_mounts_forge_no_lines() -> None:
