@@ -49,7 +49,7 @@ def test_one_that_shows_ever_new_files_does_not(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir(mode=0o777)
     said, manifest = recorded(
-        tmp_path / "r", *AIM, "--duration", "25s", "--", "bash", "-c", EVER_NEW, str(made)
+        tmp_path / "r", *AIM, "--duration", "14s", "--", "bash", "-c", EVER_NEW, str(made)
     )
     assert manifest["stopped"] == "duration"
     assert "it ended because" not in said
@@ -63,7 +63,7 @@ def test_a_recording_that_lost_something_goes_on(tmp_path: Path) -> None:
         script = f"kill -STOP $PPID; {flood}; kill -CONT $PPID; {REPEATING}"
         said, manifest = recorded(
             tmp_path / "r", "--window", "250ms", "--startup", "5s", "--until-settled", "0.8",
-            "--duration", "25s", "--", "bash", "-c", script,
+            "--duration", "17s", "--", "bash", "-c", script,
         )  # fmt: skip
     assert manifest["stopped"] == "duration"
     assert int(str(manifest["losses"])) >= 1_000
