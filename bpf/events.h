@@ -372,6 +372,7 @@ struct news_record {
 	__u32 kind;
 	__u32 slot;
 	__u64 time_ns;
+	__u64 exec_key; // of a call: who made it; else 0
 	__u32 window;
 	__u16 news;
 	__u16 key_size;

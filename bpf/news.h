@@ -38,7 +38,7 @@ __noinline int is_news(__u32 slot, __u32 news, __u64 hash)
 
 // Tell of the entry with this *key*, which is in its set by now. Of what does not fit nothing is lost.
 static __always_inline void put_news(__u32 slot, __u16 news, const void *key, __u16 size,
-				     bool is_urgent)
+				     __u64 exec_key, bool is_urgent)
 {
 	struct {
 		struct news_record head;
@@ -49,6 +49,7 @@ static __always_inline void put_news(__u32 slot, __u16 news, const void *key, __
 	if (!room)
 		return;
 	room->head.time_ns = bpf_ktime_get_boot_ns();
+	room->head.exec_key = exec_key;
 	room->head.kind = RECORD_NEWS;
 	room->head.slot = slot;
 	room->head.window = window;
@@ -64,7 +65,7 @@ static __always_inline void put_news(__u32 slot, __u16 news, const void *key, __
 
 static __always_inline void send_news(__u32 slot, __u16 news, const void *key, __u16 size)
 {
-	put_news(slot, news, key, size, true);
+	put_news(slot, news, key, size, 0, true);
 }
 
 // The words of a key but the one that has slot and window.
@@ -133,7 +134,8 @@ static __always_inline int tell_denied(struct denied_key *key, __u64 exe_key)
 	return 0;
 }
 
-// A call that is new to the slot. What the workload's baseline allows is none.
+// A call that is new to the slot, of the current task. What the workload's baseline allows is none.
+// Counts are of all of its processes: who made the first is told here alone.
 __noinline int tell_call(__u32 slot, __u32 nr, __u16 arch, __u16 news)
 {
 	struct call_key key = {};
@@ -152,7 +154,8 @@ __noinline int tell_call(__u32 slot, __u32 nr, __u16 arch, __u16 news)
 	key.nr = nr;
 	key.arch = arch;
 	if (is_news(slot, news, (__u64)arch << 32 | nr))
-		send_news(slot, news, &key, sizeof(key));
+		put_news(slot, news, &key, sizeof(key),
+			 exec_key_of(bpf_get_current_task_btf()), true);
 	return 0;
 }
 
@@ -179,7 +182,7 @@ static __always_inline void tell_gram(struct gram_key *key)
 	if (!scope || scope->is_muted || has_quota(key->slot, QUOTA_GRAMS_NEW, scope->grams_new))
 		return;
 	if (has_quota(key->slot, QUOTA_GRAMS_TOLD, quota_grams_told))
-		put_news(key->slot, NEWS_GRAM, key, sizeof(*key), false);
+		put_news(key->slot, NEWS_GRAM, key, sizeof(*key), 0, false);
 }
 
 // What is a record of its own, and in the ring already.

@@ -33,7 +33,8 @@ _USED = frozenset("rwact")
 class Deviation:
     """A value that no rule of the workload's baseline allows; times in nanoseconds UTC.
 
-    *rows* are those that showed it, where it is told later.
+    *exec_id* is who did it, where that is known better than by *exe*. *rows* are those that showed
+    it, where it is told later.
     """
 
     instance_key: str
@@ -45,6 +46,7 @@ class Deviation:
     last_ns: int
     count: int
     rows: Rows | None = field(default=None, compare=False)
+    exec_id: str | None = field(default=None, compare=False)
 
 
 class Deviations:

@@ -34,13 +34,22 @@ from detector.strayed import SMALL, Strayed, grade_of, grouped_phases
 from detector.suppressions import Suppressions
 from detector.tally import Tally
 from detector.watched import Watched
-from ethogram.contracts.baseline import AnyValue, Dimension, ExecValue, FileValue
+from ethogram.contracts.baseline import (
+    AnyValue,
+    Dimension,
+    ExecValue,
+    FileValue,
+    SyscallValue,
+)
 from ethogram.contracts.finding import SEVERITIES, Finding, Severity
 from ethogram.contracts.incident import Incident
 from learner.context import Context
 
-__all__ = ["Judge"]
+__all__ = ["CallerOf", "Judge"]
 
+
+# Says which process of an instance made a call first: in a phase, of an architecture, by number.
+CallerOf = Callable[[int, str, str, int], str | None]
 
 _DEVIATES = SEVERITIES.index("medium")
 # So many are told between two looks at what the kernel has meanwhile.
@@ -64,8 +73,10 @@ class Judge:
         on_incident: Callable[[Incident], None] = lambda _: None,
         anomalies: Anomalies | None = None,
         digest_of: Callable[[int], str | None] = lambda _: None,
+        caller_of: CallerOf = lambda *_: None,
     ) -> None:
         self._watched = watched
+        self._caller_of = caller_of
         self._suppressions = suppressions or Suppressions()
         self._anomalies = anomalies
         self._tree = ProcessTree(digest_of=digest_of)
@@ -195,9 +206,17 @@ class Judge:
         """Return what strays from the baselines; of some tables only *others* are judged."""
         number_of = {key: number for number, key in context.instance_keys.items()}
         return [
-            Strayed(number_of[one.instance_key], one)
+            self._with_caller(Strayed(number_of[one.instance_key], one))
             for one in self._deviations.of(context, self._watched.baselines(), others)
         ]
+
+    def _with_caller(self, found: Strayed) -> Strayed:
+        """Return *found*; a call with the process that made it first, if that is known."""
+        one = found.deviation
+        if not isinstance(one.value, SyscallValue):
+            return found
+        exec_id = self._caller_of(found.instance, one.phase, one.value.arch, one.value.nr)
+        return Strayed(found.instance, replace(one, exec_id=exec_id)) if exec_id else found
 
     def _each_once(
         self, indications: list[Indication], strayed: list[Strayed]

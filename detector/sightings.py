@@ -80,7 +80,7 @@ def sightings(
             _sighting(one, grading, instance),
             known=known,
             value=one.value,
-            exec_id=_executed(one, instance, tree),
+            exec_id=one.exec_id or _executed(one, instance, tree),
         )
 
 
@@ -120,7 +120,8 @@ def _folded(
 ) -> Sighting:
     """Return *group* as one sighting with the gravest grade and all techniques.
 
-    One executable did it, or with a *label* several; the process is that of the gravest then.
+    One executable did it, or with a *label* several; the process is that of the gravest then, as it
+    is of calls, which several may have made.
     """
     ordered = sorted(group, key=lambda pair: (-_SMALL.index(pair[1].severity), pair[0].first_ns))
     first = ordered[0][0]
@@ -139,9 +140,10 @@ def _folded(
         identity=f"many at once {label}".rstrip(),
         parts=tuple(dict.fromkeys((in_words(one.value), one.exe) for one, _ in ordered)),
     )
+    exec_id = next((one.exec_id for one, _ in ordered if one.exec_id), None)
     if not label:
-        return made
-    exec_id = _executed(first, instance, tree)
+        return replace(made, exec_id=exec_id)
+    exec_id = exec_id or _executed(first, instance, tree)
     if exec_id is None:
         process = tree.doer(instance, first.exe, first.first_ns, first.last_ns)
         exec_id = process.exec_id if process else None

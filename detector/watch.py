@@ -190,6 +190,7 @@ class _Watcher:
             self._watched, self._tell, self._tally,
             suppressions=self._suppressions, on_incident=self._on_incident,
             anomalies=self._anomalies, digest_of=session.digest_of,
+            caller_of=session.callers.of,
         )  # fmt: skip
         if self._kept:
             self._judge.findings.recall(self._kept.told)

@@ -19,6 +19,7 @@ from profiler.allowed_programs import AllowedPrograms
 from profiler.clock import BootClock
 from profiler.cluster import open_cluster
 from profiler.command import CommandRun, resolve_command
+from profiler.first_callers import FirstCallers
 from profiler.hashes import Hashes
 from profiler.host import HostFacts
 from profiler.identity.hierarchy import Hierarchy, unified_mount
@@ -92,6 +93,7 @@ class Session:
             self._resolver, self.clock, choose=targets.choose, on_made=self._take_back
         )
         self._ids = ExecIds(self.facts.host_id, self.facts.boot_id)
+        self.callers = FirstCallers(self._registry.slots, self._ids)
         self._hashes = Hashes()
         self._executables = Executables(self.clock, self._hashes)
         self.allowed = AllowedPrograms(self._registry, self._executables)
@@ -386,6 +388,7 @@ class Session:
         self._ask_cluster()
         now = self.clock.boot_ns()
         self.allowed.news = drained.programs
+        self.callers.take(drained.callers)
         self._writer.look(drained, self._window_began, now)
         self.looks.looked(askers, time.thread_time_ns() - began, now)
 
@@ -401,6 +404,7 @@ class Session:
         self._registry.resolve_pending()
         self._ask_cluster()
         self.allowed.news = drained.programs
+        self.callers.take(drained.callers)
         report = self._writer.write(drained, self._window_began, ended, is_last=is_last)
         self._window_began = ended
         self.windows += 1
@@ -443,6 +447,7 @@ class Session:
             slots = self._registry.forget(instance)
             self._silenced.discard(instance.cgroup_id)
             self._pushed.forget(slots)
+            self.callers.forget(slots)
             for number in slots:
                 self.passing.forget(number)
             for cgroup_id, mntns in instance.kernel_keys:

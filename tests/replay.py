@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from detector.anomaly.layer import Anomalies
-from detector.judge import Judge
+from detector.judge import CallerOf, Judge
 from detector.library import Library
 from detector.live import Live
 from detector.states import StateChange, States
@@ -37,6 +37,7 @@ class Replay:
     suppressions: Suppressions = field(default_factory=Suppressions)
     incidents: list[Incident] = field(default_factory=list)
     anomalies: Anomalies | None = None
+    caller_of: CallerOf = lambda *_: None
 
     def __post_init__(self) -> None:
         self.watched = Watched(
@@ -52,6 +53,7 @@ class Replay:
             suppressions=self.suppressions,
             on_incident=self.incidents.append,
             anomalies=self.anomalies,
+            caller_of=self.caller_of,
         )
         self.live = Live(make_manifest(), self.judge.judge)
 

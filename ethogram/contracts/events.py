@@ -213,9 +213,10 @@ _ALL = (
     ),
     _struct(
         "news_record",
-        "A workload did something for the first time: the key of its entry, if any, follows.",
+        "A workload did something for the first time: the key of its entry, if any, follows. "
+        "`exec_key` is of who made a call, else 0.",
         ("u32", "kind slot"),
-        ("u64", "time_ns"),
+        ("u64", "time_ns exec_key"),
         ("u32", "window"),
         ("u16", "news key_size"),
     ),

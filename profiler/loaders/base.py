@@ -13,6 +13,7 @@ from profiler.loaders.features import KernelFeatures
 from profiler.ring import Records
 
 __all__ = [
+    "CALLER",
     "CALLS",
     "PROGRAM",
     "Drained",
@@ -31,6 +32,8 @@ CALLS = np.dtype(
     [("slot", "<u4"), ("window", "<u4"), ("nr", "<u4"), ("arch", "<u2"), ("calls", "<u8")]
 )
 PROGRAM = STRUCTS["program_key"].dtype
+# Who made a call that was new to its slot.
+CALLER = np.dtype([("slot", "<u4"), ("nr", "<u4"), ("arch", "<u2"), ("exec_key", "<u8")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class Drained:
     passed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     # Of execs that were news, in a look.
     programs: np.ndarray = field(default_factory=lambda: np.zeros(0, PROGRAM))
+    # Of calls that were news, the first of each slot first.
+    callers: np.ndarray = field(default_factory=lambda: np.zeros(0, CALLER))
 
 
 class Loader(Protocol):

@@ -26,7 +26,7 @@ from profiler.loaders.attached import Attached
 from profiler.loaders.base import Drained, KernelConfig, KnownGrams, ProgramState, Tier
 from profiler.loaders.counters import SETS, Counters
 from profiler.loaders.features import KernelFeatures
-from profiler.loaders.news import NewsReader
+from profiler.loaders.news import NewsReader, callers_in
 from profiler.loaders.optional import (
     FILE_OPENED,
     NOT_TAKEN,
@@ -405,7 +405,7 @@ class CoreLoader:
         news = records.pop(RecordKind.NEWS, [])
         calls, sets = self._news.take(news, self._window)
         drained = Drained(window=self._window, records=dict(records), calls=calls, sets=sets)
-        drained.programs = programs_in(news)
+        drained.programs, drained.callers = programs_in(news), callers_in(news)
         return drained
 
     def push(
@@ -472,6 +472,7 @@ class CoreLoader:
             calls=calls,
             sets=sets,
             passed=passed,
+            callers=callers_in(self._pending[RecordKind.NEWS]),
             losses=self._counters.take_losses(
                 int.from_bytes(self._switch_bytes("losses_unplaced"), "little")
             ),

@@ -11,12 +11,12 @@ import numpy as np
 
 from ethogram.contracts.events import ARCHES, STRUCTS, News
 from profiler.libbpf import Map
-from profiler.loaders.base import CALLS
+from profiler.loaders.base import CALLER, CALLS
 from profiler.loaders.counters import SETS
 from profiler.ring import Records
 from profiler.wire import checked
 
-__all__ = ["NewsReader"]
+__all__ = ["NewsReader", "callers_in"]
 
 Set = tuple[np.ndarray, np.ndarray]
 
@@ -31,6 +31,7 @@ _SETS = {
 }
 _COUNTED = ("calls", "connections", "tx_bytes", "rx_bytes")
 _KEY = STRUCTS["call_key"].dtype
+_OF_CALLS = (News.CALL, News.ODD_CALL)
 
 
 class NewsReader:
@@ -122,6 +123,17 @@ class NewsReader:
         calls = calls.copy()
         calls["calls"][given] -= np.uint64(1)
         return calls[calls["calls"] > 0]
+
+
+def callers_in(news: Iterable[Records]) -> np.ndarray:
+    """Return who made the calls that *news* tell of, in their order."""
+    found = []
+    for batch in news:
+        is_call = np.isin(batch.heads["news"], _OF_CALLS) & (batch.heads["exec_key"] != 0)
+        for at in is_call.nonzero()[0].tolist():
+            (key,) = np.frombuffer(batch.tails[at][: _KEY.itemsize], _KEY)
+            found.append((key["slot"], key["nr"], key["arch"], batch.heads["exec_key"][at]))
+    return np.array(found, CALLER)
 
 
 def _odd(keys: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from tests.workloads import known
 
 pytestmark = pytest.mark.bpf
 
-GETPPID, SETHOSTNAME = 110, 170
+GETPPID, SETHOSTNAME, GETSID, UMASK = 110, 170, 124, 95
 MOST = 64  # bytes of a host's name
 SYS_ADMIN = 21
 PASSWD = ["open", "/etc/passwd", "r"]
@@ -100,6 +100,33 @@ def test_what_a_look_gives_out_is_no_part_of_the_window(loader: CoreLoader, cgro
     assert sum(_opens(look).values()) > 0
     peers = [part.sets["flows"][1]["connections"].sum() for part in (look, rest)]
     assert peers == [1, 1]
+
+
+def _callers(drained: Drained, nr: int) -> list[int]:
+    return drained.callers["exec_key"][drained.callers["nr"] == nr].tolist()
+
+
+def _execs(drained: Drained) -> set[int]:
+    return {
+        int(key)
+        for batch in drained.records.get(RecordKind.EXEC, [])
+        for key in batch.heads["exec_key"]
+    }
+
+
+def test_a_call_that_is_new_names_who_made_it(loader: CoreLoader, cgroup: Path) -> None:
+    _run(cgroup, ["call", GETSID, 3])
+    look = loader.look()
+    (caller,) = _callers(look, GETSID)
+    assert caller in _execs(look)
+    _run(cgroup, ["call", GETSID, 3], ["fork", 1, [["call", UMASK, 1]]])
+    drained = loader.end_window()
+    assert not _callers(drained, GETSID)
+    (child,) = _callers(drained, UMASK)
+    forks = drained.records[RecordKind.FORK]
+    assert child in {int(key) for batch in forks for key in batch.heads["exec_key"]}
+    assert not len(loader.look().callers)
+    loader.end_window()
 
 
 def test_the_second_time_is_no_news(loader: CoreLoader, cgroup: Path) -> None:
