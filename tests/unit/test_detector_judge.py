@@ -456,53 +456,6 @@ def test_what_no_recording_looked_at_is_not_judged(tmp_path: Path) -> None:
     assert found.rule == "deviation-syscalls"
 
 
-STRANGE = {"workload": 1, "instance": 1, "arch": "x86_64", "nr": 101, "name": "ptrace", "calls": 1}
-
-
-def test_a_call_is_told_with_the_process_that_made_it_first(
-    shop: Replay, baselines: Path, tmp_path: Path
-) -> None:
-    asked: list[Any] = []
-
-    def caller_of(*call: Any) -> str | None:
-        asked.append(call)
-        return "1-worker"
-
-    knowing = Replay(baselines, caller_of=caller_of)
-    knowing.recording(shop_recording(tmp_path / "known"))
-    assert asked == []
-    (unknown,) = shop.rows(8, syscalls=[STRANGE])
-    (found,) = knowing.rows(8, syscalls=[STRANGE])
-    assert asked == [(1, found.phase, "x86_64", 101)]
-    assert unknown.process is None
-    assert found.process is not None
-    assert found.process.exec_id == "1-worker"
-    assert [one.exec_id for one in found.process.ancestry] == ["1-main"]
-    assert found.process.candidates is None
-    assert found.fingerprint == unknown.fingerprint
-
-
-def test_several_calls_at_once_are_told_with_one_who_made_one(
-    baselines: Path, tmp_path: Path
-) -> None:
-    calls = {121: "getpgid", 124: "getsid", 95: "umask", 140: "getpriority"}
-    who = {124: "1-worker", 140: "1-main"}
-    replay = Replay(baselines, caller_of=lambda *call: who.get(call[3]))
-    replay.recording(shop_recording(tmp_path / "again"))
-    rows = [STRANGE | {"nr": nr, "name": name} for nr, name in calls.items()]
-    (found,) = replay.rows(8, syscalls=rows)
-    assert found.evidence.observed.startswith("4 at once")
-    assert found.process is not None
-    assert found.process.exec_id == "1-worker"
-
-
-def test_a_process_that_is_not_known_is_none(baselines: Path, tmp_path: Path) -> None:
-    replay = Replay(baselines, caller_of=lambda *_: "nobody")
-    replay.recording(shop_recording(tmp_path / "again"))
-    (found,) = replay.rows(8, syscalls=[STRANGE])
-    assert found.process is None
-
-
 def test_a_download_into_a_shell_is_told_though_each_alone_was_seen_and_let_go(
     shop: Replay,
 ) -> None:
