@@ -575,7 +575,7 @@ _Static_assert(sizeof(struct exit_record) == 32, "mirrored by contracts/events.p
 _Static_assert(sizeof(struct file_record) == 56, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct operation_record) == 48, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct packet_record) == 64, "mirrored by contracts/events.py");
-_Static_assert(sizeof(struct news_record) == 24, "mirrored by contracts/events.py");
+_Static_assert(sizeof(struct news_record) == 32, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct scope) == 96, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct argument_key) == 24, "mirrored by contracts/events.py");
 _Static_assert(sizeof(struct flow_key) == 80, "mirrored by contracts/events.py");
