@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from typing import Any
 
@@ -149,7 +150,7 @@ class _Files:
             return None
         head, path = self._files.pop(number)
         others = self._processes.get(int(head["namespaces"][0]), [])
-        processes = (int(head["tgid"]), *others[::-1], int(head["ppid"]), 1)
+        processes = (int(head["tgid"]), *others[::-1], int(head["ppid"]), 1, os.getpid())
         return Executed(
             path=path,
             dev=int(head["dev"]),

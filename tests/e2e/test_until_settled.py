@@ -16,10 +16,11 @@ pytestmark = pytest.mark.e2e
 
 # At 0.9 60 steady windows are enough: 6 s, where nothing new comes in any of them.
 AIM = ["--window", "100ms", "--startup", "1s", "--until-settled", "0.9"]
-REPEATING = "while :; do read line </etc/hostname; /bin/true; sleep 0.02; done"
+# A shell whose child took no interrupt goes on after its own, but where it is told to end.
+REPEATING = "trap exit INT; while :; do read line </etc/hostname; /bin/true; sleep 0.02; done"
 # Short words: names that differ in numbers, or look drawn, would become one pattern.
 EVER_NEW = """
-letters=abcdefghijklmnopqrstuvwxyz; i=0
+trap exit INT; letters=abcdefghijklmnopqrstuvwxyz; i=0
 while :; do
     i=$((i + 1)) n=$i word=
     while ((n)); do word+=${letters:n % 26:1}; n=$((n / 26)); done
