@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import stat
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ethogram.contracts.flags import ProcessFlag
 from ethogram.contracts.tables import ENUMS
 from tests.bpf.conftest import Kernel
 from tests.bpf.seen import Seen
+from tests.passable import passable
 from tests.workloads import build_known
 
 pytestmark = pytest.mark.bpf
@@ -53,9 +53,7 @@ def test_a_target_that_is_cut_is_a_loss(kernel: Kernel) -> None:
 
 
 def test_an_exec_that_gains_privileges_says_so(kernel: Kernel, tmp_path: Path) -> None:
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o055)
-    program = tmp_path / "program"
+    program = passable(tmp_path) / "program"
     shutil.copy(build_known(), program)
     program.chmod(0o4755)
     dropped = ["setpriv", "--reuid=65534", "--clear-groups", "--", str(program), "call", "110", "1"]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import struct
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from ethogram.contracts.events import EventFlag
 from ethogram.contracts.flags import ProcessFlag
 from tests.bpf.conftest import Kernel
+from tests.passable import passable
 from tests.workloads import build_known, known
 
 pytestmark = pytest.mark.bpf
@@ -24,9 +24,7 @@ _VFS_CAP_REVISION_2, _EFFECTIVE = 0x02000000, 1
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """A program that anybody may execute."""
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(stat.S_IMODE(directory.stat().st_mode) | 0o055)
-    program = tmp_path / "program"
+    program = passable(tmp_path) / "program"
     shutil.copy(build_known(), program)
     program.chmod(0o755)
     return program

@@ -15,6 +15,7 @@ import pytest
 from ethogram.errors import UsageError
 from profiler.command import CommandRun
 from profiler.identity.hierarchy import Hierarchy
+from tests.passable import passable
 
 pytestmark = pytest.mark.e2e
 
@@ -46,9 +47,7 @@ def hierarchy() -> Iterator[Hierarchy]:
 
 def looked(tmp_path: Path, hierarchy: Hierarchy, environ: dict[str, str]) -> dict[str, object]:
     """Run something that says what it is, and return what it says."""
-    tmp_path.chmod(0o777)
-    for directory in (tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
+    passable(tmp_path).chmod(0o777)
     said = tmp_path / "said.json"
     with CommandRun.prepare(
         ["/usr/bin/python3", "-I", "-c", LOOK, str(said)], hierarchy=hierarchy, environ=environ
