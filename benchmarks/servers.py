@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -83,7 +84,7 @@ def own_directory(path: Path) -> Path:
     """Make the directory *path*, for the user that services run as; those above let it pass."""
     path.mkdir(mode=0o755)
     shutil.chown(path, _USER, _GROUP)
-    path.parent.chmod(0o711)
+    path.parent.chmod(stat.S_IMODE(path.parent.stat().st_mode) | 0o011)
     return path
 
 
