@@ -50,9 +50,10 @@ class PolicyFiles:
         of_config = _stamp(self._path)
         self._seen = (of_config, None, None, None)
         config = load_config(self._path)
-        self._take_places(config)
-        of_rest, day = self._stamps(), self._today()
-        self._seen = (of_config, *of_rest, day)
+        # Stamps before contents: what is replaced in between is new at the next look.
+        of_map = self._take_places(config)
+        of_baselines, day = self._of_baselines(), self._today()
+        self._seen = (of_config, of_map, of_baselines, day)
         library = None if self._baselines is None else self._baselines.load().on(day)
         known = [] if library is None else [one.baseline for one in library.known]
         policy, notes = policy_of(config, known)
@@ -67,29 +68,34 @@ class PolicyFiles:
     def look(self) -> Change | None:
         """Return what is new since the last time; None where nothing changed."""
         try:
-            now = (_stamp(self._path), *self._stamps(), self._today())
+            now = (_stamp(self._path), self._of_map(), self._of_baselines(), self._today())
             return None if now == self._seen else self.load()
         except EthogramError as error:
             return Change(trouble=error.message)
         except Exception as error:  # a mistake of ours is no reason to stop answering
             return Change(trouble=f"{type(error).__name__}: {error}")
 
-    def _take_places(self, config: Config) -> None:
+    def _take_places(self, config: Config) -> object:
+        """Take the places that *config* names; return the stamp that the map had as it was read."""
         learnt = config.learnt
         if learnt is None:
             self._map = self._baselines = None
-            return
+            return None
         self._map = None if learnt.map is None else Path(learnt.map)
+        of_map = self._of_map()
         environment = None if self._map is None else load_environment(self._map)
         places = tuple(dict.fromkeys(map(Path, learnt.baselines)))
         before = self._baselines
         # Files that stay as they are need not be read again.
         if before is None or (before.places, before.environment) != (places, environment):
             self._baselines = Baselines(places, environment=environment)
+        return of_map
 
-    def _stamps(self) -> tuple[object, object]:
-        of_map = None if self._map is None else _stamp(self._map)
-        return of_map, None if self._baselines is None else self._baselines.stamps_now()
+    def _of_map(self) -> object:
+        return None if self._map is None else _stamp(self._map)
+
+    def _of_baselines(self) -> object:
+        return None if self._baselines is None else self._baselines.stamps_now()
 
 
 def _stamp(path: Path) -> object:

@@ -113,6 +113,26 @@ def test_baselines_that_come_after_the_configuration_that_names_them_are_waited_
     assert set(found.learnt) == {"shop"}
 
 
+def test_a_map_that_changes_or_is_broken_counts(files: Files) -> None:
+    def carry(namespace: str) -> None:
+        text = f"schema: ethogram.map/1\nnamespaces: {{shop: {namespace}}}\n"
+        files.write(text, "production.yaml")
+
+    files.write(FIRST + "learnt: {baselines: [baselines], map: production.yaml}\n")
+    files.write_baseline("shop")
+    carry("store")
+    assert set(files.load().learnt) == {"store"}
+    assert files.look() is None
+    carry("store-2")
+    found = files.look()
+    assert isinstance(found, Policy)
+    assert set(found.learnt) == {"store-2"}
+    files.write("schema: nonsense\n", "production.yaml")
+    assert "production.yaml" in str(files.look())
+    carry("store")
+    assert isinstance(files.look(), Policy)
+
+
 def test_a_new_day_counts_as_overlays_may_end_with_it(files: Files) -> None:
     files.write(FIRST)
     files.load()
