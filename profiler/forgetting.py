@@ -73,9 +73,9 @@ def forget(
 ) -> Removal:
     """Remove the workloads that *wanted* takes from the recording *directory*.
 
-    With *only*, a namespace, the addresses of all others go, too, recorded or not. What a killed
-    recorder left is compacted first. `CaptureError` while it is written, or where
-    the disk refuses: then the recording is as it was.
+    With *only*, a namespace, the addresses of all others go, too, recorded or not, and executables
+    that none of it has to do with. What a killed recorder left is compacted first. `CaptureError`
+    while it is written, or where the disk refuses: then the recording is as it was.
     """
     _refuse_pieces(directory)
     compact(directory)
@@ -85,7 +85,7 @@ def forget(
         recording = Recording.open(directory)
         void = delete_void(directory, {file.path for file in recording.manifest.files})
         _refuse_newer(recording)
-        chosen = replace(_chosen(recording, wanted), only=only)
+        chosen = _chosen(recording, wanted, only)
         if not chosen.keys and only is None:
             return _removal(chosen, Counter(), void)
         files, rows, losses = _rewritten(recording, directory, chosen)
@@ -138,7 +138,7 @@ def _refuse_newer(recording: Recording) -> None:
             )
 
 
-def _chosen(recording: Recording, wanted: Wanted) -> _Chosen:
+def _chosen(recording: Recording, wanted: Wanted, only: tuple[str | None] | None = None) -> _Chosen:
     numbers, keys = [], []
     for row in recording.table("workloads").to_pylist():
         key = parse_workload_key(workload_key_of(row | {"labels": None, "selector": None}))
@@ -154,16 +154,19 @@ def _chosen(recording: Recording, wanted: Wanted) -> _Chosen:
         instances=theirs["instance"].combine_chunks().cast(pa.uint32()),
         runtime_ids=tuple(theirs["runtime_id"].to_pylist()),
         executables=pa.array([], pa.uint32()),
+        only=only,
     )
-    only = _only_theirs(recording, chosen) if numbers else []
-    return _Chosen(
-        chosen.keys, workloads, chosen.instances, chosen.runtime_ids, pa.array(only, pa.uint32())
-    )
+    gone = _only_theirs(recording, chosen) if numbers or only is not None else []
+    return replace(chosen, executables=pa.array(gone, pa.uint32()))
 
 
 def _only_theirs(recording: Recording, chosen: _Chosen) -> list[int]:
-    """Return the executables that nobody else has to do with; 0 is none."""
-    theirs: set[int] = set()
+    """Return the executables that nobody else has to do with; 0 is none.
+
+    Where a part is made that is also those of which no row says who had to do with them.
+    """
+    listed = recording.table("executables")["exe"].to_pylist() if chosen.only is not None else ()
+    theirs: set[int] = set(listed)
     others: set[int] = {0}
     wanted = frozenset(("workload", "instance", "exe"))
     for name, table in TABLES.items():

@@ -9,7 +9,7 @@ import click
 
 from ethogram.cli.forget import local_place
 from ethogram.cli.options import Location, examples
-from ethogram.cli.screen import count, next_command, shell
+from ethogram.cli.screen import count, next_command, say, shell
 from ethogram.contracts.escape import printable
 from ethogram.contracts.remote import RecordingUrl
 from ethogram.errors import UsageError
@@ -44,12 +44,22 @@ def command(*, places: tuple[Path | RecordingUrl, ...], output: Path) -> None:
 
     parts = []
     for place in places:
+        if isinstance(place, RecordingUrl):
+            raise UsageError(
+                f"`{place}` is a URL: parts are made of recordings of this disk",
+                hint="copy it here first",
+            )
         path = local_place(place)
         if not path.is_dir():
-            raise UsageError(f"`{path}` is a summary, not a recording")
+            raise UsageError(
+                f"`{path}` is a summary, not a recording",
+                hint="make parts of the recording, and summaries of those",
+            )
         for part in partition(path, output, now=datetime.now(UTC)):
             parts.append(part)
             what = count(part.workloads, "workload")
             print(f"{printable(part.namespace)}: {what} in `{part.path}`")
     if parts:
         next_command(shell("ethogram", "show", parts[0].path))
+    else:
+        say("there is no workload: no part was made")

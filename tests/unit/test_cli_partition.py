@@ -33,7 +33,12 @@ def recording(tmp_path: Path) -> Path:
             {"workload": 3, "name": "node-1", "kind": "Host", "namespace": None},
         ],
         instances=[{"instance": n, "workload": n, "runtime_id": f"id-{n}"} for n in (1, 2, 3)],
-        executables=[{"exe": 1, "path": b"/bin/sh"}, {"exe": 2, "path": b"/opt/ledger"}],
+        # Of the last no row is left that says whose it was.
+        executables=[
+            {"exe": 1, "path": b"/bin/sh"},
+            {"exe": 2, "path": b"/opt/ledger"},
+            {"exe": 3, "path": b"/opt/ledger-migrate"},
+        ],
         files=[
             {"workload": 1, "instance": 1, "exe": 1, "path": b"/etc/checkout"},
             {"workload": 2, "instance": 2, "exe": 1, "path": b"/etc/ledger"},
@@ -72,6 +77,60 @@ def test_a_part_has_its_own_rows_and_no_name_of_the_others(
     targets = read_manifest(place / "shop/monday").targets
     assert (targets.kind, targets.values) == ("namespace", ("shop",))
     assert {path: path.read_bytes() for path in recording.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "shop", "nobody"),
+    [
+        ("namespace", ("bank", "shop"), ("namespace", ("shop",)), ("namespace", ())),
+        ("pod", ("bank/ledger-0",), ("pod", ()), ("pod", ())),
+    ],
+)
+def test_what_was_asked_for_names_no_others(
+    kind: str, values: tuple[str, ...], shop: object, nobody: object, tmp_path: Path
+) -> None:
+    made = make_recording(
+        tmp_path / "monday",
+        manifest={"targets": {"kind": kind, "values": values}},
+        workloads=[
+            {"workload": 1, "name": "checkout", "kind": "Pod", "namespace": "shop"},
+            {"workload": 2, "name": "ledger", "kind": "Pod", "namespace": "bank"},
+            {"workload": 3, "name": "x", "kind": "Container", "namespace": None},
+        ],
+    )
+    assert partition(made, "-o", tmp_path / "by") == 0
+    for namespace, asked in (("shop", shop), ("_", nobody)):
+        found = read_manifest(tmp_path / "by" / namespace / "monday").targets
+        assert (found.kind, found.values) == asked
+
+
+def test_parts_are_not_put_into_what_they_are_of(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(recording.iterdir())
+    for place in recording, recording / "by":
+        assert partition(recording, "-o", place) == 2
+        assert "is to stay as it is" in capsys.readouterr().err
+    assert sorted(recording.iterdir()) == before
+
+
+def test_what_is_wrong_is_said_of_the_recording_itself(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = next(recording.glob("files-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    assert partition(recording, "-o", tmp_path / "by") == 1
+    said = capsys.readouterr().err
+    assert str(recording) in said
+    assert "unfinished" not in said
+    assert not list((tmp_path / "by").glob("*/*"))
+
+
+def test_a_recording_of_nobody_makes_no_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert partition(make_recording(tmp_path / "empty"), "-o", tmp_path / "by") == 0
+    assert "no part was made" in capsys.readouterr().err
 
 
 def test_what_is_there_is_not_written_over(recording: Path, tmp_path: Path) -> None:
