@@ -53,6 +53,8 @@ def profiles_in(directory: Path, *, may_be_empty: bool = False) -> dict[str, byt
 
     `UsageError` where one is no seccomp profile, or is not named by its content.
     """
+    if not directory.is_dir():  # any more, where this is done again: that is not empty
+        raise UsageError(f"there is no directory `{directory}`", hint="nothing was put or deleted")
     if (directory / "index.json").is_file():
         entries = [entry for entry in read_index(directory) if entry.target == "seccomp"]
         named = {

@@ -177,7 +177,7 @@ def _merge(values: dict[str, Any]) -> None:
 
     if any(values[name] for name in ("directories", "prune", "report", "every", "annotate")):
         raise UsageError("`--merge` reads standard input and does nothing else")
-    document = merged(sys.stdin.read())
+    document = merged(sys.stdin.buffer.read())
     print(json.dumps(document, indent=1))
     say(count(len(document["nodes"]), "node"))
 

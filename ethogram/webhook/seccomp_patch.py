@@ -63,14 +63,15 @@ def confirmed_in(document: Any) -> frozenset[str]:
     return frozenset.intersection(*held) if held else frozenset()
 
 
-def merged(text: str) -> dict[str, Any]:
-    """Return one document of those in *text*, one after another; of a node the last counts.
+def merged(content: bytes) -> dict[str, Any]:
+    """Return one document of those in *content*, one after another; of a node the last counts.
 
     `UsageError` where something else is among them.
     """
     nodes: dict[str, tuple[str, ...]] = {}
-    decoder, rest = json.JSONDecoder(), text.strip()
+    decoder = json.JSONDecoder()
     try:
+        rest = content.decode().strip()
         while rest:
             document, end = decoder.raw_decode(rest)
             nodes |= _Confirmed.model_validate(document).nodes

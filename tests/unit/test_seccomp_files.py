@@ -155,22 +155,29 @@ def test_nothing_is_pruned_without_knowing_the_pods(root: Path) -> None:
     assert run(["profiles", "--root", str(root), "--prune"]) == 2
 
 
+def given(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content))
+
+
 def test_what_nodes_say_becomes_one_document(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = [{"schema": "ethogram.confirmed/1", "nodes": {node: names}}
             for node, names in (("n1", ["old"]), ("n2", ["a", "b"]), ("n1", ["a"]))]  # fmt: skip
     text = json.dumps(told[0]) + json.dumps(told[1], indent=1) + "\n" + json.dumps(told[2])
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", given(text.encode()))
     assert run(["profiles", "--merge"]) == 0
     (tmp_path / "confirmed.json").write_text(capsys.readouterr().out)
     assert read_confirmed(tmp_path / "confirmed.json") == {"a"}
-    monkeypatch.setattr("sys.stdin", io.StringIO(text + "error: no such pod"))
-    assert run(["profiles", "--merge"]) == 2
-    assert capsys.readouterr().out == ""
+    for rest in b"error: no such pod", b"\xff":
+        monkeypatch.setattr("sys.stdin", given(text.encode() + rest))
+        assert run(["profiles", "--merge"]) == 2
+        assert capsys.readouterr().out == ""
 
 
 def test_a_directory_that_is_still_empty_is_waited_for(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no seccomp profile"):
         profiles_in(tmp_path)
     assert profiles_in(tmp_path, may_be_empty=True) == {}
+    with pytest.raises(UsageError, match="there is no directory"):
+        profiles_in(tmp_path / "gone", may_be_empty=True)
