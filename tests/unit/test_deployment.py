@@ -13,6 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from ethogram.cli.audit_inputs import read_manifests
 from ethogram.contracts.policy_seccomp import read_profile
 from ethogram.posture.pods import TEMPLATES
 from ethogram.posture.standards import LATEST, violations
@@ -60,6 +61,14 @@ def test_every_object_is_one_of_this_version(place: str, version: str) -> None:
         kubernetes_validate.validate(one, version, strict=True)
         checked += 1
     assert checked >= 10
+
+
+def test_an_audit_reads_all_of_it() -> None:
+    world, unreadable = read_manifests([str(DEPLOY)])
+    assert unreadable == []
+    assert {one.who.name for one in world.objects if one.who.kind == "DaemonSet"} == {
+        "ethogram-watch", "ethogram-record", "ethogram-profiles",
+    }  # fmt: skip
 
 
 def test_a_misspelt_field_is_found() -> None:
