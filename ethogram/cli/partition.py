@@ -22,7 +22,7 @@ __all__ = ["command"]
     short_help="Make a recording for each namespace of a recording.",
     epilog=examples(
         "ethogram partition recording -o by-namespace",
-        "ethogram partition monday tuesday -o by-namespace",
+        "ethogram partition monday-recording tuesday-recording -o by-namespace",
     ),
 )
 @click.argument("places", metavar="REC...", nargs=-1, required=True, type=Location())

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +46,15 @@ def rest_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """
     assert process.stdout is not None
     assert process.stderr is not None
-    out = process.stdout.read()
-    said = process.stderr.read()
-    process.wait(60)
-    return out, said
+    with ThreadPoolExecutor(2) as pool:  # or who waits for room in the one is never read to its end
+        both = [pool.submit(stream.read) for stream in (process.stdout, process.stderr)]
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        out, said = (one.result() for one in both)
+        return out, said
 
 
 @contextmanager
