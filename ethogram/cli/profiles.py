@@ -176,7 +176,10 @@ def _merge(values: dict[str, Any]) -> None:
     from ethogram.webhook.seccomp_patch import merged
 
     if any(values[name] for name in ("directories", "prune", "report", "every", "annotate")):
-        raise UsageError("`--merge` reads standard input and does nothing else")
+        raise UsageError(
+            "`--merge` reads standard input and does nothing else",
+            hint="`cat node-1.json node-2.json | ethogram profiles --merge`",
+        )
     document = merged(sys.stdin.buffer.read())
     print(json.dumps(document, indent=1))
     say(count(len(document["nodes"]), "node"))
