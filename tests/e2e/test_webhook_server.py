@@ -224,6 +224,7 @@ def _rest(client: ssl.SSLSocket) -> bytes:
 
 
 def test_it_ends_with_its_sinks_told(running: Running) -> None:
+    assert running.ask(PRIVILEGED)["response"]["allowed"] is False
     running.process.send_signal(signal.SIGTERM)
     running.line("denied")
     assert running.process.wait(20) == 0
